@@ -1,0 +1,3 @@
+//! chat
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! hyper
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! split
+
+fn main() {}
