@@ -1,1 +1,36 @@
-//! sockeye-testkit
+//! Test helpers of the workspace: an in-memory pipe with bad manners, a frame builder and a raw peer.
+//!
+//! Nothing in here uses the code that it helps to test: the frame reader is written from RFC 6455 §5.2 again, so that a
+//! mistake in the crates does not hide itself.
+//!
+//! ```
+//! use sockeye_testkit::{Frame, Peer, pipe};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! let (near, far) = pipe();
+//! far.control().set_read_chunk(1);
+//! let (mut client, mut server) = (Peer::client(near), Peer::server(far));
+//!
+//! client.send(Frame::text("Hello")).await;
+//! server.expect_text("Hello").await;
+//! server.send(Frame::close(1000, "bye")).await;
+//! assert_eq!(client.expect_close(1000).await, "bye");
+//! # });
+//! ```
+#![forbid(unsafe_code)]
+
+mod control;
+mod expect;
+mod frame;
+mod http;
+mod lane;
+mod peer;
+mod pipe;
+mod raw;
+
+pub use self::control::{Control, Counters};
+pub use self::frame::{Frame, LengthForm, opcode, wire};
+pub use self::http::UpgradeRequest;
+pub use self::peer::Peer;
+pub use self::pipe::{DEFAULT_CAPACITY, PipeEnd, pipe, pipe_with_capacity};
+pub use self::raw::{RawFrame, parse_frames, take_frame};
