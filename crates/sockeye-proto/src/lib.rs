@@ -1,1 +1,58 @@
-//! sockeye-proto
+//! The WebSocket protocol ([RFC 6455]) as values: bytes in, messages out, and back. No I/O, no async, no clock.
+//!
+//! A connection has two halves that know nothing of each other, so that a runtime can keep them behind two locks:
+//!
+//! * the [`Decoder`] turns received bytes into [`Message`]s. It enforces every MUST of the RFC that is about receiving,
+//!   and the limits of a [`Config`]. Its first [`Error`] is latched: it never yields another message.
+//! * the [`Encoder`] turns messages into a transmit queue of byte slices, ready for one vectored write. It owns the
+//!   state of the [close handshake](Closing) and lets control frames overtake queued data between two frames.
+//!
+//! What has to be said in answer to a received message is one call on the encoder: [`Encoder::pong`] for a Ping,
+//! [`Encoder::peer_closed`] for a Close, [`Encoder::fail`] for an error.
+//!
+//! ```
+//! use sockeye_proto::{Config, Decoder, Encoder, Message, Role};
+//!
+//! let mut client = Encoder::client(&Config::default(), Box::new(|| [1, 2, 3, 4]));
+//! client.encode(Message::text("hello")).unwrap();
+//! let wire = client.take_bytes();
+//!
+//! let mut server = Decoder::new(Role::Server, &Config::default());
+//! let mut input = &wire[..];
+//! assert_eq!(server.decode(&mut input), Ok(Some(Message::text("hello"))));
+//! assert_eq!(server.decode(&mut input), Ok(None)); // nothing is left over
+//! ```
+//!
+//! # Features
+//!
+//! * `tungstenite` (off by default): conversions between [`Message`] and `tungstenite::Message`. Each release of
+//!   tungstenite is a breaking one, which is why they are not part of the default API.
+//!
+//! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
+
+mod assembler;
+mod buffer;
+mod close;
+mod closing;
+mod config;
+mod decoder;
+mod encoder;
+mod error;
+mod extension;
+mod header;
+mod mask;
+mod message;
+mod prepared;
+mod queue;
+mod utf8;
+
+pub use buffer::Buffer;
+pub use close::{CloseCode, CloseFrame, close_code};
+pub use closing::{Closing, ClosingAction, ClosingEvent};
+pub use config::{Config, Role};
+pub use decoder::Decoder;
+pub use encoder::{Encoder, MaskSource, Outgoing, Position, Refusal, Refused};
+pub use error::{Error, Limit, Violation};
+pub use extension::{PayloadDecoder, PayloadEncoder};
+pub use message::Message;
+pub use prepared::PreparedMessage;

@@ -1,0 +1,80 @@
+//! `Buffer`: bytes in a vector that a pool of the thread lends.
+
+use std::{
+    cell::RefCell,
+    ops::{Deref, DerefMut},
+};
+
+/// A byte vector that returns to a pool of its thread when it is dropped, so that a connection which waits holds none.
+///
+/// Only vectors of exactly [`Buffer::SIZE`] are pooled; any other is simply freed.
+///
+/// ```
+/// use sockeye_proto::Buffer;
+///
+/// let mut buffer = Buffer::pooled();
+/// buffer.extend_from_slice(b"hello");
+/// assert_eq!(&buffer[..], b"hello");
+/// ```
+#[derive(Debug, Default)]
+pub struct Buffer(Vec<u8>);
+
+/// At most this many wait in the pool of a thread, 1 MiB in all: a thread runs one task at a time, so more than a few
+/// are in use only while slow clients hold theirs, and those are let go.
+const POOLED: usize = 16;
+
+thread_local! {
+    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Buffer {
+    /// The capacity of a pooled buffer in bytes: 64 KiB, what a read of a fast sender's queue usually yields.
+    pub const SIZE: usize = 64 << 10;
+
+    /// A buffer without capacity, which grows like a vector.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// An empty buffer of [`Buffer::SIZE`] bytes from the pool of this thread.
+    pub fn pooled() -> Self {
+        let reused = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
+        Self(reused.unwrap_or_else(|| Vec::with_capacity(Self::SIZE)))
+    }
+
+    /// Moves `content` into a buffer of just its size.
+    pub fn exact(content: &[u8]) -> Self {
+        Self(content.to_vec())
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if self.0.capacity() != Self::SIZE {
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.0);
+        buffer.clear();
+        // At the end of a thread the pool may be gone: then the buffer is freed.
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < POOLED {
+                pool.push(buffer);
+            }
+        });
+    }
+}
+
+impl Deref for Buffer {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}

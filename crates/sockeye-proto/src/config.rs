@@ -1,0 +1,61 @@
+//! `Config`: the limits and buffer sizes of one connection.
+
+/// Which end of the connection this is. The roles differ in who masks ([RFC 6455 §5.1]) and who ends the stream first.
+///
+/// [RFC 6455 §5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The end that accepted the connection: receives masked frames, sends unmasked ones.
+    Server,
+    /// The end that opened the connection: sends masked frames, receives unmasked ones.
+    Client,
+}
+
+/// The limits and buffer sizes of one connection, all in bytes unless said otherwise.
+///
+/// ```
+/// use sockeye_proto::Config;
+///
+/// let mut config = Config::default();
+/// config.max_message_size = 64 * 1024;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The largest payload of one received frame. Default 16 MiB, as in axum. It is checked when the header has
+    /// arrived, before anything is allocated; a larger frame ends the connection with 1009.
+    pub max_frame_size: usize,
+    /// The largest received message, all of its fragments together. Default 64 MiB, as in axum. Checked with each
+    /// header, before anything is allocated; a larger message ends the connection with 1009.
+    pub max_message_size: usize,
+    /// The largest number of frames that one received message may consist of. Default 131,072, so that even the
+    /// largest message may come in fragments of 512 bytes, but not in empty ones for ever. More end the connection
+    /// with 1009.
+    pub max_fragments: usize,
+    /// How much is read from the stream at once. Default 64 KiB, also the most: the buffer is lent by a pool of the
+    /// thread for the time of a read, so a smaller one saves no memory on an idle connection.
+    pub read_buffer_size: usize,
+    /// Sending waits while this much is queued. Default 128 KiB, as in axum: enough to keep a fast link busy, little
+    /// enough that a slow client holds no memory to speak of. 0 means that sending waits until the kernel has it all.
+    pub write_buffer_size: usize,
+    /// `try_send` refuses a message that would make the queue longer than this. Default 1 MiB: room for a burst while
+    /// one client is slow. A value not above `write_buffer_size` is raised to it.
+    pub max_write_buffer_size: usize,
+    /// Whether a server accepts frames without a mask, against RFC 6455 §5.1. Default `false`. Masked frames are
+    /// accepted as well when it is set.
+    pub accept_unmasked_frames: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_frame_size: 16 << 20,
+            max_message_size: 64 << 20,
+            max_fragments: 128 << 10,
+            read_buffer_size: 64 << 10,
+            write_buffer_size: 128 << 10,
+            max_write_buffer_size: 1 << 20,
+            accept_unmasked_frames: false,
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! `Encoder`: messages → transmit queue.
+
+use std::{fmt, io::IoSlice};
+
+use thiserror::Error;
+
+use crate::{
+    Buffer, CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Config, Message, PayloadEncoder,
+    PreparedMessage, Violation,
+    header::{Header, MAX_CONTROL, OpCode},
+    mask,
+    queue::{COPY, Queue, Slices},
+};
+
+/// Where the masking keys of a client come from: [RFC 6455 §5.3] wants them to be unpredictable. Any
+/// `FnMut() -> [u8; 4]` is one, so that tests can use a fixed key.
+///
+/// [RFC 6455 §5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.3
+pub trait MaskSource: Send {
+    /// The key for the next frame.
+    fn next_key(&mut self) -> [u8; 4];
+}
+
+impl<F: FnMut() -> [u8; 4] + Send> MaskSource for F {
+    fn next_key(&mut self) -> [u8; 4] {
+        self()
+    }
+}
+
+/// Something that can be sent: a message of its own, or one that is shared.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Outgoing {
+    /// A message that belongs to this connection.
+    Message(Message),
+    /// A message that is sent to many.
+    Prepared(PreparedMessage),
+}
+
+impl From<Message> for Outgoing {
+    fn from(message: Message) -> Self {
+        Self::Message(message)
+    }
+}
+
+impl From<PreparedMessage> for Outgoing {
+    fn from(message: PreparedMessage) -> Self {
+        Self::Prepared(message)
+    }
+}
+
+/// A message that was not queued, and why. It is handed back, and the connection is as it was.
+#[derive(Debug, Error)]
+#[error("{reason}")]
+pub struct Refused {
+    /// What was to be sent.
+    pub message: Outgoing,
+    /// Why it was not.
+    pub reason: Refusal,
+}
+
+/// Why a message was not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// A Close has been sent or received: nothing may follow it.
+    #[error("the connection is closed")]
+    Closed,
+    /// The message may not be on the wire.
+    #[error("the message may not be sent: {0}")]
+    Invalid(Violation),
+}
+
+/// A position in the stream of sent bytes, see [`Encoder::queued`] and [`Encoder::is_written`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    data: u64,
+    control: u64,
+}
+
+/// The sending half of a connection: turns messages into a queue of bytes, in the order in which they may go out.
+///
+/// Write what [`slices`](Self::slices) yields and report it to [`advance`](Self::advance), however little it was.
+///
+/// * Data frames and the Close go out in the order in which they were queued.
+/// * Pings and Pongs overtake them between two frames ([RFC 6455 §5.5]: control frames "MAY be injected in the middle of a
+///   fragmented message", and a peer that waits for a Pong should not wait for megabytes).
+/// * Once a Close is queued, nothing is queued any more.
+///
+/// [RFC 6455 §5.5]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5
+///
+/// ```
+/// use sockeye_proto::{Config, Encoder, Message};
+///
+/// let mut encoder = Encoder::server(&Config::default());
+/// encoder.encode(Message::text("hi")).unwrap();
+/// assert_eq!(encoder.take_bytes(), [0x81, 2, b'h', b'i']);
+/// ```
+pub struct Encoder {
+    /// Of a client; a server sends unmasked frames.
+    masks: Option<Box<dyn MaskSource>>,
+    extension: Option<Box<dyn PayloadEncoder>>,
+    closing: Closing,
+    data: Queue,
+    /// Pings and Pongs that are not written. Begun only where a data frame ends.
+    control: Vec<u8>,
+    control_written: usize,
+    /// The Pong that waits while `control` is full.
+    latest_pong: Option<Vec<u8>>,
+    queued: Position,
+    written: Position,
+}
+
+/// Beyond this many unsent bytes of control frames, only the latest Pong is kept. 16 KiB are some hundred Pongs of a
+/// peer that does read, and all that a peer which does not can make us hold.
+const MAX_UNSENT_CONTROL: usize = 16 << 10;
+
+impl Encoder {
+    /// The encoder of a server, whose frames are not masked.
+    pub fn server(_config: &Config) -> Self {
+        Self::new(None)
+    }
+
+    /// The encoder of a client, whose frames are masked with the keys of `masks`.
+    pub fn client(_config: &Config, masks: Box<dyn MaskSource>) -> Self {
+        Self::new(Some(masks))
+    }
+
+    fn new(masks: Option<Box<dyn MaskSource>>) -> Self {
+        Self {
+            masks,
+            extension: None,
+            closing: Closing::Open,
+            data: Queue::default(),
+            control: Vec::new(),
+            control_written: 0,
+            latest_pong: None,
+            queued: Position::default(),
+            written: Position::default(),
+        }
+    }
+
+    /// Lets `extension` transform the payloads of data messages, and mark them with RSV1.
+    #[must_use]
+    pub fn with_extension(mut self, extension: Box<dyn PayloadEncoder>) -> Self {
+        self.extension = Some(extension);
+        self
+    }
+
+    /// Queues a message. A Close begins the close handshake.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] with the message when a Close was queued before, or when the message may not be on the wire: a control
+    /// frame of more than 125 bytes, a close code or reason that the RFC does not allow. The connection stays as it was.
+    pub fn encode(&mut self, message: impl Into<Outgoing>) -> Result<(), Refused> {
+        let message = message.into();
+        if let Err(reason) = self.check(&message) {
+            return Err(Refused { message, reason });
+        }
+        match message {
+            Outgoing::Message(Message::Text(text)) => self.data(OpCode::Text, text.into_bytes()),
+            Outgoing::Message(Message::Binary(data)) => self.data(OpCode::Binary, data),
+            Outgoing::Message(Message::Ping(data)) => self.control(OpCode::Ping, &data),
+            Outgoing::Message(Message::Pong(data)) => self.control(OpCode::Pong, &data),
+            Outgoing::Message(Message::Close(frame)) => self.on(ClosingEvent::LocalClose, frame.as_ref()),
+            Outgoing::Prepared(message) => self.prepared(message),
+        }
+        Ok(())
+    }
+
+    /// Queues the answer to a Ping. Pongs go out in order while fewer than 16 KiB of control frames are unsent; beyond
+    /// that only the latest is kept, as [RFC 6455 §5.5.3] allows, so that a flood of Pings costs a constant.
+    ///
+    /// [RFC 6455 §5.5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.3
+    pub fn pong(&mut self, payload: &[u8]) {
+        if !self.closing.may_send() {
+            return;
+        }
+        // RFC 6455 §5.5.3: a Pong "must have identical Application data as found in the message body of the Ping frame";
+        // "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping frame(s),
+        // the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame."
+        if self.control.len() - self.control_written < MAX_UNSENT_CONTROL {
+            self.control(OpCode::Pong, payload);
+        } else {
+            self.latest_pong = Some(payload.to_vec());
+        }
+    }
+
+    /// The peer's Close was received: queues the answer to it, unless a Close of ours went before.
+    ///
+    /// [RFC 6455 §5.5.1]: the answer "typically echos the status code it received".
+    ///
+    /// [RFC 6455 §5.5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+    pub fn peer_closed(&mut self, frame: Option<&CloseFrame>) {
+        let echo = frame.map(|frame| CloseFrame::new(frame.code, ""));
+        self.on(ClosingEvent::PeerClose, echo.as_ref());
+    }
+
+    /// The peer broke the protocol or a limit: queues the Close that says so, unless one went before.
+    pub fn fail(&mut self, code: CloseCode, reason: &str) {
+        let mut end = reason.len().min(MAX_CONTROL - 2);
+        while !reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.on(ClosingEvent::Violation, Some(&CloseFrame::new(code, &reason[..end])));
+    }
+
+    /// The stream ended or failed: nothing can be written any more, and what is queued is dropped.
+    pub fn ended(&mut self) {
+        self.on(ClosingEvent::End, None);
+        self.data.clear();
+        self.control = Vec::new();
+        self.control_written = 0;
+        self.latest_pong = None;
+    }
+
+    /// How far the close handshake has come.
+    pub fn closing(&self) -> Closing {
+        self.closing
+    }
+
+    /// How many bytes are queued and not written.
+    pub fn buffered(&self) -> usize {
+        self.data.len() + self.control.len() - self.control_written
+    }
+
+    /// The position behind everything that is queued now.
+    pub fn queued(&self) -> Position {
+        self.queued
+    }
+
+    /// Whether everything up to `position` has been written.
+    pub fn is_written(&self, position: Position) -> bool {
+        self.written.data >= position.data && self.written.control >= position.control
+    }
+
+    /// Lends a pooled buffer for the small frames to come. Worth it when the queue is written soon, as when a handler
+    /// answers what it has just received; elsewhere the queue grows by what it holds.
+    pub fn lend_buffer(&mut self) {
+        self.data.lend(Buffer::pooled);
+    }
+
+    /// The stream takes no more for now: gives back what memory the queue does not need.
+    pub fn compact(&mut self) {
+        self.data.compact();
+    }
+
+    /// Fills `slices` with what goes next, and returns how many were filled; 0 means that nothing is queued.
+    pub fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
+        let begun = if self.control.is_empty() { 0 } else { self.data.begun() };
+        let mut out = Slices::new(slices);
+        if begun > 0 {
+            self.data.slices(0, begun, &mut out);
+        }
+        if out.push(&self.control[self.control_written..]) {
+            self.data.slices(begun, usize::MAX, &mut out);
+        }
+        out.used()
+    }
+
+    /// The first `n` bytes of what [`slices`](Self::slices) yielded have been written.
+    ///
+    /// # Panics
+    ///
+    /// When `n` is more than that.
+    pub fn advance(&mut self, n: usize) {
+        assert!(n <= self.buffered(), "{n} bytes written of {}", self.buffered());
+        let begun = if self.control.is_empty() { n } else { self.data.begun().min(n) };
+        let control = (n - begun).min(self.control.len() - self.control_written);
+        let data = n - control;
+        self.control_written += control;
+        self.written.control += control as u64;
+        self.written.data += data as u64;
+        if data > 0 {
+            self.data.advance(data);
+        }
+        if !self.control.is_empty() && self.control_written == self.control.len() {
+            self.control = Vec::new();
+            self.control_written = 0;
+        }
+        if self.control.len() - self.control_written < MAX_UNSENT_CONTROL
+            && let Some(payload) = self.latest_pong.take()
+        {
+            self.control(OpCode::Pong, &payload);
+        }
+    }
+
+    /// Takes all queued bytes at once, for callers that have no use for slices.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.buffered());
+        loop {
+            let mut slices = [IoSlice::new(&[]); 16];
+            let used = self.slices(&mut slices);
+            if used == 0 {
+                return bytes;
+            }
+            let before = bytes.len();
+            slices[..used].iter().for_each(|slice| bytes.extend_from_slice(slice));
+            let taken = bytes.len() - before;
+            self.advance(taken);
+        }
+    }
+
+    /// Whether `message` could be queued now.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not.
+    pub fn check(&self, message: &Outgoing) -> Result<(), Refusal> {
+        if !self.closing.may_send() {
+            return Err(Refusal::Closed);
+        }
+        match message {
+            // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less".
+            Outgoing::Message(Message::Ping(data) | Message::Pong(data)) if data.len() > MAX_CONTROL => {
+                Err(Refusal::Invalid(Violation::OversizedControl))
+            }
+            Outgoing::Message(Message::Close(Some(frame))) => frame.check().map_err(Refusal::Invalid),
+            _ => Ok(()),
+        }
+    }
+
+    fn on(&mut self, event: ClosingEvent, frame: Option<&CloseFrame>) {
+        let (next, action) = self.closing.on(event);
+        self.closing = next;
+        if action != ClosingAction::Nothing {
+            let mut body = Vec::new();
+            if let Some(frame) = frame {
+                frame.write(&mut body);
+            }
+            self.copied(OpCode::Close, &body);
+        }
+    }
+
+    fn data(&mut self, opcode: OpCode, payload: Vec<u8>) {
+        if let Some(extension) = &mut self.extension {
+            let mut transformed = Vec::new();
+            if extension.encode(&payload, &mut transformed) {
+                return self.payload(opcode, true, transformed);
+            }
+        }
+        self.payload(opcode, false, payload);
+    }
+
+    fn payload(&mut self, opcode: OpCode, rsv1: bool, mut payload: Vec<u8>) {
+        if payload.len() <= COPY && !rsv1 {
+            return self.copied(opcode, &payload);
+        }
+        let header = self.header(opcode, rsv1, payload.len());
+        if let Some(key) = header.mask {
+            mask::apply(&mut payload, key, 0);
+        }
+        let before = self.data.len();
+        self.data.inline(|output| header.write(output));
+        self.data.payload(payload);
+        self.queued.data += (self.data.len() - before) as u64;
+    }
+
+    fn copied(&mut self, opcode: OpCode, payload: &[u8]) {
+        let header = self.header(opcode, false, payload.len());
+        let before = self.data.len();
+        self.data.inline(|output| write(output, header, payload));
+        self.queued.data += (self.data.len() - before) as u64;
+    }
+
+    fn prepared(&mut self, message: PreparedMessage) {
+        if self.masks.is_some() || self.extension.is_some() {
+            // RFC 6455 §5.3: each frame of a client has a key of its own, so its bytes cannot be shared.
+            return self.data(message.opcode(), message.payload().to_vec());
+        }
+        let before = self.data.len();
+        self.data.prepared(message);
+        self.queued.data += (self.data.len() - before) as u64;
+    }
+
+    fn control(&mut self, opcode: OpCode, payload: &[u8]) {
+        let header = self.header(opcode, false, payload.len());
+        let before = self.control.len();
+        write(&mut self.control, header, payload);
+        self.queued.control += (self.control.len() - before) as u64;
+    }
+
+    fn header(&mut self, opcode: OpCode, rsv1: bool, length: usize) -> Header {
+        // RFC 6455 §5.1: "a client MUST mask all frames that it sends to the server"; "A server MUST NOT mask any frames
+        // that it sends to the client." §5.3: "The client MUST pick a fresh masking key".
+        let mask = self.masks.as_mut().map(|masks| masks.next_key());
+        Header { fin: true, rsv1, opcode, mask, length: length as u64 }
+    }
+}
+
+/// Appends a whole frame.
+fn write(output: &mut Vec<u8>, header: Header, payload: &[u8]) {
+    header.write(output);
+    match header.mask {
+        Some(key) => mask::copy(output, payload, key, 0),
+        None => output.extend_from_slice(payload),
+    }
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoder")
+            .field("closing", &self.closing)
+            .field("buffered", &self.buffered())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,158 @@
+//! Frame headers: parsing and formatting over tungstenite, and the rules that a header alone can break.
+
+use std::io::Cursor;
+
+use tungstenite::protocol::frame::{
+    FrameHeader,
+    coding::{Control, Data, OpCode as Code},
+};
+
+use crate::{Role, Violation};
+
+/// The longest header: two bytes, eight of length, four of masking key.
+pub(crate) const MAX_HEADER: usize = 14;
+/// RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less".
+pub(crate) const MAX_CONTROL: usize = 125;
+
+/// The opcodes that RFC 6455 §5.2 defines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpCode {
+    Continuation,
+    Text,
+    Binary,
+    Close,
+    Ping,
+    Pong,
+}
+
+impl OpCode {
+    pub(crate) fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Ping | Self::Pong)
+    }
+
+    fn from_bits(bits: u8) -> Option<Self> {
+        Some(match Code::from(bits) {
+            Code::Data(Data::Continue) => Self::Continuation,
+            Code::Data(Data::Text) => Self::Text,
+            Code::Data(Data::Binary) => Self::Binary,
+            Code::Control(Control::Close) => Self::Close,
+            Code::Control(Control::Ping) => Self::Ping,
+            Code::Control(Control::Pong) => Self::Pong,
+            Code::Data(Data::Reserved(_)) | Code::Control(Control::Reserved(_)) => return None,
+        })
+    }
+
+    fn to_code(self) -> Code {
+        match self {
+            Self::Continuation => Code::Data(Data::Continue),
+            Self::Text => Code::Data(Data::Text),
+            Self::Binary => Code::Data(Data::Binary),
+            Self::Close => Code::Control(Control::Close),
+            Self::Ping => Code::Control(Control::Ping),
+            Self::Pong => Code::Control(Control::Pong),
+        }
+    }
+}
+
+/// A frame header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) fin: bool,
+    pub(crate) rsv1: bool,
+    pub(crate) opcode: OpCode,
+    pub(crate) mask: Option<[u8; 4]>,
+    pub(crate) length: u64,
+}
+
+/// What depends on the connection when a header is judged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) role: Role,
+    pub(crate) accept_unmasked: bool,
+    /// Whether a negotiated extension has claimed RSV1.
+    pub(crate) rsv1: bool,
+}
+
+impl Header {
+    /// The header at the start of `bytes` and its own length, or `None` when it has not all arrived. What the first two
+    /// bytes break is reported without waiting for the rest.
+    pub(crate) fn parse(bytes: &[u8], rules: Rules) -> Result<Option<(Self, usize)>, Violation> {
+        let [first, rest @ ..] = bytes else { return Ok(None) };
+        let opcode = check_first(*first, rules)?;
+        let [second, ..] = rest else { return Ok(None) };
+        check_second(*second, opcode, rules)?;
+
+        let mut cursor = Cursor::new(bytes);
+        // The only error it knows is a reserved opcode, which has been refused already.
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Violation::ReservedOpcode)?;
+        let Some((header, length)) = parsed else { return Ok(None) };
+        check_length(second & 0x7F, length)?;
+        let header = Self { fin: header.is_final, rsv1: header.rsv1, opcode, mask: header.mask, length };
+        Ok(Some((header, cursor.position() as usize)))
+    }
+
+    /// Appends this header.
+    pub(crate) fn write(self, output: &mut Vec<u8>) {
+        let header = FrameHeader {
+            is_final: self.fin,
+            rsv1: self.rsv1,
+            rsv2: false,
+            rsv3: false,
+            opcode: self.opcode.to_code(),
+            mask: self.mask,
+        };
+        header.format(self.length, output).expect("writing to a Vec does not fail");
+    }
+}
+
+/// The length of the whole frame that begins `bytes`, which is one that this crate has written.
+pub(crate) fn frame_len(bytes: &[u8]) -> usize {
+    let mut cursor = Cursor::new(bytes);
+    match FrameHeader::parse(&mut cursor) {
+        Ok(Some((_, length))) => cursor.position() as usize + length as usize,
+        // Headers are queued whole, so this is not reached; all that is left is the safe answer.
+        _ => bytes.len(),
+    }
+}
+
+fn check_first(first: u8, rules: Rules) -> Result<OpCode, Violation> {
+    // RFC 6455 §5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_."
+    let opcode = OpCode::from_bits(first & 0x0F).ok_or(Violation::ReservedOpcode)?;
+    // RFC 6455 §5.2: the reserved bits "MUST be 0 unless an extension is negotiated that defines meanings for non-zero
+    // values". RFC 7692 §6: RSV1 is set on the first frame of a message, and never on a control frame.
+    let claimed = if rules.rsv1 && matches!(opcode, OpCode::Text | OpCode::Binary) { 0x40 } else { 0 };
+    if first & 0x70 & !claimed != 0 {
+        return Err(Violation::ReservedBits);
+    }
+    // RFC 6455 §5.5: control frames "MUST NOT be fragmented".
+    if opcode.is_control() && first & 0x80 == 0 {
+        return Err(Violation::FragmentedControl);
+    }
+    Ok(opcode)
+}
+
+fn check_second(second: u8, opcode: OpCode, rules: Rules) -> Result<(), Violation> {
+    match (rules.role, second & 0x80 != 0) {
+        // RFC 6455 §5.1: "The server MUST close the connection upon receiving a frame that is not masked."
+        (Role::Server, false) if !rules.accept_unmasked => return Err(Violation::UnmaskedFrame),
+        // RFC 6455 §5.1: "A client MUST close a connection if it detects a masked frame."
+        (Role::Client, true) => return Err(Violation::MaskedFrame),
+        _ => {}
+    }
+    // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less".
+    if opcode.is_control() && usize::from(second & 0x7F) > MAX_CONTROL {
+        return Err(Violation::OversizedControl);
+    }
+    Ok(())
+}
+
+fn check_length(form: u8, length: u64) -> Result<(), Violation> {
+    // RFC 6455 §5.2: "the minimal number of bytes MUST be used to encode the length".
+    match form {
+        126 if length < 126 => Err(Violation::NonMinimalLength),
+        127 if length <= 0xFFFF => Err(Violation::NonMinimalLength),
+        // RFC 6455 §5.2: "the most significant bit MUST be 0".
+        127 if length >> 63 != 0 => Err(Violation::LengthTooLarge),
+        _ => Ok(()),
+    }
+}

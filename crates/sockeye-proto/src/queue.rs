@@ -1,0 +1,200 @@
+//! The transmit queue: whole frames in order, and which byte goes next.
+
+use std::{collections::VecDeque, io::IoSlice};
+
+use crate::{Buffer, PreparedMessage, header::frame_len};
+
+/// Payloads up to this size are copied next to their header, which is cheaper than a slice of their own in the
+/// vectored write.
+pub(crate) const COPY: usize = 4 << 10;
+
+/// Queued data frames, as slices that can be written at once.
+///
+/// It knows where the frame ends that has been begun, so that control frames can be put between two frames.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    chunks: VecDeque<Chunk>,
+    /// The newest frames, small ones behind one another. Behind all of `chunks`.
+    tail: Buffer,
+    /// How much of the first chunk, or of `tail` when there is none, has been written.
+    position: usize,
+    /// The start of a frame in the first inline chunk, at or before `position`: where to begin looking for the end of the
+    /// frame that `position` is in.
+    frame: usize,
+    /// Bytes that are queued and not written.
+    length: usize,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    /// Whole frames, the last of which may have its payload in the chunk behind.
+    Inline(Buffer),
+    /// The payload of the header that ends the chunk before.
+    Payload(Vec<u8>),
+    /// A whole frame.
+    Prepared(PreparedMessage),
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Inline(buffer) => buffer,
+            Self::Payload(payload) => payload,
+            Self::Prepared(message) => message.frame(),
+        }
+    }
+}
+
+impl Queue {
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Lends a buffer for the small frames to come, unless there is one.
+    pub(crate) fn lend(&mut self, buffer: impl FnOnce() -> Buffer) {
+        if self.tail.capacity() == 0 {
+            self.tail = buffer();
+        }
+    }
+
+    /// Appends whatever `write` appends to the buffer: whole frames, or a header whose payload follows.
+    pub(crate) fn inline(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.tail.len() >= Buffer::SIZE {
+            self.seal();
+        }
+        let before = self.tail.len();
+        write(&mut self.tail);
+        self.length += self.tail.len() - before;
+    }
+
+    /// Appends the payload of the header that was just written.
+    pub(crate) fn payload(&mut self, payload: Vec<u8>) {
+        self.seal();
+        self.length += payload.len();
+        self.chunks.push_back(Chunk::Payload(payload));
+    }
+
+    pub(crate) fn prepared(&mut self, message: PreparedMessage) {
+        self.seal();
+        self.length += message.frame().len();
+        self.chunks.push_back(Chunk::Prepared(message));
+    }
+
+    /// How many bytes are left of a frame whose beginning has been written: no other frame may go before them.
+    pub(crate) fn begun(&mut self) -> usize {
+        let (bytes, whole) = match self.chunks.front() {
+            Some(Chunk::Payload(payload)) => return payload.len() - self.position,
+            Some(Chunk::Prepared(message)) => (message.frame(), true),
+            Some(Chunk::Inline(buffer)) => (&buffer[..], false),
+            None => (&self.tail[..], false),
+        };
+        if self.position == 0 {
+            return 0;
+        }
+        if whole {
+            return bytes.len() - self.position;
+        }
+        loop {
+            if self.frame == self.position {
+                return 0;
+            }
+            let end = self.frame + frame_len(&bytes[self.frame..]);
+            if end > self.position {
+                return end - self.position;
+            }
+            self.frame = end;
+        }
+    }
+
+    /// The queued bytes from `skip` on, at most `most` of them, into as many slices as there are.
+    pub(crate) fn slices<'a>(&'a self, mut skip: usize, mut most: usize, out: &mut Slices<'_, 'a>) {
+        let mut start = self.position;
+        for bytes in self.chunks.iter().map(Chunk::bytes).chain([&self.tail[..]]) {
+            let bytes = &bytes[start..];
+            start = 0;
+            let skipped = skip.min(bytes.len());
+            skip -= skipped;
+            let bytes = &bytes[skipped..];
+            let bytes = &bytes[..most.min(bytes.len())];
+            most -= bytes.len();
+            if !out.push(bytes) || most == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The first `n` of the queued bytes have been written.
+    pub(crate) fn advance(&mut self, mut n: usize) {
+        self.length -= n;
+        if self.length == 0 {
+            // Back to the pool, or freed: an idle connection holds nothing.
+            self.chunks.clear();
+            self.tail = Buffer::new();
+            (self.position, self.frame) = (0, 0);
+            return;
+        }
+        while let Some(front) = self.chunks.front() {
+            let left = front.bytes().len() - self.position;
+            if n < left {
+                break;
+            }
+            n -= left;
+            self.chunks.pop_front();
+            (self.position, self.frame) = (0, 0);
+        }
+        self.position += n;
+    }
+
+    /// The stream takes no more for now: gives a mostly empty pooled buffer back, so that a slow client holds only what
+    /// is queued for it.
+    pub(crate) fn compact(&mut self) {
+        let mut written = 0;
+        if self.chunks.is_empty() {
+            self.begun();
+            written = self.frame;
+        }
+        let left = &self.tail[written..];
+        if self.tail.capacity() >= Buffer::SIZE && left.len() <= Buffer::SIZE / 4 {
+            self.tail = Buffer::exact(left);
+            self.position -= written;
+            self.frame -= written;
+        }
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn seal(&mut self) {
+        if !self.tail.is_empty() {
+            self.chunks.push_back(Chunk::Inline(std::mem::take(&mut self.tail)));
+        }
+    }
+}
+
+/// Slices for one vectored write, as many as the caller has room for.
+pub(crate) struct Slices<'s, 'a> {
+    slices: &'s mut [IoSlice<'a>],
+    used: usize,
+}
+
+impl<'s, 'a> Slices<'s, 'a> {
+    pub(crate) fn new(slices: &'s mut [IoSlice<'a>]) -> Self {
+        Self { slices, used: 0 }
+    }
+
+    /// Whether there is room for more.
+    pub(crate) fn push(&mut self, bytes: &'a [u8]) -> bool {
+        if !bytes.is_empty() {
+            let Some(slot) = self.slices.get_mut(self.used) else { return false };
+            *slot = IoSlice::new(bytes);
+            self.used += 1;
+        }
+        self.used < self.slices.len()
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+}

@@ -1,0 +1,67 @@
+//! UTF-8 validation, of a whole text and of one that is still growing.
+
+use crate::Violation;
+
+/// The text in `bytes`, all of which have arrived.
+pub(crate) fn whole(bytes: Vec<u8>) -> Result<String, Violation> {
+    match simdutf8::basic::from_utf8(&bytes) {
+        Ok(_) => Ok(valid(bytes)),
+        Err(_) => Err(Violation::InvalidUtf8),
+    }
+}
+
+/// The text in `bytes`, every one of which is known to be valid: [`progress`] has counted it, or it came from a `str`.
+pub(crate) fn valid(bytes: Vec<u8>) -> String {
+    debug_assert!(std::str::from_utf8(&bytes).is_ok(), "validated before");
+    // SAFETY: `whole` has validated it just above; the assembler converts only when its count of validated bytes equals
+    // the length; a `PreparedMessage` of text was made from a `str`. `String::from_utf8` would read every byte again.
+    unsafe { String::from_utf8_unchecked(bytes) }
+}
+
+/// Validates a text that is still growing, whose first `validated` bytes are known to be good, and returns how many are
+/// now. Up to three bytes at the end may be the beginning of a character, and are looked at again next time.
+///
+/// Fails at the first byte that no continuation could make valid, as RFC 6455 §8.1 lets an endpoint do.
+pub(crate) fn progress(text: &[u8], validated: usize) -> Result<usize, Violation> {
+    match simdutf8::compat::from_utf8(&text[validated..]) {
+        Ok(_) => Ok(text.len()),
+        Err(error) if error.error_len().is_none() => Ok(validated + error.valid_up_to()),
+        Err(_) => Err(Violation::InvalidUtf8),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::progress;
+
+    #[test]
+    fn fails_at_the_first_impossible_byte() {
+        // (bytes, how many may be seen before the text cannot be saved any more)
+        let cases: &[(&[u8], usize)] = &[
+            (&[0x80], 0),                   // a continuation with nothing to continue
+            (&[0xC0, 0x80], 0),             // overlong
+            (&[0xE0, 0x80, 0x80], 1),       // overlong, seen at the second byte
+            (&[0xED, 0xA0, 0x80], 1),       // a surrogate
+            (&[0xF0, 0x80, 0x80, 0x80], 1), // overlong
+            (&[0xF4, 0x90, 0x80, 0x80], 1), // above U+10FFFF
+            (&[0xF5], 0),
+            (&[b'a', 0xE2, 0x82, b'b'], 3),
+        ];
+        for (bytes, good) in cases {
+            for end in 0..=bytes.len() {
+                assert_eq!(progress(&bytes[..end], 0).is_ok(), end <= *good, "{bytes:x?} up to {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_character_may_arrive_in_pieces() {
+        let text = "κόσμε 𝄞".as_bytes();
+        let mut validated = 0;
+        for end in 0..=text.len() {
+            validated = progress(&text[..end], validated).unwrap();
+            assert!(end - validated <= 3);
+        }
+        assert_eq!(validated, text.len());
+    }
+}
