@@ -1,0 +1,384 @@
+//! The client's side: a request to send, and the check of the server's answer ([RFC 6455 §4.1], [RFC 8441 §5]).
+//!
+//! [RFC 6455 §4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//! [RFC 8441 §5]: https://www.rfc-editor.org/rfc/rfc8441#section-5
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header::{
+        CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+        SEC_WEBSOCKET_VERSION, UPGRADE,
+    },
+    uri::{self, PathAndQuery, Scheme},
+};
+
+use crate::{Offer, authority::Authority, extension, grammar, key::Key, reject::shown};
+
+/// The headers that are the handshake's own, or belong to the connection.
+const RESERVED: [HeaderName; 8] = [
+    CONNECTION,
+    HOST,
+    SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+];
+
+/// An opening handshake to send.
+///
+/// ```
+/// use http::{HeaderValue, Response};
+/// use sockeye_handshake::client::ClientRequest;
+///
+/// let request = ClientRequest::new("ws://server.example.com/chat".parse()?)?.protocols(["chat", "superchat"])?;
+/// let (request, expected) = request.upgrade();
+/// assert_eq!(request.headers()["host"], "server.example.com");
+///
+/// // The caller sends `request`, and hands in what came back.
+/// let response = Response::builder()
+///     .status(101)
+///     .header("Upgrade", "websocket")
+///     .header("Connection", "Upgrade")
+///     .header("Sec-WebSocket-Accept", expected.accept().unwrap())
+///     .header("Sec-WebSocket-Protocol", "chat")
+///     .body(())?;
+/// assert_eq!(expected.check(&response)?.protocol.unwrap(), "chat");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ClientRequest {
+    /// `http` or `https`, an authority without userinfo and without the scheme's default port, path and query.
+    uri: Uri,
+    /// The authority of `uri`.
+    host: HeaderValue,
+    protocols: Vec<HeaderValue>,
+    offers: Vec<Offer>,
+    headers: HeaderMap,
+}
+
+/// What the answer to a [`ClientRequest`] must say.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// `None` over HTTP/2.
+    accept: Option<HeaderValue>,
+    protocols: Vec<HeaderValue>,
+    offers: Vec<Offer>,
+}
+
+/// What client and server agree on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Agreed {
+    /// The subprotocol that the server chose: one of those requested.
+    pub protocol: Option<HeaderValue>,
+    /// The extensions that the server accepted: each is one of those offered. Whether the parameters fit is for the
+    /// extension.
+    pub extensions: Vec<Offer>,
+}
+
+/// Why a request cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The URI is not one of a WebSocket: `ws://` or `wss://` (or the `http://` or `https://` in its place), and a
+    /// host.
+    #[error("`{value}` is not the URI of a WebSocket: it needs `ws://` or `wss://`, and a host")]
+    InvalidUri {
+        /// The URI.
+        value: String,
+    },
+    /// A subprotocol is not a token.
+    #[error("`{value}` is not a subprotocol: it must be a token")]
+    InvalidSubprotocol {
+        /// The subprotocol.
+        value: String,
+    },
+    /// A subprotocol is requested twice.
+    #[error("subprotocol `{value}` is requested twice")]
+    RepeatedSubprotocol {
+        /// The subprotocol.
+        value: String,
+    },
+    /// The header is the handshake's own.
+    #[error("header `{name}` is set by the handshake")]
+    ReservedHeader {
+        /// The header.
+        name: HeaderName,
+    },
+}
+
+/// Why a server's answer does not open a WebSocket.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// Neither 101 over HTTP/1.1 nor 2xx over HTTP/2: a refusal, a redirection, a request to authenticate.
+    #[error("the server answered with status {0}")]
+    Status(StatusCode),
+    /// `Upgrade` is missing or not `websocket`.
+    #[error("the answer's `Upgrade` header is not `websocket`")]
+    UpgradeHeader,
+    /// `Connection` is missing or does not list `upgrade`.
+    #[error("the answer's `Connection` header does not list `upgrade`")]
+    ConnectionHeader,
+    /// `Sec-WebSocket-Accept` is missing or does not answer our key: the server does not speak WebSocket.
+    #[error("the answer's `Sec-WebSocket-Accept` header does not answer our key")]
+    AcceptHeader,
+    /// The server chose a subprotocol that was not requested.
+    #[error("the server chose subprotocol `{value}`, which was not requested")]
+    SubprotocolNotRequested {
+        /// The subprotocol.
+        value: String,
+    },
+    /// The server accepted an extension that was not offered.
+    #[error("the server accepted extension `{value}`, which was not offered")]
+    ExtensionNotOffered {
+        /// The extension's name.
+        value: String,
+    },
+    /// `Sec-WebSocket-Extensions` does not follow its grammar.
+    #[error("the answer's `Sec-WebSocket-Extensions` header is malformed: {0}")]
+    MalformedExtensions(#[from] extension::Malformed),
+    /// A header is on several lines where its RFC allows one.
+    #[error("the answer has more than one `{name}` header")]
+    RepeatedHeader {
+        /// The header.
+        name: HeaderName,
+    },
+}
+
+impl ClientRequest {
+    /// A request for the WebSocket at `uri`: `ws://` or `wss://` (or the `http://` or `https://` in its place), a host,
+    /// at most a port, path and query. Userinfo is not sent: use an `Authorization` [`header`](Self::header).
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::InvalidUri`].
+    pub fn new(uri: Uri) -> Result<Self, RequestError> {
+        // RFC 6455 §4.1: "The components of the WebSocket URI passed into this algorithm (...) MUST be valid according
+        // to the specification of WebSocket URIs specified in Section 3."
+        Self::from_uri(&uri).ok_or_else(|| RequestError::InvalidUri { value: shown(uri.to_string().as_bytes()) })
+    }
+
+    fn from_uri(uri: &Uri) -> Option<Self> {
+        let secure = match uri.scheme_str()? {
+            "ws" | "http" => false,
+            "wss" | "https" => true,
+            _ => return None,
+        };
+        let name = uri.host()?;
+        // RFC 6455 §4.1, item 4: "/host/ plus optionally ":" followed by /port/ (when not using the default port)".
+        let host = match uri.port_u16().filter(|&port| port != if secure { 443 } else { 80 }) {
+            Some(port) => format!("{name}:{port}"),
+            None => name.to_owned(),
+        };
+        Authority::parse(&host)?;
+        let target = match uri.path_and_query() {
+            None => PathAndQuery::from_static("/"),
+            Some(target) if target.as_str().starts_with('/') => target.clone(),
+            Some(query) => PathAndQuery::try_from(format!("/{}", query.as_str())).ok()?,
+        };
+        let mut parts = uri::Parts::default();
+        // RFC 8441 §5: "The scheme of the target URI (...) MUST be "https" for "wss"-schemed WebSockets and "http"
+        // for "ws"-schemed WebSockets." Over HTTP/1.1 it is not sent.
+        parts.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
+        parts.authority = Some(host.parse().ok()?);
+        parts.path_and_query = Some(target);
+        Some(Self {
+            uri: Uri::from_parts(parts).ok()?,
+            host: HeaderValue::try_from(host).ok()?,
+            protocols: Vec::new(),
+            offers: Vec::new(),
+            headers: HeaderMap::new(),
+        })
+    }
+
+    /// Requests these subprotocols too, in order of preference.
+    ///
+    /// # Errors
+    ///
+    /// If one is not a token, or is there already.
+    pub fn protocols<I>(mut self, protocols: I) -> Result<Self, RequestError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        for protocol in protocols {
+            // RFC 6455 §4.1, item 10: "The elements that comprise this value MUST be non-empty strings with characters
+            // in the range U+0021 to U+007E not including separator characters as defined in [RFC2616] and MUST all be
+            // unique strings."
+            let bytes = protocol.as_ref().as_bytes();
+            let value = grammar::token(bytes)
+                .and_then(|token| HeaderValue::from_str(token).ok())
+                .ok_or_else(|| RequestError::InvalidSubprotocol { value: shown(bytes) })?;
+            if self.protocols.contains(&value) {
+                return Err(RequestError::RepeatedSubprotocol { value: shown(bytes) });
+            }
+            self.protocols.push(value);
+        }
+        Ok(self)
+    }
+
+    /// Offers an extension, after those offered before.
+    pub fn offer(mut self, offer: Offer) -> Self {
+        self.offers.push(offer);
+        self
+    }
+
+    /// Adds a header: `Origin`, `Cookie`, `Authorization`, …
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::ReservedHeader`] if it is one that the handshake sets, or that belongs to the connection.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Result<Self, RequestError> {
+        if RESERVED.contains(&name) {
+            return Err(RequestError::ReservedHeader { name });
+        }
+        self.headers.append(name, value);
+        Ok(self)
+    }
+
+    /// Whether the connection must be secured by TLS first.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.uri.scheme() == Some(&Scheme::HTTPS)
+    }
+
+    /// The request that upgrades an HTTP/1.1 connection, and what its answer must say. The key is fresh.
+    #[must_use]
+    pub fn upgrade(self) -> (Request<()>, Expected) {
+        let key = Key::generate();
+        let mut request = Request::new(());
+        *request.uri_mut() = self.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+        let headers = request.headers_mut();
+        // The first header, as RFC 9110 §7.2 recommends.
+        headers.insert(HOST, self.host.clone());
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(SEC_WEBSOCKET_KEY, key.as_header_value().clone());
+        self.finish(request, Some(key.accept()))
+    }
+
+    /// The extended CONNECT that opens a stream of an HTTP/2 connection, and what its answer must say.
+    ///
+    /// The caller adds the pseudo-header `:protocol` with the value `websocket`, which [`http`] has no place for (with
+    /// hyper: the extension `hyper::ext::Protocol`), once the server has sent `SETTINGS_ENABLE_CONNECT_PROTOCOL`.
+    #[must_use]
+    pub fn connect(self) -> (Request<()>, Expected) {
+        let mut request = Request::new(());
+        *request.method_mut() = Method::CONNECT;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = self.uri.clone();
+        self.finish(request, None)
+    }
+
+    /// The headers that both ways have.
+    fn finish(self, mut request: Request<()>, accept: Option<HeaderValue>) -> (Request<()>, Expected) {
+        let headers = request.headers_mut();
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        if let Some(list) = list(&self.protocols, |protocol| protocol.to_str().unwrap_or_default().to_owned()) {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, list);
+        }
+        if let Some(list) = list(&self.offers, Offer::to_string) {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, list);
+        }
+        headers.extend(self.headers);
+        (request, Expected { accept, protocols: self.protocols, offers: self.offers })
+    }
+}
+
+impl Expected {
+    /// The `Sec-WebSocket-Accept` that answers our key; `None` over HTTP/2.
+    #[must_use]
+    pub fn accept(&self) -> Option<&HeaderValue> {
+        self.accept.as_ref()
+    }
+
+    /// Checks the server's answer.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the answer breaks. The connection must then be given up, save for [`AnswerError::Status`],
+    /// after which it is an HTTP connection as before.
+    pub fn check<B>(&self, response: &Response<B>) -> Result<Agreed, AnswerError> {
+        let headers = response.headers();
+        match &self.accept {
+            Some(accept) => check_upgrade(response.status(), headers, accept)?,
+            // RFC 8441 §5: the answer to a CONNECT that succeeds is a 2xx.
+            None if response.status().is_success() => {}
+            None => return Err(AnswerError::Status(response.status())),
+        }
+        Ok(Agreed { extensions: self.check_extensions(headers)?, protocol: self.check_protocol(headers)? })
+    }
+
+    fn check_extensions(&self, headers: &HeaderMap) -> Result<Vec<Offer>, AnswerError> {
+        // RFC 6455 §11.3.2: "However, the |Sec-WebSocket-Extensions| header field MUST NOT appear more than once in an
+        // HTTP response."
+        unique(headers, &SEC_WEBSOCKET_EXTENSIONS)?;
+        let extensions = extension::parse(headers)?;
+        // RFC 6455 §4.1, item 5: "If (...) this header field indicates the use of an extension that was not present in
+        // the client's handshake (...), the client MUST _Fail the WebSocket Connection_."
+        match extensions.iter().find(|one| self.offers.iter().all(|offer| offer.name() != one.name())) {
+            Some(one) => Err(AnswerError::ExtensionNotOffered { value: shown(one.name().as_bytes()) }),
+            None => Ok(extensions),
+        }
+    }
+
+    fn check_protocol(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, AnswerError> {
+        // RFC 6455 §11.3.4: "However, the |Sec-WebSocket-Protocol| header field MUST NOT appear more than once in an
+        // HTTP response."
+        match unique(headers, &SEC_WEBSOCKET_PROTOCOL)? {
+            // RFC 6455 §4.1, item 6: "If (...) this header field indicates the use of a subprotocol that was not
+            // present in the client's handshake (...), the client MUST _Fail the WebSocket Connection_."
+            Some(value) if !self.protocols.contains(value) => {
+                Err(AnswerError::SubprotocolNotRequested { value: shown(value.as_bytes()) })
+            }
+            value => Ok(value.cloned()),
+        }
+    }
+}
+
+/// The answer to an upgrade over HTTP/1.1 (RFC 6455 §4.1, after the request was sent).
+fn check_upgrade(status: StatusCode, headers: &HeaderMap, accept: &HeaderValue) -> Result<(), AnswerError> {
+    // Item 1: "If the status code received from the server is not 101, the client handles the response per HTTP".
+    if status != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(AnswerError::Status(status));
+    }
+    // Item 2: "If the response lacks an |Upgrade| header field or the |Upgrade| header field contains a value that is
+    // not an ASCII case-insensitive match for the value "websocket", the client MUST _Fail the WebSocket Connection_."
+    let mut upgrade = grammar::elements(headers, &UPGRADE).peekable();
+    if upgrade.peek().is_none() || !upgrade.all(|value| value.eq_ignore_ascii_case(b"websocket")) {
+        return Err(AnswerError::UpgradeHeader);
+    }
+    // Item 3: "If the response lacks a |Connection| header field or the |Connection| header field doesn't contain a
+    // token that is an ASCII case-insensitive match for the value "Upgrade", the client MUST _Fail the WebSocket
+    // Connection_."
+    if !grammar::has_token(headers, &CONNECTION, "upgrade") {
+        return Err(AnswerError::ConnectionHeader);
+    }
+    // RFC 6455 §11.3.3: "The |Sec-WebSocket-Accept| header MUST NOT appear more than once in an HTTP response."
+    let answer = unique(headers, &SEC_WEBSOCKET_ACCEPT)?;
+    // Item 4: "If the response lacks a |Sec-WebSocket-Accept| header field or the
+    // |Sec-WebSocket-Accept| contains a value other than the base64-encoded SHA-1 of the
+    // concatenation of (...) but ignoring any leading and trailing whitespace, the client MUST _Fail the WebSocket
+    // Connection_."
+    if answer.is_none_or(|answer| grammar::trim_ows(answer.as_bytes()) != accept.as_bytes()) {
+        return Err(AnswerError::AcceptHeader);
+    }
+    Ok(())
+}
+
+fn unique<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, AnswerError> {
+    grammar::unique(headers, name).map_err(|grammar::Repeated| AnswerError::RepeatedHeader { name: name.clone() })
+}
+
+/// One header line with all of `items`; `None` without any, since an empty list is not sent. Items are made of tokens,
+/// so that the line is a valid value.
+fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> Option<HeaderValue> {
+    if items.is_empty() {
+        return None;
+    }
+    HeaderValue::try_from(items.iter().map(text).collect::<Vec<_>>().join(", ")).ok()
+}

@@ -1,0 +1,164 @@
+//! The grammar that handshake headers share: lists over several lines, optional whitespace, quoted strings, tokens.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+/// The header is on more than one line, where its RFC allows one.
+#[derive(Debug)]
+pub(crate) struct Repeated;
+
+/// The elements of the list that the header `name` is, over all its lines, in order, without their whitespace.
+///
+/// Empty elements are left out: a recipient "MUST parse and ignore a reasonable number of empty list elements" (RFC
+/// 9110 §5.6.1.2). Several lines are one list (RFC 9110 §5.3).
+pub(crate) fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    headers.get_all(name).iter().flat_map(|line| split(line.as_bytes(), b',')).filter(|element| !element.is_empty())
+}
+
+/// Whether the list that the header `name` is contains `token`, compared without regard to case.
+pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    elements(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// The value of a header that may be on one line only.
+pub(crate) fn unique<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Repeated> {
+    let mut lines = headers.get_all(name).iter();
+    let first = lines.next();
+    match lines.next() {
+        None => Ok(first),
+        Some(_) => Err(Repeated),
+    }
+}
+
+/// The parts of `bytes` between `separator`s, trimmed; a separator inside a quoted string does not separate.
+pub(crate) fn split(bytes: &[u8], separator: u8) -> Split<'_> {
+    Split { rest: Some(bytes), separator }
+}
+
+/// See [`split`].
+#[derive(Debug)]
+pub(crate) struct Split<'a> {
+    /// `None` after the last part.
+    rest: Option<&'a [u8]>,
+    separator: u8,
+}
+
+impl<'a> Iterator for Split<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let bytes = self.rest?;
+        let part = match find_unquoted(bytes, self.separator) {
+            Some(at) => {
+                self.rest = Some(&bytes[at + 1..]);
+                &bytes[..at]
+            }
+            None => {
+                self.rest = None;
+                bytes
+            }
+        };
+        Some(trim_ows(part))
+    }
+}
+
+/// `bytes` at the first `separator` that is outside a quoted string: before it and after it.
+pub(crate) fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    find_unquoted(bytes, separator).map(|at| (trim_ows(&bytes[..at]), trim_ows(&bytes[at + 1..])))
+}
+
+/// Without the optional whitespace around: `OWS = *( SP / HTAB )` (RFC 9110 §5.6.3).
+pub(crate) fn trim_ows(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// `token = 1*tchar` (RFC 9110 §5.6.2), as text.
+pub(crate) fn token(bytes: &[u8]) -> Option<&str> {
+    let valid = !bytes.is_empty() && bytes.iter().copied().all(is_tchar);
+    // A token is ASCII, so the conversion does not fail.
+    valid.then(|| std::str::from_utf8(bytes).ok()).flatten()
+}
+
+/// What a quoted string stands for: `quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE` (RFC 9110 §5.6.4).
+///
+/// `None` unless `bytes` is exactly one quoted string.
+pub(crate) fn unquote(bytes: &[u8]) -> Option<Vec<u8>> {
+    let inner = bytes.strip_prefix(b"\"")?;
+    let mut value = Vec::with_capacity(inner.len());
+    let mut rest = inner.iter().copied();
+    loop {
+        match rest.next()? {
+            b'"' => return rest.next().is_none().then_some(value),
+            b'\\' => value.push(rest.next()?),
+            byte => value.push(byte),
+        }
+    }
+}
+
+/// Position of the first `separator` that is not inside a quoted string. A string that does not end reaches to the end.
+fn find_unquoted(bytes: &[u8], separator: u8) -> Option<usize> {
+    let mut quoted = false;
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => quoted = !quoted,
+            // The byte after a backslash stands for itself, so it neither ends the string nor separates.
+            b'\\' if quoted => at += 1,
+            byte if byte == separator && !quoted => return Some(at),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(text: &str) -> Vec<&str> {
+        split(text.as_bytes(), b',').map(|part| std::str::from_utf8(part).unwrap()).collect()
+    }
+
+    #[test]
+    fn separators_inside_quotes_do_not_separate() {
+        assert_eq!(parts("a, b"), ["a", "b"]);
+        assert_eq!(parts("a;x=\"1,2\"\t,\tb"), ["a;x=\"1,2\"", "b"]);
+        assert_eq!(parts(r#"a="\",", b"#), [r#"a="\",""#, "b"]);
+        assert_eq!(parts("\"a, b"), ["\"a, b"]);
+        assert_eq!(parts(r#""a\"#), [r#""a\"#]);
+        assert_eq!(parts(""), [""]);
+        assert_eq!(parts(",,"), ["", "", ""]);
+    }
+
+    #[test]
+    fn whitespace_is_space_and_tab_only() {
+        assert_eq!(trim_ows(b"\t a \t"), b"a");
+        assert_eq!(trim_ows(b" \t "), b"");
+        assert_eq!(trim_ows(b"\x0ba"), b"\x0ba");
+    }
+
+    #[test]
+    fn unquoting() {
+        assert_eq!(unquote(b"\"10\"").unwrap(), b"10");
+        assert_eq!(unquote(br#""1\0""#).unwrap(), b"10");
+        assert_eq!(unquote(b"\"\"").unwrap(), b"");
+        for wrong in [&b"10"[..], b"\"", b"\"10", b"\"10\\", b"\"1\"0", b"\"10\\\""] {
+            assert_eq!(unquote(wrong), None, "{}", wrong.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn tokens() {
+        assert_eq!(token(b"graphql-transport-ws"), Some("graphql-transport-ws"));
+        for wrong in [&b""[..], b"a b", b"a/b", b"a=b", b"\xc3\xa9", b"a\"", b"a\t"] {
+            assert_eq!(token(wrong), None, "{}", wrong.escape_ascii());
+        }
+    }
+}

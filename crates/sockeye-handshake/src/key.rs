@@ -1,0 +1,93 @@
+//! `Sec-WebSocket-Key`, and the `Sec-WebSocket-Accept` that answers it.
+
+use http::HeaderValue;
+use tungstenite::handshake::{client::generate_key, derive_accept_key};
+
+/// A `Sec-WebSocket-Key` that is known to be 16 bytes in base64 ([RFC 6455 §4.1], item 7).
+///
+/// ```
+/// use http::HeaderValue;
+/// use sockeye_handshake::key::Key;
+///
+/// // The example of RFC 6455 §1.3.
+/// let key = Key::parse(&HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==")).unwrap();
+/// assert_eq!(key.accept(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// assert_eq!(Key::parse(&HeaderValue::from_static("c2hvcnQ=")), None);
+/// ```
+///
+/// [RFC 6455 §4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(HeaderValue);
+
+impl Key {
+    /// The key of a request; `None` if it does not decode to 16 bytes.
+    #[must_use]
+    pub fn parse(value: &HeaderValue) -> Option<Self> {
+        is_sixteen_bytes(value.as_bytes()).then(|| Self(value.clone()))
+    }
+
+    /// A fresh random key, for a client: "The nonce MUST be selected randomly for each connection" (RFC 6455 §4.1, item
+    /// 7).
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(ascii(generate_key()))
+    }
+
+    /// The `Sec-WebSocket-Accept` that proves to the client that its key was read ([RFC 6455 §4.2.2], item 5.4).
+    ///
+    /// [RFC 6455 §4.2.2]: https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+    #[must_use]
+    pub fn accept(&self) -> HeaderValue {
+        ascii(derive_accept_key(self.0.as_bytes()))
+    }
+
+    /// The key as it stands in the header.
+    #[must_use]
+    pub fn as_header_value(&self) -> &HeaderValue {
+        &self.0
+    }
+}
+
+/// Whether base64 (RFC 4648 §4) of exactly 16 bytes: 22 digits, two of padding.
+///
+/// The four bits of the last digit that belong to no byte may be anything: RFC 4648 §3.5 leaves that to the decoder,
+/// and some clients write keys by hand.
+fn is_sixteen_bytes(key: &[u8]) -> bool {
+    let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.len() == 24 && key.strip_suffix(b"==").is_some_and(|digits| digits.iter().all(digit))
+}
+
+fn ascii(base64: String) -> HeaderValue {
+    HeaderValue::try_from(base64).expect("base64 is visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_keys_are_valid_and_differ() {
+        let (one, two) = (Key::generate(), Key::generate());
+        assert_eq!(Key::parse(one.as_header_value()).as_ref(), Some(&one));
+        assert_ne!(one, two);
+    }
+
+    #[test]
+    fn only_sixteen_bytes_pass() {
+        for wrong in [
+            "",
+            "=",
+            "==",
+            "AAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAAAAA=",
+            "AAAAAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAA=AAAAAAAAAA==",
+            "AAAAAAAAAAAAAAAAAAAA-_==",
+            "AAAAAAAAAAAAAAAAAAAA A==",
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAA==",
+        ] {
+            assert_eq!(Key::parse(&HeaderValue::from_static(wrong)), None, "{wrong}");
+        }
+    }
+}

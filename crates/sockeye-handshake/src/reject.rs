@@ -1,0 +1,214 @@
+//! Why a client's opening handshake is refused, and the response that says so.
+
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode,
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE},
+};
+
+/// The most that a rejection shows of a value which the peer sent, in bytes.
+const SHOWN: usize = 256;
+
+/// Why a client's opening handshake is refused. One variant for each way to be wrong; the text is the response's body.
+///
+/// The first eight have the statuses and texts of axum 0.8's rejections, to the byte. The others say what was wrong and
+/// with which value: escaped to printable ASCII, and at most 256 bytes of it, so that it may stand in a log.
+///
+/// ```
+/// use sockeye_handshake::Reject;
+///
+/// let reject = Reject::InvalidWebSocketVersionHeader;
+/// assert_eq!(reject.status(), 400);
+/// assert_eq!(reject.headers()["sec-websocket-version"], "13");
+/// assert_eq!(reject.body(), "`Sec-WebSocket-Version` header did not include '13'");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reject {
+    /// An HTTP/1.1 handshake is a GET (RFC 6455 §4.2.1, item 1).
+    #[error("Request method must be `GET`")]
+    MethodNotGet,
+
+    /// An HTTP/2 handshake is a CONNECT (RFC 8441 §4).
+    #[error("Request method must be `CONNECT`")]
+    MethodNotConnect,
+
+    /// No `Connection` header lists `upgrade` (RFC 6455 §4.2.1, item 4).
+    #[error("Connection header did not include 'upgrade'")]
+    InvalidConnectionHeader,
+
+    /// No `Upgrade` header lists `websocket` (RFC 6455 §4.2.1, item 3).
+    #[error("`Upgrade` header did not include 'websocket'")]
+    InvalidUpgradeHeader,
+
+    /// The CONNECT is not extended, or for another protocol (RFC 8441 §5).
+    #[error("`:protocol` pseudo-header did not include 'websocket'")]
+    InvalidProtocolPseudoheader,
+
+    /// `Sec-WebSocket-Version` is missing or not 13 (RFC 6455 §4.2.1, item 6).
+    #[error("`Sec-WebSocket-Version` header did not include '13'")]
+    InvalidWebSocketVersionHeader,
+
+    /// There is no `Sec-WebSocket-Key` (RFC 6455 §4.2.1, item 5).
+    #[error("`Sec-WebSocket-Key` header missing")]
+    WebSocketKeyHeaderMissing,
+
+    /// The connection cannot be upgraded: it is HTTP/1.0, or somebody took the upgrade before us.
+    #[error("WebSocket request couldn't be upgraded since no upgrade state was present")]
+    ConnectionNotUpgradable,
+
+    /// `Sec-WebSocket-Key` does not decode to 16 bytes (RFC 6455 §4.2.1, item 5).
+    #[error("`Sec-WebSocket-Key` header must be 16 bytes in base64, and `{value}` is not")]
+    InvalidWebSocketKey {
+        /// What was there.
+        value: String,
+    },
+
+    /// A header is on several lines where its RFC allows one.
+    #[error("`{name}` header must not be there more than once")]
+    RepeatedHeader {
+        /// The header's name as its RFC spells it.
+        name: &'static str,
+    },
+
+    /// The request does not say which host it is for (RFC 6455 §4.2.1, item 2).
+    #[error("`Host` header missing")]
+    HostMissing,
+
+    /// What the request says which host it is for is not a host with at most a port (RFC 9112 §3.2).
+    #[error(
+        "`Host` header (or the request target's authority) must be a host with at most a port, and `{value}` is not"
+    )]
+    InvalidHost {
+        /// What was there.
+        value: String,
+    },
+
+    /// `Sec-WebSocket-Protocol` is not a list of tokens (RFC 6455 §4.3).
+    #[error("`Sec-WebSocket-Protocol` header must be a list of tokens, and `{value}` is not one")]
+    InvalidSubprotocol {
+        /// The element that is wrong; empty if the list is.
+        value: String,
+    },
+
+    /// `Sec-WebSocket-Extensions` does not follow its grammar (RFC 6455 §9.1).
+    #[error("`Sec-WebSocket-Extensions` header must be a list of extensions, and `{value}` is not one")]
+    InvalidExtensions {
+        /// The element that is wrong; empty if the list is.
+        value: String,
+    },
+
+    /// A page of another origin may not open a WebSocket here (RFC 6455 §10.2).
+    #[error(
+        "Origin `{origin}` may not open a WebSocket on host `{host}`. To allow it, list it: \
+         `.origins(Origins::same_origin().and([\"{origin}\"]))`. Behind a proxy that replaces the `Host` header, pass \
+         it on, or use `.origins(Origins::same_origin().trust_forwarded_host())`"
+    )]
+    OriginNotAllowed {
+        /// The `Origin` header.
+        origin: String,
+        /// The host that it was compared with.
+        host: String,
+    },
+}
+
+impl Reject {
+    /// The status of the response.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::MethodNotGet | Self::MethodNotConnect => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ConnectionNotUpgradable => StatusCode::UPGRADE_REQUIRED,
+            Self::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
+            Self::InvalidConnectionHeader
+            | Self::InvalidUpgradeHeader
+            | Self::InvalidProtocolPseudoheader
+            | Self::InvalidWebSocketVersionHeader
+            | Self::WebSocketKeyHeaderMissing
+            | Self::InvalidWebSocketKey { .. }
+            | Self::RepeatedHeader { .. }
+            | Self::HostMissing
+            | Self::InvalidHost { .. }
+            | Self::InvalidSubprotocol { .. }
+            | Self::InvalidExtensions { .. } => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The headers that the RFCs ask a response like this for. The body's own are not among them.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        match self {
+            // RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
+            Self::MethodNotGet => _ = headers.insert(ALLOW, HeaderValue::from_static("GET")),
+            Self::MethodNotConnect => _ = headers.insert(ALLOW, HeaderValue::from_static("CONNECT")),
+            Self::ConnectionNotUpgradable => {
+                // RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response".
+                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                // RFC 9110 §7.8: "A sender of Upgrade MUST also send an "Upgrade" connection option".
+                headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            }
+            // RFC 6455 §4.2.2, item 4: "the server MUST abort the WebSocket handshake described in this section and
+            // instead send an appropriate HTTP error code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version|
+            // header field indicating the version(s) the server is capable of understanding."
+            Self::InvalidWebSocketVersionHeader | Self::RepeatedHeader { name: "Sec-WebSocket-Version" } => {
+                headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            _ => {}
+        }
+        headers
+    }
+
+    /// The body of the response: plain text, for whoever debugs the client.
+    #[must_use]
+    pub fn body(&self) -> String {
+        self.to_string()
+    }
+
+    /// The whole response.
+    #[must_use]
+    pub fn into_response(self) -> Response<String> {
+        let mut response = Response::new(self.body());
+        *response.status_mut() = self.status();
+        *response.headers_mut() = self.headers();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        response
+    }
+}
+
+/// What a peer sent, fit for a log or a response: printable ASCII, at most [`SHOWN`] bytes.
+pub(crate) fn shown(value: &[u8]) -> String {
+    const MORE: &str = "...";
+    let mut shown = String::new();
+    // How much of `shown` stays if more follows than fits.
+    let mut kept = 0;
+    for byte in value {
+        shown.extend(byte.escape_ascii().map(char::from));
+        if shown.len() > SHOWN {
+            shown.truncate(kept);
+            return shown + MORE;
+        }
+        if shown.len() + MORE.len() <= SHOWN {
+            kept = shown.len();
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_values_are_short_and_printable() {
+        assert_eq!(shown(b"plain"), "plain");
+        assert_eq!(shown(b"a\r\n\x1b[31m\xff\"`"), r#"a\r\n\x1b[31m\xff\"`"#);
+        assert_eq!(shown(&[b'a'; SHOWN]), "a".repeat(SHOWN));
+        assert_eq!(shown(&[b'a'; SHOWN + 1]), "a".repeat(SHOWN - 3) + "...");
+        for length in 0..600 {
+            for byte in [b'a', b'\t', 0xff] {
+                let text = shown(&vec![byte; length]);
+                assert!(text.len() <= SHOWN && text.bytes().all(|byte| byte.is_ascii_graphic()));
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The server's side: a client's opening handshake, checked, and the answer to it ([RFC 6455 §4.2], [RFC 8441 §5]).
+//!
+//! [RFC 6455 §4.2]: https://www.rfc-editor.org/rfc/rfc6455#section-4.2
+//! [RFC 8441 §5]: https://www.rfc-editor.org/rfc/rfc8441#section-5
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
+    header::{
+        CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+        SEC_WEBSOCKET_VERSION, UPGRADE,
+    },
+};
+
+use crate::{
+    Head, Offer, Origins, Reject, authority::Authority, extension, grammar, key::Key, reject::shown, subprotocol,
+};
+
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Whether a request asks for a WebSocket at all, rightly or wrongly.
+///
+/// It does if it names the protocol, in `Upgrade` or `:protocol`, or has one of the two headers that no other request
+/// has: `Sec-WebSocket-Key` and `Sec-WebSocket-Version`. So a handshake whose `Upgrade` a proxy swallowed is a wrong
+/// one, and gets a rejection that says what is missing, while a page load of the same path is none.
+///
+/// ```
+/// use http::Request;
+/// use sockeye_handshake::asks_for_websocket;
+///
+/// let asks = |request: http::request::Builder| asks_for_websocket(&(&request.body(()).unwrap()).into());
+/// assert!(!asks(Request::get("/")));
+/// assert!(!asks(Request::get("/").header("upgrade", "h2c")));
+/// assert!(asks(Request::post("/").header("upgrade", "websocket")));
+/// assert!(asks(Request::get("/").header("sec-websocket-version", "13")));
+/// ```
+#[must_use]
+pub fn asks_for_websocket(head: &Head<'_>) -> bool {
+    let named = if head.upgrades() {
+        grammar::has_token(head.headers, &UPGRADE, "websocket")
+    } else {
+        head.protocol == Some("websocket")
+    };
+    named || head.headers.contains_key(SEC_WEBSOCKET_KEY) || head.headers.contains_key(SEC_WEBSOCKET_VERSION)
+}
+
+/// A client's opening handshake that is valid. What is left to decide is the server's part: the origin, the
+/// subprotocol, the extensions.
+///
+/// ```
+/// use http::Request;
+/// use sockeye_handshake::{OpeningHandshake, Origins};
+///
+/// // The example of RFC 6455 §1.2.
+/// let request = Request::get("/chat")
+///     .header("Host", "server.example.com")
+///     .header("Upgrade", "websocket")
+///     .header("Connection", "Upgrade")
+///     .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+///     .header("Origin", "http://server.example.com")
+///     .header("Sec-WebSocket-Protocol", "chat, superchat")
+///     .header("Sec-WebSocket-Version", "13")
+///     .body(())?;
+/// let handshake = OpeningHandshake::read(&(&request).into())?;
+/// handshake.check_origin(&Origins::same_origin())?;
+/// let protocol = handshake.choose_protocol(["superchat", "chat"]);
+/// let response = handshake.accept(protocol.as_ref());
+///
+/// assert_eq!(response.status(), 101);
+/// assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// assert_eq!(response.headers()["sec-websocket-protocol"], "superchat");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct OpeningHandshake {
+    /// `None` over HTTP/2, where the key has no part (RFC 8441 §5).
+    key: Option<Key>,
+    requested_protocols: Vec<HeaderValue>,
+    offers: Vec<Offer>,
+    origin: Option<HeaderValue>,
+    /// Which host the request is for: a valid [`Authority`].
+    host: String,
+    forwarded_host: Option<HeaderValue>,
+}
+
+impl OpeningHandshake {
+    /// Reads the handshake in a request.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the request breaks. The rules that axum checks come first and in axum's order.
+    pub fn read(head: &Head<'_>) -> Result<Self, Reject> {
+        let headers = head.headers;
+        let key = if head.upgrades() { Some(read_upgrade(head)?) } else { read_connect(head).map(|()| None)? };
+        read_version(headers)?;
+        // RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request."
+        if head.version < Version::HTTP_11 {
+            return Err(Reject::ConnectionNotUpgradable);
+        }
+        Ok(Self {
+            key,
+            host: read_host(head)?,
+            // RFC 6454 §7.3: "The user agent MUST NOT include more than one Origin header field in any HTTP request".
+            // With two, one could be checked and the other believed.
+            origin: unique(headers, &ORIGIN, "Origin")?.cloned(),
+            forwarded_host: headers.get(FORWARDED_HOST).cloned(),
+            requested_protocols: subprotocol::requested(headers)?,
+            offers: extension::parse(headers)
+                .map_err(|malformed| Reject::InvalidExtensions { value: malformed.value })?,
+        })
+    }
+
+    /// The subprotocols that the client requested, in its order of preference, each once.
+    #[must_use]
+    pub fn requested_protocols(&self) -> &[HeaderValue] {
+        &self.requested_protocols
+    }
+
+    /// The first of `preferred`, in the server's order of preference, that the client requested.
+    pub fn choose_protocol<I>(&self, preferred: I) -> Option<HeaderValue>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        subprotocol::choose(&self.requested_protocols, preferred)
+    }
+
+    /// The extensions that the client offers, in its order of preference.
+    #[must_use]
+    pub fn offers(&self) -> &[Offer] {
+        &self.offers
+    }
+
+    /// Checks the `Origin` header against a policy.
+    ///
+    /// # Errors
+    ///
+    /// [`Reject::OriginNotAllowed`] with both sides of the comparison.
+    pub fn check_origin(&self, origins: &Origins) -> Result<(), Reject> {
+        let Some(origin) = self.origin.as_ref().filter(|_| !origins.allows_any()) else {
+            return Ok(());
+        };
+        let forwarded = self.forwarded_host.as_ref().filter(|_| origins.trusts_forwarded_host());
+        let host = match forwarded {
+            Some(list) => grammar::split(list.as_bytes(), b',').next().unwrap_or_default(),
+            None => self.host.as_bytes(),
+        };
+        // A value that is not text is no origin or no host, and equals nothing.
+        let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+        if origins.allows(text(origin.as_bytes()), text(host)) {
+            return Ok(());
+        }
+        // RFC 6455 §10.2: "If the origin indicated is unacceptable to the server, then it SHOULD respond to the
+        // WebSocket handshake with a reply containing HTTP 403 Forbidden status code."
+        Err(Reject::OriginNotAllowed { origin: shown(origin.as_bytes()), host: shown(host) })
+    }
+
+    /// The answer that opens the connection: 101 over HTTP/1.1 ([RFC 6455 §4.2.2]), 200 over HTTP/2 ([RFC 8441 §5]).
+    ///
+    /// A `protocol` that the client did not request is left out.
+    ///
+    /// [RFC 6455 §4.2.2]: https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+    /// [RFC 8441 §5]: https://www.rfc-editor.org/rfc/rfc8441#section-5
+    #[must_use]
+    pub fn accept(&self, protocol: Option<&HeaderValue>) -> Response<()> {
+        let mut response = Response::new(());
+        if let Some(key) = &self.key {
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(SEC_WEBSOCKET_ACCEPT, key.accept());
+        }
+        // RFC 6455 §4.2.2, item 4: "The value chosen MUST be derived from the client's handshake, specifically by
+        // selecting one of the values from the |Sec-WebSocket-Protocol| field that the server is willing to use for
+        // this connection".
+        if let Some(protocol) = protocol.filter(|protocol| self.requested_protocols.contains(protocol)) {
+            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol.clone());
+        }
+        // RFC 6455 §9.1 lets a server answer with none of the extensions that were offered, and we accept none yet.
+        response
+    }
+}
+
+/// What an upgrade of an HTTP/1.1 connection must have (RFC 6455 §4.2.1).
+fn read_upgrade(head: &Head<'_>) -> Result<Key, Reject> {
+    // Item 1: "An HTTP/1.1 or higher GET request". RFC 6455 §4.1: "The method of the request MUST be GET".
+    if head.method != Method::GET {
+        return Err(Reject::MethodNotGet);
+    }
+    // Item 4: "A |Connection| header field that includes the token "Upgrade", treated as an ASCII case-insensitive
+    // value."
+    if !grammar::has_token(head.headers, &CONNECTION, "upgrade") {
+        return Err(Reject::InvalidConnectionHeader);
+    }
+    // Item 3: "An |Upgrade| header field containing the value "websocket", treated as an ASCII case-insensitive value."
+    if !grammar::has_token(head.headers, &UPGRADE, "websocket") {
+        return Err(Reject::InvalidUpgradeHeader);
+    }
+    // RFC 6455 §11.3.1: "The |Sec-WebSocket-Key| header field MUST NOT appear more than once in an HTTP request."
+    let key =
+        unique(head.headers, &SEC_WEBSOCKET_KEY, "Sec-WebSocket-Key")?.ok_or(Reject::WebSocketKeyHeaderMissing)?;
+    // Item 5: "A |Sec-WebSocket-Key| header field with a base64-encoded (see Section 4 of [RFC4648]) value that, when
+    // decoded, is 16 bytes in length."
+    Key::parse(key).ok_or_else(|| Reject::InvalidWebSocketKey { value: shown(key.as_bytes()) })
+}
+
+/// What an extended CONNECT must have (RFC 8441 §4 and §5).
+fn read_connect(head: &Head<'_>) -> Result<(), Reject> {
+    // RFC 8441 §5: "Implementations using this extended CONNECT to bootstrap WebSockets do not do the processing of the
+    // Sec-WebSocket-Key and Sec-WebSocket-Accept header fields"; the method takes the place of GET.
+    if head.method != Method::CONNECT {
+        return Err(Reject::MethodNotConnect);
+    }
+    // RFC 8441 §5: "The :protocol pseudo-header field MUST be included in the CONNECT request, and it MUST have a value
+    // of "websocket" to initiate a WebSocket connection on an HTTP/2 stream."
+    if head.protocol != Some("websocket") {
+        return Err(Reject::InvalidProtocolPseudoheader);
+    }
+    Ok(())
+}
+
+fn read_version(headers: &HeaderMap) -> Result<(), Reject> {
+    // RFC 6455 §11.3.5: "The |Sec-WebSocket-Version| header field MUST NOT appear more than once in an HTTP request."
+    let version = unique(headers, &SEC_WEBSOCKET_VERSION, "Sec-WebSocket-Version")?;
+    // RFC 6455 §4.2.1, item 6: "A |Sec-WebSocket-Version| header field, with a value of 13."
+    if version.is_none_or(|version| grammar::trim_ows(version.as_bytes()) != b"13") {
+        return Err(Reject::InvalidWebSocketVersionHeader);
+    }
+    Ok(())
+}
+
+/// Which host the request is for: its target's authority (`:authority` in HTTP/2), else its `Host`.
+fn read_host(head: &Head<'_>) -> Result<String, Reject> {
+    // RFC 9112 §3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that
+    // lacks a Host header field and to any request message that contains more than one Host header field line or a Host
+    // header field with an invalid field value."
+    let header = unique(head.headers, &HOST, "Host")?;
+    if head.version == Version::HTTP_11 && header.is_none() {
+        return Err(Reject::HostMissing);
+    }
+    // RFC 9112 §3.2.2: "the origin server MUST ignore the received Host header field (if any) and instead use the host
+    // information of the request-target."
+    let target = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    // RFC 9113 §8.3.1: "the request MUST contain either an ":authority" pseudo-header field or a "Host" header field."
+    let host = target.or(header.map(HeaderValue::as_bytes)).ok_or(Reject::HostMissing)?;
+    let valid = std::str::from_utf8(host).ok().filter(|host| Authority::parse(host).is_some());
+    valid.map(str::to_owned).ok_or_else(|| Reject::InvalidHost { value: shown(host) })
+}
+
+fn unique<'a>(
+    headers: &'a HeaderMap,
+    header: &HeaderName,
+    name: &'static str,
+) -> Result<Option<&'a HeaderValue>, Reject> {
+    grammar::unique(headers, header).map_err(|grammar::Repeated| Reject::RepeatedHeader { name })
+}

@@ -1,0 +1,174 @@
+//! The client's side: what it sends, what it takes for an answer, and that our server's side agrees.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use sockeye_handshake::{
+    Head, OpeningHandshake,
+    client::{AnswerError, ClientRequest, Expected, RequestError},
+};
+
+fn client(uri: &str) -> ClientRequest {
+    ClientRequest::new(uri.parse().unwrap()).unwrap()
+}
+
+fn upgrade() -> (Request<()>, Expected) {
+    let request = client("ws://a.example/chat?x=1").protocols(["soap", "wamp"]).unwrap();
+    request.offer("permessage-deflate; client_max_window_bits".parse().unwrap()).upgrade()
+}
+
+/// The right answer to `expected`, in which the lines of `name` are `lines`.
+fn answer(expected: &Expected, name: &str, lines: &[&str]) -> Response<()> {
+    let accept = expected.accept().unwrap().to_str().unwrap();
+    let mut response = Response::builder().status(101).body(()).unwrap();
+    for (good, value) in [("upgrade", "websocket"), ("connection", "Upgrade"), ("sec-websocket-accept", accept)] {
+        if good != name {
+            response.headers_mut().append(good, value.parse().unwrap());
+        }
+    }
+    for line in lines {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        response.headers_mut().append(name, line.parse().unwrap());
+    }
+    response
+}
+
+#[test]
+fn the_request_over_http_1() {
+    let (request, expected) = upgrade();
+    assert_eq!(request.method(), Method::GET);
+    assert_eq!(request.version(), Version::HTTP_11);
+    assert_eq!(request.uri(), "/chat?x=1");
+    let headers = request.headers();
+    assert_eq!(headers["host"], "a.example");
+    assert_eq!(headers["upgrade"], "websocket");
+    assert_eq!(headers["connection"], "Upgrade");
+    assert_eq!(headers["sec-websocket-version"], "13");
+    assert_eq!(headers["sec-websocket-protocol"], "soap, wamp");
+    assert_eq!(headers["sec-websocket-extensions"], "permessage-deflate; client_max_window_bits");
+    assert_eq!(headers.len(), 7);
+    assert_ne!(upgrade().0.headers()["sec-websocket-key"], headers["sec-websocket-key"], "fresh for each connection");
+
+    let handshake = OpeningHandshake::read(&Head::from(&request)).unwrap();
+    let response = handshake.accept(handshake.choose_protocol(["wamp"]).as_ref());
+    let agreed = expected.check(&response).unwrap();
+    assert_eq!(agreed.protocol.unwrap(), "wamp");
+    assert_eq!(agreed.extensions, []);
+}
+
+#[test]
+fn the_request_over_http_2() {
+    let (request, expected) = client("wss://a.example:8443").protocols(["soap"]).unwrap().connect();
+    assert_eq!(request.method(), Method::CONNECT);
+    assert_eq!(request.version(), Version::HTTP_2);
+    assert_eq!(request.uri(), "https://a.example:8443/");
+    assert_eq!(request.headers().len(), 2);
+    assert_eq!(expected.accept(), None);
+
+    let handshake = OpeningHandshake::read(&Head::from(&request).protocol(Some("websocket"))).unwrap();
+    let response = handshake.accept(handshake.choose_protocol(["soap"]).as_ref());
+    assert_eq!(expected.check(&response).unwrap().protocol.unwrap(), "soap");
+    let refused = Response::builder().status(403).body(()).unwrap();
+    assert_eq!(expected.check(&refused), Err(AnswerError::Status(StatusCode::FORBIDDEN)));
+}
+
+#[test]
+fn uris() {
+    let hosts = [
+        ("ws://a.example", "a.example", "/", false),
+        ("ws://a.example:80/", "a.example", "/", false),
+        ("ws://a.example:443/", "a.example:443", "/", false),
+        ("wss://a.example:443/x", "a.example", "/x", true),
+        ("https://a.example:80/x", "a.example:80", "/x", true),
+        ("http://user:password@a.example/?q", "a.example", "/?q", false),
+        ("ws://[::1]:3000?q", "[::1]:3000", "/?q", false),
+    ];
+    for (uri, host, target, secure) in hosts {
+        let request = client(uri);
+        assert_eq!(request.is_secure(), secure, "{uri}");
+        let (request, _) = request.upgrade();
+        assert_eq!(request.headers()["host"], host, "{uri}");
+        assert_eq!(request.uri(), target, "{uri}");
+        // What a server would see of it.
+        assert!(OpeningHandshake::read(&Head::from(&request)).is_ok(), "{uri}");
+    }
+    for wrong in ["/chat", "a.example:80", "ftp://a.example/", "*"] {
+        let error = ClientRequest::new(wrong.parse().unwrap()).unwrap_err();
+        assert!(matches!(error, RequestError::InvalidUri { .. }), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn what_cannot_be_requested() {
+    for wrong in ["", "a b", "a,b", "é"] {
+        let error = client("ws://a").protocols([wrong]).unwrap_err();
+        assert!(matches!(error, RequestError::InvalidSubprotocol { .. }), "{error}");
+    }
+    let error = client("ws://a").protocols(["x", "y", "x"]).unwrap_err();
+    assert_eq!(error, RequestError::RepeatedSubprotocol { value: "x".into() });
+    for name in [header::HOST, header::CONNECTION, header::UPGRADE, header::SEC_WEBSOCKET_KEY] {
+        let error = client("ws://a").header(name.clone(), HeaderValue::from_static("x")).unwrap_err();
+        assert_eq!(error, RequestError::ReservedHeader { name });
+    }
+    let (request, _) = client("ws://a").header(header::ORIGIN, HeaderValue::from_static("http://a")).unwrap().upgrade();
+    assert_eq!(request.headers()["origin"], "http://a");
+}
+
+#[test]
+fn answers_that_open() {
+    let (_, expected) = upgrade();
+    let padded = format!("\t{} ", expected.accept().unwrap().to_str().unwrap());
+    let right: &[(&str, &[&str])] = &[
+        ("x", &[]),
+        ("upgrade", &["WebSocket"]),
+        ("connection", &["keep-alive,\tupgrade"]),
+        ("connection", &["keep-alive", "Upgrade"]),
+        ("sec-websocket-accept", &[&padded]),
+        ("sec-websocket-protocol", &["wamp"]),
+        ("sec-websocket-extensions", &["permessage-deflate; client_max_window_bits=\"10\""]),
+    ];
+    for (name, lines) in right {
+        assert!(expected.check(&answer(&expected, name, lines)).is_ok(), "{name}: {lines:?}");
+    }
+}
+
+#[test]
+fn answers_that_do_not() {
+    use AnswerError::*;
+    let (_, expected) = upgrade();
+    let check = |name: &str, lines: &[&str]| expected.check(&answer(&expected, name, lines)).unwrap_err();
+
+    let wrong: &[&[&str]] = &[&[], &[""], &["h2c"], &["websocket, h2c"], &["h2c", "websocket"]];
+    for lines in wrong {
+        assert_eq!(check("upgrade", lines), UpgradeHeader, "{lines:?}");
+    }
+    let wrong: &[&[&str]] = &[&[], &["keep-alive"], &["no-upgrade-please"]];
+    for lines in wrong {
+        assert_eq!(check("connection", lines), ConnectionHeader, "{lines:?}");
+    }
+    let wrong: &[&[&str]] = &[&[], &[""], &["s3pPLMBiTxaQ9kYGzzhZRbK+xOo="]];
+    for lines in wrong {
+        assert_eq!(check("sec-websocket-accept", lines), AcceptHeader, "{lines:?}");
+    }
+    let accept = expected.accept().unwrap().to_str().unwrap();
+    assert!(matches!(check("sec-websocket-accept", &[accept, accept]), RepeatedHeader { .. }));
+
+    for protocol in ["mqtt", "Soap", "", "soap, wamp"] {
+        assert!(matches!(check("sec-websocket-protocol", &[protocol]), SubprotocolNotRequested { .. }), "{protocol}");
+    }
+    assert!(matches!(check("sec-websocket-protocol", &["soap", "soap"]), RepeatedHeader { .. }));
+    let (_, none) = client("ws://a").upgrade();
+    let unasked = none.check(&answer(&none, "sec-websocket-protocol", &["soap"])).unwrap_err();
+    assert!(matches!(unasked, SubprotocolNotRequested { .. }));
+
+    assert!(matches!(check("sec-websocket-extensions", &["x-foo"]), ExtensionNotOffered { .. }));
+    assert!(matches!(check("sec-websocket-extensions", &["permessage-deflate;"]), MalformedExtensions(_)));
+    let twice = check("sec-websocket-extensions", &["permessage-deflate", "permessage-deflate"]);
+    assert!(matches!(twice, RepeatedHeader { .. }));
+
+    for status in [200, 301, 401, 426, 500] {
+        let mut response = answer(&expected, "x", &[]);
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        assert_eq!(expected.check(&response).unwrap_err(), Status(response.status()));
+    }
+}

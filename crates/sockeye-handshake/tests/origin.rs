@@ -1,0 +1,212 @@
+//! The origin policy: a table of origins and hosts, and how a request's side is found.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+use http::{HeaderValue, Request, Version};
+use sockeye_handshake::{Head, OpeningHandshake, Origins, Reject};
+
+fn upgrade(headers: &[(&'static str, &str)]) -> Request<()> {
+    let mut request = Request::get("/chat").body(()).unwrap();
+    let fixed = [
+        ("upgrade", "websocket"),
+        ("connection", "upgrade"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("sec-websocket-version", "13"),
+    ];
+    for (name, value) in fixed.into_iter().chain(headers.iter().copied()) {
+        request.headers_mut().append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    request
+}
+
+fn check(request: &Request<()>, origins: &Origins) -> Result<(), Reject> {
+    OpeningHandshake::read(&Head::from(request)).unwrap().check_origin(origins)
+}
+
+#[test]
+fn the_same_origin() {
+    let same = [
+        ("http://a.example", "a.example"),
+        ("http://A.Example", "a.eXample"),
+        ("HTTP://a.example", "a.example"),
+        // The default port of the origin's scheme, on both sides.
+        ("http://a.example", "a.example:80"),
+        ("http://a.example:80", "a.example"),
+        ("https://a.example", "a.example"),
+        ("https://a.example", "a.example:443"),
+        ("https://a.example:443", "a.example"),
+        // TLS ends in front of us, so the scheme says nothing.
+        ("https://a.example:8443", "a.example:8443"),
+        ("http://localhost:3000", "localhost:3000"),
+        ("http://127.0.0.1:3000", "127.0.0.1:3000"),
+        ("http://[::1]:3000", "[::1]:3000"),
+        ("http://[::1]", "[0:0:0:0:0:0:0:1]:80"),
+    ];
+    for (origin, host) in same {
+        assert!(Origins::default().allows(origin, host), "{origin} {host}");
+    }
+    let other = [
+        ("http://evil.example", "a.example"),
+        // Another port, given or by default.
+        ("http://localhost:5173", "localhost:3000"),
+        ("http://a.example:8080", "a.example"),
+        ("https://a.example", "a.example:80"),
+        ("http://a.example:443", "a.example"),
+        // Suffix, prefix, and the dot of a rooted name.
+        ("http://a.example.evil.example", "a.example"),
+        ("http://evila.example", "a.example"),
+        ("http://sub.a.example", "a.example"),
+        ("http://a.example.", "a.example"),
+        // What is not an origin.
+        ("http://a.example@evil.example", "a.example"),
+        ("http://evil.example@a.example", "a.example"),
+        ("http://user:80@a.example", "a.example"),
+        ("http://a.example/", "a.example"),
+        ("http://a.example/path", "a.example"),
+        ("http://a.example?x", "a.example"),
+        ("http://a.example#x", "a.example"),
+        ("http://a.example\\", "a.example"),
+        ("http://a.example http://evil.example", "a.example"),
+        ("http://a.example, http://evil.example", "a.example"),
+        ("http://a.example:80:80", "a.example"),
+        ("http://a.example:+80", "a.example"),
+        ("http://a.example:65616", "a.example"),
+        ("http:a.example", "a.example"),
+        ("http:/a.example", "a.example"),
+        ("//a.example", "a.example"),
+        ("a.example", "a.example"),
+        ("http://", ""),
+        ("", ""),
+        // An IPv6 address needs its brackets, and is no other address.
+        ("http://::1", "[::1]"),
+        ("http://[::2]", "[::1]"),
+        ("http://[::1", "[::1"),
+        ("http://1", "[::1]"),
+        // Opaque, and other schemes.
+        ("null", "a.example"),
+        ("null", "null"),
+        ("file://", "a.example"),
+        ("ws://a.example", "a.example"),
+        ("chrome-extension://a.example", "a.example"),
+    ];
+    for (origin, host) in other {
+        assert!(!Origins::default().allows(origin, host), "{origin} {host}");
+    }
+}
+
+#[test]
+fn a_list() {
+    let origins =
+        Origins::list(["https://App.example:443", "http://localhost:5173/", "null", "chrome-extension://abcdef"]);
+    for listed in
+        ["https://app.example", "https://app.example:443", "http://localhost:5173", "null", "chrome-extension://abcdef"]
+    {
+        assert!(origins.allows(listed, "server.example"), "{listed}");
+    }
+    for other in [
+        "http://app.example",
+        "https://app.example:8443",
+        "https://app.example.evil.example",
+        "https://app.example@evil.example",
+        "http://localhost",
+        "https://localhost:5173",
+        "chrome-extension://abcdefg",
+        "",
+        // A list is the whole of it.
+        "http://server.example",
+    ] {
+        assert!(!origins.allows(other, "server.example"), "{other}");
+    }
+    let both = Origins::same_origin().and(["http://localhost:5173"]).and([String::from("null")]);
+    assert!(both.allows("http://server.example", "server.example"));
+    assert!(both.allows("http://localhost:5173", "server.example"));
+    assert!(both.allows("null", "server.example"));
+    assert!(!both.allows("http://localhost:5174", "server.example"));
+    assert!(!Origins::list([""; 0]).allows("", "server.example"));
+    assert!(!Origins::list(["https://*.example"]).allows("https://a.example", "a.example"));
+}
+
+#[test]
+fn any_and_none() {
+    for origin in ["http://evil.example", "null", "", "é"] {
+        assert!(Origins::any().allows(origin, "a.example"));
+        assert!(check(&upgrade(&[("host", "a.example"), ("origin", origin)]), &Origins::any()).is_ok());
+    }
+    // No browser sent it.
+    let request = upgrade(&[("host", "a.example")]);
+    for origins in [Origins::same_origin(), Origins::list(["https://b.example"]), Origins::any()] {
+        assert_eq!(check(&request, &origins), Ok(()));
+    }
+}
+
+#[test]
+fn the_requests_side() {
+    let same = Origins::same_origin();
+    let request = upgrade(&[("host", "a.example"), ("origin", "https://a.example")]);
+    assert_eq!(check(&request, &same), Ok(()));
+
+    // An absolute target counts, not the header.
+    let mut absolute = upgrade(&[("host", "a.example"), ("origin", "https://a.example")]);
+    *absolute.uri_mut() = "http://b.example/chat".parse().unwrap();
+    assert!(check(&absolute, &same).is_err());
+    absolute.headers_mut().insert("origin", HeaderValue::from_static("https://b.example"));
+    assert_eq!(check(&absolute, &same), Ok(()));
+
+    let h2 = |uri: &str| {
+        let request = Request::builder()
+            .method("CONNECT")
+            .version(Version::HTTP_2)
+            .uri(uri)
+            .header("host", "a.example")
+            .header("origin", "https://a.example")
+            .header("sec-websocket-version", "13")
+            .body(())
+            .unwrap();
+        let handshake = OpeningHandshake::read(&Head::from(&request).protocol(Some("websocket")));
+        handshake.unwrap().check_origin(&Origins::same_origin())
+    };
+    assert!(h2("https://a.example/chat").is_ok());
+    assert!(h2("https://b.example/chat").is_err());
+    assert!(h2("/chat").is_ok());
+}
+
+#[test]
+fn a_forwarded_host_counts_only_when_trusted() {
+    let (same, trusting) = (Origins::same_origin(), Origins::same_origin().trust_forwarded_host());
+    let forwarded =
+        |value| upgrade(&[("host", "10.0.0.7"), ("origin", "https://a.example"), ("x-forwarded-host", value)]);
+    assert!(check(&forwarded("a.example"), &same).is_err());
+    assert_eq!(check(&forwarded("a.example"), &trusting), Ok(()));
+    assert_eq!(check(&forwarded("a.example,\tproxy.example"), &trusting), Ok(()));
+    for wrong in ["", "evil.example", "evil.example, a.example", "user@a.example", "a.example/", "é"] {
+        assert!(check(&forwarded(wrong), &trusting).is_err(), "{wrong}");
+    }
+    // Where it is missing, the host counts; where it is there, the host does not.
+    let direct = upgrade(&[("host", "a.example"), ("origin", "https://a.example")]);
+    assert_eq!(check(&direct, &trusting), Ok(()));
+    let spoofed = upgrade(&[("host", "a.example"), ("origin", "https://a.example"), ("x-forwarded-host", "b.example")]);
+    assert!(check(&spoofed, &trusting).is_err());
+}
+
+#[test]
+fn the_refusal_names_both_sides_and_what_changes_it() {
+    let reject =
+        check(&upgrade(&[("host", "a.example"), ("origin", "https://evil.example")]), &Origins::default()).unwrap_err();
+    assert_eq!(reject.status(), 403);
+    assert_eq!(
+        reject.body(),
+        "Origin `https://evil.example` may not open a WebSocket on host `a.example`. To allow it, list it: \
+         `.origins(Origins::same_origin().and([\"https://evil.example\"]))`. Behind a proxy that replaces the `Host` \
+         header, pass it on, or use `.origins(Origins::same_origin().trust_forwarded_host())`"
+    );
+    let long = format!("https://{}\t", "é".repeat(9_000));
+    let reject = check(&upgrade(&[("host", "a.example"), ("origin", &long)]), &Origins::default()).unwrap_err();
+    assert!(reject.body().len() < 1_024 && reject.body().is_ascii());
+}
+
+#[test]
+fn two_origins_are_refused() {
+    let request = upgrade(&[("host", "a"), ("origin", "http://a"), ("origin", "http://evil.example")]);
+    let reject = OpeningHandshake::read(&Head::from(&request)).unwrap_err();
+    assert_eq!(reject, Reject::RepeatedHeader { name: "Origin" });
+}
