@@ -1,0 +1,121 @@
+//! `cargo xtask doc`: the documentation of every crate, and the page that leads to it.
+
+use crate::Context;
+use crate::workspace::Package;
+use anyhow::{Context as _, Result, bail};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use xshell::cmd;
+
+/// Where the guide is in the output: the facade compiles it as this module.
+const GUIDE: &str = "sockeye/guide/index.html";
+
+pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
+    let sh = &ctx.sh;
+    // Facade first, then from the bottom up as the names happen to sort; the index page says what each is for.
+    let mut crates: Vec<&Package> = ctx.workspace.packages.iter().filter(|package| package.library.is_some()).collect();
+    crates.sort_by_key(|package| (!package.published, package.name != "sockeye"));
+    let packages: Vec<&str> = crates.iter().flat_map(|package| ["--package", package.name.as_str()]).collect();
+
+    let flags = format!("{} -D warnings", std::env::var("RUSTDOCFLAGS").unwrap_or_default());
+    let _denied = sh.push_env("RUSTDOCFLAGS", flags.trim());
+    cmd!(sh, "cargo doc --no-deps --all-features {packages...}").run()?;
+
+    let folder = ctx.workspace.target.join("doc");
+    let index = folder.join("index.html");
+    let page = page(&crates, &rust_version(&crates));
+    fs::write(&index, &page).with_context(|| format!("cannot write {}", index.display()))?;
+    let dead = dead_links(&page, &folder);
+    if !dead.is_empty() {
+        bail!(
+            "{} leads to pages that rustdoc did not make: {}; the guide is the module `guide` of the crate sockeye",
+            ctx.workspace.relative(&index).display(),
+            dead.join(", ")
+        );
+    }
+    println!("documentation: {}", index.display());
+    if open {
+        browse(ctx, &index)?;
+    }
+    Ok(())
+}
+
+/// The page at `target/doc/index.html`: a start, the guide, and every crate.
+fn page(crates: &[&Package], rust_version: &str) -> String {
+    let mut rows = String::new();
+    for package in crates {
+        let Some(library) = &package.library else { continue };
+        let note = if package.published { "" } else { " <em>(tests of this workspace)</em>" };
+        let _ = writeln!(
+            rows,
+            "<tr><td><a href=\"{library}/index.html\">{}</a><td>{}<td>{}{note}",
+            escape(&package.name),
+            escape(&package.version),
+            escape(&package.description)
+        );
+    }
+    format!(
+        r#"<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Sockeye</title>
+<style>
+  :root {{ color-scheme: light dark }}
+  body {{ font: 1.05rem/1.5 system-ui, sans-serif; max-width: 52rem; margin: 3rem auto; padding: 0 1.2rem }}
+  h1 {{ margin-bottom: 0 }}
+  table {{ border-collapse: collapse; width: 100% }}
+  td {{ border-top: 1px solid #8886; padding: .5rem .8rem .5rem 0; vertical-align: top }}
+  td:first-child {{ white-space: nowrap; font-family: ui-monospace, monospace }}
+  a {{ color: #c2452d }}
+</style>
+<h1>Sockeye</h1>
+<p>WebSockets for Rust servers. Rust {rust_version} or later.
+<h2>Start here</h2>
+<p><a href="{GUIDE}">The guide</a>: quick start, choosing crates, state and extractors, coming from <code>axum::extract::ws</code>.
+<h2>Crates</h2>
+<table>
+{rows}</table>
+</html>
+"#
+    )
+}
+
+/// The targets of links in `page` that are no files under `folder`.
+fn dead_links(page: &str, folder: &Path) -> Vec<String> {
+    let targets = page.split("href=\"").skip(1).filter_map(|rest| rest.split_once('"').map(|(target, _)| target));
+    targets.filter(|target| !folder.join(target).is_file()).map(str::to_owned).collect()
+}
+
+fn rust_version(crates: &[&Package]) -> String {
+    crates.iter().find_map(|package| package.rust_version.clone()).unwrap_or_default()
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn browse(ctx: &Context, page: &Path) -> Result<()> {
+    let sh = &ctx.sh;
+    let chosen = std::env::var("BROWSER").ok();
+    let programs = chosen.as_deref().into_iter().chain(["xdg-open", "open", "explorer"]);
+    for program in programs {
+        if cmd!(sh, "{program} {page}").quiet().ignore_stderr().run().is_ok() {
+            return Ok(());
+        }
+    }
+    bail!("no browser could be started; set BROWSER, or open {}", page.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_to_no_page_is_found() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let page = r#"<a href="src/main.rs">here</a> <a href="src/nowhere.rs">not here</a>"#;
+        assert_eq!(dead_links(page, folder), ["src/nowhere.rs"]);
+    }
+}

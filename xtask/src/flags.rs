@@ -1,0 +1,118 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+
+/// Checks, builds and shows this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+pub(crate) struct Flags {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run every check and test, and end with counts
+    Ci(CiFlags),
+    /// Run all tests and doctests with all features
+    Test {
+        /// Handed to `cargo test`: a filter, `-p NAME`, `-- --nocapture`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run clippy over everything, warnings denied
+    Lint {
+        /// Let clippy change the code where it can
+        #[arg(long)]
+        fix: bool,
+    },
+    /// Format the code
+    Fmt {
+        /// Only say what would change, and fail if anything would
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the documentation of every crate, warnings denied
+    Doc {
+        /// Open the index page in a browser
+        #[arg(long)]
+        open: bool,
+    },
+    /// Compare what each crate depends on with the table of the design
+    Layers,
+    /// Check the rules that no compiler knows: file sizes, manifests, links, licences
+    Tidy,
+    /// Check each feature of each crate alone, none of them, and all together
+    Features,
+    /// Pack every published crate and build it from its package
+    Package,
+    /// Run the Autobahn test suite against example-echo, or against our client
+    Autobahn(AutobahnFlags),
+    /// Let clients that others wrote talk to example-echo and example-chat
+    Interop(InteropFlags),
+    /// Build the chat and serve it
+    Demo(DemoFlags),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without CI in the environment nothing is installed on this machine: a step whose tool is missing \
+    is skipped, and the summary says which and why. With CI set, what is missing is installed, a skip counts as a \
+    failure, and all steps run even after a failure."
+)]
+pub(crate) struct CiFlags {
+    /// Print the steps, in order, and run none
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Run only this step; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// Run the remaining steps after a failure (always so where CI is set)
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct AutobahnFlags {
+    /// Test our client role against Autobahn's server, instead of our server against its client
+    #[arg(long)]
+    pub(crate) client: bool,
+    /// Only these cases, as in `6.4.*`; the number of cases is not checked then
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) cases: Vec<String>,
+    /// Install what is missing on this machine
+    #[arg(long)]
+    pub(crate) install: bool,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct InteropFlags {
+    /// Only this client; may be given several times
+    #[arg(long, value_name = "CLIENT")]
+    pub(crate) only: Vec<Client>,
+    /// Install what is missing on this machine
+    #[arg(long)]
+    pub(crate) install: bool,
+}
+
+/// A client that somebody else wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Client {
+    /// Python's `websockets`
+    Python,
+    /// Node's `ws`
+    Node,
+    /// Chromium, at a page of example-echo and in two tabs of example-chat
+    Browser,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoFlags {
+    /// Where to listen; port 0 takes any that is free
+    #[arg(long, default_value = "127.0.0.1:3000", value_name = "IP:PORT")]
+    pub(crate) addr: SocketAddr,
+    /// Build with optimisations, which takes minutes
+    #[arg(long)]
+    pub(crate) release: bool,
+}

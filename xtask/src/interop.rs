@@ -1,0 +1,87 @@
+//! `cargo xtask interop`: clients that nobody here wrote, against the examples.
+//!
+//! The scripts are in `xtask/interop`. Each gets the server's address and process id, prints what it has checked, and
+//! ends by interrupting the server while it is connected, as Ctrl-C would: the server must say 1001 and end by itself.
+
+use crate::examples::{self, Server};
+use crate::flags::{Client, InteropFlags};
+use crate::tools::Tool;
+use crate::{Context, environment};
+use anyhow::{Context as _, Result, bail};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// Each script takes seconds; a hang is found by this.
+const LIMIT: Duration = Duration::from_secs(180);
+
+pub(crate) fn run(ctx: &Context, flags: &InteropFlags) -> Result<()> {
+    let all = [Client::Python, Client::Node, Client::Browser];
+    for client in all.into_iter().filter(|client| flags.only.is_empty() || flags.only.contains(client)) {
+        match client {
+            Client::Python => python(ctx)?,
+            Client::Node => node(ctx)?,
+            Client::Browser => browser(ctx)?,
+        }
+    }
+    Ok(())
+}
+
+fn python(ctx: &Context) -> Result<()> {
+    let mut command = Command::new(environment::python(ctx)?);
+    command.arg(ctx.workspace.root.join("xtask/interop/echo.py")).env("PYTHONDONTWRITEBYTECODE", "1");
+    check(ctx, "example-echo", "python", command)
+}
+
+fn node(ctx: &Context) -> Result<()> {
+    let command = script(ctx, "echo.mjs")?;
+    check(ctx, "example-echo", "node", command)
+}
+
+fn browser(ctx: &Context) -> Result<()> {
+    let chromium = Tool::Chromium.require(ctx)?;
+    for (example, name) in [("example-echo", "browser-echo"), ("example-chat", "browser-chat")] {
+        let output = ctx.workspace.target.join("interop").join(name);
+        // Chromium must find an empty profile; screenshots of an earlier run would be taken for those of this one.
+        if output.exists() {
+            fs::remove_dir_all(&output).with_context(|| format!("cannot remove {}", output.display()))?;
+        }
+        fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
+        let mut command = script(ctx, &format!("{name}.mjs"))?;
+        command.arg("--chromium").arg(&chromium).arg("--output").arg(&output);
+        check(ctx, example, name, command)?;
+        println!("screenshots: {}", output.display());
+    }
+    Ok(())
+}
+
+/// A script in the folder that has its `node_modules`.
+fn script(ctx: &Context, name: &str) -> Result<Command> {
+    let folder = environment::node(ctx)?;
+    // A module is looked for from where the script is, and `node_modules` must not be in the checkout. All are copied,
+    // since they import from each other.
+    let sources = ctx.workspace.root.join("xtask/interop");
+    for entry in fs::read_dir(&sources).with_context(|| format!("cannot read {}", sources.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "mjs") {
+            ctx.sh.copy_file(&path, &folder)?;
+        }
+    }
+    let mut command = Command::new(Tool::Node.require(ctx)?);
+    command.arg(folder.join(name));
+    Ok(command)
+}
+
+/// Starts the example, runs the script against it, and sees that both end well.
+fn check(ctx: &Context, example: &str, name: &str, mut script: Command) -> Result<()> {
+    let mut server = Server::example(ctx, example, &format!("interop/{name}.log"))?;
+    script.args(["--url", &server.url, "--pid", &server.id().to_string()]);
+    let status = examples::run(script, LIMIT).with_context(|| format!("{name} hangs"))?;
+    if !status.success() {
+        let log = Path::new("target/interop").join(format!("{name}.log"));
+        server.still_runs()?;
+        bail!("{name} found what it did not expect ({status}); the server's log is {}", log.display());
+    }
+    server.ends()
+}

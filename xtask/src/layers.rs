@@ -1,0 +1,380 @@
+//! `cargo xtask layers`: which crate may know which, as data, against what the manifests say.
+//!
+//! The table is that of the design; a dependency that is not in it is either a mistake, or a change of the design that
+//! wants to be made here, in sight. Three more things follow from it and are checked as well: what a crate must not even
+//! reach through others, that test helpers are for tests, and that nothing but examples uses the facade.
+
+use crate::Context;
+use crate::workspace::{Dependency, Kind, Package, Workspace};
+use anyhow::{Result, bail};
+use std::fmt::Write as _;
+use xshell::cmd;
+
+/// The part that a package plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// A row of the table.
+    Crate,
+    /// A crate for development dependencies alone.
+    TestHelper,
+    /// What no crate may depend on.
+    Facade,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+struct Row {
+    name: &'static str,
+    part: Part,
+    /// Normal dependencies, workspace members and others alike.
+    may: &'static [Arrow],
+    /// Packages that must not be reached, not even through others, with all features on.
+    never: &'static [&'static str],
+}
+
+/// A normal dependency that is allowed.
+#[derive(Debug, Clone, Copy)]
+struct Arrow {
+    to: &'static str,
+    /// Only behind a feature.
+    optional: bool,
+    /// Only without default features and with no more than these.
+    features: Option<&'static [&'static str]>,
+}
+
+const fn to(name: &'static str) -> Arrow {
+    Arrow { to: name, optional: false, features: None }
+}
+
+const fn optional(name: &'static str) -> Arrow {
+    Arrow { to: name, optional: true, features: None }
+}
+
+const fn bare(name: &'static str, features: &'static [&'static str]) -> Arrow {
+    Arrow { to: name, optional: false, features: Some(features) }
+}
+
+/// A row may be ahead of its crate; a crate must not be without its row.
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    Row {
+        name: "sockeye-proto",
+        part: Part::Crate,
+        may: &[bare("tungstenite", &[]), to("bytes"), to("thiserror"), to("simdutf8"), optional("flate2")],
+        never: &["tokio", "futures-core", "async-trait", "http", "hyper", "axum", "axum-core"],
+    },
+    Row {
+        name: "sockeye-handshake",
+        part: Part::Crate,
+        may: &[to("sockeye-proto"), to("http"), bare("tungstenite", &["handshake"]), to("thiserror")],
+        never: &["tokio", "futures-core", "hyper", "axum", "axum-core"],
+    },
+    Row {
+        name: "sockeye-tokio",
+        part: Part::Crate,
+        may: &[
+            to("sockeye-proto"), to("tokio"), to("futures-core"), to("futures-sink"), to("http"), to("tracing"), to("thiserror"),
+            // `bytes` is what an HTTP layer hands over that had read ahead; `getrandom` makes the masking keys.
+            to("bytes"), to("getrandom"), optional("axum-core"),
+        ],
+        never: &["hyper", "axum", "sockeye-handshake"],
+    },
+    Row {
+        name: "sockeye-extract",
+        part: Part::Crate,
+        may: &[
+            to("sockeye-handshake"), to("sockeye-tokio"), to("hyper"), to("hyper-util"), optional("axum-core"), to("tracing"),
+            // `tokio` spawns the upgraded connection and names its `TcpStream`.
+            to("bytes"), to("http"), to("tokio"),
+        ],
+        never: &["axum"],
+    },
+    Row {
+        name: "sockeye-client",
+        part: Part::Crate,
+        may: &[
+            to("sockeye-handshake"), to("sockeye-tokio"), to("hyper"), to("hyper-util"), to("tokio-rustls"), to("tokio"), to("http"),
+            to("bytes"), to("thiserror"), to("tracing"),
+        ],
+        never: &["axum", "axum-core"],
+    },
+    Row {
+        name: "sockeye-state",
+        part: Part::Crate,
+        may: &[to("sockeye-proto"), to("sockeye-tokio"), to("tokio"), to("futures"), to("thiserror"), to("tracing")],
+        never: &["hyper", "axum", "redis", "async-nats"],
+    },
+    Row {
+        name: "sockeye-redis",
+        part: Part::Crate,
+        may: &[to("sockeye-state"), to("redis")],
+        never: &["sockeye-nats", "async-nats", "hyper", "axum"],
+    },
+    Row {
+        name: "sockeye-nats",
+        part: Part::Crate,
+        may: &[to("sockeye-state"), to("async-nats")],
+        never: &["sockeye-redis", "redis", "axum"],
+    },
+    Row {
+        name: "sockeye-axum",
+        part: Part::Crate,
+        may: &[to("axum"), to("sockeye-extract")],
+        never: &[],
+    },
+    Row {
+        name: "sockeye",
+        part: Part::Facade,
+        may: &[
+            // Not optional: without `Message` there is nothing to have.
+            to("sockeye-proto"),
+            optional("sockeye-handshake"), optional("sockeye-tokio"), optional("sockeye-extract"), optional("sockeye-client"),
+            optional("sockeye-state"), optional("sockeye-redis"), optional("sockeye-nats"),
+        ],
+        never: &["axum"],
+    },
+    Row {
+        name: "sockeye-testkit",
+        part: Part::TestHelper,
+        may: &[to("bytes"), to("tokio")],
+        never: &[],
+    },
+    Row {
+        name: "xtask",
+        part: Part::TestHelper,
+        may: &[to("anyhow"), to("clap"), to("serde_json"), to("xshell")],
+        never: &[],
+    },
+];
+
+/// Examples have no rows: they may use anything that is published. One of them promises something all the same.
+const EXAMPLES_NEVER: &[(&str, &[&str])] = &[("example-hyper", &["axum", "axum-core", "sockeye-axum"])];
+
+pub(crate) fn run(ctx: &Context) -> Result<()> {
+    let mut problems = compare(&ctx.workspace);
+    for package in &ctx.workspace.packages {
+        // Names that are not reachable by what the manifests say directly are worth a look through the whole tree.
+        let never = row(&package.name).map(|row| row.never).or_else(|| {
+            let of = |(name, never): &(&str, &'static [&'static str])| (*name == package.name).then_some(*never);
+            EXAMPLES_NEVER.iter().find_map(of)
+        });
+        if let Some(never) = never.filter(|never| !never.is_empty()) {
+            problems.extend(reached(ctx, package, never)?);
+        }
+    }
+
+    if problems.is_empty() {
+        let arrows: usize = ctx.workspace.packages.iter().map(|package| package.dependencies.len()).sum();
+        eprintln!("{} packages and {arrows} dependencies are as the table has them", ctx.workspace.packages.len());
+        return Ok(());
+    }
+    let mut message =
+        format!("{} not in the table of xtask/src/layers.rs:", count(problems.len(), "dependency", "dependencies"));
+    for problem in &problems {
+        write!(message, "\n  {problem}")?;
+    }
+    bail!(message)
+}
+
+/// Every direct dependency that the table does not have, in words.
+fn compare(workspace: &Workspace) -> Vec<String> {
+    let mut problems = Vec::new();
+    for package in &workspace.packages {
+        let row = row(&package.name);
+        if row.is_none() && !package.is_example() {
+            problems.push(format!(
+                "{}: the crate has no row; a new crate needs one, or is a module of another crate",
+                package.name
+            ));
+            continue;
+        }
+        if let Some(row) = row
+            && (row.part == Part::TestHelper) == package.published
+        {
+            let should = if package.published { "have `publish = false`" } else { "be published" };
+            problems.push(format!("{}: the crate should {should}", package.name));
+        }
+        for dependency in &package.dependencies {
+            let verdict = match row {
+                Some(row) => judge(workspace, row, dependency),
+                None => judge_example(workspace, dependency),
+            };
+            if let Err(why) = verdict {
+                problems.push(format!("{} -> {}{}: {why}", package.name, dependency.name, describe(dependency)));
+            }
+        }
+    }
+    problems
+}
+
+fn judge(workspace: &Workspace, row: &Row, dependency: &Dependency) -> Result<(), String> {
+    let name = dependency.name.as_str();
+    let arrow = row.may.iter().find(|arrow| arrow.to == name);
+    match dependency.kind {
+        Kind::Build => Err("no crate has a build script, so none has a build dependency".to_owned()),
+        // Tests may use whatever other people wrote, but of the workspace only what lies below, and the test helpers.
+        Kind::Dev if arrow.is_some() || !workspace.packages.iter().any(|package| package.name == name) => Ok(()),
+        Kind::Dev if name == "sockeye-testkit" => Ok(()),
+        Kind::Dev => Err(format!(
+            "a test of {} must not reach up or sideways; move it to the crate that may depend on both",
+            row.name
+        )),
+        Kind::Normal => match arrow {
+            None => Err(match self::row(name).map(|row| row.part) {
+                Some(Part::TestHelper) => "a test helper is a development dependency or none".to_owned(),
+                Some(Part::Facade) => {
+                    "the facade is for users, examples and docs; depend on the crate behind it".to_owned()
+                }
+                _ => {
+                    let may: Vec<&str> = row.may.iter().map(|arrow| arrow.to).collect();
+                    format!("not allowed; {} may depend on {}", row.name, may.join(", "))
+                }
+            }),
+            Some(arrow) => fits(arrow, dependency),
+        },
+    }
+}
+
+fn judge_example(workspace: &Workspace, dependency: &Dependency) -> Result<(), String> {
+    match (workspace.package(&dependency.name), dependency.kind) {
+        (_, Kind::Build) => Err("an example has no build script".to_owned()),
+        (Some(package), Kind::Normal) if !package.published => {
+            Err("an example shows what a user can do, and a user cannot have this crate".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether an arrow that is in the table is used in the way that the table has it.
+fn fits(arrow: &Arrow, dependency: &Dependency) -> Result<(), String> {
+    if arrow.optional && !dependency.optional {
+        return Err("allowed only as `optional = true`, behind a feature".to_owned());
+    }
+    let Some(allowed) = arrow.features else { return Ok(()) };
+    if dependency.default_features {
+        return Err("allowed only with `default-features = false`".to_owned());
+    }
+    match dependency.features.iter().find(|feature| !allowed.contains(&feature.as_str())) {
+        Some(feature) if allowed.is_empty() => Err(format!("feature `{feature}` is on; allowed is none")),
+        Some(feature) => Err(format!("feature `{feature}` is on; allowed are {}", allowed.join(", "))),
+        None => Ok(()),
+    }
+}
+
+/// The packages of `never` that `package` reaches through its normal dependencies, with all its features.
+fn reached(ctx: &Context, package: &Package, never: &[&str]) -> Result<Vec<String>> {
+    let (sh, name) = (&ctx.sh, &package.name);
+    let tree = cmd!(sh, "cargo tree --package {name} --all-features --edges normal --prefix none").quiet().read()?;
+    let names: Vec<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let found = never.iter().filter(|never| names.contains(never));
+    Ok(found
+        .map(|found| {
+            format!("{name} -> … -> {found}: must not be reached; `cargo tree -p {name} --all-features -e normal -i {found}` shows the way")
+        })
+        .collect())
+}
+
+fn row(name: &str) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.name == name)
+}
+
+fn describe(dependency: &Dependency) -> &'static str {
+    match (dependency.kind, dependency.optional) {
+        (Kind::Dev, _) => " (dev)",
+        (Kind::Build, _) => " (build)",
+        (Kind::Normal, true) => " (optional)",
+        (Kind::Normal, false) => "",
+    }
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    if number == 1 { format!("1 {one} is") } else { format!("{number} {many} are") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn package(name: &str, dependencies: Vec<Dependency>) -> Package {
+        Package {
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
+            description: String::new(),
+            rust_version: None,
+            published: name != "sockeye-testkit" && !name.starts_with("example-"),
+            folder: "crates".into(),
+            library: None,
+            features: BTreeMap::new(),
+            dependencies,
+        }
+    }
+
+    fn depends(name: &str) -> Dependency {
+        Dependency {
+            name: name.to_owned(),
+            kind: Kind::Normal,
+            optional: false,
+            default_features: true,
+            features: vec![],
+        }
+    }
+
+    fn problems(name: &str, dependency: Dependency) -> Vec<String> {
+        let others = ["sockeye", "sockeye-extract", "sockeye-testkit", "sockeye-tokio"];
+        let mut packages: Vec<Package> = others.iter().map(|other| package(other, vec![])).collect();
+        packages.retain(|package| package.name != name);
+        packages.push(package(name, vec![dependency]));
+        compare(&Workspace { root: "".into(), target: "target".into(), packages })
+    }
+
+    #[test]
+    fn an_arrow_of_the_table_passes_and_another_does_not() {
+        assert!(problems("sockeye-tokio", depends("tokio")).is_empty());
+        let found = problems("sockeye-tokio", depends("hyper"));
+        assert!(
+            found[0].starts_with("sockeye-tokio -> hyper: not allowed; sockeye-tokio may depend on sockeye-proto,"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn an_optional_arrow_must_be_optional() {
+        assert_eq!(problems("sockeye-tokio", depends("axum-core")).len(), 1);
+        assert!(problems("sockeye-tokio", Dependency { optional: true, ..depends("axum-core") }).is_empty());
+    }
+
+    #[test]
+    fn tungstenite_comes_without_its_default_features() {
+        assert_eq!(problems("sockeye-proto", depends("tungstenite")).len(), 1);
+        let bare = Dependency { default_features: false, ..depends("tungstenite") };
+        assert!(problems("sockeye-proto", bare.clone()).is_empty());
+        let more = Dependency { features: vec!["handshake".to_owned()], ..bare };
+        assert_eq!(problems("sockeye-proto", more.clone()).len(), 1);
+        assert!(problems("sockeye-handshake", more).is_empty());
+    }
+
+    #[test]
+    fn test_helpers_are_for_tests() {
+        assert!(problems("sockeye-tokio", depends("sockeye-testkit"))[0].contains("development dependency"));
+        assert!(problems("example-echo", depends("sockeye-testkit"))[0].contains("a user cannot have"));
+        assert!(problems("sockeye-tokio", Dependency { kind: Kind::Dev, ..depends("sockeye-testkit") }).is_empty());
+    }
+
+    #[test]
+    fn the_facade_is_for_examples() {
+        assert!(problems("sockeye-state", depends("sockeye"))[0].contains("facade"));
+        assert!(problems("example-echo", depends("sockeye")).is_empty());
+    }
+
+    #[test]
+    fn a_test_does_not_reach_up() {
+        let up = Dependency { kind: Kind::Dev, ..depends("sockeye-extract") };
+        assert!(problems("sockeye-tokio", up)[0].contains("must not reach up"));
+    }
+
+    #[test]
+    fn a_crate_without_a_row_is_named() {
+        assert!(problems("sockeye-new", depends("tokio"))[0].contains("has no row"));
+    }
+}

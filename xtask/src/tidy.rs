@@ -1,0 +1,165 @@
+//! `cargo xtask tidy`: the rules that neither rustc nor clippy knows. docs/STYLE.md has the reasons.
+
+mod manifests;
+mod markdown;
+mod source;
+mod texts;
+
+use crate::Context;
+use anyhow::{Context as _, Result, bail};
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use xshell::cmd;
+
+/// In the root, and in each published crate.
+pub(crate) const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
+
+/// A file of the repository, committed or about to be.
+#[derive(Debug)]
+struct SourceFile {
+    /// From the root, with `/`.
+    path: String,
+    text: String,
+}
+
+/// A broken rule, and what to do.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Problem {
+    path: String,
+    /// From 1; 0 stands for the file as a whole.
+    line: usize,
+    what: String,
+}
+
+impl Problem {
+    fn new(path: impl Into<String>, line: usize, what: impl Into<String>) -> Self {
+        Self { path: path.into(), line, what: what.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.path, self.what),
+            line => write!(f, "{}:{line}: {}", self.path, self.what),
+        }
+    }
+}
+
+pub(crate) fn run(ctx: &Context) -> Result<()> {
+    let files = files(ctx)?;
+    let mut problems = Vec::new();
+    for file in &files {
+        texts::check(file, &mut problems);
+        match file.path.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("rs") => source::check(file, &mut problems),
+            Some("md") => markdown::check(&ctx.workspace.root, file, &mut problems),
+            _ => {}
+        }
+    }
+    manifests::check(&ctx.workspace, &files, &mut problems);
+    folders(ctx, &mut problems)?;
+    lock_file(ctx, &mut problems);
+
+    if problems.is_empty() {
+        eprintln!("{} files are tidy", files.len());
+        return Ok(());
+    }
+    problems.sort();
+    for problem in &problems {
+        println!("{problem}");
+    }
+    let (number, rules) = (problems.len(), if problems.len() == 1 { "rule is" } else { "rules are" });
+    bail!("{number} {rules} broken; docs/STYLE.md has the reasons")
+}
+
+/// All text files that are committed, and those that are neither committed nor ignored.
+fn files(ctx: &Context) -> Result<Vec<SourceFile>> {
+    let sh = &ctx.sh;
+    let list = cmd!(sh, "git ls-files -z --cached --others --exclude-standard")
+        .quiet()
+        .read()
+        .context("cannot list the files of the repository; tidy must run in a git checkout")?;
+    let mut paths: Vec<&str> = list.split('\0').filter(|path| !path.is_empty()).collect();
+    // During a merge a file is listed once for each side.
+    paths.sort_unstable();
+    paths.dedup();
+    Ok(paths
+        .into_iter()
+        .filter_map(|path| {
+            // Neither a file that was removed nor one that is no text has rules to keep.
+            let text = fs::read_to_string(ctx.workspace.root.join(path)).ok()?;
+            Some(SourceFile { path: path.to_owned(), text })
+        })
+        .collect())
+}
+
+/// What each crate's folder must have besides code.
+fn folders(ctx: &Context, problems: &mut Vec<Problem>) -> Result<()> {
+    let root = &ctx.workspace.root;
+    let mut licences = Vec::new();
+    for name in LICENCES {
+        licences.push((name, fs::read_to_string(root.join(name)).with_context(|| format!("the root has no {name}"))?));
+    }
+    for package in &ctx.workspace.packages {
+        let folder = ctx.workspace.relative(&package.folder);
+        let is_crate = folder.starts_with("crates");
+        let mut required = Vec::new();
+        if is_crate || package.is_example() {
+            required.push("README.md");
+        }
+        if is_crate {
+            required.push("CHANGELOG.md");
+        }
+        for name in required {
+            if read(&package.folder, name).is_none_or(|text| text.trim().is_empty()) {
+                problems.push(Problem::new(slashes(&folder.join(name)), 0, "is missing or empty"));
+            }
+        }
+        if package.published {
+            for (name, text) in &licences {
+                if read(&package.folder, name).is_none_or(|copy| copy != *text) {
+                    let what = format!("must be the root's {name}: `ln -s ../../{name} .` in that folder");
+                    problems.push(Problem::new(slashes(&folder.join(name)), 0, what));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `Cargo.lock` is committed, and is what cargo would write.
+fn lock_file(ctx: &Context, problems: &mut Vec<Problem>) {
+    let sh = &ctx.sh;
+    if cmd!(sh, "git ls-files --error-unmatch Cargo.lock").quiet().ignore_stdout().ignore_stderr().run().is_err() {
+        problems.push(Problem::new("Cargo.lock", 0, "is not committed; CI and a user must build the same"));
+    }
+    if cmd!(sh, "cargo metadata --format-version 1 --locked").quiet().ignore_stdout().run().is_err() {
+        problems.push(Problem::new("Cargo.lock", 0, "is not up to date with the manifests; `cargo check` updates it"));
+    }
+}
+
+fn read(folder: &Path, name: &str) -> Option<String> {
+    fs::read_to_string(folder.join(name)).ok()
+}
+
+fn slashes(path: &Path) -> String {
+    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
+}
+
+/// `path` of a file, relative to the folder that `from` is in, with `.` and `..` taken out.
+fn resolve(from: &str, path: &str) -> PathBuf {
+    let mut resolved = Path::new(from).parent().unwrap_or(Path::new("")).to_owned();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                resolved.pop();
+            }
+            part => resolved.push(part),
+        }
+    }
+    resolved
+}
