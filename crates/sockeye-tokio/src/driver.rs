@@ -1,0 +1,190 @@
+//! The driver: polls the handler, and beside it whatever its connection needs.
+
+use std::{
+    any::Any,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use sockeye_proto::{Closing, Role};
+
+use crate::{
+    Error, Timeouts,
+    ending::{Deadline, Ending},
+    shared::Shared,
+    shutdown::{Outcome, Registration},
+};
+
+/// One connection and its handler. Only the driver writes to the stream.
+///
+/// Each poll runs the handler; reads, if the handler did not wait in `recv`; writes what was queued; and moves the
+/// close handshake on. It is ready when both the handler and the connection are done.
+pub(crate) struct Driver<F> {
+    shared: Arc<Shared>,
+    /// Boxed, so that its memory is free while the connection ends.
+    handler: Option<Pin<Box<F>>>,
+    panic: Option<Box<dyn Any + Send>>,
+    stage: Stage,
+    role: Role,
+    deadline: Deadline,
+    registration: Option<Registration>,
+}
+
+enum Stage {
+    Open,
+    Ending(Ending),
+    Done,
+}
+
+impl<F: Future<Output = ()>> Driver<F> {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        handler: F,
+        role: Role,
+        timeouts: &Timeouts,
+        registration: Option<Registration>,
+    ) -> Self {
+        Self {
+            shared,
+            handler: Some(Box::pin(handler)),
+            panic: None,
+            stage: Stage::Open,
+            role,
+            deadline: Deadline::new(timeouts.close),
+            registration,
+        }
+    }
+
+    fn poll_handler(&mut self, cx: &mut Context<'_>) {
+        let Some(handler) = &mut self.handler else { return };
+        match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(())) => self.handler = None,
+            Err(panic) => {
+                // The peer learns that something is wrong here; then the panic goes on.
+                self.shared.lock_send().panicked = true;
+                self.panic = Some(panic);
+                self.handler = None;
+            }
+        }
+    }
+}
+
+impl<F> Driver<F> {
+    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Stage::Open = self.stage {
+            match self.poll_open(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Next::End) => self.stage = Stage::Ending(Ending::new(self.role)),
+                Poll::Ready(Next::Drop(error)) => self.finish(error),
+            }
+        }
+        if let Stage::Ending(ending) = &mut self.stage {
+            let done = ending.poll(&self.shared, cx).is_ready();
+            if !done && !self.deadline.poll(cx) {
+                return Poll::Pending;
+            }
+            self.finish(None);
+        }
+        Poll::Ready(())
+    }
+
+    /// The connection while both ends may still talk.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if !self.shared.is_receiving() {
+            self.shared.lock_receive().park(&self.shared, cx);
+        }
+        let (closing, dropped) = {
+            let mut send = self.shared.lock_send();
+            let _ = send.poll_write(cx);
+            (send.encoder.closing(), send.dropped)
+        };
+        match closing {
+            Closing::Open => return Poll::Pending,
+            Closing::Closed | Closing::Failed => return Poll::Ready(Next::End),
+            Closing::Sent if dropped => return Poll::Ready(Next::End),
+            // The handler goes on receiving until the peer's Close.
+            Closing::Sent => {}
+            Closing::Ended if dropped || self.shared.lock_receive().is_over() => {
+                return Poll::Ready(Next::Drop(None));
+            }
+            // The stream cannot be written to; what was received before is still there for the handler.
+            Closing::Ended => {}
+        }
+        if self.deadline.poll(cx) {
+            return Poll::Ready(Next::Drop(Some(Error::timeout("the peer did not answer the Close in time"))));
+        }
+        Poll::Pending
+    }
+
+    /// Drops the stream. Whoever still waits is told `error`.
+    fn finish(&mut self, error: Option<Error>) {
+        let error = error.unwrap_or_else(Error::closed);
+        let mut send = self.shared.lock_send();
+        let outcome = match send.encoder.closing() {
+            _ if send.cut => Outcome::Cut,
+            Closing::Closed => Outcome::Closed,
+            _ => Outcome::Lost,
+        };
+        let write = send.end(Some(error.clone()));
+        drop(send);
+        let read = self.shared.lock_receive().end(Some(error));
+        drop((read, write));
+        self.stage = Stage::Done;
+        if let Some(registration) = &mut self.registration {
+            registration.outcome = outcome;
+        }
+    }
+}
+
+/// What comes after a connection is no longer open.
+enum Next {
+    /// The ending: the queue and the Close are written, and the peer is heard out.
+    End,
+    /// Nothing: the stream is dropped.
+    Drop(Option<Error>),
+}
+
+impl<F: Future<Output = ()>> Future for Driver<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let cut = {
+            let mut send = this.shared.lock_send();
+            send.writer_runs(cx);
+            send.cut
+        };
+        if cut {
+            this.handler = None;
+            this.finish(Some(Error::timeout("the deadline of the shutdown has passed")));
+            return Poll::Ready(());
+        }
+        let shared = this.shared.clone();
+        let entered = shared.enter();
+        this.poll_handler(cx);
+        let connection = this.poll_connection(cx);
+        drop(entered);
+        if connection.is_pending() || this.handler.is_some() {
+            return Poll::Pending;
+        }
+        match this.panic.take() {
+            Some(panic) => resume_unwind(panic),
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl<F> Drop for Driver<F> {
+    /// The task was aborted: whoever still holds a handle learns that nothing goes on here.
+    fn drop(&mut self) {
+        if !matches!(self.stage, Stage::Done) {
+            // The handler's own handle goes first, so that what it sees last is not this error.
+            self.handler = None;
+            self.finish(Some(Error::abrupt()));
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The receiving half of a connection: from the stream to the next message, for whoever asks.
+
+use std::{
+    io,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{BufMut, Bytes};
+use sockeye_proto::{Buffer, CloseFrame, Config, Decoder, Message, Role};
+
+use crate::{Error, shared::Shared, stream::ReadHalf};
+
+/// What lies behind the receive lock.
+///
+/// Two may read: the application's `recv`, and the driver while nobody receives. Whoever polled the stream last owns
+/// the kernel's waker, and wakes the other.
+pub(crate) struct Receive {
+    /// `None` once the connection has ended.
+    stream: Option<ReadHalf>,
+    decoder: Decoder,
+    input: Input,
+    read_size: usize,
+    /// A data message that arrived while nobody received.
+    parked: Option<Message>,
+    phase: Phase,
+    /// Of a `recv` that is waiting.
+    waker: Option<Waker>,
+    /// Whether the driver was the last to poll the stream, and waits for it.
+    driver_waits: bool,
+    /// Wakers to be woken once the lock is released.
+    pub(crate) wakes: Vec<Waker>,
+}
+
+/// How receiving ends: once.
+enum Phase {
+    Open,
+    /// It has ended, and the application has not been told.
+    Over(Result<Option<CloseFrame>, Error>),
+    Done,
+}
+
+/// While nobody receives, the driver keeps at most this much of an unfinished message.
+const PARKED: usize = 64 << 10;
+
+/// What is discarded at the end of a connection, before it is dropped with bytes unread.
+const DISCARDED: usize = 1 << 20;
+
+impl Receive {
+    pub(crate) fn new(stream: ReadHalf, read_ahead: Bytes, role: Role, config: &Config) -> Self {
+        Self {
+            stream: Some(stream),
+            decoder: Decoder::new(role, config),
+            input: Input::new(&read_ahead),
+            read_size: config.read_buffer_size.clamp(1, Buffer::SIZE),
+            parked: None,
+            phase: Phase::Open,
+            waker: None,
+            driver_waits: false,
+            wakes: Vec::new(),
+        }
+    }
+
+    /// The next message for the application, which reads the stream itself unless `watched`: then the driver waits for
+    /// the stream.
+    pub(crate) fn poll_recv(
+        &mut self,
+        shared: &Shared,
+        watched: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, Error>>> {
+        if let Some(message) = self.parked.take() {
+            return Poll::Ready(Some(Ok(message)));
+        }
+        if matches!(self.phase, Phase::Open) {
+            if watched {
+                return Poll::Pending;
+            }
+            match ready!(self.poll_event(shared, cx, usize::MAX)) {
+                Event::Message(message) => return Poll::Ready(Some(Ok(message))),
+                Event::Over(over) => self.phase = Phase::Over(over),
+            }
+        }
+        match std::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Over(Ok(frame)) => Poll::Ready(Some(Ok(Message::Close(frame)))),
+            Phase::Over(Err(error)) => Poll::Ready(Some(Err(error))),
+            Phase::Open | Phase::Done => Poll::Ready(None),
+        }
+    }
+
+    /// Leaves the waker of a `recv` that waits.
+    pub(crate) fn wait(&mut self, cx: &Context<'_>) {
+        match &mut self.waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            waker => *waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Reads in the driver's name, while nobody receives: control frames are answered, one data message or 64 KiB of an
+    /// unfinished one are kept for the application, and then reading stops.
+    pub(crate) fn park(&mut self, shared: &Shared, cx: &mut Context<'_>) {
+        self.driver_waits = false;
+        while self.parked.is_none() && matches!(self.phase, Phase::Open) {
+            let room = PARKED.saturating_sub(self.decoder.held());
+            if room == 0 {
+                break;
+            }
+            match self.poll_event(shared, cx, room) {
+                Poll::Pending => {
+                    self.driver_waits = true;
+                    break;
+                }
+                Poll::Ready(Event::Message(Message::Ping(_) | Message::Pong(_))) => {}
+                Poll::Ready(Event::Message(message)) => self.parked = Some(message),
+                Poll::Ready(Event::Over(over)) => self.phase = Phase::Over(over),
+            }
+        }
+        if self.parked.is_some() || !matches!(self.phase, Phase::Open) {
+            self.wake();
+        }
+        self.input.compact();
+    }
+
+    /// Reads and drops what comes, until the end of the stream or a bound on what is dropped. The peer's Close may still
+    /// be among it, which makes the ending a clean one.
+    pub(crate) fn poll_discard(
+        &mut self,
+        shared: &Shared,
+        discarded: &mut usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.parked = None;
+        while *discarded <= DISCARDED {
+            match self.input.decode(&mut self.decoder) {
+                Ok(Some(Message::Close(frame))) => shared.lock_send().peer_closed(frame.as_ref()),
+                Ok(Some(_)) => {}
+                // Whatever is wrong with what nobody wants any more: a Close of ours has gone before.
+                Ok(None) | Err(_) => match ready!(self.poll_fill(cx, self.read_size))? {
+                    0 => break,
+                    read => *discarded += read,
+                },
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The connection is over: whoever waits gets what has arrived, then `error`, then nothing.
+    pub(crate) fn end(&mut self, error: Option<Error>) -> Option<ReadHalf> {
+        if matches!(self.phase, Phase::Open) {
+            self.phase = error.map_or(Phase::Done, |error| Phase::Over(Err(error)));
+        }
+        self.wake();
+        self.stream.take()
+    }
+
+    /// Whether the driver will be woken by the stream.
+    pub(crate) fn driver_waits(&self) -> bool {
+        self.driver_waits
+    }
+
+    /// Whether nothing more will be received, told or not.
+    pub(crate) fn is_over(&self) -> bool {
+        !matches!(self.phase, Phase::Open)
+    }
+
+    fn wake(&mut self) {
+        self.wakes.extend(self.waker.take());
+    }
+
+    /// Decodes what has been read, and reads at most `most` bytes at a time, until something has happened. The answers to
+    /// control frames and violations are queued in the same step.
+    fn poll_event(&mut self, shared: &Shared, cx: &mut Context<'_>, most: usize) -> Poll<Event> {
+        loop {
+            match self.input.decode(&mut self.decoder) {
+                Ok(Some(Message::Ping(payload))) => {
+                    let mut send = shared.lock_send();
+                    send.encoder.pong(&payload);
+                    shared.queued(send, &mut self.wakes);
+                    return Poll::Ready(Event::Message(Message::Ping(payload)));
+                }
+                Ok(Some(Message::Close(frame))) => {
+                    let mut send = shared.lock_send();
+                    send.peer_closed(frame.as_ref());
+                    shared.queued(send, &mut self.wakes);
+                    return Poll::Ready(Event::Over(Ok(frame)));
+                }
+                Ok(Some(message)) => return Poll::Ready(Event::Message(message)),
+                Err(error) => {
+                    tracing::debug!(%error, "the peer is answered with a Close");
+                    let mut send = shared.lock_send();
+                    send.fail(error);
+                    shared.queued(send, &mut self.wakes);
+                    return Poll::Ready(Event::Over(Err(Error::peer(error))));
+                }
+                Ok(None) => {}
+            }
+            let error = match ready!(self.poll_fill(cx, most)) {
+                Ok(0) => Error::abrupt(),
+                Ok(_) => continue,
+                Err(error) => Error::io(error),
+            };
+            let mut send = shared.lock_send();
+            // What the stream failed with when it was written to says more than that it has ended.
+            let error = send.ended(error);
+            shared.queued(send, &mut self.wakes);
+            return Poll::Ready(Event::Over(Err(error)));
+        }
+    }
+
+    /// Reads once: into the large message in progress, or into a buffer that is lent for this read.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(0)) };
+        if most == usize::MAX
+            && let Some(mut payload) = self.decoder.direct()
+        {
+            return stream.poll_read(cx, &mut payload);
+        }
+        let mut buffer = Buffer::pooled();
+        let read = ready!(stream.poll_read(cx, &mut (&mut *buffer).limit(self.read_size.min(most))))?;
+        self.input = Input { buffer, start: 0 };
+        Poll::Ready(Ok(read))
+    }
+}
+
+enum Event {
+    Message(Message),
+    /// Nothing follows: the peer's Close, or what went wrong.
+    Over(Result<Option<CloseFrame>, Error>),
+}
+
+/// Bytes that were read and not decoded: the messages behind the one that was handed over last.
+struct Input {
+    buffer: Buffer,
+    start: usize,
+}
+
+impl Input {
+    fn new(bytes: &[u8]) -> Self {
+        Self { buffer: if bytes.is_empty() { Buffer::new() } else { Buffer::exact(bytes) }, start: 0 }
+    }
+
+    fn decode(&mut self, decoder: &mut Decoder) -> Result<Option<Message>, sockeye_proto::Error> {
+        let mut rest = &self.buffer[self.start..];
+        let result = decoder.decode(&mut rest);
+        self.start = self.buffer.len() - rest.len();
+        if rest.is_empty() && !self.buffer.is_empty() {
+            // Back to the pool at once: a connection that waits holds no buffer.
+            *self = Self { buffer: Buffer::new(), start: 0 };
+        }
+        result
+    }
+
+    /// Moves a small rest of a pooled buffer to one of its own size.
+    fn compact(&mut self) {
+        let rest = &self.buffer[self.start..];
+        if self.buffer.capacity() == Buffer::SIZE && rest.len() <= Buffer::SIZE / 4 {
+            *self = Self { buffer: Buffer::exact(rest), start: 0 };
+        }
+    }
+}

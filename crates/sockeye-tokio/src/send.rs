@@ -1,0 +1,235 @@
+//! The sending half of a connection: admission, the transmit queue, and writing it.
+
+use std::{
+    io::{self, IoSlice},
+    task::{Context, Poll, Waker, ready},
+};
+
+use sockeye_proto::{CloseFrame, Closing, Config, Encoder, Outgoing, Position, Refusal};
+
+use crate::{
+    Error,
+    stream::WriteHalf,
+    waiters::{Ticket, Waiters},
+};
+
+/// What lies behind the send lock.
+pub(crate) struct Send {
+    /// `None` once the connection has ended.
+    stream: Option<WriteHalf>,
+    pub(crate) encoder: Encoder,
+    write_buffer_size: usize,
+    max_write_buffer_size: usize,
+    /// Why nothing can be sent any more, when it is not simply closed.
+    error: Option<Error>,
+    /// The `send`s that wait for room, first come first served.
+    pub(crate) waiting: Waiters,
+    /// Those that wait for bytes to be written.
+    pub(crate) flushing: Waiters,
+    /// Those that wait until nothing can be sent any more.
+    pub(crate) watching: Waiters,
+    /// Of the task that writes: the driver's, or the one that polls `recv` where there is no driver.
+    writer: Option<Waker>,
+    /// Whether the writer has been woken and has not run since.
+    notified: bool,
+    /// The application holds no `WebSocket` and no half of one any more.
+    pub(crate) dropped: bool,
+    /// The handler has panicked.
+    pub(crate) panicked: bool,
+    /// The connection is to end at once.
+    pub(crate) cut: bool,
+    /// Wakers to be woken once the lock is released.
+    pub(crate) wakes: Vec<Waker>,
+}
+
+/// From this much on, the queue is written while the handler still runs: more would not make the system call cheaper.
+pub(crate) const CORK: usize = 64 << 10;
+
+/// The most slices of one vectored write. Longer queues take another call.
+const SLICES: usize = 64;
+
+impl Send {
+    pub(crate) fn new(stream: WriteHalf, encoder: Encoder, config: &Config) -> Self {
+        Self {
+            stream: Some(stream),
+            encoder,
+            write_buffer_size: config.write_buffer_size,
+            max_write_buffer_size: config.max_write_buffer_size,
+            error: None,
+            waiting: Waiters::default(),
+            flushing: Waiters::default(),
+            watching: Waiters::default(),
+            writer: None,
+            notified: false,
+            dropped: false,
+            panicked: false,
+            cut: false,
+            wakes: Vec::new(),
+        }
+    }
+
+    /// Whether a `send` returns only when the kernel has its message.
+    pub(crate) fn is_unbuffered(&self) -> bool {
+        self.write_buffer_size == 0
+    }
+
+    /// Whether there is room, and nobody before `ticket` in the line.
+    pub(crate) fn admits(&self, ticket: Option<Ticket>) -> bool {
+        self.waiting.is_first(ticket) && self.has_room()
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.encoder.buffered() < self.write_buffer_size.max(1)
+    }
+
+    /// Whether `message` fits into the queue for those that do not wait.
+    pub(crate) fn fits(&self, message: &Outgoing) -> bool {
+        let length = match message {
+            Outgoing::Message(message) => message.len(),
+            Outgoing::Prepared(message) => message.payload().len(),
+            _ => 0,
+        };
+        // A message that is larger than the limit by itself may still go into an empty queue.
+        let queued = self.encoder.buffered();
+        queued == 0 || queued.saturating_add(length) <= self.max_write_buffer_size
+    }
+
+    /// Why `message` can never be sent, if so.
+    pub(crate) fn check(&self, message: &Outgoing) -> Result<(), Error> {
+        match self.encoder.check(message) {
+            Ok(()) => Ok(()),
+            Err(Refusal::Invalid(violation)) => Err(Error::invalid(violation)),
+            Err(Refusal::Closed) => Err(self.reason()),
+        }
+    }
+
+    /// Why nothing can be sent any more.
+    pub(crate) fn reason(&self) -> Error {
+        self.error.clone().unwrap_or_else(Error::closed)
+    }
+
+    /// Leaves the line of those that wait for room, so that the next one may go.
+    pub(crate) fn leave(&mut self, ticket: Ticket) {
+        self.waiting.leave(ticket);
+        self.wake_first();
+    }
+
+    /// The task that writes runs now, and is to be woken by `cx` from now on.
+    pub(crate) fn writer_runs(&mut self, cx: &Context<'_>) {
+        self.notified = false;
+        match &mut self.writer {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            waker => *waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Whether `cx` belongs to the task that writes.
+    pub(crate) fn is_writer(&self, cx: &Context<'_>) -> bool {
+        self.writer.as_ref().is_some_and(|writer| writer.will_wake(cx.waker()))
+    }
+
+    /// Wakes the task that writes, once until it has run.
+    pub(crate) fn notify_writer(&mut self) {
+        if !self.notified {
+            self.notified = true;
+            self.wakes.extend(self.writer.clone());
+        }
+    }
+
+    pub(crate) fn peer_closed(&mut self, frame: Option<&CloseFrame>) {
+        self.encoder.peer_closed(frame);
+        self.wake_all();
+    }
+
+    pub(crate) fn fail(&mut self, error: sockeye_proto::Error) {
+        self.error.get_or_insert(Error::peer(error));
+        self.encoder.fail(error.close_code(), &error.to_string());
+        self.wake_all();
+    }
+
+    /// The stream has ended or failed. Returns the first such error.
+    pub(crate) fn ended(&mut self, error: Error) -> Error {
+        let open = matches!(self.encoder.closing(), Closing::Open | Closing::Sent);
+        self.encoder.ended();
+        self.wake_all();
+        if open { self.error.get_or_insert(error).clone() } else { error }
+    }
+
+    /// Writes the queue. Ready when all of it is with the kernel, or when the stream has failed.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.try_write(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(error)) => {
+                self.stream = None;
+                self.ended(Error::io(error));
+                Poll::Ready(())
+            }
+            Poll::Pending => {
+                self.encoder.compact();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
+        if self.encoder.buffered() == 0 && !stream.is_unflushed() {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let used = self.encoder.slices(&mut slices);
+            if used == 0 {
+                return stream.poll_flush(cx);
+            }
+            let written = ready!(stream.poll_write(cx, &slices[..used]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.encoder.advance(written);
+            self.wakes.extend(self.flushing.all());
+            if self.encoder.buffered() < self.write_buffer_size.max(1) {
+                self.wakes.extend(self.waiting.first());
+            }
+        }
+    }
+
+    /// Ends the sending direction of the stream.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Some(stream) => stream.poll_shutdown(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// The connection is over.
+    pub(crate) fn end(&mut self, error: Option<Error>) -> Option<WriteHalf> {
+        if let Some(error) = error {
+            self.ended(error);
+        }
+        self.encoder.ended();
+        self.wake_all();
+        self.stream.take()
+    }
+
+    /// Whether the stream can be written to.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    pub(crate) fn is_written(&self, position: Position) -> bool {
+        self.encoder.is_written(position)
+    }
+
+    fn wake_first(&mut self) {
+        if self.has_room() {
+            self.wakes.extend(self.waiting.first());
+        }
+    }
+
+    fn wake_all(&mut self) {
+        self.wakes.extend(self.waiting.all());
+        self.wakes.extend(self.flushing.all());
+        self.wakes.extend(self.watching.all());
+    }
+}

@@ -1,0 +1,319 @@
+//! `Shared`: the state that a connection's handles and its driver share, and the operations on it.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker, ready},
+};
+
+use http::HeaderValue;
+use sockeye_proto::{CloseFrame, Message, Outgoing, Position};
+use tokio::task::coop;
+
+use crate::{
+    Error,
+    receive::Receive,
+    send::{CORK, Send},
+    waiters::Ticket,
+};
+
+/// A connection. The two halves lie behind locks of their own, taken in the order `receive`, `send`, and never held
+/// across an await; wakers are woken after their release.
+pub(crate) struct Shared {
+    receive: Mutex<Receive>,
+    send: Mutex<Send>,
+    /// The thread on which the driver polls the handler right now, 0 when it does not.
+    polling: AtomicUsize,
+    /// Whether a `recv` has returned `Pending` since the handler was polled last.
+    receiving: AtomicBool,
+    driven: bool,
+    pub(crate) protocol: Option<HeaderValue>,
+}
+
+/// Who asks, which decides who writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// The `WebSocket` or a half of it.
+    Handle,
+    /// A `Sender`, in any task.
+    Sender,
+}
+
+impl Shared {
+    pub(crate) fn new(receive: Receive, send: Send, driven: bool, protocol: Option<HeaderValue>) -> Self {
+        Self {
+            receive: Mutex::new(receive),
+            send: Mutex::new(send),
+            polling: AtomicUsize::new(0),
+            receiving: AtomicBool::new(false),
+            driven,
+            protocol,
+        }
+    }
+
+    pub(crate) fn lock_receive(&self) -> Locked<'_, Receive> {
+        Locked(Some(self.receive.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    pub(crate) fn lock_send(&self) -> Locked<'_, Send> {
+        Locked(Some(self.send.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    pub(crate) fn is_driven(&self) -> bool {
+        self.driven
+    }
+
+    /// Marks this thread as the one that polls the handler, until the guard is dropped.
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.receiving.store(false, Ordering::Relaxed);
+        self.polling.store(this_thread(), Ordering::Relaxed);
+        Entered(self)
+    }
+
+    /// Whether a `recv` waits that was polled in the last poll of the handler.
+    pub(crate) fn is_receiving(&self) -> bool {
+        self.receiving.load(Ordering::Relaxed)
+    }
+
+    /// Whether the caller runs inside the poll of the handler by its own driver: then what it queues is written soon.
+    fn is_own(&self) -> bool {
+        // A stale value of another thread is never equal to this thread's.
+        self.polling.load(Ordering::Relaxed) == this_thread()
+    }
+
+    /// Whether whoever asks may write to the stream: inside the driver, or through the handle where there is none.
+    fn may_write(&self, who: Who) -> bool {
+        if self.driven { self.is_own() } else { who == Who::Handle }
+    }
+
+    /// Something was queued by the receiving half: releases the lock, and has it written.
+    pub(crate) fn queued(&self, mut send: Locked<'_, Send>, wakes: &mut Vec<Waker>) {
+        if self.driven && !self.is_own() {
+            send.notify_writer();
+        }
+        wakes.append(&mut send.wakes);
+    }
+
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        let polled = self.poll_next(cx);
+        if polled.is_pending() || (!self.driven && matches!(polled, Poll::Ready(None))) {
+            // Before it waits, what was queued goes out: the handler may block on the answer. Without a driver, this is
+            // also where a Sender's messages are written.
+            let mut send = self.lock_send();
+            if !self.driven {
+                send.writer_runs(cx);
+            } else if self.is_own() && send.is_writer(cx) {
+                // The stream wakes the driver's task, so the driver need not look at it. Within a set of futures that has
+                // wakers of its own, that would not be certain.
+                self.receiving.store(true, Ordering::Relaxed);
+            }
+            if self.may_write(Who::Handle) {
+                let written = send.poll_write(cx);
+                if !self.driven && polled.is_ready() {
+                    ready!(written);
+                    // Both ends have said all that they had to say.
+                    let _ = ready!(send.poll_shutdown(cx));
+                }
+            }
+        }
+        polled
+    }
+
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        let own = self.is_own();
+        let budget = ready!(coop::poll_proceed(cx));
+        let mut receive = self.lock_receive();
+        // In another task, the driver may be the one that waits for the stream; it wakes this task in turn.
+        let foreign = self.driven && !own;
+        let watched = foreign && receive.driver_waits();
+        let polled = receive.poll_recv(self, watched, cx);
+        match polled {
+            Poll::Ready(_) => budget.made_progress(),
+            Poll::Pending => receive.wait(cx),
+        }
+        if foreign && !watched {
+            // From here on the driver watches the stream: this task may be busy with the message, or may never poll
+            // `recv` again although it waits.
+            let mut send = self.lock_send();
+            send.notify_writer();
+            receive.wakes.append(&mut send.wakes);
+        }
+        polled
+    }
+
+    /// Queues `message` once there is room for it.
+    pub(crate) fn poll_admit(
+        &self,
+        who: Who,
+        message: &mut Option<Outgoing>,
+        ticket: &mut Option<Ticket>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let budget = ready!(coop::poll_proceed(cx));
+        let mut send = self.lock_send();
+        let outcome = ready!(self.poll_room(&mut send, who, ticket, cx)).and_then(|()| {
+            let message = message.take().expect("polled after it was admitted");
+            self.queue(&mut send, who, message, cx)
+        });
+        budget.made_progress();
+        Poll::Ready(outcome)
+    }
+
+    /// Waits until there is room for one message, and for one's turn.
+    pub(crate) fn poll_room(
+        &self,
+        send: &mut Locked<'_, Send>,
+        who: Who,
+        ticket: &mut Option<Ticket>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        if send.encoder.closing().may_send() && !send.admits(*ticket) {
+            if self.may_write(who) {
+                let _ = send.poll_write(cx);
+            }
+            if send.encoder.closing().may_send() && !send.admits(*ticket) {
+                send.waiting.wait(ticket, cx);
+                return Poll::Pending;
+            }
+        }
+        if let Some(ticket) = ticket.take() {
+            send.leave(ticket);
+        }
+        Poll::Ready(if send.encoder.closing().may_send() { Ok(()) } else { Err(send.reason()) })
+    }
+
+    /// Queues `message` now, whatever is queued already, and has it written.
+    pub(crate) fn queue(
+        &self,
+        send: &mut Locked<'_, Send>,
+        who: Who,
+        message: Outgoing,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        send.check(&message)?;
+        self.queue_unwritten(send, message);
+        if send.encoder.buffered() > CORK && self.may_write(who) {
+            let _ = send.poll_write(cx);
+        }
+        Ok(())
+    }
+
+    /// Queues `message`, which was checked under the same lock, and leaves the writing to the driver.
+    pub(crate) fn queue_unwritten(&self, send: &mut Locked<'_, Send>, message: Outgoing) {
+        if self.is_own() {
+            // It is written when the handler's poll ends, so the buffer is back in the pool soon.
+            send.encoder.lend_buffer();
+        } else {
+            send.notify_writer();
+        }
+        let _ = send.encoder.encode(message);
+    }
+
+    /// Queues a Close in the name of whoever wants one, unless there is one, and has it written.
+    pub(crate) fn close(&self, frame: CloseFrame) -> Result<(), Error> {
+        let message = Outgoing::Message(Message::Close(Some(frame)));
+        let mut send = self.lock_send();
+        send.check(&message)?;
+        let _ = send.encoder.encode(message);
+        if !self.is_own() {
+            send.notify_writer();
+        }
+        Ok(())
+    }
+
+    /// Waits until the kernel has everything up to `position`.
+    pub(crate) fn poll_flushed(
+        &self,
+        who: Who,
+        position: Position,
+        ticket: &mut Option<Ticket>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let mut send = self.lock_send();
+        if !send.is_written(position) && self.may_write(who) {
+            let _ = send.poll_write(cx);
+        }
+        if send.is_written(position) {
+            return Poll::Ready(Ok(()));
+        }
+        if !send.is_writable() || send.encoder.buffered() == 0 {
+            return Poll::Ready(Err(send.reason()));
+        }
+        send.flushing.wait(ticket, cx);
+        if !self.may_write(who) {
+            send.notify_writer();
+        }
+        Poll::Pending
+    }
+
+    /// Waits until nothing can be sent any more.
+    pub(crate) fn poll_closed(&self, ticket: &mut Option<Ticket>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut send = self.lock_send();
+        if !send.encoder.closing().may_send() {
+            return Poll::Ready(());
+        }
+        send.watching.wait(ticket, cx);
+        Poll::Pending
+    }
+}
+
+/// A lock that is held. When it is released, the wakers that were collected under it are woken: a waker may run
+/// anything, even something that takes the same lock.
+pub(crate) struct Locked<'a, T: Wakes>(Option<MutexGuard<'a, T>>);
+
+/// What collects wakers.
+pub(crate) trait Wakes {
+    fn wakes(&mut self) -> &mut Vec<Waker>;
+}
+
+impl Wakes for Receive {
+    fn wakes(&mut self) -> &mut Vec<Waker> {
+        &mut self.wakes
+    }
+}
+
+impl Wakes for Send {
+    fn wakes(&mut self) -> &mut Vec<Waker> {
+        &mut self.wakes
+    }
+}
+
+impl<T: Wakes> Deref for Locked<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("held until it is dropped")
+    }
+}
+
+impl<T: Wakes> DerefMut for Locked<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("held until it is dropped")
+    }
+}
+
+impl<T: Wakes> Drop for Locked<'_, T> {
+    fn drop(&mut self) {
+        let wakes = std::mem::take(self.wakes());
+        self.0 = None;
+        wakes.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The handler is being polled by its driver on this thread.
+pub(crate) struct Entered<'a>(&'a Shared);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.polling.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A number that no other living thread has.
+fn this_thread() -> usize {
+    thread_local!(static HERE: u8 = const { 0 });
+    HERE.with(|here| std::ptr::from_ref(here).addr())
+}

@@ -1,0 +1,127 @@
+//! The halves of a `WebSocket`, for two tasks; and the handle that keeps a connection open.
+
+use std::{
+    fmt,
+    ops::Deref,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_core::{FusedStream, Stream};
+use sockeye_proto::{CloseFrame, Message, close_code};
+
+use crate::{Error, Sender, shared::Shared};
+
+/// Keeps a connection open. When the last one is dropped the connection closes: with 1011 if that happens while a panic
+/// unwinds, else with 1000.
+pub(crate) struct Handle(Arc<Shared>);
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Deref for Handle {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.is_driven() {
+            let panicked = {
+                let mut send = self.lock_send();
+                send.dropped = true;
+                send.panicked || std::thread::panicking()
+            };
+            let code = if panicked { close_code::ERROR } else { close_code::NORMAL };
+            // An error means that a Close went before. The driver has to learn of the drop all the same.
+            if self.close(CloseFrame::new(code, "")).is_err() {
+                self.lock_send().notify_writer();
+            }
+        } else {
+            // Nobody is left to write or read: a Sender does not keep the stream open.
+            let write = self.lock_send().end(None);
+            let read = self.lock_receive().end(None);
+            drop((write, read));
+        }
+    }
+}
+
+/// The receiving half of a [`WebSocket`](crate::WebSocket), from [`WebSocket::into_split`](crate::WebSocket::into_split).
+///
+/// The connection closes when both halves are dropped.
+pub struct ReceiveHalf {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) done: bool,
+}
+
+impl ReceiveHalf {
+    /// The next message; see [`WebSocket::recv`](crate::WebSocket::recv).
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::recv`](crate::WebSocket::recv): one, and then `None`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when it is dropped.
+    pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl Stream for ReceiveHalf {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.handle.poll_recv(cx);
+        self.done |= matches!(polled, Poll::Ready(None));
+        polled
+    }
+}
+
+impl FusedStream for ReceiveHalf {
+    fn is_terminated(&self) -> bool {
+        self.done
+    }
+}
+
+impl fmt::Debug for ReceiveHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceiveHalf").finish_non_exhaustive()
+    }
+}
+
+/// The sending half of a [`WebSocket`](crate::WebSocket), from [`WebSocket::into_split`](crate::WebSocket::into_split):
+/// a [`Sender`] that keeps the connection open.
+///
+/// The connection closes when both halves are dropped.
+pub struct SendHalf {
+    pub(crate) sender: Sender,
+    /// Only held.
+    pub(crate) _handle: Arc<Handle>,
+}
+
+impl Deref for SendHalf {
+    type Target = Sender;
+
+    fn deref(&self) -> &Sender {
+        &self.sender
+    }
+}
+
+impl fmt::Debug for SendHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendHalf").field("sender", &self.sender).finish_non_exhaustive()
+    }
+}

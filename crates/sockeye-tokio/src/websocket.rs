@@ -1,0 +1,274 @@
+//! `WebSocket`: what a handler is given.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use futures_core::{FusedStream, Stream as Messages};
+use futures_sink::Sink;
+use http::HeaderValue;
+use sockeye_proto::{CloseCode, CloseFrame, Config, Message, Outgoing, Position, PreparedMessage, Role, close_code};
+
+use crate::{
+    Connection, Error, ReceiveHalf, SendHalf, Sender, Stream, TrySendError,
+    sender::{flushed, send, try_send},
+    shared::Who,
+    split::Handle,
+    waiters::Ticket,
+};
+
+/// One WebSocket connection.
+///
+/// Receive with [`recv`](Self::recv) or as a `Stream`, send with [`send`](Self::send) or as a `Sink`; take a
+/// [`sender`](Self::sender) for other tasks, or [split](Self::into_split) it.
+///
+/// The connection closes when this is dropped, in whatever task that happens: with 1000, or with 1011 while a panic
+/// unwinds. The close handshake is then finished in the background.
+///
+/// # With and without a driver
+///
+/// A handler that runs under [`serve`](crate::serve), as all handlers of `sockeye-extract` do, has a driver beside it:
+/// the connection answers Pings and the peer's Close, and writes what was sent, whenever the handler waits for whatever
+/// it waits for. One from [`WebSocket::new`] has none.
+pub struct WebSocket {
+    handle: Handle,
+    /// The place in line of a `Sink` that waits for room.
+    waiting: Option<Ticket>,
+    /// Of a `Sink` that is being flushed: up to where, and the place among those that wait.
+    flushing: Option<(Position, Option<Ticket>)>,
+    done: bool,
+}
+
+impl WebSocket {
+    /// A WebSocket **without a driver**, on a stream that has finished its opening handshake. It makes progress only while
+    /// [`recv`](Self::recv), [`send`](Self::send), [`flushed`](Self::flushed) or [`close`](Self::close) is polled: a
+    /// Ping is answered by the next `recv`, `send` writes before it returns, a [`Sender`] wakes the task that polls
+    /// `recv`. There are no deadlines, and dropping it ends the stream without a Close.
+    ///
+    /// Take [`serve`](crate::serve) unless you poll everything yourself. [`Connection::into_websocket`] is the same with
+    /// more to set.
+    ///
+    /// ```
+    /// # use sockeye_tokio::{Config, Message, Role, Stream, WebSocket};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), sockeye_tokio::Error> {
+    /// let (left, right) = tokio::io::duplex(1024);
+    /// let mut client = WebSocket::new(Stream::boxed(left), Role::Client, Config::default());
+    /// let mut server = WebSocket::new(Stream::boxed(right), Role::Server, Config::default());
+    /// client.send(Message::text("hello")).await?;
+    /// assert_eq!(server.recv().await.unwrap()?, Message::text("hello"));
+    /// # Ok(()) }
+    /// ```
+    pub fn new(stream: impl Into<Stream>, role: Role, config: Config) -> Self {
+        Connection::new(stream, role).config(config).into_websocket()
+    }
+
+    pub(crate) fn from_handle(handle: Handle) -> Self {
+        Self { handle, waiting: None, flushing: None, done: false }
+    }
+
+    /// The next message, whole. Pings and Pongs are among them, though nothing has to be done about a Ping: its answer has
+    /// been queued. After a `Message::Close` comes `None`.
+    ///
+    /// Each call takes part in tokio's cooperative budget, so a loop over many buffered messages lets other tasks run.
+    ///
+    /// # Errors
+    ///
+    /// At most one, after which comes `None`: [`Error::is_violation`] or [`Error::is_limit`] for what the peer did wrong,
+    /// and it has been answered with the Close that says so; [`Error::is_abrupt`] when the stream ended without a Close;
+    /// [`Error::is_timeout`] when a deadline passed; else [`Error::is_io`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when it is dropped: what has been read stays with the connection.
+    pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// Sends a message: waits until less than [`write_buffer_size`](Config::write_buffer_size) is queued, first come first
+    /// served among this and all [`Sender`]s, and queues it whole, however long it is.
+    ///
+    /// `Ok` means that it is queued. It is written when the handler waits for something, or when 64 KiB are queued, so
+    /// many messages in a row cost one system call. Before *blocking* work that never yields to the runtime, await
+    /// [`flushed`](Self::flushed). With a `write_buffer_size` of 0, and without a driver, it has been written by then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_closed`] when the connection is closing; the error of the stream when that has failed, so nothing that
+    /// was accepted is lost silently; [`Error::is_invalid`] for a message that may not be sent, which leaves the
+    /// connection open.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, the message was not queued, or whole: without a driver, or with a `write_buffer_size`
+    /// of 0, it may be dropped while it waits for the kernel.
+    pub async fn send(&mut self, message: Message) -> Result<(), Error> {
+        send(&self.handle, Who::Handle, message.into()).await
+    }
+
+    /// Sends a message that is encoded once and sent to many.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`send`](Self::send).
+    pub async fn send_prepared(&mut self, message: PreparedMessage) -> Result<(), Error> {
+        send(&self.handle, Who::Handle, message.into()).await
+    }
+
+    /// Queues a message without waiting, as long as the queue stays within
+    /// [`max_write_buffer_size`](Config::max_write_buffer_size).
+    ///
+    /// # Errors
+    ///
+    /// The message and why it was not queued.
+    pub fn try_send(&mut self, message: impl Into<Outgoing>) -> Result<(), TrySendError> {
+        try_send(&self.handle, message.into())
+    }
+
+    /// Waits until the kernel has everything that was queued before this call.
+    ///
+    /// # Errors
+    ///
+    /// Why the rest cannot be written any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing.
+    pub async fn flushed(&mut self) -> Result<(), Error> {
+        flushed(&self.handle, Who::Handle).await
+    }
+
+    /// Begins the close handshake with 1000, and waits until the Close is with the kernel. Go on with
+    /// [`recv`](Self::recv) for what the peer still sends, up to its own Close, or simply drop the socket.
+    ///
+    /// # Errors
+    ///
+    /// Why the Close could not be written. It is none when the connection is closing already.
+    ///
+    /// # Cancel safety
+    ///
+    /// From the first poll on the Close is queued; it is written even when this is dropped.
+    pub async fn close(&mut self) -> Result<(), Error> {
+        self.close_with(close_code::NORMAL, "").await
+    }
+
+    /// As [`close`](Self::close), with a code and a reason.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_invalid`] when the code may not be sent ([`close_code::is_valid_on_wire`]) or the reason is longer than
+    /// 123 bytes, which leaves the connection open; else as for [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`close`](Self::close).
+    pub async fn close_with(&mut self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
+        match self.handle.close(CloseFrame::new(code, reason)) {
+            // Closing already, by whichever end: what is queued still has to go out.
+            Err(error) if !error.is_closed() => Err(error),
+            _ => flushed(&self.handle, Who::Handle).await,
+        }
+    }
+
+    /// The subprotocol that the opening handshake has agreed on ([RFC 6455 §1.9]).
+    ///
+    /// [RFC 6455 §1.9]: https://www.rfc-editor.org/rfc/rfc6455#section-1.9
+    pub fn protocol(&self) -> Option<&HeaderValue> {
+        self.handle.protocol.as_ref()
+    }
+
+    /// A handle that sends to this connection from any task, and does not keep it open.
+    pub fn sender(&self) -> Sender {
+        Sender::new(self.handle.shared().clone())
+    }
+
+    /// Two halves for two tasks. The connection closes when both are dropped.
+    pub fn into_split(self) -> (SendHalf, ReceiveHalf) {
+        let sender = self.sender();
+        let handle = Arc::new(self.handle);
+        (SendHalf { sender, _handle: handle.clone() }, ReceiveHalf { handle, done: self.done })
+    }
+
+    fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let (position, ticket) = self.flushing.get_or_insert_with(|| (self.handle.lock_send().encoder.queued(), None));
+        let flushed = ready!(self.handle.poll_flushed(Who::Handle, *position, ticket, cx));
+        self.stop_flushing();
+        Poll::Ready(flushed)
+    }
+
+    fn stop_flushing(&mut self) {
+        if let Some((_, Some(ticket))) = self.flushing.take() {
+            self.handle.lock_send().flushing.leave(ticket);
+        }
+    }
+}
+
+impl Messages for WebSocket {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.handle.poll_recv(cx);
+        self.done |= matches!(polled, Poll::Ready(None));
+        polled
+    }
+}
+
+impl FusedStream for WebSocket {
+    fn is_terminated(&self) -> bool {
+        self.done
+    }
+}
+
+/// `feed` queues; `flush`, and so `send`, is ready once there is room for the next message. Without a driver it is ready
+/// once the kernel has everything.
+impl Sink<Message> for WebSocket {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let this = &mut *self;
+        let mut send = this.handle.lock_send();
+        this.handle.poll_room(&mut send, Who::Handle, &mut this.waiting, cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+        let message = message.into();
+        let mut send = self.handle.lock_send();
+        send.check(&message)?;
+        self.handle.queue_unwritten(&mut send, message);
+        Ok(())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let (is_open, has_room) = {
+            let send = self.handle.lock_send();
+            (send.encoder.closing().may_send(), send.has_room() && !send.is_unbuffered())
+        };
+        if self.handle.is_driven() && is_open && has_room {
+            self.stop_flushing();
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_flushed(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.handle.lock_send().encoder.closing().may_send() {
+            self.handle.close(CloseFrame::new(close_code::NORMAL, ""))?;
+            self.stop_flushing();
+        }
+        self.poll_flushed(cx)
+    }
+}
+
+impl fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket").field("protocol", &self.handle.protocol).finish_non_exhaustive()
+    }
+}
