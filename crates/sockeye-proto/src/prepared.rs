@@ -76,6 +76,30 @@ impl PreparedMessage {
     }
 }
 
+impl From<&str> for PreparedMessage {
+    fn from(text: &str) -> Self {
+        Self::text(text)
+    }
+}
+
+impl From<String> for PreparedMessage {
+    fn from(text: String) -> Self {
+        Self::text(text)
+    }
+}
+
+impl From<&[u8]> for PreparedMessage {
+    fn from(data: &[u8]) -> Self {
+        Self::binary(data)
+    }
+}
+
+impl From<Vec<u8>> for PreparedMessage {
+    fn from(data: Vec<u8>) -> Self {
+        Self::binary(data)
+    }
+}
+
 impl TryFrom<Message> for PreparedMessage {
     /// A control frame belongs to one connection and cannot be shared. It is handed back.
     type Error = Message;

@@ -1,1 +1,31 @@
-//! sockeye-state
+//! What the shared state of a WebSocket application holds: the [`Hub`] of its live connections.
+//!
+//! A hub is cheap to clone and goes into the application's state. A handler joins it with the
+//! [`Sender`](sockeye_tokio::Sender) of its connection and a value of the application's own (a name, a user id), and
+//! leaves when the [`Membership`] is dropped, however the handler ends. A broadcast is encoded once and queued for
+//! everybody without waiting for anybody.
+//!
+//! ```
+//! use sockeye_state::Hub;
+//! use sockeye_tokio::{Message, WebSocket};
+//!
+//! async fn chat(mut socket: WebSocket, hub: Hub<String>) {
+//!     let member = hub.join(socket.sender(), "Ada".to_owned());
+//!     hub.broadcast(format!("{} is here", member.value()));
+//!     while let Some(Ok(message)) = socket.recv().await {
+//!         if let Message::Text(line) = message {
+//!             hub.broadcast(line);
+//!         }
+//!     }
+//! } // here she leaves
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod hub;
+mod membership;
+mod overflow;
+
+pub use hub::{Delivery, Hub};
+pub use membership::Membership;
+pub use overflow::Overflow;
