@@ -1,1 +1,52 @@
-//! sockeye
+#![doc = include_str!("../README.md")]
+//!
+//! # Guide
+//!
+//! The module [`guide`] has pages on getting started, on which crate to take, on state, and on coming from axum.
+//!
+//! # Features
+//!
+//! * `ws` (on by default): [`WebSocketUpgrade`], the extractor for axum and for bare hyper requests, [`WebSocket`] and
+//!   what belongs to them.
+//! * `state`: [`state`], with the [`Hub`](state::Hub) of live connections.
+//! * `tungstenite`: conversions between [`Message`] and `tungstenite::Message`. Each release of tungstenite is a breaking
+//!   one.
+//!
+//! A feature adds API and changes no behaviour.
+
+#![forbid(unsafe_code)]
+
+#[cfg(all(any(doc, doctest), feature = "ws", feature = "state"))]
+pub mod guide;
+
+/// The protocol as values, without I/O: the crate `sockeye-proto`.
+pub use sockeye_proto as proto;
+
+pub use sockeye_proto::{CloseCode, CloseFrame, Config, Message, PreparedMessage, Role, Violation, close_code};
+
+/// The opening handshake on `http` types: the crate `sockeye-handshake`.
+#[cfg(feature = "ws")]
+pub use sockeye_handshake as handshake;
+
+/// WebSocket over any tokio stream: the crate `sockeye-tokio`.
+#[cfg(feature = "ws")]
+pub use sockeye_tokio as runtime;
+
+#[cfg(feature = "ws")]
+pub use sockeye_tokio::{
+    Connection, Drained, Error, ReceiveHalf, SendHalf, Sender, Shutdown, Stream, Timeouts, TrySendError, WebSocket,
+    serve,
+};
+
+/// The extractor: the crate `sockeye-extract`.
+#[cfg(feature = "ws")]
+pub use sockeye_extract as extract;
+
+#[cfg(feature = "ws")]
+pub use sockeye_extract::{
+    DefaultOnFailedUpgrade, OnFailedUpgrade, Origins, Rejection, WebSocketDefaults, WebSocketUpgrade, rejection,
+};
+
+/// What shared state holds: the crate `sockeye-state`.
+#[cfg(feature = "state")]
+pub use sockeye_state as state;

@@ -1,0 +1,13 @@
+//! The guide. Every listing on these pages is compiled with the tests.
+
+#[doc = include_str!("../guide/quick-start.md")]
+pub mod quick_start {}
+
+#[doc = include_str!("../guide/choosing-crates.md")]
+pub mod choosing_crates {}
+
+#[doc = include_str!("../guide/state-and-extractors.md")]
+pub mod state_and_extractors {}
+
+#[doc = include_str!("../guide/coming-from-axum.md")]
+pub mod coming_from_axum {}
