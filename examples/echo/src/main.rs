@@ -1,3 +1,47 @@
-//! echo
+//! The echo server as a program.
 
-fn main() {}
+use std::{net::SocketAddr, num::NonZero, thread::available_parallelism, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use sockeye::Shutdown;
+use tokio::net::TcpListener;
+
+/// A WebSocket echo server at /ws.
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 takes any that is free.
+    #[arg(long, default_value = "127.0.0.1:9001")]
+    addr: SocketAddr,
+    /// Worker threads; 1 is a current-thread runtime. Default: one for each core.
+    #[arg(long)]
+    threads: Option<NonZero<usize>>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let options = Options::parse();
+    let threads = options.threads.or(available_parallelism().ok()).map_or(1, NonZero::get);
+    let mut runtime = match threads {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    runtime.worker_threads(threads).enable_all().build()?.block_on(run(options.addr))
+}
+
+async fn run(addr: SocketAddr) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(addr).await.with_context(|| format!("listening on {addr} (see --addr)"))?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let shutdown = Shutdown::new();
+    let app = example_echo::app(&shutdown);
+    axum::serve(listener, app)
+        .with_graceful_shutdown(async {
+            let _ = tokio::signal::ctrl_c().await;
+            tracing::info!("shutting down");
+        })
+        .await?;
+    let drained = shutdown.drain(Duration::from_secs(10)).await;
+    tracing::info!(closed = drained.closed, lost = drained.lost, cut = drained.cut, "drained");
+    Ok(())
+}
