@@ -64,7 +64,7 @@ mod websocket;
 pub use connection::{Connection, serve};
 pub use error::Error;
 pub use sender::{Sender, TrySendError};
-pub use shutdown::{Drained, Shutdown};
+pub use shutdown::{Drained, Shutdown, ShutdownHold};
 pub use sockeye_proto::{
     self as proto, CloseCode, CloseFrame, Config, Message, Outgoing, PreparedMessage, Role, Violation, close_code,
 };

@@ -32,6 +32,8 @@ pub(crate) struct Send {
     writer: Option<Waker>,
     /// Whether the writer has been woken and has not run since.
     notified: bool,
+    /// What was queued since a unit of the cooperative budget was last paid for it, in bytes.
+    unpaid: usize,
     /// The application holds no `WebSocket` and no half of one any more.
     pub(crate) dropped: bool,
     /// The handler has panicked.
@@ -44,6 +46,11 @@ pub(crate) struct Send {
 
 /// From this much on, the queue is written while the handler still runs: more would not make the system call cheaper.
 pub(crate) const CORK: usize = 64 << 10;
+
+/// A unit of the cooperative budget pays for this many queued bytes, and each message counts as [`OVERHEAD`] more: some
+/// sixteen small messages, or one of a kilobyte.
+const UNIT: usize = 1024;
+const OVERHEAD: usize = 64;
 
 /// The most slices of one vectored write. Longer queues take another call.
 const SLICES: usize = 64;
@@ -61,6 +68,7 @@ impl Send {
             watching: Waiters::default(),
             writer: None,
             notified: false,
+            unpaid: 0,
             dropped: false,
             panicked: false,
             cut: false,
@@ -82,16 +90,24 @@ impl Send {
         self.encoder.buffered() < self.write_buffer_size.max(1)
     }
 
+    /// Whether a unit of the cooperative budget has to be paid for what was queued.
+    pub(crate) fn is_unit_due(&self) -> bool {
+        self.unpaid >= UNIT
+    }
+
+    pub(crate) fn charge(&mut self, message: &Outgoing) {
+        self.unpaid += length(message) + OVERHEAD;
+    }
+
+    pub(crate) fn unit_paid(&mut self) {
+        self.unpaid = 0;
+    }
+
     /// Whether `message` fits into the queue for those that do not wait.
     pub(crate) fn fits(&self, message: &Outgoing) -> bool {
-        let length = match message {
-            Outgoing::Message(message) => message.len(),
-            Outgoing::Prepared(message) => message.payload().len(),
-            _ => 0,
-        };
         // A message that is larger than the limit by itself may still go into an empty queue.
         let queued = self.encoder.buffered();
-        queued == 0 || queued.saturating_add(length) <= self.max_write_buffer_size
+        queued == 0 || queued.saturating_add(length(message)) <= self.max_write_buffer_size
     }
 
     /// Why `message` can never be sent, if so.
@@ -231,5 +247,13 @@ impl Send {
         self.wakes.extend(self.waiting.all());
         self.wakes.extend(self.flushing.all());
         self.wakes.extend(self.watching.all());
+    }
+}
+
+fn length(message: &Outgoing) -> usize {
+    match message {
+        Outgoing::Message(message) => message.len(),
+        Outgoing::Prepared(message) => message.payload().len(),
+        _ => 0,
     }
 }

@@ -152,13 +152,23 @@ impl Shared {
         ticket: &mut Option<Ticket>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        let budget = ready!(coop::poll_proceed(cx));
         let mut send = self.lock_send();
+        // A message that is only queued costs little: many of them are one unit of the budget, so that a handler that
+        // answers 64 messages in a row is not interrupted before its answers can be written in one call.
+        let budget = if send.is_unit_due() || !coop::has_budget_remaining() {
+            Some(ready!(coop::poll_proceed(cx)))
+        } else {
+            None
+        };
         let outcome = ready!(self.poll_room(&mut send, who, ticket, cx)).and_then(|()| {
             let message = message.take().expect("polled after it was admitted");
+            send.charge(&message);
             self.queue(&mut send, who, message, cx)
         });
-        budget.made_progress();
+        if let Some(budget) = budget {
+            budget.made_progress();
+            send.unit_paid();
+        }
         Poll::Ready(outcome)
     }
 

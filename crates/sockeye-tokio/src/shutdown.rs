@@ -60,6 +60,8 @@ struct State {
     begun: bool,
     connections: HashMap<u64, Weak<Shared>>,
     next: u64,
+    /// How many [`ShutdownHold`]s there are.
+    held: usize,
     drained: Drained,
 }
 
@@ -118,7 +120,7 @@ impl Shutdown {
     pub async fn drain(&self, deadline: Duration) -> Drained {
         let deadline = Instant::now() + deadline;
         self.begin();
-        let empty = |state: &State| state.connections.is_empty();
+        let empty = |state: &State| state.connections.is_empty() && state.held == 0;
         if timeout_at(deadline, self.inner.wait(empty)).await.is_err() {
             let left = self.inner.lock().open();
             tracing::warn!(connections = left.len(), "cut at the deadline of the shutdown");
@@ -136,6 +138,14 @@ impl Shutdown {
     /// How many connections belong to it and have not ended.
     pub fn connections(&self) -> usize {
         self.inner.lock().connections.len()
+    }
+
+    /// Makes [`drain`](Self::drain) wait for a connection that is not one yet: one whose opening handshake has been
+    /// answered, and whose stream is on its way. Drop the hold once the connection has been given its
+    /// [`Shutdown`](crate::Connection::shutdown) and is being served, or will never be.
+    pub fn hold(&self) -> ShutdownHold {
+        self.inner.lock().held += 1;
+        ShutdownHold { shutdown: self.clone() }
     }
 
     /// Adds a connection.
@@ -181,6 +191,20 @@ impl Inner {
 impl State {
     fn open(&self) -> Vec<Arc<Shared>> {
         self.connections.values().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// Makes [`Shutdown::drain`] wait while it lives; see [`Shutdown::hold`].
+#[derive(Debug)]
+#[must_use = "dropping it lets the drain go on"]
+pub struct ShutdownHold {
+    shutdown: Shutdown,
+}
+
+impl Drop for ShutdownHold {
+    fn drop(&mut self) {
+        self.shutdown.inner.lock().held -= 1;
+        self.shutdown.inner.changed.notify_waiters();
     }
 }
 
