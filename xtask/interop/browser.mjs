@@ -1,0 +1,35 @@
+// Chromium, driven by Playwright, with a profile of its own that is empty.
+
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+import { PATIENCE, args } from './check.mjs';
+
+/** Runs `use` with a browser, and ends it. */
+export async function withBrowser(use) {
+  const context = await chromium.launchPersistentContext(join(args.output, 'profile'), {
+    executablePath: args.chromium,
+    headless: true,
+    chromiumSandbox: false,
+    // Everything that would look for a host on the network is off.
+    args: [
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+    viewport: { width: 900, height: 640 },
+  });
+  context.setDefaultTimeout(PATIENCE);
+  try {
+    return await use(context);
+  } finally {
+    await context.close();
+  }
+}
+
+/** A picture of the page, under the output folder. */
+export async function screenshot(page, name) {
+  await page.screenshot({ path: join(args.output, `${name}.png`) });
+}

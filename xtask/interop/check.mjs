@@ -1,0 +1,56 @@
+// What the scripts share: their arguments, and checks that are printed one by one.
+
+import assert from 'node:assert/strict';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+
+const option = { type: 'string' };
+export const { values: args } = parseArgs({ options: { url: option, pid: option, chromium: option, output: option } });
+
+/** The server's address for a WebSocket. */
+export const wsUrl = `${args.url.replace(/^http/, 'ws')}/ws`;
+
+/** How long anything that is waited for may take. */
+export const PATIENCE = 20_000;
+
+let passed = 0;
+
+/** Runs one check, with a deadline, and prints its name once it has passed. */
+export async function check(name, run) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing came of it in ${PATIENCE} ms`)), PATIENCE);
+  });
+  try {
+    await Promise.race([run(), late]);
+  } catch (error) {
+    error.message = `${name}: ${error.message}`;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+  passed += 1;
+  console.log(`  ok: ${name}`);
+}
+
+/** What Ctrl-C does to the server. */
+export function interruptServer() {
+  process.kill(Number(args.pid), 'SIGINT');
+}
+
+/** Runs the script; exits with 1 and the reason when a check fails. */
+export async function script(title, run) {
+  try {
+    console.log(`${title} at ${args.url}`);
+    await run();
+    assert.ok(passed > 0, 'no check was run');
+    console.log(`${title}: ${passed} checks passed`);
+    process.exit(0);
+  } catch (error) {
+    console.error(`${title}: FAILED: ${error.stack ?? error}`);
+    process.exit(1);
+  }
+}
+
+/** Texts that are told apart by their encoding: one to four bytes a character, a zero, and a mark that is no letter. */
+export const TEXTS = ['hello', 'Rotlachs', 'Grüße, Łosoś, лосось', '紅鮭 🐟', '\u0000\u2028\ufeff', ''];

@@ -1,0 +1,160 @@
+"""Python's `websockets` against example-echo."""
+
+import argparse
+import asyncio
+import os
+import signal
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+# How long one check may take, in seconds.
+PATIENCE = 20
+
+TEXTS = ["hello", "Rotlachs", "Grüße, Łosoś, лосось", "紅鮭 🐟", "\0\u2028\ufeff", ""]
+
+CHECKS = []
+
+
+def check(name):
+    def add(function):
+        CHECKS.append((name, function))
+        return function
+
+    return add
+
+
+def equal(found, expected):
+    if found != expected:
+        raise AssertionError(f"got {found!r:.200}, expected {expected!r:.200}")
+
+
+async def echo(socket, message):
+    await socket.send(message)
+    equal(await socket.recv(), message)
+
+
+@check("text")
+async def text(url, _pid):
+    async with connect(url) as socket:
+        for message in TEXTS:
+            await echo(socket, message)
+
+
+@check("binary, of every length around a change of the header")
+async def binary(url, _pid):
+    async with connect(url) as socket:
+        for length in [0, 1, 125, 126, 127, 65_535, 65_536]:
+            await echo(socket, os.urandom(length))
+
+
+@check("1 MiB of text and of bytes")
+async def large(url, _pid):
+    async with connect(url, max_size=None) as socket:
+        await echo(socket, "ö" * (1 << 19))
+        await echo(socket, os.urandom(1 << 20))
+
+
+@check("a message in many fragments")
+async def fragments(url, _pid):
+    async with connect(url) as socket:
+        parts = [f"part {index} 鮭;" for index in range(50)]
+        await socket.send(parts)
+        equal(await socket.recv(), "".join(parts))
+        parts = [os.urandom(index * 37) for index in range(50)]
+        await socket.send(parts)
+        equal(await socket.recv(), b"".join(parts))
+
+
+@check("pings with and without a payload")
+async def pings(url, _pid):
+    async with connect(url) as socket:
+        for payload in [b"", b"a", b"x" * 125]:
+            await (await socket.ping(payload))
+        # Answers may come late and out of step, as long as each ping has one.
+        for pong in [await socket.ping() for _ in range(20)]:
+            await pong
+        await socket.pong(b"nobody asked")
+        await echo(socket, "still there")
+
+
+@check("10,000 messages in a row keep their order")
+async def many(url, _pid):
+    async with connect(url) as socket:
+        count = 10_000
+
+        async def send():
+            for index in range(count):
+                await socket.send(f"message {index}")
+
+        sending = asyncio.create_task(send())
+        for index in range(count):
+            equal(await socket.recv(), f"message {index}")
+        await sending
+
+
+@check("the code of a Close comes back")
+async def closes(url, _pid):
+    for code in [1000, 1001, 1003, 1011, 3000, 4999]:
+        socket = await connect(url)
+        await socket.close(code, "därum")
+        equal(socket.protocol.close_rcvd.code, code)
+
+
+@check("fifty connections at once")
+async def together(url, _pid):
+    async def talk(number):
+        async with connect(url) as socket:
+            for index in range(20):
+                await echo(socket, f"{number}: {index}")
+
+    await asyncio.gather(*(talk(number) for number in range(50)))
+
+
+@check("compression that is offered and not taken")
+async def compression(url, _pid):
+    async with connect(url, compression="deflate") as socket:
+        await echo(socket, "a" * 10_000)
+    async with connect(url, compression=None) as socket:
+        await echo(socket, "a" * 10_000)
+
+
+@check("a page of another origin is refused")
+async def origin(url, _pid):
+    try:
+        async with connect(url, origin="http://elsewhere.example"):
+            raise AssertionError("the server took it")
+    except InvalidStatus as refused:
+        equal(refused.response.status_code, 403)
+
+
+@check("a server that ends says 1001")
+async def goodbye(url, pid):
+    async with connect(url) as socket:
+        await echo(socket, "hello")
+        os.kill(pid, signal.SIGINT)
+        try:
+            await socket.recv()
+            raise AssertionError("a message came instead")
+        except ConnectionClosed as closed:
+            equal(closed.rcvd.code, 1001)
+
+
+async def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--pid", required=True, type=int)
+    args = parser.parse_args()
+    url = args.url.replace("http", "ws", 1) + "/ws"
+
+    print(f"Python's websockets at {args.url}")
+    for name, function in CHECKS:
+        try:
+            await asyncio.wait_for(function(url, args.pid), PATIENCE)
+        except Exception as error:
+            raise SystemExit(f"Python's websockets: FAILED: {name}: {error!r}") from error
+        print(f"  ok: {name}")
+    print(f"Python's websockets: {len(CHECKS)} checks passed")
+
+
+asyncio.run(main())
