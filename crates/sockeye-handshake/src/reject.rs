@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
-    header::{ALLOW, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE},
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
 
 /// The most that a rejection shows of a value which the peer sent, in bytes.
@@ -109,6 +109,10 @@ pub enum Reject {
         /// The host that it was compared with.
         host: String,
     },
+
+    /// The server is about to go away, and takes no new connections.
+    #[error("Server is shutting down, and takes no new WebSockets")]
+    ShuttingDown,
 }
 
 impl Reject {
@@ -119,6 +123,7 @@ impl Reject {
             Self::MethodNotGet | Self::MethodNotConnect => StatusCode::METHOD_NOT_ALLOWED,
             Self::ConnectionNotUpgradable => StatusCode::UPGRADE_REQUIRED,
             Self::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
+            Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::InvalidConnectionHeader
             | Self::InvalidUpgradeHeader
             | Self::InvalidProtocolPseudoheader
@@ -153,6 +158,9 @@ impl Reject {
             Self::InvalidWebSocketVersionHeader | Self::RepeatedHeader { name: "Sec-WebSocket-Version" } => {
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
+            // RFC 9110 §15.6.4: "The server MAY send a Retry-After header field". Another instance, or this one when it
+            // is back, takes the connection, so a second is enough to keep clients from spinning.
+            Self::ShuttingDown => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
             _ => {}
         }
         headers

@@ -369,6 +369,10 @@ fn rejections() {
             "WebSocket request couldn't be upgraded since no upgrade state was present"
         )
     );
+    assert_eq!(
+        fields(Reject::ShuttingDown),
+        expect(503, &[text, "retry-after: 1"], "Server is shutting down, and takes no new WebSockets")
+    );
     // Ours name the value, escaped and cut.
     let reject = read(&with_bytes("sec-websocket-key", &[b"\t\x80a"])).unwrap_err();
     assert_eq!(reject.body(), r"`Sec-WebSocket-Key` header must be 16 bytes in base64, and `\t\x80a` is not");
