@@ -1,1 +1,41 @@
-//! sockeye-extract
+#![cfg_attr(feature = "axum", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "axum"), doc = "`WebSocketUpgrade` for bare hyper requests.")]
+#![forbid(unsafe_code)]
+//!
+//! # Where to look
+//!
+//! | item | is |
+//! |---|---|
+//! | [`WebSocketUpgrade`] | the extractor: a request that asks for a WebSocket, and how it shall be answered |
+//! | [`WebSocketDefaults`] | what all extractors of a router start with |
+//! | [`WebSocket`], [`Message`] | what the handler gets, and what it receives and sends |
+//! | [`rejection`] | one type for each way to refuse a request |
+//!
+//! # Which method of the router
+//!
+//! A WebSocket over HTTP/1.1 is opened by a `GET`, over HTTP/2 by a `CONNECT` (RFC 8441). So `get` serves HTTP/1.1
+//! alone; use `any` where HTTP/2 is on as well.
+//!
+//! # Features
+//!
+//! * `axum` (on by default): [`WebSocketUpgrade`] is an extractor of axum 0.8 and has `on_upgrade`, rejections are
+//!   responses, and `?` takes a socket's error where `axum::Error` is wanted. It depends on `axum-core` alone.
+
+mod accept;
+mod defaults;
+mod failed;
+mod from_request;
+pub mod rejection;
+mod upgrade;
+
+pub use defaults::WebSocketDefaults;
+pub use failed::DefaultOnFailedUpgrade;
+#[cfg(feature = "axum")]
+pub use failed::OnFailedUpgrade;
+pub use rejection::WebSocketUpgradeRejection as Rejection;
+pub use sockeye_handshake::Origins;
+pub use sockeye_tokio::{
+    CloseCode, CloseFrame, Config, Drained, Error, Message, PreparedMessage, ReceiveHalf, SendHalf, Sender, Shutdown,
+    Timeouts, TrySendError, WebSocket, close_code,
+};
+pub use upgrade::WebSocketUpgrade;

@@ -1,0 +1,238 @@
+//! How a [`WebSocketUpgrade`] is answered, and what runs once the HTTP layer has handed over the connection.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header::SEC_WEBSOCKET_PROTOCOL};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::{rt::TokioIo, server::conn::auto};
+use sockeye_handshake::Reject;
+use sockeye_tokio::{Connection, Role, Stream, WebSocket};
+use tokio::net::TcpStream;
+use tracing::Instrument;
+
+use crate::{Rejection, WebSocketDefaults, WebSocketUpgrade, failed::Failed};
+
+impl<F> WebSocketUpgrade<F> {
+    /// Whether the request would be accepted as things stand: by its origin, and while the server is not shutting down.
+    ///
+    /// `on_upgrade` and [`accept`](Self::accept) check it anyway. Call it before work that is in vain for a request
+    /// that is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`ShuttingDown`](crate::rejection::ShuttingDown) or [`OriginNotAllowed`](crate::rejection::OriginNotAllowed).
+    pub fn check(&self) -> Result<(), Rejection> {
+        if self.settings.shutdown.as_ref().is_some_and(|shutdown| shutdown.is_begun()) {
+            return Err(Reject::ShuttingDown.into());
+        }
+        self.handshake.check_origin(&self.settings.origins).map_err(|reject| {
+            tracing::warn!("{reject}");
+            reject.into()
+        })
+    }
+
+    /// Answers the request, and runs `callback` on the connection in a task of its own, within the current span.
+    ///
+    /// The answer is 101 over HTTP/1.1 and 200 over HTTP/2; return it with an empty body. If the request is
+    /// [refused](Self::check), it is the rejection's, and its extensions have the [`Rejection`] with the text for the
+    /// body.
+    ///
+    /// ```no_run
+    /// use http_body_util::Full;
+    /// use hyper::{Request, Response, body::{Bytes, Incoming}};
+    /// use sockeye_extract::{Rejection, WebSocketUpgrade};
+    ///
+    /// async fn service(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+    ///     match WebSocketUpgrade::from_request(&mut request) {
+    ///         Ok(ws) => {
+    ///             let response = ws.accept(|_socket| async {});
+    ///             let text = response.extensions().get().map(Rejection::body_text).unwrap_or_default();
+    ///             response.map(|()| Full::from(text))
+    ///         }
+    ///         Err(rejection) => rejection.into_http().map(Full::from),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    #[must_use = "the connection is upgraded when this response has been sent"]
+    pub fn accept<C, Fut>(self, callback: C) -> Response<()>
+    where
+        C: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+        F: Failed,
+    {
+        self.open(callback).unwrap_or_else(|rejection| {
+            let mut response = rejection.clone().into_http().map(drop);
+            response.extensions_mut().insert(rejection);
+            response
+        })
+    }
+
+    /// Answers the request, and runs `callback` on the connection in a task of its own, within the current span.
+    ///
+    /// The connection closes when the [`WebSocket`] is dropped, in whatever task, and is registered with the
+    /// [`shutdown`](Self::shutdown) if there is one. A request that is [refused](Self::check) is answered with its
+    /// rejection.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    #[cfg(feature = "axum")]
+    #[must_use = "to set up the WebSocket connection, this response must be returned"]
+    pub fn on_upgrade<C, Fut>(self, callback: C) -> axum_core::response::Response
+    where
+        C: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+        F: crate::OnFailedUpgrade,
+    {
+        match self.open(callback) {
+            Ok(response) => response.map(|()| axum_core::body::Body::empty()),
+            Err(rejection) => axum_core::response::IntoResponse::into_response(rejection),
+        }
+    }
+
+    /// `accept` and `on_upgrade`, save for the body.
+    fn open<C, Fut>(self, callback: C) -> Result<Response<()>, Rejection>
+    where
+        C: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+        F: Failed,
+    {
+        self.check()?;
+        let response = self.handshake.accept(self.protocol.as_ref());
+        // The socket's protocol is what was sent, not what was wished for.
+        let protocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL).cloned();
+        if let (Some(wished), None) = (&self.protocol, &protocol) {
+            tracing::warn!(protocol = ?wished, "the client did not request this subprotocol, so it is not sent");
+        }
+        let upgraded = hand_over(self.on_upgrade, self.on_failed_upgrade, self.settings, protocol, callback);
+        tokio::spawn(upgraded.in_current_span());
+        Ok(response)
+    }
+}
+
+/// Waits for the HTTP layer, then runs the connection.
+async fn hand_over<F, C, Fut>(
+    on_upgrade: OnUpgrade,
+    on_failed_upgrade: F,
+    settings: WebSocketDefaults,
+    protocol: Option<HeaderValue>,
+    callback: C,
+) where
+    F: Failed,
+    C: FnOnce(WebSocket) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let upgraded = match on_upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return on_failed_upgrade.failed(error),
+    };
+    let mut connection = Connection::new(stream(upgraded), Role::Server)
+        .config(settings.config)
+        .timeouts(settings.timeouts)
+        .protocol(protocol);
+    if let Some(shutdown) = &settings.shutdown {
+        connection = connection.shutdown(shutdown);
+    }
+    // A task of its own, so that what waited for the upgrade does not stay in memory as long as the connection.
+    tokio::spawn(connection.serve(callback).in_current_span());
+}
+
+/// The connection without HTTP around it: the raw `TcpStream` where there is one.
+fn stream(upgraded: Upgraded) -> Stream {
+    // The builder of `axum::serve` wraps the stream once more, and that of plain hyper does not.
+    let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => return tcp(parts.io, &parts.read_buf),
+        Err(upgraded) => upgraded,
+    };
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => tcp(parts.io, &parts.read_buf),
+        // TLS, a Unix socket, a stream of HTTP/2.
+        Err(upgraded) => Stream::boxed(TokioIo::new(upgraded)),
+    }
+}
+
+/// The stream, and what HTTP has read beyond the request. That is copied, since it shares HTTP's whole read buffer.
+fn tcp(io: TokioIo<TcpStream>, read_ahead: &[u8]) -> Stream {
+    Stream::from(io.into_inner()).with_read_ahead(Bytes::copy_from_slice(read_ahead))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Method, Request};
+    use http_body_util::Empty;
+    use hyper::{body::Incoming, client, ext::Protocol, server::conn::http1, service::service_fn};
+    use hyper_util::rt::TokioExecutor;
+    use tokio::{net::TcpListener, sync::mpsc};
+
+    use super::*;
+
+    /// What [`stream`] makes of the connection that `serve` hands over, after a client has asked for it.
+    async fn stream_of<S, Fut>(serve: S, http2: bool) -> String
+    where
+        S: FnOnce(TokioIo<TcpStream>, mpsc::UnboundedSender<String>) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let io = TokioIo::new(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+        tokio::spawn(serve(TokioIo::new(listener.accept().await.unwrap().0), sender));
+
+        let request = Request::builder().header("upgrade", "websocket").header("connection", "upgrade");
+        if http2 {
+            let builder = client::conn::http2::Builder::new(TokioExecutor::new());
+            let (mut client, connection) = builder.handshake(io).await.unwrap();
+            tokio::spawn(connection);
+            client.send_request(Request::new(Empty::<Bytes>::new())).await.unwrap();
+            let request = Request::builder()
+                .method(Method::CONNECT)
+                .uri("http://localhost/")
+                .extension(Protocol::from_static("websocket"));
+            client.send_request(request.body(Empty::new()).unwrap()).await.unwrap();
+        } else {
+            let (mut client, connection) = client::conn::http1::handshake(io).await.unwrap();
+            tokio::spawn(connection.with_upgrades());
+            client.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+        }
+        receiver.recv().await.unwrap()
+    }
+
+    async fn accept(
+        mut request: Request<Incoming>,
+        sender: mpsc::UnboundedSender<String>,
+    ) -> Result<Response<Empty<Bytes>>, Infallible> {
+        let mut response = Response::new(Empty::new());
+        if request.version() == http::Version::HTTP_11 {
+            *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+            response.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
+        } else if request.method() != Method::CONNECT {
+            return Ok(response);
+        }
+        let on_upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move { sender.send(format!("{:?}", stream(on_upgrade.await.unwrap()))) });
+        Ok(response)
+    }
+
+    #[tokio::test]
+    async fn a_tcp_stream_is_taken_out_of_the_builders_wrapping() {
+        let plain = |io, sender: mpsc::UnboundedSender<String>| async move {
+            let service = service_fn(move |request| accept(request, sender.clone()));
+            http1::Builder::new().serve_connection(io, service).with_upgrades().await.unwrap();
+        };
+        assert!(stream_of(plain, false).await.contains("tcp"));
+
+        let wrapped = |io, sender: mpsc::UnboundedSender<String>| async move {
+            let service = service_fn(move |request| accept(request, sender.clone()));
+            let mut builder = auto::Builder::new(TokioExecutor::new());
+            builder.http2().enable_connect_protocol();
+            // Its error is the client's, who hangs up on HTTP/2.
+            let _ = builder.serve_connection_with_upgrades(io, service).await;
+        };
+        assert!(stream_of(wrapped, false).await.contains("tcp"));
+        assert!(stream_of(wrapped, true).await.contains("boxed"));
+    }
+}

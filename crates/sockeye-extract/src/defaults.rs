@@ -1,0 +1,61 @@
+//! What all extractors of a router, or of a server, start with.
+
+use sockeye_handshake::Origins;
+use sockeye_tokio::{Config, Shutdown, Timeouts};
+
+/// What every [`WebSocketUpgrade`](crate::WebSocketUpgrade) that comes from a request starts with. It travels in the
+/// request's extensions; a handler may override each of them.
+///
+/// With axum it is one layer:
+///
+/// ```
+/// use sockeye_extract::{Origins, Shutdown, WebSocketDefaults};
+/// # use axum::{Extension, Router};
+///
+/// let shutdown = Shutdown::new();
+/// let defaults = WebSocketDefaults::new()
+///     .origins(Origins::same_origin().and(["http://localhost:5173"]))
+///     .shutdown(shutdown.clone());
+/// let app: Router = Router::new().layer(Extension(defaults));
+/// ```
+///
+/// With bare hyper, insert it: `request.extensions_mut().insert(defaults.clone())`. Cloning is cheap.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct WebSocketDefaults {
+    pub(crate) config: Config,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) origins: Origins,
+    pub(crate) shutdown: Option<Shutdown>,
+}
+
+impl WebSocketDefaults {
+    /// What an extractor has without any: the defaults of [`Config`], [`Timeouts`] and [`Origins`], no [`Shutdown`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Limits and buffer sizes of a connection.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Deadlines of a connection.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Which origins may open a WebSocket. Default: the server's own.
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// Registers every connection with `shutdown`: after `begin()` new ones are refused with 503, open ones are closed.
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.shutdown = Some(shutdown);
+        self
+    }
+}

@@ -1,0 +1,68 @@
+//! How a request becomes a [`WebSocketUpgrade`].
+
+use http::{Extensions, Request};
+use hyper::{ext::Protocol, upgrade::OnUpgrade};
+use sockeye_handshake::{Head, OpeningHandshake};
+
+use crate::{
+    DefaultOnFailedUpgrade, Rejection, WebSocketDefaults, WebSocketUpgrade, rejection::ConnectionNotUpgradable,
+};
+
+impl WebSocketUpgrade {
+    /// Reads the opening handshake in a request that came from hyper, and takes the connection's upgrade out of it.
+    ///
+    /// [`WebSocketDefaults`] in the request's extensions are what it starts with. Origin and shutdown are looked at in
+    /// [`accept`](Self::accept), so that a handler can still change them.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the request. It is as it was then, the upgrade included.
+    pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
+        let handshake = OpeningHandshake::read(&head(Head::from(&*request), request.extensions()))?;
+        Self::new(handshake, request.extensions_mut())
+    }
+
+    fn new(handshake: OpeningHandshake, extensions: &mut Extensions) -> Result<Self, Rejection> {
+        Ok(Self {
+            handshake,
+            on_upgrade: extensions.remove::<OnUpgrade>().ok_or(ConnectionNotUpgradable)?,
+            protocol: None,
+            settings: extensions.get::<WebSocketDefaults>().cloned().unwrap_or_default(),
+            on_failed_upgrade: DefaultOnFailedUpgrade,
+        })
+    }
+}
+
+/// With the `:protocol` that hyper put into the extensions.
+fn head<'a>(head: Head<'a>, extensions: &'a Extensions) -> Head<'a> {
+    head.protocol(extensions.get::<Protocol>().map(Protocol::as_str))
+}
+
+#[cfg(feature = "axum")]
+mod axum {
+    use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+    use http::request::Parts;
+    use sockeye_handshake::asks_for_websocket;
+
+    use super::*;
+
+    impl<S: Send + Sync> FromRequestParts<S> for WebSocketUpgrade<DefaultOnFailedUpgrade> {
+        type Rejection = Rejection;
+
+        async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+            let handshake = OpeningHandshake::read(&head(Head::from(&*parts), &parts.extensions))?;
+            Self::new(handshake, &mut parts.extensions)
+        }
+    }
+
+    impl<S: Send + Sync> OptionalFromRequestParts<S> for WebSocketUpgrade<DefaultOnFailedUpgrade> {
+        type Rejection = Rejection;
+
+        async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
+            if !asks_for_websocket(&head(Head::from(&*parts), &parts.extensions)) {
+                return Ok(None);
+            }
+            <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! One type for each way to refuse a request, as axum has them.
+//!
+//! The first eight are axum's: same names, statuses and texts. The others say what was wrong and with which value,
+//! escaped and cut to 256 bytes.
+
+use std::{error::Error, fmt};
+
+use http::{HeaderMap, Response, StatusCode};
+use sockeye_handshake::Reject;
+
+/// A type for each rejection, and the enum of all of them.
+macro_rules! rejections {
+    (
+        axum { $( $(#[$known_doc:meta])* $known:ident; )+ }
+        ours { $( $(#[$own_doc:meta])* $own:ident $fields:tt; )+ }
+    ) => {
+        $(
+            $(#[$known_doc])*
+            #[derive(Clone, Debug, Default)]
+            #[non_exhaustive]
+            pub struct $known;
+
+            impl $known {
+                fn reject(&self) -> Reject {
+                    Reject::$known
+                }
+            }
+
+            rejection!($known);
+        )+
+        $(
+            $(#[$own_doc])*
+            #[derive(Clone, Debug)]
+            pub struct $own(
+                /// The variant of the same name.
+                Reject,
+            );
+
+            impl $own {
+                fn reject(&self) -> Reject {
+                    self.0.clone()
+                }
+            }
+
+            rejection!($own);
+        )+
+
+        /// Why a request is refused: one variant for each way. See [`WebSocketUpgrade`](crate::WebSocketUpgrade).
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum WebSocketUpgradeRejection {
+            $( $(#[$known_doc])* $known($known), )+
+            $( $(#[$own_doc])* $own($own), )+
+            /// A reason that has no type of its own in this version.
+            Other(Other),
+        }
+
+        impl WebSocketUpgradeRejection {
+            fn reject(&self) -> Reject {
+                match self {
+                    $( Self::$known(rejection) => rejection.reject(), )+
+                    $( Self::$own(rejection) => rejection.reject(), )+
+                    Self::Other(rejection) => rejection.reject(),
+                }
+            }
+        }
+
+        impl From<Reject> for WebSocketUpgradeRejection {
+            fn from(reject: Reject) -> Self {
+                match reject {
+                    $( Reject::$known => Self::$known($known), )+
+                    $( Reject::$own $fields => Self::$own($own(reject)), )+
+                    _ => Self::Other(Other(reject)),
+                }
+            }
+        }
+
+        $(
+            impl From<$known> for WebSocketUpgradeRejection {
+                fn from(rejection: $known) -> Self {
+                    Self::$known(rejection)
+                }
+            }
+        )+
+        $(
+            impl From<$own> for WebSocketUpgradeRejection {
+                fn from(rejection: $own) -> Self {
+                    Self::$own(rejection)
+                }
+            }
+        )+
+    };
+}
+
+/// What every rejection can do, by its `reject()`.
+macro_rules! rejection {
+    ($name:ident) => {
+        impl $name {
+            /// The body of the response.
+            #[must_use]
+            pub fn body_text(&self) -> String {
+                self.reject().body()
+            }
+
+            /// The status of the response.
+            #[must_use]
+            pub fn status(&self) -> StatusCode {
+                self.reject().status()
+            }
+
+            /// The headers that the RFCs ask a response like this for.
+            #[must_use]
+            pub fn headers(&self) -> HeaderMap {
+                self.reject().headers()
+            }
+
+            /// The response.
+            #[must_use]
+            pub fn into_http(self) -> Response<String> {
+                self.reject().into_response()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.reject().fmt(f)
+            }
+        }
+
+        impl Error for $name {}
+
+        #[cfg(feature = "axum")]
+        impl axum_core::response::IntoResponse for $name {
+            fn into_response(self) -> axum_core::response::Response {
+                // Axum logs its rejections by this target, and this is how its users look for them.
+                tracing::trace!(
+                    target: "axum::rejection",
+                    status = self.status().as_u16(),
+                    body = %self,
+                    rejection_type = std::any::type_name::<Self>(),
+                    "rejecting request"
+                );
+                self.into_http().map(axum_core::body::Body::from)
+            }
+        }
+    };
+}
+
+rejections! {
+    axum {
+        /// Over HTTP/1.1 the method must be `GET`: 405.
+        MethodNotGet;
+        /// Over HTTP/2 the method must be `CONNECT`: 405.
+        MethodNotConnect;
+        /// `Connection` does not list `upgrade`: 400.
+        InvalidConnectionHeader;
+        /// `Upgrade` does not list `websocket`: 400.
+        InvalidUpgradeHeader;
+        /// `:protocol` is not `websocket`: 400.
+        InvalidProtocolPseudoheader;
+        /// `Sec-WebSocket-Version` is not 13: 400.
+        InvalidWebSocketVersionHeader;
+        /// There is no `Sec-WebSocket-Key`: 400.
+        WebSocketKeyHeaderMissing;
+        /// The connection cannot be upgraded, since it is HTTP/1.0 or something took the upgrade before: 426.
+        ConnectionNotUpgradable;
+    }
+    ours {
+        /// `Sec-WebSocket-Key` is not 16 bytes in base64: 400.
+        InvalidWebSocketKey { .. };
+        /// A header is on several lines where its RFC allows one: 400.
+        RepeatedHeader { .. };
+        /// There is no `Host`: 400.
+        HostMissing {};
+        /// `Host` is not a host with at most a port: 400.
+        InvalidHost { .. };
+        /// `Sec-WebSocket-Protocol` is not a list of tokens: 400.
+        InvalidSubprotocol { .. };
+        /// `Sec-WebSocket-Extensions` does not follow its grammar: 400.
+        InvalidExtensions { .. };
+        /// A page of another origin may not open a WebSocket here: 403. See
+        /// [`WebSocketUpgrade::origins`](crate::WebSocketUpgrade::origins).
+        OriginNotAllowed { .. };
+        /// The server is shutting down: 503. See [`WebSocketUpgrade::shutdown`](crate::WebSocketUpgrade::shutdown).
+        ShuttingDown {};
+    }
+}
+
+/// A reason that has no type of its own in this version.
+#[derive(Clone, Debug)]
+pub struct Other(Reject);
+
+impl Other {
+    fn reject(&self) -> Reject {
+        self.0.clone()
+    }
+}
+
+rejection!(Other);
+rejection!(WebSocketUpgradeRejection);

@@ -1,0 +1,186 @@
+//! `WebSocketUpgrade`: a request that asks for a WebSocket, and how it shall be answered.
+
+use std::fmt;
+
+use http::HeaderValue;
+use hyper::upgrade::OnUpgrade;
+use sockeye_handshake::{OpeningHandshake, Origins};
+use sockeye_tokio::{Config, Shutdown, Timeouts};
+
+use crate::{DefaultOnFailedUpgrade, WebSocketDefaults};
+
+/// A request that asks for a WebSocket, rightly: the extractor for axum, and
+/// [`from_request`](WebSocketUpgrade::from_request) for bare hyper.
+///
+/// Its methods say how the connection shall be; `on_upgrade` or [`accept`](Self::accept) answers the request and runs a
+/// handler on the connection, in a task of its own.
+///
+/// As an extractor it takes part in `Result` and `Option`: `Option<WebSocketUpgrade>` is `None` for a request that does
+/// not ask for a WebSocket at all, and still rejects one that asks wrongly.
+///
+/// HTTP/1.1 needs a route for `GET`, HTTP/2 one for `CONNECT`; `any` serves both. See the [crate's page](crate) for
+/// examples.
+#[must_use = "nothing is answered before `on_upgrade` or `accept` is called"]
+pub struct WebSocketUpgrade<F = DefaultOnFailedUpgrade> {
+    pub(crate) handshake: OpeningHandshake,
+    pub(crate) on_upgrade: OnUpgrade,
+    /// Chosen by the handler; sent only if the client requested it.
+    pub(crate) protocol: Option<HeaderValue>,
+    pub(crate) settings: WebSocketDefaults,
+    pub(crate) on_failed_upgrade: F,
+}
+
+impl<F> WebSocketUpgrade<F> {
+    /// How much is read from the stream at once. Default 64 KiB, also the most: the buffer is lent for the time of a
+    /// read, so a smaller one saves no memory on an idle connection.
+    pub fn read_buffer_size(mut self, size: usize) -> Self {
+        self.settings.config.read_buffer_size = size;
+        self
+    }
+
+    /// Sending waits while this many bytes are queued. Default 128 KiB. With 0 it waits until the kernel has them all.
+    pub fn write_buffer_size(mut self, size: usize) -> Self {
+        self.settings.config.write_buffer_size = size;
+        self
+    }
+
+    /// `try_send` refuses a message that would make the queue longer than this, in bytes. Default 1 MiB. A value that
+    /// is not above [`write_buffer_size`](Self::write_buffer_size) is raised to it.
+    pub fn max_write_buffer_size(mut self, max: usize) -> Self {
+        self.settings.config.max_write_buffer_size = max;
+        self
+    }
+
+    /// The largest message that is received, in bytes, all of its frames together. Default 64 MiB. A larger one closes
+    /// the connection with 1009 before anything is allocated for it.
+    pub fn max_message_size(mut self, max: usize) -> Self {
+        self.settings.config.max_message_size = max;
+        self
+    }
+
+    /// The largest frame that is received, in bytes. Default 16 MiB. A larger one closes the connection with 1009
+    /// before anything is allocated for it.
+    pub fn max_frame_size(mut self, max: usize) -> Self {
+        self.settings.config.max_frame_size = max;
+        self
+    }
+
+    /// Whether frames without a mask are received, against RFC 6455 §5.1. Default `false`.
+    pub fn accept_unmasked_frames(mut self, accept: bool) -> Self {
+        self.settings.config.accept_unmasked_frames = accept;
+        self
+    }
+
+    /// All limits and buffer sizes at once. It replaces what other methods have set before.
+    pub fn config(mut self, config: Config) -> Self {
+        self.settings.config = config;
+        self
+    }
+
+    /// The deadlines of the connection.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.settings.timeouts = timeouts;
+        self
+    }
+
+    /// Which origins may open this WebSocket. Default: the server's own, [`Origins::same_origin`].
+    ///
+    /// A browser lets every page open a WebSocket to every server and sends that server's cookies along, so this is
+    /// what stands between another site's page and your users' sessions. The check is made when the request is
+    /// accepted; a page that may not is answered with 403, and a `warn!` names both sides.
+    ///
+    /// ```
+    /// # use axum::response::Response;
+    /// # use sockeye_extract::{Origins, WebSocketUpgrade};
+    /// # #[cfg(feature = "axum")]
+    /// async fn handler(ws: WebSocketUpgrade) -> Response {
+    ///     ws.origins(Origins::list(["https://app.example"])).on_upgrade(|_socket| async {})
+    /// }
+    /// ```
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.settings.origins = origins;
+        self
+    }
+
+    /// Registers the connection with `shutdown`: after `begin()` it is refused with 503, or closed if it is open.
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.settings.shutdown = Some(shutdown);
+        self
+    }
+
+    /// Chooses the subprotocol: the first of `protocols`, in the server's order of preference, that the client
+    /// requested. None, if there is no such one.
+    ///
+    /// ```
+    /// # use axum::response::Response;
+    /// # use sockeye_extract::WebSocketUpgrade;
+    /// # #[cfg(feature = "axum")]
+    /// async fn handler(ws: WebSocketUpgrade) -> Response {
+    ///     ws.protocols(["graphql-transport-ws", "graphql-ws"]).on_upgrade(|socket| async move {
+    ///         let _protocol = socket.protocol();
+    ///     })
+    /// }
+    /// ```
+    pub fn protocols<I>(mut self, protocols: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.protocol = self.handshake.choose_protocol(protocols.into_iter().map(Into::into));
+        self
+    }
+
+    /// The subprotocols that the client requested, in its order of preference, each once.
+    ///
+    /// For `Sec-WebSocket-Protocol: soap, wamp` they are `soap` and `wamp`.
+    pub fn requested_protocols(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.handshake.requested_protocols().iter()
+    }
+
+    /// Chooses the subprotocol, in the place of [`protocols`](Self::protocols): for choices that are no list.
+    ///
+    /// It must be one of [`requested_protocols`](Self::requested_protocols); another is not sent, since a client has to
+    /// fail the connection when it gets one that it did not ask for (RFC 6455 §4.1), and a `warn!` says so.
+    pub fn set_selected_protocol(&mut self, protocol: HeaderValue) {
+        self.protocol = Some(protocol);
+    }
+
+    /// The subprotocol that was chosen, by [`protocols`](Self::protocols) or
+    /// [`set_selected_protocol`](Self::set_selected_protocol).
+    #[must_use]
+    pub fn selected_protocol(&self) -> Option<&HeaderValue> {
+        self.protocol.as_ref()
+    }
+
+    /// What to do when the HTTP layer does not hand over the connection, after the request has been accepted. Default:
+    /// a line in the log.
+    ///
+    /// ```
+    /// # use axum::response::Response;
+    /// # use sockeye_extract::WebSocketUpgrade;
+    /// # #[cfg(feature = "axum")]
+    /// async fn handler(ws: WebSocketUpgrade) -> Response {
+    ///     ws.on_failed_upgrade(|error| eprintln!("no WebSocket: {error}")).on_upgrade(|_socket| async {})
+    /// }
+    /// ```
+    #[cfg(feature = "axum")]
+    pub fn on_failed_upgrade<C: crate::OnFailedUpgrade>(self, callback: C) -> WebSocketUpgrade<C> {
+        WebSocketUpgrade {
+            handshake: self.handshake,
+            on_upgrade: self.on_upgrade,
+            protocol: self.protocol,
+            settings: self.settings,
+            on_failed_upgrade: callback,
+        }
+    }
+}
+
+impl<F> fmt::Debug for WebSocketUpgrade<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketUpgrade")
+            .field("handshake", &self.handshake)
+            .field("protocol", &self.protocol)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
