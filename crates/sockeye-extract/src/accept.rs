@@ -5,7 +5,7 @@ use http::{HeaderValue, Response, header::SEC_WEBSOCKET_PROTOCOL};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use sockeye_handshake::Reject;
-use sockeye_tokio::{Connection, Role, Stream, WebSocket};
+use sockeye_tokio::{Connection, Role, Shutdown, ShutdownHold, Stream, WebSocket};
 use tokio::net::TcpStream;
 use tracing::Instrument;
 
@@ -100,6 +100,8 @@ impl<F> WebSocketUpgrade<F> {
         Fut: Future<Output = ()> + Send + 'static,
         F: Failed,
     {
+        // Before the check, so that a drain which begins in between waits for this connection.
+        let hold = self.settings.shutdown.as_ref().map(Shutdown::hold);
         self.check()?;
         let response = self.handshake.accept(self.protocol.as_ref());
         // The socket's protocol is what was sent, not what was wished for.
@@ -107,7 +109,7 @@ impl<F> WebSocketUpgrade<F> {
         if let (Some(wished), None) = (&self.protocol, &protocol) {
             tracing::warn!(protocol = ?wished, "the client did not request this subprotocol, so it is not sent");
         }
-        let upgraded = hand_over(self.on_upgrade, self.on_failed_upgrade, self.settings, protocol, callback);
+        let upgraded = hand_over(self.on_upgrade, self.on_failed_upgrade, self.settings, hold, protocol, callback);
         tokio::spawn(upgraded.in_current_span());
         Ok(response)
     }
@@ -118,6 +120,7 @@ async fn hand_over<F, C, Fut>(
     on_upgrade: OnUpgrade,
     on_failed_upgrade: F,
     settings: WebSocketDefaults,
+    hold: Option<ShutdownHold>,
     protocol: Option<HeaderValue>,
     callback: C,
 ) where
@@ -138,6 +141,8 @@ async fn hand_over<F, C, Fut>(
     }
     // A task of its own, so that what waited for the upgrade does not stay in memory as long as the connection.
     tokio::spawn(connection.serve(callback).in_current_span());
+    // The connection is registered by now.
+    drop(hold);
 }
 
 /// The connection without HTTP around it: the raw `TcpStream` where there is one.

@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -13,9 +13,13 @@ use axum::{
     routing::get,
 };
 use common::{echo, exchange, serve};
+use futures_util::FutureExt;
 use sockeye_extract::{Config, Origins, Shutdown, Timeouts, WebSocketDefaults, WebSocketUpgrade};
 use sockeye_testkit::{Frame, Peer, UpgradeRequest};
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, mpsc},
+};
 
 async fn handler(ws: WebSocketUpgrade) -> Response {
     ws.on_upgrade(echo)
@@ -120,6 +124,31 @@ async fn shutdown() {
     drop(peer);
     let drained = shutdown.drain(Duration::from_secs(60)).await;
     assert_eq!((drained.closed, drained.cut), (1, 0));
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_a_connection_that_is_on_its_way() {
+    let (shutdown, gate) = (Shutdown::new(), Arc::new(Notify::new()));
+    let (accepted, mut receiver) = mpsc::unbounded_channel();
+    let (own, opened) = (shutdown.clone(), gate.clone());
+    let slow = move |ws: WebSocketUpgrade| async move {
+        let response = ws.shutdown(own).on_upgrade(|mut socket| async move { while socket.recv().await.is_some() {} });
+        accepted.send(()).unwrap();
+        opened.notified().await;
+        response
+    };
+    let address = serve(Router::new().route("/", get(slow))).await;
+    let client = tokio::spawn(async move { open(address, "/").await });
+    receiver.recv().await.unwrap();
+
+    let mut drain = pin!(shutdown.drain(Duration::from_secs(60)));
+    assert!(drain.as_mut().now_or_never().is_none());
+    gate.notify_one();
+    let mut peer = client.await.unwrap();
+    peer.expect_close(1001).await;
+    peer.send(Frame::close(1001, "")).await;
+    drop(peer);
+    assert_eq!(drain.await.closed, 1);
 }
 
 #[tokio::test]

@@ -1,0 +1,49 @@
+//! The features are axum's: by name, by what the defaults are, and each turns on axum's of the same name.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+use std::{collections::BTreeMap, process::Command};
+
+use serde_json::Value;
+
+type Features = BTreeMap<String, Vec<String>>;
+
+/// The features of this crate and of the axum that it is built with.
+fn features() -> (Features, Features) {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let package = |name: &str| {
+        let mut found = metadata["packages"].as_array().unwrap().iter().filter(|package| package["name"] == name);
+        let package = found.next().unwrap();
+        assert!(found.next().is_none(), "there is one {name}");
+        serde_json::from_value(package["features"].clone()).unwrap()
+    };
+    (package(env!("CARGO_PKG_NAME")), package("axum"))
+}
+
+#[test]
+fn names_and_defaults_are_axums() {
+    let (ours, mut axums) = features();
+    axums.retain(|name, _| !name.starts_with("__"));
+    assert_eq!(ours.keys().collect::<Vec<_>>(), axums.keys().collect::<Vec<_>>());
+    let sorted = |features: &Features| {
+        let mut default = features["default"].clone();
+        default.sort();
+        default
+    };
+    assert_eq!(sorted(&ours), sorted(&axums));
+}
+
+#[test]
+fn each_turns_on_axums() {
+    let (ours, _) = features();
+    for (name, enables) in ours.iter().filter(|(name, _)| *name != "default" && *name != "ws") {
+        assert_eq!(enables, &[format!("axum/{name}")]);
+    }
+    assert!(!ours["ws"].iter().any(|enabled| enabled.starts_with("axum/")), "axum's own stays off: {:?}", ours["ws"]);
+}
