@@ -1,3 +1,38 @@
-//! split
+//! The ticker as a program.
 
-fn main() {}
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use sockeye::Shutdown;
+use tokio::net::TcpListener;
+
+/// A WebSocket at /ws that ticks, and says back what it is told.
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 takes any that is free.
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    addr: SocketAddr,
+    /// Milliseconds between two ticks.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    period: u64,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let Options { addr, period } = Options::parse();
+    let listener = TcpListener::bind(addr).await.with_context(|| format!("listening on {addr} (see --addr)"))?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let shutdown = Shutdown::new();
+    axum::serve(listener, example_split::app(Duration::from_millis(period), &shutdown))
+        .with_graceful_shutdown(async {
+            let _ = tokio::signal::ctrl_c().await;
+            tracing::info!("shutting down");
+        })
+        .await?;
+    let drained = shutdown.drain(Duration::from_secs(10)).await;
+    tracing::info!(closed = drained.closed, lost = drained.lost, cut = drained.cut, "drained");
+    Ok(())
+}
