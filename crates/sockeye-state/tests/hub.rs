@@ -1,4 +1,5 @@
 //! What a hub promises: who gets a broadcast, in which order, and what becomes of the slow.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 use sockeye_state::{Hub, Membership};
 use sockeye_testkit::{Frame, Peer, PipeEnd, pipe, pipe_with_capacity};

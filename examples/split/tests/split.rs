@@ -1,4 +1,5 @@
 //! The example does what its page says.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 use std::time::Duration;
 
