@@ -115,6 +115,8 @@ impl Decoder {
             return None;
         }
         let coming = self.frame.as_ref().filter(|frame| !frame.header.opcode.is_control())?.coming();
+        // What an earlier read put there and nobody has had counted yet.
+        let coming = coming - self.message.unsettled();
         let payload = self.message.direct(coming)?;
         // The vector would grow by itself when it is full, but never beyond what the frame brings.
         let room = (payload.capacity() - payload.len()).min(coming);

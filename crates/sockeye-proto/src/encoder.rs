@@ -274,8 +274,12 @@ impl Encoder {
         if data > 0 {
             self.data.advance(data);
         }
-        if !self.control.is_empty() && self.control_written == self.control.len() {
+        if self.control_written == self.control.len() {
             self.control = Vec::new();
+            self.control_written = 0;
+        } else if self.control_written >= MAX_UNSENT_CONTROL {
+            // A peer that reads slowly and never all of it must not make the written part grow for ever.
+            self.control.drain(..self.control_written);
             self.control_written = 0;
         }
         if self.control.len() - self.control_written < MAX_UNSENT_CONTROL
@@ -324,6 +328,10 @@ impl Encoder {
         let (next, action) = self.closing.on(event);
         self.closing = next;
         if action != ClosingAction::Nothing {
+            // The Pong that waits for room goes now or never: nothing may follow a Close.
+            if let Some(payload) = self.latest_pong.take() {
+                self.control(OpCode::Pong, &payload);
+            }
             let mut body = Vec::new();
             if let Some(frame) = frame {
                 frame.write(&mut body);

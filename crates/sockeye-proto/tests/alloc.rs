@@ -1,0 +1,273 @@
+//! How much memory it takes, measured: an allocator that counts what each thread has.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use sockeye_proto::{Config, Decoder, Encoder, Message, PreparedMessage, Role};
+use sockeye_testkit::{Frame, opcode};
+
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    HELD.set(HELD.get() + bytes);
+    PEAK.set(PEAK.get().max(HELD.get()));
+}
+
+// SAFETY: every call goes to the system's allocator as it came; the counters are plain cells without a destructor, so
+// that counting neither allocates nor fails at the end of a thread.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.set(CALLS.get() + 1);
+        count(layout.size() as isize);
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        CALLS.set(CALLS.get() + 1);
+        // In the worst case both are there for a moment.
+        count(size as isize);
+        count(-(layout.size() as isize));
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What an action cost: allocations made, bytes at the most, bytes still held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cost {
+    calls: usize,
+    peak: usize,
+    held: isize,
+}
+
+fn measure<R>(act: impl FnOnce() -> R) -> (R, Cost) {
+    let (calls, held) = (CALLS.get(), HELD.get());
+    PEAK.set(held);
+    let result = act();
+    let cost = Cost { calls: CALLS.get() - calls, peak: (PEAK.get() - held) as usize, held: HELD.get() - held };
+    (result, cost)
+}
+
+fn unlimited() -> Config {
+    let mut config = Config::default();
+    (config.max_frame_size, config.max_message_size) = (usize::MAX, usize::MAX);
+    config
+}
+
+#[test]
+fn a_declared_length_allocates_nothing_by_itself() {
+    for len in [15 << 20, 1 << 40, i64::MAX as u64] {
+        for op in [opcode::TEXT, opcode::BINARY] {
+            for sent in [0, 1, 100, 10_000] {
+                let frame = Frame::new(op, vec![b'x'; sent]).declared_len(len).bytes();
+                let config = unlimited();
+                let mut decoder = Decoder::new(Role::Server, &config);
+                let (_, cost) = measure(|| {
+                    assert_eq!(decoder.decode(&mut &frame[..]), Ok(None));
+                    // Being asked for room to read into does not change that.
+                    let _ = decoder.direct();
+                });
+                let bound = sent * 4 + 64;
+                assert!(cost.peak <= bound, "{sent} bytes of {len} took {cost:?}");
+            }
+        }
+    }
+}
+
+/// Whatever has arrived of a large message, at most four times as much is held, wherever it is read to.
+#[test]
+fn memory_follows_what_has_arrived() {
+    let wire = Frame::binary(vec![1; 4 << 20]).bytes();
+    for direct in [false, true] {
+        let mut decoder = Decoder::new(Role::Server, &Config::default());
+        let (mut arrived, mut rest) = (0, &wire[..]);
+        let before = HELD.get();
+        while !rest.is_empty() {
+            let room = if direct { decoder.direct() } else { None };
+            let count = if let Some(mut room) = room {
+                use bytes::BufMut;
+                let count = room.remaining_mut().min(rest.len()).min(65_536);
+                room.put_slice(&rest[..count]);
+                rest = &rest[count..];
+                count
+            } else {
+                let count = rest.len().min(1_021);
+                rest = &rest[count..];
+                count
+            };
+            arrived += count;
+            let piece = &wire[arrived - count..arrived];
+            let mut input = if direct && arrived > 16_384 + 14 + 1_021 { &[][..] } else { piece };
+            if let Ok(Some(message)) = decoder.decode(&mut input) {
+                assert_eq!((message.len(), arrived), (4 << 20, wire.len()));
+                break;
+            }
+            let held = (HELD.get() - before) as usize;
+            assert!(held <= arrived * 4 + 64, "{held} bytes held, {arrived} arrived");
+        }
+    }
+}
+
+#[test]
+fn a_small_message_costs_the_allocation_that_is_handed_over() {
+    let mut wire = Vec::new();
+    for i in 0..100 {
+        wire.extend(Frame::text(format!("message {i:03}")).bytes());
+        wire.extend(Frame::binary(vec![i; 1_000]).bytes());
+        wire.extend(Frame::text("").bytes());
+    }
+    let mut decoder = Decoder::new(Role::Server, &Config::default());
+    let mut input = &wire[..];
+    for _ in 0..100 {
+        for len in [11, 1_000, 0] {
+            let (message, cost) = measure(|| decoder.decode(&mut input).unwrap().unwrap());
+            assert_eq!(message.len(), len);
+            let calls = usize::from(len > 0);
+            assert_eq!(cost, Cost { calls, peak: len, held: len as isize }, "{len} bytes");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_held_between_messages_and_after_an_error() {
+    let mut decoder = Decoder::new(Role::Server, &Config::default());
+    let mut wire = Frame::text("x".repeat(100_000)).bytes();
+    wire.extend(Frame::ping(vec![0; 125]).bytes());
+    Frame::fragments(opcode::TEXT, &[b"a", b"b", b"c"]).iter().for_each(|frame| wire.extend(frame.bytes()));
+    let (_, cost) = measure(|| {
+        for piece in wire.chunks(97) {
+            let mut piece = piece;
+            while let Ok(Some(message)) = decoder.decode(&mut piece) {
+                drop(message);
+            }
+        }
+    });
+    assert_eq!(cost.held, 0);
+    assert!(!decoder.is_assembling());
+    let (_, cost) = measure(|| {
+        assert_eq!(decoder.decode(&mut &Frame::binary(vec![0; 50_000]).fin(false).bytes()[..]), Ok(None));
+        assert!(decoder.decode(&mut &Frame::text("").rsv(1).bytes()[..]).is_err());
+    });
+    assert_eq!(cost.held, 0);
+}
+
+/// 131,072 empty fragments are as many as the default allows, and cost nothing.
+#[test]
+fn empty_fragments_cost_no_memory() {
+    let mut decoder = Decoder::new(Role::Server, &Config::default());
+    let first = Frame::text("").fin(false).bytes();
+    let next = Frame::continuation("").fin(false).bytes();
+    let (result, cost) = measure(|| {
+        let mut result = decoder.decode(&mut &first[..]);
+        let mut frames = 1;
+        while result == Ok(None) {
+            result = decoder.decode(&mut &next[..]);
+            frames += 1;
+        }
+        (result, frames)
+    });
+    assert!(matches!(result, (Err(_), 131_073)), "{result:?}");
+    assert_eq!(cost.calls, 0);
+}
+
+#[test]
+fn fragments_grow_a_message_in_few_steps() {
+    let mut decoder = Decoder::new(Role::Server, &Config::default());
+    let first = Frame::text("x").fin(false).bytes();
+    let next = Frame::continuation("x".repeat(10)).fin(false).bytes();
+    let (_, cost) = measure(|| {
+        assert_eq!(decoder.decode(&mut &first[..]), Ok(None));
+        (0..100_000).for_each(|_| assert_eq!(decoder.decode(&mut &next[..]), Ok(None)));
+    });
+    assert!(cost.calls < 40, "{cost:?}");
+    assert!(cost.peak < 4_000_000, "{cost:?}");
+    let (message, cost) = measure(|| decoder.decode(&mut &Frame::continuation("").bytes()[..]).unwrap().unwrap());
+    assert_eq!(message.len(), 1_000_001);
+    assert!(cost.held <= 0, "{cost:?}");
+}
+
+#[test]
+fn a_flood_of_pings_costs_a_constant() {
+    let mut encoder = Encoder::server(&Config::default());
+    let (_, cost) = measure(|| (0..300_000).for_each(|_| encoder.pong(&[7; 125])));
+    assert!(cost.peak < 64 << 10, "{cost:?}");
+}
+
+/// Nor does it when the peer reads, but less than it should.
+#[test]
+fn a_flood_of_pings_of_a_slow_reader_costs_a_constant() {
+    let mut encoder = Encoder::server(&Config::default());
+    let (_, cost) = measure(|| {
+        for _ in 0..100_000 {
+            encoder.pong(&[7; 125]);
+            encoder.pong(&[8; 125]);
+            encoder.advance(127);
+        }
+    });
+    assert!(cost.peak < 128 << 10, "{cost:?}");
+    // One that keeps up all but a frame.
+    let mut encoder = Encoder::server(&Config::default());
+    let (_, cost) = measure(|| {
+        encoder.pong(&[7; 125]);
+        for _ in 0..100_000 {
+            encoder.pong(&[8; 125]);
+            encoder.advance(127);
+        }
+    });
+    assert!(cost.peak < 128 << 10, "{cost:?}");
+}
+
+#[test]
+fn an_encoder_that_has_written_all_holds_nothing() {
+    let mut encoder = Encoder::server(&Config::default());
+    let prepared = PreparedMessage::binary(vec![0; 10_000]);
+    let round = |encoder: &mut Encoder| {
+        for len in [0, 10, 5_000, 100_000] {
+            encoder.encode(Message::binary(vec![1; len])).unwrap();
+            encoder.encode(prepared.clone()).unwrap();
+            encoder.pong(b"x");
+        }
+        encoder.advance(encoder.buffered());
+    };
+    // The list of chunks may stay: it is as long as the longest queue was.
+    round(&mut encoder);
+    let (_, cost) = measure(|| (0..10).for_each(|_| round(&mut encoder)));
+    assert_eq!(cost.held, 0);
+}
+
+/// Ten thousand connections hold one copy of what is sent to all of them.
+#[test]
+fn a_prepared_message_is_not_copied() {
+    let mut encoders: Vec<_> = (0..10_000).map(|_| Encoder::server(&Config::default())).collect();
+    let (_, cost) = measure(|| {
+        let prepared = PreparedMessage::binary(vec![0; 100_000]);
+        encoders.iter_mut().for_each(|encoder| encoder.encode(prepared.clone()).unwrap());
+    });
+    assert!(cost.peak < 10_000 * 256 + 300_000, "{cost:?}");
+}
+
+/// A message that is large enough is moved into the queue, not copied.
+#[test]
+fn a_large_message_is_moved() {
+    for mut encoder in [Encoder::server(&Config::default()), Encoder::client(&Config::default(), Box::new(|| [1; 4]))] {
+        let message = Message::binary(vec![0; 1 << 20]);
+        let (_, cost) = measure(|| encoder.encode(message).unwrap());
+        assert!(cost.peak < 1_024, "{cost:?}");
+    }
+}

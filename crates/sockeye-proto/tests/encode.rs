@@ -1,0 +1,329 @@
+//! What an encoder puts on the wire, read back by a reader that shares no code with it.
+
+use std::io::IoSlice;
+
+use sockeye_proto::{
+    CloseFrame, Config, Decoder, Encoder, Message, Outgoing, PreparedMessage, Refusal, Role, Violation, close_code,
+};
+use sockeye_testkit::{RawFrame, opcode, parse_frames};
+
+/// Around each change of form: of the length, of what is copied, of what fits a buffer.
+const LENGTHS: [usize; 14] = [0, 1, 2, 125, 126, 127, 4_095, 4_096, 4_097, 65_535, 65_536, 65_537, 70_000, 300_000];
+
+fn server() -> Encoder {
+    Encoder::server(&Config::default())
+}
+
+/// A client whose keys count up from 1.
+fn client() -> Encoder {
+    let mut key = 0_u32;
+    let next = move || {
+        key += 1;
+        key.to_be_bytes()
+    };
+    Encoder::client(&Config::default(), Box::new(next))
+}
+
+fn bytes_of(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251) as u8).collect()
+}
+
+/// Writes `n` bytes through at most `slices` slices at a time.
+fn write(encoder: &mut Encoder, slices: usize, mut n: usize) -> Vec<u8> {
+    let mut wire = Vec::new();
+    while n > 0 {
+        let mut room = vec![IoSlice::new(&[]); slices];
+        let used = encoder.slices(&mut room);
+        assert!(used > 0, "nothing to write, {n} bytes expected");
+        assert!(room[..used].iter().all(|slice| !slice.is_empty()), "an empty slice");
+        let before = wire.len();
+        for slice in &room[..used] {
+            let part = slice.len().min(n - (wire.len() - before));
+            wire.extend_from_slice(&slice[..part]);
+        }
+        let count = wire.len() - before;
+        encoder.advance(count);
+        n -= count;
+    }
+    wire
+}
+
+fn names(frames: &[RawFrame]) -> Vec<String> {
+    frames.iter().map(|frame| format!("{:x}:{}", frame.opcode, frame.payload.escape_ascii())).collect()
+}
+
+#[test]
+fn every_message_of_every_size_for_both_roles() {
+    for len in LENGTHS {
+        let mut messages = vec![Message::Text("x".repeat(len)), Message::Binary(bytes_of(len))];
+        if len <= 125 {
+            messages.extend([Message::Ping(bytes_of(len)), Message::Pong(bytes_of(len))]);
+        }
+        for message in messages {
+            let op = match message {
+                Message::Text(_) => opcode::TEXT,
+                Message::Binary(_) => opcode::BINARY,
+                Message::Ping(_) => opcode::PING,
+                _ => opcode::PONG,
+            };
+            let ends = [(server(), Role::Client, None), (client(), Role::Server, Some(1_u32.to_be_bytes()))];
+            for (mut encoder, peer, mask) in ends {
+                encoder.encode(message.clone()).unwrap();
+                let queued = encoder.buffered();
+                let wire = encoder.take_bytes();
+                assert_eq!((wire.len(), encoder.buffered()), (queued, 0));
+                let frames = parse_frames(&wire);
+                assert_eq!(frames.len(), 1);
+                assert!(frames[0].is_plain(op), "{:?}", frames[0]);
+                assert_eq!(frames[0].mask, mask);
+                assert_eq!(frames[0].payload, message.as_bytes());
+                let mut decoder = Decoder::new(peer, &Config::default());
+                assert_eq!(decoder.decode(&mut &wire[..]).as_ref(), Ok(&Some(message.clone())));
+            }
+        }
+    }
+}
+
+#[test]
+fn close_with_and_without_a_body() {
+    for (mut encoder, masked) in [(server(), false), (client(), true)] {
+        encoder.encode(Message::Close(Some(CloseFrame::new(4999, "鮭")))).unwrap();
+        let frames = parse_frames(&encoder.take_bytes());
+        assert!(frames[0].is_plain(opcode::CLOSE));
+        assert_eq!(frames[0].mask.is_some(), masked);
+        assert_eq!((frames[0].close_code(), frames[0].close_reason()), (Some(4999), "鮭"));
+    }
+    let mut encoder = server();
+    encoder.encode(Message::Close(None)).unwrap();
+    assert_eq!(encoder.take_bytes(), [0x88, 0]);
+}
+
+/// RFC 6455 §5.3: "a fresh masking key" for each frame, control frames among them.
+#[test]
+fn each_frame_of_a_client_has_a_key_of_its_own() {
+    let mut encoder = client();
+    for message in [Message::text("a"), Message::binary(bytes_of(9_000)), Message::text("")] {
+        encoder.encode(message).unwrap();
+    }
+    encoder.encode(PreparedMessage::text("shared")).unwrap();
+    encoder.encode(Message::Ping(vec![])).unwrap();
+    encoder.pong(b"x");
+    encoder.encode(Message::Close(None)).unwrap();
+    let mut keys: Vec<_> = parse_frames(&encoder.take_bytes()).iter().map(|frame| frame.mask.unwrap()).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, (1..=7_u32).map(u32::to_be_bytes).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_may_not_be_on_the_wire_is_refused_and_the_connection_stays_open() {
+    let refused = [
+        (Message::Ping(vec![0; 126]), Violation::OversizedControl),
+        (Message::Pong(vec![0; 126]), Violation::OversizedControl),
+        (Message::Close(Some(CloseFrame::new(1000, "x".repeat(124)))), Violation::OversizedControl),
+        (Message::Close(Some(CloseFrame::new(close_code::STATUS, ""))), Violation::InvalidCloseCode),
+        (Message::Close(Some(CloseFrame::new(close_code::ABNORMAL, ""))), Violation::InvalidCloseCode),
+        (Message::Close(Some(CloseFrame::new(close_code::TLS, ""))), Violation::InvalidCloseCode),
+        (Message::Close(Some(CloseFrame::new(1004, ""))), Violation::InvalidCloseCode),
+        (Message::Close(Some(CloseFrame::new(0, ""))), Violation::InvalidCloseCode),
+        (Message::Close(Some(CloseFrame::new(2999, ""))), Violation::InvalidCloseCode),
+        (Message::Close(Some(CloseFrame::new(5000, ""))), Violation::InvalidCloseCode),
+    ];
+    for mut encoder in [server(), client()] {
+        for (message, violation) in &refused {
+            assert_eq!(encoder.check(&message.clone().into()), Err(Refusal::Invalid(*violation)));
+            let error = encoder.encode(message.clone()).unwrap_err();
+            assert_eq!(error.reason, Refusal::Invalid(*violation));
+            assert!(matches!(error.message, Outgoing::Message(back) if back == *message));
+            assert_eq!(encoder.buffered(), 0);
+        }
+        for code in (1000..=1003).chain(1007..=1014).chain([3000, 4999]) {
+            let close = Message::Close(Some(CloseFrame::new(code, "x".repeat(123))));
+            assert_eq!(encoder.check(&close.into()), Ok(()));
+        }
+        encoder.encode(Message::text("still open")).unwrap();
+        assert_eq!(parse_frames(&encoder.take_bytes())[0].text(), "still open");
+    }
+}
+
+#[test]
+fn a_prepared_message_is_the_message_for_both_roles() {
+    for len in LENGTHS {
+        let text = "y".repeat(len);
+        for (prepared, message) in [
+            (PreparedMessage::text(&text), Message::Text(text.clone())),
+            (PreparedMessage::binary(&text), Message::Binary(text.clone().into_bytes())),
+        ] {
+            assert_eq!((prepared.payload(), prepared.to_message()), (message.as_bytes(), message.clone()));
+            let from = PreparedMessage::try_from(message.clone()).unwrap();
+            for make in [server, client] {
+                let (mut one, mut other, mut third) = (make(), make(), make());
+                one.encode(message.clone()).unwrap();
+                other.encode(prepared.clone()).unwrap();
+                third.encode(from.clone()).unwrap();
+                let wire = one.take_bytes();
+                assert!(other.take_bytes() == wire && third.take_bytes() == wire, "{len} bytes");
+            }
+        }
+    }
+    for control in [Message::Ping(vec![1]), Message::Pong(vec![2]), Message::Close(None)] {
+        assert_eq!(PreparedMessage::try_from(control.clone()).unwrap_err(), control);
+    }
+}
+
+/// A queue with every kind of chunk: small frames behind one another, a payload of its own, a shared frame.
+fn mixed(encoder: &mut Encoder) {
+    encoder.encode(Message::text("one")).expect("open");
+    encoder.encode(Message::text("")).expect("open");
+    encoder.encode(Message::binary(bytes_of(4_200))).expect("open");
+    encoder.encode(PreparedMessage::text("four")).expect("open");
+    encoder.encode(Message::text("five")).expect("open");
+}
+
+#[test]
+fn every_way_of_partial_writes_gives_the_same_bytes() {
+    for make in [server, client] {
+        let mut encoder = make();
+        mixed(&mut encoder);
+        encoder.encode(Message::Ping(b"first".to_vec())).unwrap();
+        encoder.encode(Message::Close(None)).unwrap();
+        let wire = encoder.take_bytes();
+        assert_eq!(parse_frames(&wire).len(), 7);
+        for step in (1..=80).chain([1_000, 4_199, 4_200, 4_201, wire.len() - 1]) {
+            for slices in [1, 2, 3, 16] {
+                let mut encoder = make();
+                mixed(&mut encoder);
+                encoder.encode(Message::Ping(b"first".to_vec())).unwrap();
+                encoder.encode(Message::Close(None)).unwrap();
+                let mut written = Vec::new();
+                while encoder.buffered() > 0 {
+                    let n = step.min(encoder.buffered());
+                    written.extend(write(&mut encoder, slices, n));
+                    assert_eq!(written.len() + encoder.buffered(), wire.len());
+                }
+                assert!(written == wire, "steps of {step}, {slices} slices");
+            }
+        }
+    }
+}
+
+/// A Ping that comes when any number of bytes have gone out: it waits for the frame that was begun, and for no other.
+#[test]
+fn control_frames_overtake_between_frames_and_never_inside_one() {
+    for make in [server, client] {
+        let mut encoder = make();
+        mixed(&mut encoder);
+        let total = encoder.buffered();
+        let plain = encoder.take_bytes();
+        let mut ends = vec![0];
+        for frame in parse_frames(&plain) {
+            let header = 2 + if frame.payload.len() > 125 { 2 } else { 0 } + if frame.mask.is_some() { 4 } else { 0 };
+            ends.push(ends.last().unwrap() + header + frame.payload.len());
+        }
+        assert_eq!(ends.last(), Some(&total));
+        for cut in (0..60).chain((60..total).step_by(13)).chain(total - 30..=total) {
+            for slices in [1, 2, 16] {
+                let mut encoder = make();
+                mixed(&mut encoder);
+                let mut wire = write(&mut encoder, slices, cut);
+                encoder.encode(Message::Ping(b"!".to_vec())).unwrap();
+                encoder.pong(b"?");
+                let left = encoder.buffered();
+                wire.extend(write(&mut encoder, slices, left));
+                let frames = parse_frames(&wire);
+                let begun = ends.iter().filter(|end| **end < cut).count();
+                let kinds: Vec<_> = frames.iter().map(|frame| frame.opcode).collect();
+                assert_eq!(&kinds[begun..begun + 2], [opcode::PING, opcode::PONG], "cut at {cut}: {kinds:?}");
+                let data = frames.into_iter().filter(|frame| frame.opcode < 8);
+                let payloads: Vec<_> = data.map(|frame| frame.payload).collect();
+                let plain = parse_frames(&plain).into_iter().map(|frame| frame.payload);
+                assert!(payloads.into_iter().eq(plain), "cut at {cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn close_never_overtakes() {
+    for (events, expected) in [
+        (0, ["9:p", "1:a", "1:b", "8:\\x03\\xe8"]),
+        (1, ["9:p", "1:a", "1:b", "8:\\x0f\\xa0"]),
+        (2, ["9:p", "1:a", "1:b", "8:\\x03\\xea"]),
+    ] {
+        let mut encoder = server();
+        encoder.encode(Message::text("a")).unwrap();
+        encoder.encode(Message::text("b")).unwrap();
+        encoder.encode(Message::Ping(b"p".to_vec())).unwrap();
+        match events {
+            0 => encoder.encode(Message::Close(Some(CloseFrame::new(1000, "")))).unwrap(),
+            1 => encoder.peer_closed(Some(&CloseFrame::new(4000, "why"))),
+            _ => encoder.fail(close_code::PROTOCOL, ""),
+        }
+        assert_eq!(names(&parse_frames(&encoder.take_bytes())), expected);
+    }
+}
+
+#[test]
+fn a_flood_of_pings_is_answered_within_16_kib_and_then_with_the_latest() {
+    for make in [server, client] {
+        let mut encoder = make();
+        for i in 0..300_000_u32 {
+            encoder.pong(&i.to_be_bytes());
+        }
+        assert!(encoder.buffered() < (16 << 10) + 131, "{} bytes", encoder.buffered());
+        let frames = parse_frames(&encoder.take_bytes());
+        let pongs: Vec<_> = frames.iter().map(|f| u32::from_be_bytes(*f.payload.first_chunk().unwrap())).collect();
+        let kept = pongs.len() - 1;
+        assert!(kept > 1_000, "only {kept} in order");
+        assert_eq!(pongs[..kept], (0..kept as u32).collect::<Vec<_>>());
+        assert_eq!(pongs[kept], 299_999);
+        encoder.pong(b"next");
+        assert_eq!(names(&parse_frames(&encoder.take_bytes())), ["a:next"]);
+    }
+}
+
+/// The Pong that waits for room goes out before a Close, never after it.
+#[test]
+fn the_latest_pong_does_not_follow_a_close() {
+    for end in 0..3 {
+        let mut encoder = server();
+        (0..10_000).for_each(|_| encoder.pong(b"many"));
+        encoder.pong(b"last");
+        match end {
+            0 => encoder.encode(Message::Close(None)).unwrap(),
+            1 => encoder.peer_closed(None),
+            _ => encoder.fail(close_code::PROTOCOL, ""),
+        }
+        let frames = parse_frames(&encoder.take_bytes());
+        let names = names(&frames[frames.len() - 2..]);
+        assert!(names[0] == "a:last" && names[1].starts_with("8:"), "{names:?}");
+        assert_eq!(encoder.buffered(), 0);
+    }
+}
+
+#[test]
+fn a_position_is_written_when_all_before_it_is() {
+    let mut encoder = server();
+    assert!(encoder.is_written(encoder.queued()));
+    encoder.encode(Message::text("abc")).unwrap();
+    let first = encoder.queued();
+    encoder.encode(Message::Ping(b"p".to_vec())).unwrap();
+    encoder.encode(Message::text("def")).unwrap();
+    let second = encoder.queued();
+    encoder.pong(b"later");
+    // The Ping and the Pong go first: 3 and 7 bytes, then two texts of 5.
+    for (written, expected) in [(14, (false, false)), (15, (true, false)), (19, (true, false)), (20, (true, true))] {
+        let mut wanted = written;
+        wanted -= 20 - encoder.buffered();
+        write(&mut encoder, 4, wanted);
+        assert_eq!((encoder.is_written(first), encoder.is_written(second)), expected, "{written} bytes");
+    }
+    assert!(encoder.is_written(encoder.queued()));
+}
+
+#[test]
+#[should_panic(expected = "bytes written of")]
+fn nobody_writes_more_than_is_queued() {
+    let mut encoder = server();
+    encoder.encode(Message::text("abc")).unwrap();
+    encoder.advance(6);
+}
