@@ -1,0 +1,81 @@
+//! Our client role under the Autobahn test suite's server, which plays one case on each connection.
+//!
+//! `cargo xtask autobahn --client` runs it. The opening handshake is made by hyper and checked by `sockeye::handshake`;
+//! what remains of hyper's connection then is the TCP stream, and what was read ahead of it.
+
+use std::{cell::Cell, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use hyper_util::rt::TokioIo;
+use sockeye::{Connection, Message, Role, Stream, WebSocket, handshake::client::ClientRequest};
+use tokio::{net::TcpStream, time::timeout};
+
+/// The longest that a case may take; the suite itself gives up before.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Plays every case of an Autobahn fuzzing server.
+#[derive(Parser)]
+struct Options {
+    /// The server, as in ws://127.0.0.1:9001.
+    #[arg(long)]
+    url: String,
+    /// Our name in its reports.
+    #[arg(long, default_value = "sockeye")]
+    agent: String,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let Options { url, agent } = Options::parse();
+
+    let count = Cell::new(None);
+    play(&format!("{url}/getCaseCount"), async |mut socket| {
+        while let Some(Ok(message)) = socket.recv().await {
+            count.set(message.to_text().ok().and_then(|text| text.parse::<u32>().ok()).or(count.get()));
+        }
+    })
+    .await?;
+    let Some(count) = count.get() else { bail!("{url} did not say how many cases it has") };
+
+    for case in 1..=count {
+        play(&format!("{url}/runCase?case={case}&agent={agent}"), echo).await?;
+    }
+    // Only now does the suite write its reports.
+    play(&format!("{url}/updateReports?agent={agent}"), echo).await?;
+    println!("{count} cases played");
+    Ok(())
+}
+
+/// Opens a WebSocket, and runs the handler on it until the connection has ended.
+async fn play(url: &str, handler: impl AsyncFnOnce(WebSocket)) -> anyhow::Result<()> {
+    let stream = connect(url).await.with_context(|| format!("opening {url}"))?;
+    let connection = Connection::new(stream, Role::Client).serve(|socket| handler(socket));
+    timeout(PATIENCE, connection).await.with_context(|| format!("{url} has not ended in {} s", PATIENCE.as_secs()))
+}
+
+async fn connect(url: &str) -> anyhow::Result<Stream> {
+    let address = url.trim_start_matches("ws://").split('/').next().unwrap_or_default();
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+
+    let (request, expected) = ClientRequest::new(url.parse()?)?.upgrade();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection.with_upgrades());
+    let response = sender.send_request(request.map(|()| String::new())).await?;
+    expected.check(&response)?;
+
+    let upgraded = hyper::upgrade::on(response).await?;
+    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { bail!("hyper changed the stream it was given") };
+    Ok(Stream::from(parts.io.into_inner()).with_read_ahead(parts.read_buf))
+}
+
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if let Message::Text(_) | Message::Binary(_) = message
+            && socket.send(message).await.is_err()
+        {
+            break;
+        }
+    }
+}
