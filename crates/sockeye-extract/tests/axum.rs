@@ -124,6 +124,27 @@ async fn frames_that_come_together_with_the_request_are_delivered() {
     }
 }
 
+/// What proxies and old clients send, and what axum's own extractor refuses; and the other way round.
+#[tokio::test]
+async fn header_lists_follow_the_grammar() {
+    let address = serve(Router::new().route("/", get(handler))).await;
+    let (connection, upgrade) = ("Connection", "Upgrade");
+    let cases: &[(&str, &[&str], bool)] = &[
+        (connection, &["keep-alive", "Upgrade"], true),
+        (connection, &["keep-alive,\tUpgrade"], true),
+        (connection, &["no-upgrade-please"], false),
+        (upgrade, &["h2c, websocket"], true),
+        (upgrade, &["h2c", "WebSocket"], true),
+        (upgrade, &["websockets"], false),
+    ];
+    for (name, lines, accepted) in cases {
+        let request = UpgradeRequest::new("/").without(name);
+        let request = lines.iter().fold(request, |request, line| request.header(name, line));
+        let (head, _) = Peer::open(TcpStream::connect(address).await.unwrap(), request).await;
+        assert_eq!(head.starts_with("HTTP/1.1 101 "), *accepted, "{name}: {lines:?}: {head}");
+    }
+}
+
 #[tokio::test]
 async fn result_and_option() {
     async fn result(ws: Result<WebSocketUpgrade, Rejection>) -> Response {
