@@ -4,7 +4,7 @@ use bytes::{BufMut, buf::Limit as Limited};
 
 use crate::{
     CloseFrame, Config, Error, Message, PayloadDecoder, Role,
-    assembler::Assembler,
+    assembler::{Assembler, Limits},
     header::{Header, MAX_CONTROL, MAX_HEADER, OpCode, Rules},
     mask, utf8,
 };
@@ -27,16 +27,24 @@ use crate::{
 #[derive(Debug)]
 pub struct Decoder {
     rules: Rules,
-    config: Config,
+    limits: Limits,
     extension: Option<Box<dyn PayloadDecoder>>,
     /// The beginning of a header that has not all arrived.
     partial: Partial,
+    /// While a frame or a message has begun and has not all arrived. Most never do: they are whole in what is read, and
+    /// a connection that waits between two messages has none.
+    unfinished: Option<Box<Unfinished>>,
+    end: Option<End>,
+}
+
+/// What has arrived of a frame and of its message.
+#[derive(Debug, Default)]
+struct Unfinished {
     /// The frame whose payload has not all arrived.
     frame: Option<Frame>,
     /// The payload of an unfinished control frame.
     control: Vec<u8>,
     message: Assembler,
-    end: Option<End>,
 }
 
 /// Nothing is decoded after this.
@@ -65,12 +73,10 @@ impl Decoder {
     pub fn new(role: Role, config: &Config) -> Self {
         Self {
             rules: Rules { role, accept_unmasked: config.accept_unmasked_frames, rsv1: false },
-            config: config.clone(),
+            limits: Limits::new(config),
             extension: None,
             partial: Partial::default(),
-            frame: None,
-            control: Vec::new(),
-            message: Assembler::default(),
+            unfinished: None,
             end: None,
         }
     }
@@ -114,10 +120,11 @@ impl Decoder {
         if self.end.is_some() {
             return None;
         }
-        let coming = self.frame.as_ref().filter(|frame| !frame.header.opcode.is_control())?.coming();
+        let unfinished = self.unfinished.as_mut()?;
+        let coming = unfinished.frame.as_ref().filter(|frame| !frame.header.opcode.is_control())?.coming();
         // What an earlier read put there and nobody has had counted yet.
-        let coming = coming - self.message.unsettled();
-        let payload = self.message.direct(coming)?;
+        let coming = coming - unfinished.message.unsettled();
+        let payload = unfinished.message.direct(coming)?;
         // The vector would grow by itself when it is full, but never beyond what the frame brings.
         let room = (payload.capacity() - payload.len()).min(coming);
         Some(payload.limit(room))
@@ -125,85 +132,108 @@ impl Decoder {
 
     /// Whether a message has begun that is not complete.
     pub fn is_assembling(&self) -> bool {
-        self.message.is_assembling()
+        self.unfinished.as_ref().is_some_and(|unfinished| unfinished.message.is_assembling())
     }
 
     /// How many bytes of an incomplete message are held.
     pub fn held(&self) -> usize {
-        self.message.held()
+        self.unfinished.as_ref().map_or(0, |unfinished| unfinished.message.held())
     }
 
     fn end(&mut self, end: End) {
         self.end = Some(end);
-        self.frame = None;
-        self.control = Vec::new();
-        self.message = Assembler::default();
+        self.unfinished = None;
     }
 
     fn step(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         loop {
-            let Some(frame) = &mut self.frame else {
-                let Some(header) = self.partial.header(input, self.rules)? else { return Ok(None) };
-                if let Some(message) = self.begin(header, input)? {
-                    return Ok(Some(message));
+            let message = if self.unfinished.as_ref().is_some_and(|unfinished| unfinished.frame.is_some()) {
+                match self.go_on(input)? {
+                    Progress::Message(message) => message,
+                    Progress::Frame => continue,
+                    Progress::Starved => return Ok(None),
                 }
-                continue;
+            } else {
+                let Some(header) = self.partial.header(input, self.rules)? else { return Ok(None) };
+                let Some(message) = self.begin(header, input)? else { continue };
+                message
             };
-            let settled = self.message.unsettled();
-            if settled > 0 {
-                self.message.settle(frame.header.mask, frame.arrived)?;
-                frame.arrived += settled;
-            }
-            let piece = take(input, frame.coming());
-            let (header, offset) = (frame.header, frame.arrived);
-            frame.arrived += piece.len();
-            let coming = frame.coming();
-            if header.opcode.is_control() {
-                mask::copy(&mut self.control, piece, header.mask.unwrap_or_default(), offset);
-            } else if !piece.is_empty() {
-                let extension = self.extension.as_deref_mut();
-                let max = self.config.max_message_size;
-                self.message.push(piece, header.mask, offset, coming, extension, max)?;
-            }
-            if coming > 0 {
-                return Ok(None);
-            }
-            self.frame = None;
-            if header.opcode.is_control() {
-                let payload = std::mem::take(&mut self.control);
-                return control(header.opcode, payload).map(Some);
-            }
-            if header.fin {
-                let extension = self.extension.as_deref_mut();
-                return self.message.finish(extension, self.config.max_message_size).map(Some);
-            }
+            return Ok(Some(message));
         }
     }
 
     /// Judges a header, and hands over at once what is complete: the usual case is a small frame in a full buffer.
     fn begin(&mut self, header: Header, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         let whole = header.length <= input.len() as u64;
-        if header.opcode.is_control() {
-            if whole {
-                let payload = plain(&header, input);
-                return control(header.opcode, payload).map(Some);
-            }
-            self.control.reserve_exact(MAX_CONTROL.min(header.length as usize));
-        } else if whole && header.fin && !header.rsv1 && header.opcode != OpCode::Continuation {
-            let mut alone = Assembler::default();
-            // An unfinished message makes this one a violation, which only the real assembler knows.
-            if self.message.is_assembling() { &mut self.message } else { &mut alone }.begin(&header, &self.config)?;
+        if header.opcode.is_control() && whole {
+            return control(header.opcode, plain(&header, input)).map(Some);
+        }
+        if header.opcode.is_data_start() && whole && header.fin && !header.rsv1 && !self.is_assembling() {
+            Assembler::default().begin(&header, &self.limits)?;
             let payload = plain(&header, input);
             return Ok(Some(match header.opcode {
                 OpCode::Text => Message::Text(utf8::whole(payload)?),
                 _ => Message::Binary(payload),
             }));
-        } else {
-            self.message.begin(&header, &self.config)?;
         }
-        self.frame = Some(Frame { header, arrived: 0 });
+        let unfinished = self.unfinished.get_or_insert_default();
+        if header.opcode.is_control() {
+            unfinished.control.reserve_exact(MAX_CONTROL.min(header.length as usize));
+        } else {
+            unfinished.message.begin(&header, &self.limits)?;
+        }
+        unfinished.frame = Some(Frame { header, arrived: 0 });
         Ok(None)
     }
+
+    /// Takes what `input` has of the unfinished frame.
+    fn go_on(&mut self, input: &mut &[u8]) -> Result<Progress, Error> {
+        let Some(unfinished) = &mut self.unfinished else { return Ok(Progress::Frame) };
+        let Unfinished { frame: slot @ Some(_), control: control_payload, message } = &mut **unfinished else {
+            return Ok(Progress::Frame);
+        };
+        let Some(frame) = slot else { return Ok(Progress::Frame) };
+        let settled = message.unsettled();
+        if settled > 0 {
+            message.settle(frame.header.mask, frame.arrived)?;
+            frame.arrived += settled;
+        }
+        let piece = take(input, frame.coming());
+        let (header, offset) = (frame.header, frame.arrived);
+        frame.arrived += piece.len();
+        let coming = frame.coming();
+        let mut extension = self.extension.as_deref_mut();
+        if header.opcode.is_control() {
+            mask::copy(control_payload, piece, header.mask.unwrap_or_default(), offset);
+        } else if !piece.is_empty() {
+            message.push(piece, header.mask, offset, coming, extension.as_deref_mut(), self.limits.message)?;
+        }
+        if coming > 0 {
+            return Ok(Progress::Starved);
+        }
+        *slot = None;
+        let done = if header.opcode.is_control() {
+            control(header.opcode, std::mem::take(control_payload))?
+        } else if header.fin {
+            message.finish(extension, self.limits.message)?
+        } else {
+            return Ok(Progress::Frame);
+        };
+        if !message.is_assembling() {
+            self.unfinished = None;
+        }
+        Ok(Progress::Message(done))
+    }
+}
+
+/// How far [`Decoder::go_on`] has come.
+enum Progress {
+    /// A message is complete.
+    Message(Message),
+    /// A frame is complete, but not its message.
+    Frame,
+    /// The frame goes on beyond the input.
+    Starved,
 }
 
 /// The payload of a frame all of which is in `input`, unmasked, at its exact size.
@@ -237,7 +267,7 @@ fn take<'a>(input: &mut &'a [u8], most: usize) -> &'a [u8] {
 struct Partial {
     bytes: [u8; MAX_HEADER],
     /// Less than a whole header.
-    length: usize,
+    length: u8,
 }
 
 impl Partial {
@@ -251,10 +281,10 @@ impl Partial {
         }
         // At most 14 rounds for a header that came in pieces.
         while let [first, rest @ ..] = *input {
-            self.bytes[self.length] = *first;
+            self.bytes[usize::from(self.length)] = *first;
             self.length += 1;
             *input = rest;
-            if let Some((header, _)) = Header::parse(&self.bytes[..self.length], rules)? {
+            if let Some((header, _)) = Header::parse(&self.bytes[..usize::from(self.length)], rules)? {
                 self.length = 0;
                 return Ok(Some(header));
             }

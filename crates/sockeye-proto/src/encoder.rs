@@ -5,8 +5,9 @@ use std::{fmt, io::IoSlice};
 use thiserror::Error;
 
 use crate::{
-    Buffer, CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Config, Message, PayloadEncoder,
-    PreparedMessage, Violation,
+    Buffer, CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Message, PayloadEncoder, PreparedMessage,
+    Violation,
+    control::Control,
     header::{Header, MAX_CONTROL, OpCode},
     mask,
     queue::{COPY, Queue, Slices},
@@ -91,7 +92,7 @@ pub struct Position {
 /// ```
 /// use sockeye_proto::{Config, Encoder, Message};
 ///
-/// let mut encoder = Encoder::server(&Config::default());
+/// let mut encoder = Encoder::server();
 /// encoder.encode(Message::text("hi")).unwrap();
 /// assert_eq!(encoder.take_bytes(), [0x81, 2, b'h', b'i']);
 /// ```
@@ -101,27 +102,20 @@ pub struct Encoder {
     extension: Option<Box<dyn PayloadEncoder>>,
     closing: Closing,
     data: Queue,
-    /// Pings and Pongs that are not written. Begun only where a data frame ends.
-    control: Vec<u8>,
-    control_written: usize,
-    /// The Pong that waits while `control` is full.
-    latest_pong: Option<Vec<u8>>,
+    /// While there are Pings or Pongs to be written.
+    control: Option<Box<Control>>,
     queued: Position,
     written: Position,
 }
 
-/// Beyond this many unsent bytes of control frames, only the latest Pong is kept. 16 KiB are some hundred Pongs of a
-/// peer that does read, and all that a peer which does not can make us hold.
-const MAX_UNSENT_CONTROL: usize = 16 << 10;
-
 impl Encoder {
     /// The encoder of a server, whose frames are not masked.
-    pub fn server(_config: &Config) -> Self {
+    pub fn server() -> Self {
         Self::new(None)
     }
 
     /// The encoder of a client, whose frames are masked with the keys of `masks`.
-    pub fn client(_config: &Config, masks: Box<dyn MaskSource>) -> Self {
+    pub fn client(masks: Box<dyn MaskSource>) -> Self {
         Self::new(Some(masks))
     }
 
@@ -131,9 +125,7 @@ impl Encoder {
             extension: None,
             closing: Closing::Open,
             data: Queue::default(),
-            control: Vec::new(),
-            control_written: 0,
-            latest_pong: None,
+            control: None,
             queued: Position::default(),
             written: Position::default(),
         }
@@ -179,10 +171,9 @@ impl Encoder {
         // RFC 6455 §5.5.3: a Pong "must have identical Application data as found in the message body of the Ping frame";
         // "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping frame(s),
         // the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame."
-        if self.control.len() - self.control_written < MAX_UNSENT_CONTROL {
-            self.control(OpCode::Pong, payload);
-        } else {
-            self.latest_pong = Some(payload.to_vec());
+        match &mut self.control {
+            Some(control) if control.is_full() => control.keep(payload),
+            _ => self.control(OpCode::Pong, payload),
         }
     }
 
@@ -209,9 +200,7 @@ impl Encoder {
     pub fn ended(&mut self) {
         self.on(ClosingEvent::End, None);
         self.data.clear();
-        self.control = Vec::new();
-        self.control_written = 0;
-        self.latest_pong = None;
+        self.control = None;
     }
 
     /// How far the close handshake has come.
@@ -221,7 +210,7 @@ impl Encoder {
 
     /// How many bytes are queued and not written.
     pub fn buffered(&self) -> usize {
-        self.data.len() + self.control.len() - self.control_written
+        self.data.len() + self.control.as_ref().map_or(0, |control| control.unsent().len())
     }
 
     /// The position behind everything that is queued now.
@@ -247,12 +236,16 @@ impl Encoder {
 
     /// Fills `slices` with what goes next, and returns how many were filled; 0 means that nothing is queued.
     pub fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
-        let begun = if self.control.is_empty() { 0 } else { self.data.begun() };
         let mut out = Slices::new(slices);
+        let Some(control) = &self.control else {
+            self.data.slices(0, usize::MAX, &mut out);
+            return out.used();
+        };
+        let begun = self.data.begun();
         if begun > 0 {
             self.data.slices(0, begun, &mut out);
         }
-        if out.push(&self.control[self.control_written..]) {
+        if out.push(control.unsent()) {
             self.data.slices(begun, usize::MAX, &mut out);
         }
         out.used()
@@ -265,28 +258,19 @@ impl Encoder {
     /// When `n` is more than that.
     pub fn advance(&mut self, n: usize) {
         assert!(n <= self.buffered(), "{n} bytes written of {}", self.buffered());
-        let begun = if self.control.is_empty() { n } else { self.data.begun().min(n) };
-        let control = (n - begun).min(self.control.len() - self.control_written);
-        let data = n - control;
-        self.control_written += control;
-        self.written.control += control as u64;
-        self.written.data += data as u64;
+        let mut data = n;
+        if let Some(control) = &mut self.control {
+            let begun = self.data.begun().min(n);
+            let written = (n - begun).min(control.unsent().len());
+            control.advance(written);
+            self.written.control += written as u64;
+            data -= written;
+        }
         if data > 0 {
             self.data.advance(data);
+            self.written.data += data as u64;
         }
-        if self.control_written == self.control.len() {
-            self.control = Vec::new();
-            self.control_written = 0;
-        } else if self.control_written >= MAX_UNSENT_CONTROL {
-            // A peer that reads slowly and never all of it must not make the written part grow for ever.
-            self.control.drain(..self.control_written);
-            self.control_written = 0;
-        }
-        if self.control.len() - self.control_written < MAX_UNSENT_CONTROL
-            && let Some(payload) = self.latest_pong.take()
-        {
-            self.control(OpCode::Pong, &payload);
-        }
+        self.settle_control();
     }
 
     /// Takes all queued bytes at once, for callers that have no use for slices.
@@ -329,7 +313,7 @@ impl Encoder {
         self.closing = next;
         if action != ClosingAction::Nothing {
             // The Pong that waits for room goes now or never: nothing may follow a Close.
-            if let Some(payload) = self.latest_pong.take() {
+            if let Some(payload) = self.control.as_mut().and_then(|control| control.take_kept()) {
                 self.control(OpCode::Pong, &payload);
             }
             let mut body = Vec::new();
@@ -383,9 +367,20 @@ impl Encoder {
 
     fn control(&mut self, opcode: OpCode, payload: &[u8]) {
         let header = self.header(opcode, false, payload.len());
-        let before = self.control.len();
-        write(&mut self.control, header, payload);
-        self.queued.control += (self.control.len() - before) as u64;
+        let control = self.control.get_or_insert_default();
+        self.queued.control += control.push(|output| write(output, header, payload)) as u64;
+    }
+
+    /// After some were written: a Pong that was kept has room now, or there is nothing left to keep.
+    fn settle_control(&mut self) {
+        let Some(control) = &mut self.control else { return };
+        if !control.is_full()
+            && let Some(payload) = control.take_kept()
+        {
+            self.control(OpCode::Pong, &payload);
+        } else if control.unsent().is_empty() {
+            self.control = None;
+        }
     }
 
     fn header(&mut self, opcode: OpCode, rsv1: bool, length: usize) -> Header {

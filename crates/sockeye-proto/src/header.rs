@@ -30,6 +30,11 @@ impl OpCode {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
 
+    /// Whether a message begins with it.
+    pub(crate) fn is_data_start(self) -> bool {
+        matches!(self, Self::Text | Self::Binary)
+    }
+
     fn from_bits(bits: u8) -> Option<Self> {
         Some(match Code::from(bits) {
             Code::Data(Data::Continue) => Self::Continuation,
@@ -120,7 +125,7 @@ fn check_first(first: u8, rules: Rules) -> Result<OpCode, Violation> {
     let opcode = OpCode::from_bits(first & 0x0F).ok_or(Violation::ReservedOpcode)?;
     // RFC 6455 §5.2: the reserved bits "MUST be 0 unless an extension is negotiated that defines meanings for non-zero
     // values". RFC 7692 §6: RSV1 is set on the first frame of a message, and never on a control frame.
-    let claimed = if rules.rsv1 && matches!(opcode, OpCode::Text | OpCode::Binary) { 0x40 } else { 0 };
+    let claimed = if rules.rsv1 && opcode.is_data_start() { 0x40 } else { 0 };
     if first & 0x70 & !claimed != 0 {
         return Err(Violation::ReservedBits);
     }

@@ -13,7 +13,7 @@
 //! ```
 //! use sockeye_proto::{Config, Decoder, Encoder, Message, Role};
 //!
-//! let mut client = Encoder::client(&Config::default(), Box::new(|| [1, 2, 3, 4]));
+//! let mut client = Encoder::client(Box::new(|| [1, 2, 3, 4]));
 //! client.encode(Message::text("hello")).unwrap();
 //! let wire = client.take_bytes();
 //!
@@ -35,6 +35,7 @@ mod buffer;
 mod close;
 mod closing;
 mod config;
+mod control;
 mod decoder;
 mod encoder;
 mod error;

@@ -14,7 +14,7 @@ use crate::{
 ///
 /// let news = PreparedMessage::text("the tide is coming in");
 /// for _ in 0..10_000 {
-///     let mut connection = Encoder::server(&Config::default());
+///     let mut connection = Encoder::server();
 ///     connection.encode(news.clone()).unwrap(); // copies nothing
 /// }
 /// ```

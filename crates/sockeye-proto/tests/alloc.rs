@@ -64,6 +64,10 @@ fn measure<R>(act: impl FnOnce() -> R) -> (R, Cost) {
     (result, cost)
 }
 
+/// What a message that has begun and not ended takes besides its payload, so that a connection between two messages
+/// does not hold it.
+const UNFINISHED: usize = 192;
+
 fn unlimited() -> Config {
     let mut config = Config::default();
     (config.max_frame_size, config.max_message_size) = (usize::MAX, usize::MAX);
@@ -83,7 +87,7 @@ fn a_declared_length_allocates_nothing_by_itself() {
                     // Being asked for room to read into does not change that.
                     let _ = decoder.direct();
                 });
-                let bound = sent * 4 + 64;
+                let bound = sent * 4 + 64 + UNFINISHED;
                 assert!(cost.peak <= bound, "{sent} bytes of {len} took {cost:?}");
             }
         }
@@ -183,7 +187,7 @@ fn empty_fragments_cost_no_memory() {
         (result, frames)
     });
     assert!(matches!(result, (Err(_), 131_073)), "{result:?}");
-    assert_eq!(cost.calls, 0);
+    assert!(cost.calls <= 1 && cost.peak <= UNFINISHED, "{cost:?}");
 }
 
 #[test]
@@ -204,7 +208,7 @@ fn fragments_grow_a_message_in_few_steps() {
 
 #[test]
 fn a_flood_of_pings_costs_a_constant() {
-    let mut encoder = Encoder::server(&Config::default());
+    let mut encoder = Encoder::server();
     let (_, cost) = measure(|| (0..300_000).for_each(|_| encoder.pong(&[7; 125])));
     assert!(cost.peak < 64 << 10, "{cost:?}");
 }
@@ -212,7 +216,7 @@ fn a_flood_of_pings_costs_a_constant() {
 /// Nor does it when the peer reads, but less than it should.
 #[test]
 fn a_flood_of_pings_of_a_slow_reader_costs_a_constant() {
-    let mut encoder = Encoder::server(&Config::default());
+    let mut encoder = Encoder::server();
     let (_, cost) = measure(|| {
         for _ in 0..100_000 {
             encoder.pong(&[7; 125]);
@@ -222,7 +226,7 @@ fn a_flood_of_pings_of_a_slow_reader_costs_a_constant() {
     });
     assert!(cost.peak < 128 << 10, "{cost:?}");
     // One that keeps up all but a frame.
-    let mut encoder = Encoder::server(&Config::default());
+    let mut encoder = Encoder::server();
     let (_, cost) = measure(|| {
         encoder.pong(&[7; 125]);
         for _ in 0..100_000 {
@@ -235,7 +239,7 @@ fn a_flood_of_pings_of_a_slow_reader_costs_a_constant() {
 
 #[test]
 fn an_encoder_that_has_written_all_holds_nothing() {
-    let mut encoder = Encoder::server(&Config::default());
+    let mut encoder = Encoder::server();
     let prepared = PreparedMessage::binary(vec![0; 10_000]);
     let round = |encoder: &mut Encoder| {
         for len in [0, 10, 5_000, 100_000] {
@@ -254,7 +258,7 @@ fn an_encoder_that_has_written_all_holds_nothing() {
 /// Ten thousand connections hold one copy of what is sent to all of them.
 #[test]
 fn a_prepared_message_is_not_copied() {
-    let mut encoders: Vec<_> = (0..10_000).map(|_| Encoder::server(&Config::default())).collect();
+    let mut encoders: Vec<_> = (0..10_000).map(|_| Encoder::server()).collect();
     let (_, cost) = measure(|| {
         let prepared = PreparedMessage::binary(vec![0; 100_000]);
         encoders.iter_mut().for_each(|encoder| encoder.encode(prepared.clone()).unwrap());
@@ -265,7 +269,7 @@ fn a_prepared_message_is_not_copied() {
 /// A message that is large enough is moved into the queue, not copied.
 #[test]
 fn a_large_message_is_moved() {
-    for mut encoder in [Encoder::server(&Config::default()), Encoder::client(&Config::default(), Box::new(|| [1; 4]))] {
+    for mut encoder in [Encoder::server(), Encoder::client(Box::new(|| [1; 4]))] {
         let message = Message::binary(vec![0; 1 << 20]);
         let (_, cost) = measure(|| encoder.encode(message).unwrap());
         assert!(cost.peak < 1_024, "{cost:?}");

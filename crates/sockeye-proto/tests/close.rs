@@ -34,8 +34,7 @@ fn all_states_and_events() {
 }
 
 fn encoders() -> [Encoder; 2] {
-    let config = Config::default();
-    [Encoder::server(&config), Encoder::client(&config, Box::new(|| [9, 8, 7, 6]))]
+    [Encoder::server(), Encoder::client(Box::new(|| [9, 8, 7, 6]))]
 }
 
 fn sent(encoder: &mut Encoder) -> Vec<RawFrame> {

@@ -11,7 +11,7 @@ use sockeye_testkit::{RawFrame, opcode, parse_frames};
 const LENGTHS: [usize; 14] = [0, 1, 2, 125, 126, 127, 4_095, 4_096, 4_097, 65_535, 65_536, 65_537, 70_000, 300_000];
 
 fn server() -> Encoder {
-    Encoder::server(&Config::default())
+    Encoder::server()
 }
 
 /// A client whose keys count up from 1.
@@ -21,7 +21,7 @@ fn client() -> Encoder {
         key += 1;
         key.to_be_bytes()
     };
-    Encoder::client(&Config::default(), Box::new(next))
+    Encoder::client(Box::new(next))
 }
 
 fn bytes_of(len: usize) -> Vec<u8> {

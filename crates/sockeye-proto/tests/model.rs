@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use sockeye_proto::{CloseFrame, Config, Encoder, Message, Position, PreparedMessage};
+use sockeye_proto::{CloseFrame, Encoder, Message, Position, PreparedMessage};
 use sockeye_testkit::{Frame, opcode, parse_frames};
 
 #[derive(Debug, Clone)]
@@ -202,9 +202,9 @@ proptest! {
     #[test]
     fn the_queue_does_what_the_model_does(ops in proptest::collection::vec(op(), 1..80), masks in any::<bool>()) {
         let mut encoder = if masks {
-            Encoder::client(&Config::default(), Box::new(|| [0x11, 0x22, 0x33, 0x44]))
+            Encoder::client(Box::new(|| [0x11, 0x22, 0x33, 0x44]))
         } else {
-            Encoder::server(&Config::default())
+            Encoder::server()
         };
         let mut model = Model { masks, ..Model::default() };
         let mut wire = Vec::new();

@@ -129,8 +129,8 @@ impl Connection {
             config.max_write_buffer_size = config.write_buffer_size;
         }
         let encoder = match self.role {
-            Role::Server => Encoder::server(&config),
-            Role::Client => Encoder::client(&config, RandomMasks::boxed()),
+            Role::Server => Encoder::server(),
+            Role::Client => Encoder::client(RandomMasks::boxed()),
         };
         let (read, write, read_ahead) = self.stream.into_halves();
         let receive = Receive::new(read, read_ahead, self.role, &config);
