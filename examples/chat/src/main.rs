@@ -1,3 +1,44 @@
-//! chat
+//! The chat as a program.
 
-fn main() {}
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use sockeye::Shutdown;
+use tokio::{net::TcpListener, time::timeout};
+
+/// How long a shutdown may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A chat for everybody who opens its page.
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 takes any that is free.
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    addr: SocketAddr,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let Options { addr } = Options::parse();
+
+    let listener = TcpListener::bind(addr).await.with_context(|| format!("listening on {addr} (see --addr)"))?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let shutdown = Shutdown::new();
+    let begun = shutdown.clone();
+    let server =
+        axum::serve(listener, example_chat::app(&shutdown)).with_graceful_shutdown(async move { begun.begun().await });
+    let server = tokio::spawn(server.into_future());
+
+    tokio::signal::ctrl_c().await?;
+    tracing::info!("shutting down");
+    // Both at once: a request that never ends holds up the server, but not the Close of the WebSockets, nor the end.
+    let (drained, ended) = tokio::join!(shutdown.drain(DEADLINE), timeout(DEADLINE, server));
+    tracing::info!(closed = drained.closed, lost = drained.lost, cut = drained.cut, "drained");
+    if ended.is_err() {
+        tracing::warn!("a request was cut at the deadline");
+    }
+    Ok(())
+}
