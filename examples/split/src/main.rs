@@ -5,7 +5,10 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::Context;
 use clap::Parser;
 use sockeye::Shutdown;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
+
+/// How long a shutdown may take.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A WebSocket at /ws that ticks, and says back what it is told.
 #[derive(Parser)]
@@ -26,13 +29,18 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(addr).await.with_context(|| format!("listening on {addr} (see --addr)"))?;
     println!("listening on http://{}", listener.local_addr()?);
     let shutdown = Shutdown::new();
-    axum::serve(listener, example_split::app(Duration::from_millis(period), &shutdown))
-        .with_graceful_shutdown(async {
-            let _ = tokio::signal::ctrl_c().await;
-            tracing::info!("shutting down");
-        })
-        .await?;
-    let drained = shutdown.drain(Duration::from_secs(10)).await;
+    let begun = shutdown.clone();
+    let server = axum::serve(listener, example_split::app(Duration::from_millis(period), &shutdown));
+    let server = server.with_graceful_shutdown(async move { begun.begun().await });
+    let server = tokio::spawn(server.into_future());
+
+    tokio::signal::ctrl_c().await?;
+    tracing::info!("shutting down");
+    // Both at once: a request that never ends holds up the server, but not the Close of the WebSockets, nor the end.
+    let (drained, ended) = tokio::join!(shutdown.drain(DEADLINE), timeout(DEADLINE, server));
     tracing::info!(closed = drained.closed, lost = drained.lost, cut = drained.cut, "drained");
+    if ended.is_err() {
+        tracing::warn!("a request was cut at the deadline");
+    }
     Ok(())
 }
