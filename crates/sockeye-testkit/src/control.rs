@@ -49,8 +49,7 @@ impl Control {
 
     /// How many bytes written by this end may be in flight before its writes wait.
     pub fn set_write_capacity(&self, bytes: usize) {
-        self.link
-            .change(|shared| shared.lanes[self.side].capacity = bytes);
+        self.link.change(|shared| shared.lanes[self.side].capacity = bytes);
     }
 
     /// The most that one read of this end returns: 1 for byte by byte, `usize::MAX` for no limit (the default).
@@ -59,10 +58,7 @@ impl Control {
     ///
     /// When `bytes` is 0, since a read of nothing means the end of the stream.
     pub fn set_read_chunk(&self, bytes: usize) {
-        assert!(
-            bytes > 0,
-            "a read chunk of 0 would look like the end of the stream"
-        );
+        assert!(bytes > 0, "a read chunk of 0 would look like the end of the stream");
         self.change(|side| side.read_chunk = bytes);
     }
 
@@ -153,15 +149,13 @@ impl Control {
     /// Bytes that wait to be read by this end.
     #[must_use]
     pub fn available(&self) -> usize {
-        self.link
-            .with(|shared| shared.lanes[1 - self.side].bytes.len())
+        self.link.with(|shared| shared.lanes[1 - self.side].bytes.len())
     }
 
     /// A copy of the bytes that this end wrote and the other has not read.
     #[must_use]
     pub fn peek_in_flight(&self) -> Vec<u8> {
-        self.link
-            .with(|shared| shared.lanes[self.side].bytes.to_vec())
+        self.link.with(|shared| shared.lanes[self.side].bytes.to_vec())
     }
 
     /// Whether this end has shut its write side down, or was dropped.
@@ -179,10 +173,7 @@ impl Control {
     /// Steers the other end.
     #[must_use]
     pub fn opposite(&self) -> Control {
-        Control {
-            link: self.link.clone(),
-            side: 1 - self.side,
-        }
+        Control { link: self.link.clone(), side: 1 - self.side }
     }
 
     fn change(&self, act: impl FnOnce(&mut Side)) {

@@ -17,9 +17,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     ///
     /// When none comes.
     pub async fn expect_frame(&mut self) -> RawFrame {
-        self.read_frame()
-            .await
-            .expect("expected a frame, got the end of the stream")
+        self.read_frame().await.expect("expected a frame, got the end of the stream")
     }
 
     /// A whole text message that must come.
@@ -65,15 +63,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// When something else comes.
     pub async fn expect_close(&mut self, code: u16) -> String {
         let frame = self.expect_frame().await;
-        assert!(
-            frame.is_plain(opcode::CLOSE),
-            "expected a Close with {code}, got {frame:?}"
-        );
-        assert_eq!(
-            frame.close_code(),
-            Some(code),
-            "expected a Close with {code}, got {frame:?}"
-        );
+        assert!(frame.is_plain(opcode::CLOSE), "expected a Close with {code}, got {frame:?}");
+        assert_eq!(frame.close_code(), Some(code), "expected a Close with {code}, got {frame:?}");
         frame.close_reason().to_owned()
     }
 
@@ -127,18 +118,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     async fn expect(&mut self, opcode: u8, payload: &[u8]) {
         let frame = self.expect_frame().await;
         let form = LengthForm::minimal(payload.len() as u64);
-        let wanted = RawFrame {
-            fin: true,
-            rsv: [false; 3],
-            opcode,
-            mask: frame.mask,
-            form,
-            payload: payload.to_vec(),
-        };
+        let wanted = RawFrame { fin: true, rsv: [false; 3], opcode, mask: frame.mask, form, payload: payload.to_vec() };
         assert!(frame == wanted, "expected {wanted:?}, got {frame:?}");
-        assert!(
-            frame.mask.is_some() != self.masks(),
-            "masked by the wrong side: {frame:?}"
-        );
+        assert!(frame.mask.is_some() != self.masks(), "masked by the wrong side: {frame:?}");
     }
 }

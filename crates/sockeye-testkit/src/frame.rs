@@ -68,16 +68,8 @@ impl Frame {
     /// A final frame of any opcode.
     pub fn new(opcode: u8, payload: impl Into<Vec<u8>>) -> Self {
         let payload = payload.into();
-        Self {
-            fin: true,
-            rsv: 0,
-            opcode: 0,
-            masking: Masking::ByRole,
-            payload,
-            declared: None,
-            form: None,
-        }
-        .opcode(opcode)
+        Self { fin: true, rsv: 0, opcode: 0, masking: Masking::ByRole, payload, declared: None, form: None }
+            .opcode(opcode)
     }
 
     /// A whole text message; not checked to be UTF-8.
@@ -133,17 +125,9 @@ impl Frame {
         assert!(!parts.is_empty(), "a message has at least one frame");
         let last = parts.len() - 1;
         let of = |index: usize| {
-            if index == 0 {
-                opcode
-            } else {
-                opcode::CONTINUATION
-            }
+            if index == 0 { opcode } else { opcode::CONTINUATION }
         };
-        parts
-            .iter()
-            .enumerate()
-            .map(|(i, part)| Self::new(of(i), *part).fin(i == last))
-            .collect()
+        parts.iter().enumerate().map(|(i, part)| Self::new(of(i), *part).fin(i == last)).collect()
     }
 
     /// Sets the FIN bit.
@@ -160,10 +144,7 @@ impl Frame {
     /// When `bit` is none of these.
     #[must_use]
     pub fn rsv(mut self, bit: u8) -> Self {
-        assert!(
-            (1..=3).contains(&bit),
-            "there are reserved bits 1, 2 and 3, not {bit}"
-        );
+        assert!((1..=3).contains(&bit), "there are reserved bits 1, 2 and 3, not {bit}");
         self.rsv |= 0x80 >> bit;
         self
     }
@@ -230,13 +211,7 @@ impl Frame {
         let mask_bit = if key.is_some() { 0x80 } else { 0 };
         let mut out = vec![if self.fin { 0x80 } else { 0 } | self.rsv | self.opcode];
         match self.form.unwrap_or(LengthForm::minimal(len)) {
-            LengthForm::Bits7 => out.push(
-                mask_bit
-                    | u8::try_from(len)
-                        .ok()
-                        .filter(|len| *len < 126)
-                        .expect("7 bits"),
-            ),
+            LengthForm::Bits7 => out.push(mask_bit | u8::try_from(len).ok().filter(|len| *len < 126).expect("7 bits")),
             LengthForm::Bits16 => {
                 out.push(mask_bit | 126);
                 out.extend(u16::try_from(len).expect("16 bits").to_be_bytes());
@@ -249,12 +224,7 @@ impl Frame {
         match key {
             Some(key) => {
                 out.extend(key);
-                out.extend(
-                    self.payload
-                        .iter()
-                        .zip(key.iter().cycle())
-                        .map(|(byte, key)| byte ^ key),
-                );
+                out.extend(self.payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
             }
             None => out.extend(&self.payload),
         }

@@ -26,15 +26,12 @@ impl UpgradeRequest {
     /// A correct request for this path at `localhost`, without an `Origin`.
     #[must_use]
     pub fn new(path: &str) -> Self {
-        Self {
-            line: format!("GET {path} HTTP/1.1"),
-            headers: Vec::new(),
-        }
-        .header("Host", "localhost")
-        .header("Connection", "Upgrade")
-        .header("Upgrade", "websocket")
-        .header("Sec-WebSocket-Version", "13")
-        .header("Sec-WebSocket-Key", Self::KEY)
+        Self { line: format!("GET {path} HTTP/1.1"), headers: Vec::new() }
+            .header("Host", "localhost")
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", Self::KEY)
     }
 
     /// Replaces the request line.
@@ -54,8 +51,7 @@ impl UpgradeRequest {
     /// Removes every line of this name.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
-        self.headers
-            .retain(|(there, _)| !there.eq_ignore_ascii_case(name));
+        self.headers.retain(|(there, _)| !there.eq_ignore_ascii_case(name));
         self
     }
 }

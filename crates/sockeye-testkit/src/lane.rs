@@ -22,13 +22,7 @@ pub(crate) struct Lane {
 
 impl Lane {
     fn new(capacity: usize) -> Self {
-        Self {
-            bytes: BytesMut::new(),
-            capacity,
-            shut: false,
-            reader: None,
-            writer: None,
-        }
+        Self { bytes: BytesMut::new(), capacity, shut: false, reader: None, writer: None }
     }
 
     pub(crate) fn room(&self) -> usize {
@@ -95,8 +89,7 @@ impl Shared {
             lane.bytes.clear();
         }
         for side in &mut self.sides {
-            side.read_error
-                .get_or_insert(io::ErrorKind::ConnectionReset);
+            side.read_error.get_or_insert(io::ErrorKind::ConnectionReset);
             side.write_error.get_or_insert(io::ErrorKind::BrokenPipe);
         }
     }
@@ -109,10 +102,7 @@ pub(crate) struct Link(Arc<Mutex<Shared>>);
 impl Link {
     pub(crate) fn new(capacity: usize) -> Self {
         let lanes = [Lane::new(capacity), Lane::new(capacity)];
-        Self(Arc::new(Mutex::new(Shared {
-            lanes,
-            sides: [Side::new(), Side::new()],
-        })))
+        Self(Arc::new(Mutex::new(Shared { lanes, sides: [Side::new(), Side::new()] })))
     }
 
     /// Looks at the state or changes it without waking anybody.
@@ -125,15 +115,7 @@ impl Link {
         let (result, wakers) = self.with(|shared| {
             let result = act(shared);
             let [a, b] = &mut shared.lanes;
-            (
-                result,
-                [
-                    a.reader.take(),
-                    a.writer.take(),
-                    b.reader.take(),
-                    b.writer.take(),
-                ],
-            )
+            (result, [a.reader.take(), a.writer.take(), b.reader.take(), b.writer.take()])
         });
         wakers.into_iter().flatten().for_each(Waker::wake);
         result

@@ -28,20 +28,12 @@ pub struct Peer<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// A client: its frames are masked.
     pub fn client(stream: S) -> Self {
-        Self {
-            stream,
-            read: BytesMut::new(),
-            masks: true,
-            patience: Duration::from_secs(600),
-        }
+        Self { stream, read: BytesMut::new(), masks: true, patience: Duration::from_secs(600) }
     }
 
     /// A server: its frames are not masked.
     pub fn server(stream: S) -> Self {
-        Self {
-            masks: false,
-            ..Self::client(stream)
-        }
+        Self { masks: false, ..Self::client(stream) }
     }
 
     /// Writes an HTTP request and reads the head of the response; what follows the head is kept for the frames.
@@ -57,15 +49,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
                 let head = peer.read.split_to(end + 4);
                 return (String::from_utf8_lossy(&head).into_owned(), peer);
             }
-            let more = peer
-                .fill()
-                .await
-                .unwrap_or_else(|error| panic!("no response: {error}"));
-            assert!(
-                more,
-                "the stream ended within the head of the response: {:?}",
-                peer.read
-            );
+            let more = peer.fill().await.unwrap_or_else(|error| panic!("no response: {error}"));
+            assert!(more, "the stream ended within the head of the response: {:?}", peer.read);
         }
     }
 
@@ -97,12 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     ///
     /// When the stream fails.
     pub async fn send(&mut self, frame: Frame) {
-        self.send_bytes(if self.masks {
-            frame.bytes()
-        } else {
-            frame.server_bytes()
-        })
-        .await;
+        self.send_bytes(if self.masks { frame.bytes() } else { frame.server_bytes() }).await;
     }
 
     /// Sends frames with one write.
@@ -113,14 +93,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     pub async fn send_all(&mut self, frames: impl IntoIterator<Item = Frame>) {
         let masks = self.masks;
         let bytes = |frame: Frame| {
-            if masks {
-                frame.bytes()
-            } else {
-                frame.server_bytes()
-            }
+            if masks { frame.bytes() } else { frame.server_bytes() }
         };
-        self.send_bytes(frames.into_iter().flat_map(bytes).collect::<Vec<_>>())
-            .await;
+        self.send_bytes(frames.into_iter().flat_map(bytes).collect::<Vec<_>>()).await;
     }
 
     /// Sends bytes.
@@ -129,9 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     ///
     /// When the stream fails; [`try_send_bytes`](Self::try_send_bytes) does not.
     pub async fn send_bytes(&mut self, bytes: impl AsRef<[u8]>) {
-        self.try_send_bytes(bytes)
-            .await
-            .unwrap_or_else(|error| panic!("the peer cannot write: {error}"));
+        self.try_send_bytes(bytes).await.unwrap_or_else(|error| panic!("the peer cannot write: {error}"));
     }
 
     /// Sends bytes, and says when the stream fails.
@@ -149,9 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
             stream.write_all(bytes).await?;
             stream.flush().await
         };
-        timeout(self.patience, write)
-            .await
-            .unwrap_or_else(|_| panic!("{:?} and nobody reads the peer", self.patience))
+        timeout(self.patience, write).await.unwrap_or_else(|_| panic!("{:?} and nobody reads the peer", self.patience))
     }
 
     /// Shuts the write side down.
@@ -160,10 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     ///
     /// When the stream fails.
     pub async fn shutdown(&mut self) {
-        self.stream
-            .shutdown()
-            .await
-            .unwrap_or_else(|error| panic!("the peer cannot shut down: {error}"));
+        self.stream.shutdown().await.unwrap_or_else(|error| panic!("the peer cannot shut down: {error}"));
     }
 
     /// The next frame; `None` at the end of the stream.
@@ -172,9 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     ///
     /// When the stream fails, or ends within a frame.
     pub async fn read_frame(&mut self) -> Option<RawFrame> {
-        self.try_read_frame()
-            .await
-            .unwrap_or_else(|error| panic!("the peer cannot read: {error}"))
+        self.try_read_frame().await.unwrap_or_else(|error| panic!("the peer cannot read: {error}"))
     }
 
     /// The next frame, `None` at the end of the stream, or how the stream failed.
@@ -193,11 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
                 return Ok(Some(frame));
             }
             if !self.fill().await? {
-                assert!(
-                    self.read.is_empty(),
-                    "the stream ended within a frame: {:?}",
-                    self.read
-                );
+                assert!(self.read.is_empty(), "the stream ended within a frame: {:?}", self.read);
                 return Ok(None);
             }
         }
@@ -210,12 +172,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// Reads more; `false` at the end.
     async fn fill(&mut self) -> io::Result<bool> {
         let more = timeout(self.patience, self.stream.read_buf(&mut self.read)).await;
-        let more = more.unwrap_or_else(|_| {
-            panic!(
-                "{:?} and nothing came; read so far: {:?}",
-                self.patience, self.read
-            )
-        });
+        let more =
+            more.unwrap_or_else(|_| panic!("{:?} and nothing came; read so far: {:?}", self.patience, self.read));
         Ok(more? > 0)
     }
 }

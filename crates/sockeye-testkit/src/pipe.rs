@@ -23,13 +23,7 @@ pub fn pipe() -> (PipeEnd, PipeEnd) {
 #[must_use]
 pub fn pipe_with_capacity(capacity: usize) -> (PipeEnd, PipeEnd) {
     let link = Link::new(capacity);
-    (
-        PipeEnd {
-            link: link.clone(),
-            side: 0,
-        },
-        PipeEnd { link, side: 1 },
-    )
+    (PipeEnd { link: link.clone(), side: 0 }, PipeEnd { link, side: 1 })
 }
 
 /// One end of a [`pipe`]; [`control`](Self::control) hands out the handle that steers it.
@@ -57,9 +51,7 @@ impl PipeEnd {
         vectored: bool,
         copy: impl FnOnce(&mut BytesMut, usize),
     ) -> Poll<io::Result<usize>> {
-        let (result, waker) = self
-            .link
-            .with(|shared| shared.write(self.side, cx, offered, vectored, copy));
+        let (result, waker) = self.link.with(|shared| shared.write(self.side, cx, offered, vectored, copy));
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -86,10 +78,7 @@ impl Shared {
             if self.sides[1 - me].drop_resets {
                 self.reset();
             }
-            return (
-                Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-                self.lanes[1 - me].reader.take(),
-            );
+            return (Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())), self.lanes[1 - me].reader.take());
         }
         if offered == 0 {
             return (Poll::Ready(Ok(0)), None);
@@ -121,11 +110,7 @@ impl Shared {
         if buf.remaining() == 0 {
             return (Poll::Ready(Ok(())), None);
         }
-        let count = if side.reads_paused {
-            0
-        } else {
-            lane.take(side.read_chunk, buf)
-        };
+        let count = if side.reads_paused { 0 } else { lane.take(side.read_chunk, buf) };
         if count > 0 {
             side.counters.reads += 1;
             side.counters.read_bytes += count;
@@ -141,11 +126,7 @@ impl Shared {
 }
 
 impl AsyncRead for PipeEnd {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let (result, waker) = self.link.with(|shared| shared.read(self.side, cx, buf));
         if let Some(waker) = waker {
             waker.wake();
@@ -155,14 +136,8 @@ impl AsyncRead for PipeEnd {
 }
 
 impl AsyncWrite for PipeEnd {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_take(cx, buf.len(), false, |bytes, count| {
-            bytes.extend_from_slice(&buf[..count])
-        })
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_take(cx, buf.len(), false, |bytes, count| bytes.extend_from_slice(&buf[..count]))
     }
 
     fn poll_write_vectored(

@@ -27,8 +27,7 @@ impl RawFrame {
     /// When it is not UTF-8.
     #[must_use]
     pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.payload)
-            .unwrap_or_else(|error| panic!("{self:?} is not UTF-8: {error}"))
+        std::str::from_utf8(&self.payload).unwrap_or_else(|error| panic!("{self:?} is not UTF-8: {error}"))
     }
 
     /// The code of a Close, `None` for a Close without payload.
@@ -54,8 +53,7 @@ impl RawFrame {
     #[must_use]
     pub fn close_reason(&self) -> &str {
         let start = if self.close_code().is_some() { 2 } else { 0 };
-        std::str::from_utf8(&self.payload[start..])
-            .unwrap_or_else(|error| panic!("reason of {self:?}: {error}"))
+        std::str::from_utf8(&self.payload[start..]).unwrap_or_else(|error| panic!("reason of {self:?}: {error}"))
     }
 
     /// Whether the length was written in the shortest form.
@@ -82,12 +80,7 @@ impl std::fmt::Debug for RawFrame {
             opcode::PONG => "Pong",
             _ => "Reserved",
         };
-        write!(
-            f,
-            "{name}({:#x}{}",
-            self.opcode,
-            if self.fin { "" } else { ", not fin" }
-        )?;
+        write!(f, "{name}({:#x}{}", self.opcode, if self.fin { "" } else { ", not fin" })?;
         for (bit, set) in (1..).zip(self.rsv) {
             f.write_str(if set { ", rsv" } else { "" })?;
             if set {
@@ -95,23 +88,10 @@ impl std::fmt::Debug for RawFrame {
             }
         }
         let shown = &self.payload[..self.payload.len().min(64)];
-        let more = if shown.len() < self.payload.len() {
-            "…"
-        } else {
-            ""
-        };
+        let more = if shown.len() < self.payload.len() { "…" } else { "" };
         let masked = if self.mask.is_some() { ", masked" } else { "" };
-        let wide = if self.is_minimal() {
-            ""
-        } else {
-            ", length not minimal"
-        };
-        write!(
-            f,
-            "{masked}{wide}, {} bytes \"{}{more}\")",
-            self.payload.len(),
-            shown.escape_ascii()
-        )
+        let wide = if self.is_minimal() { "" } else { ", length not minimal" };
+        write!(f, "{masked}{wide}, {} bytes \"{}{more}\")", self.payload.len(), shown.escape_ascii())
     }
 }
 
@@ -146,24 +126,11 @@ pub fn take_frame(bytes: &[u8]) -> Option<(RawFrame, usize)> {
     let len = usize::try_from(len).expect("a payload length that fits into memory");
     let mut payload = rest.get(..len)?.to_vec();
     if let Some(key) = mask {
-        payload
-            .iter_mut()
-            .zip(key.iter().cycle())
-            .for_each(|(byte, key)| *byte ^= key);
+        payload.iter_mut().zip(key.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
     }
     let rsv = [first & 0x40 != 0, first & 0x20 != 0, first & 0x10 != 0];
     let taken = bytes.len() - rest.len() + len;
-    Some((
-        RawFrame {
-            fin: first & 0x80 != 0,
-            rsv,
-            opcode: first & 0xF,
-            mask,
-            form,
-            payload,
-        },
-        taken,
-    ))
+    Some((RawFrame { fin: first & 0x80 != 0, rsv, opcode: first & 0xF, mask, form, payload }, taken))
 }
 
 /// All frames in `bytes`.
@@ -177,10 +144,7 @@ pub fn parse_frames(mut bytes: &[u8]) -> Vec<RawFrame> {
     while !bytes.is_empty() {
         let Some((frame, taken)) = take_frame(bytes) else {
             let shown = &bytes[..bytes.len().min(64)];
-            panic!(
-                "after {frames:?}: {} bytes of an unfinished frame: {shown:02x?}",
-                bytes.len()
-            );
+            panic!("after {frames:?}: {} bytes of an unfinished frame: {shown:02x?}", bytes.len());
         };
         frames.push(frame);
         bytes = &bytes[taken..];

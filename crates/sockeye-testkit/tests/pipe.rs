@@ -16,10 +16,7 @@ async fn a_full_pipe_makes_the_writer_wait_until_the_reader_reads() {
         near
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(
-        (control.in_flight(), control.counters().blocked_writes),
-        (3, 1)
-    );
+    assert_eq!((control.in_flight(), control.counters().blocked_writes), (3, 1));
     let mut bytes = [0; 5];
     far.read_exact(&mut bytes).await.unwrap();
     assert_eq!(&bytes, b"12345");
@@ -34,22 +31,10 @@ async fn reads_and_writes_in_chunks_are_counted() {
     near_control.set_write_chunk(2);
     far_control.set_read_chunk(1);
     near.write_all(b"hello").await.unwrap();
-    assert_eq!(
-        (
-            near_control.counters().writes,
-            near_control.counters().written_bytes
-        ),
-        (3, 5)
-    );
+    assert_eq!((near_control.counters().writes, near_control.counters().written_bytes), (3, 5));
     let mut bytes = [0; 5];
     far.read_exact(&mut bytes).await.unwrap();
-    assert_eq!(
-        (
-            far_control.take_counters().reads,
-            far_control.counters().reads
-        ),
-        (5, 0)
-    );
+    assert_eq!((far_control.take_counters().reads, far_control.counters().reads), (5, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,11 +52,7 @@ async fn paused_writes_and_reads_wait_for_their_release() {
     let (mut near, mut far) = pipe();
     let (near_control, far_control) = (near.control(), far.control());
     near_control.pause_writes();
-    assert!(
-        timeout(Duration::from_secs(1), near.write_all(b"x"))
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_secs(1), near.write_all(b"x")).await.is_err());
     far_control.pause_reads();
     let reader = tokio::spawn(async move { far.read_u8().await });
     let writer = tokio::spawn(async move { near.write_all(b"x").await.map(|()| near) });
@@ -88,17 +69,10 @@ async fn an_end_comes_after_what_was_written() {
     let (mut near, mut far) = pipe();
     near.write_all(b"x").await.unwrap();
     near.control().pause_shutdown();
-    assert!(
-        timeout(Duration::from_secs(1), near.shutdown())
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_secs(1), near.shutdown()).await.is_err());
     near.control().resume_shutdown();
     near.shutdown().await.unwrap();
-    assert_eq!(
-        near.write(b"y").await.unwrap_err().kind(),
-        ErrorKind::BrokenPipe
-    );
+    assert_eq!(near.write(b"y").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
     let mut all = Vec::new();
     far.read_to_end(&mut all).await.unwrap();
     assert_eq!(all, b"x");
@@ -116,24 +90,15 @@ async fn a_reset_fails_both_ends_and_loses_what_was_under_way() {
     let mut far = Peer::client(far);
     near.control().reset();
     assert_eq!(far.expect_reset().await.kind(), ErrorKind::ConnectionReset);
-    assert_eq!(
-        near.write(b"y").await.unwrap_err().kind(),
-        ErrorKind::BrokenPipe
-    );
-    assert_eq!(
-        near.read_u8().await.unwrap_err().kind(),
-        ErrorKind::ConnectionReset
-    );
+    assert_eq!(near.write(b"y").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    assert_eq!(near.read_u8().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
 #[tokio::test(start_paused = true)]
 async fn forced_errors_hit_one_side_only() {
     let (mut near, mut far) = pipe();
     near.control().fail_reads(ErrorKind::TimedOut);
-    assert_eq!(
-        near.read_u8().await.unwrap_err().kind(),
-        ErrorKind::TimedOut
-    );
+    assert_eq!(near.read_u8().await.unwrap_err().kind(), ErrorKind::TimedOut);
     near.write_all(b"x").await.unwrap();
     assert_eq!(far.read_u8().await.unwrap(), b'x');
     near.control().fail_writes(ErrorKind::Other);
@@ -147,9 +112,7 @@ async fn dropping_an_end_with_unread_bytes_resets_as_tcp_does() {
     let (near, mut far) = pipe();
     let mut near = Peer::client(near);
     near.send(Frame::text("unread")).await;
-    far.write_all(&Frame::close(1000, "").server_bytes())
-        .await
-        .unwrap();
+    far.write_all(&Frame::close(1000, "").server_bytes()).await.unwrap();
     drop(far);
     assert_eq!(near.expect_reset().await.kind(), ErrorKind::ConnectionReset);
 
@@ -157,15 +120,10 @@ async fn dropping_an_end_with_unread_bytes_resets_as_tcp_does() {
     far.control().set_drop_resets(false);
     let mut near = Peer::client(near);
     near.send(Frame::text("unread")).await;
-    far.write_all(&Frame::close(1000, "").server_bytes())
-        .await
-        .unwrap();
+    far.write_all(&Frame::close(1000, "").server_bytes()).await.unwrap();
     drop(far);
     near.expect_close(1000).await;
     near.expect_eof().await;
-    assert_eq!(
-        near.try_send_bytes("x").await.unwrap_err().kind(),
-        ErrorKind::BrokenPipe
-    );
+    assert_eq!(near.try_send_bytes("x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
     assert!(near.stream().control().opposite().is_dropped());
 }
