@@ -107,9 +107,6 @@ impl Connection {
         let (role, timeouts, shutdown) = (self.role, self.timeouts.clone(), self.shutdown.clone());
         let shared = self.into_shared(true);
         let registration = shutdown.map(|shutdown| shutdown.register(&shared));
-        let socket = WebSocket::from_handle(Handle::new(shared.clone()));
-        // The handler is called in the first poll, so that a panic of its own is like one of its future.
-        let handler = async move { handler(socket).await };
         Driver::new(shared, handler, role, &timeouts, registration)
     }
 

@@ -12,25 +12,33 @@ use std::{
 use sockeye_proto::{Closing, Role};
 
 use crate::{
-    Error, Timeouts,
+    Error, Timeouts, WebSocket,
     ending::{Deadline, Ending},
     shared::Shared,
     shutdown::{Outcome, Registration},
+    split::Handle,
 };
 
 /// One connection and its handler. Only the driver writes to the stream.
 ///
 /// Each poll runs the handler; reads, if the handler did not wait in `recv`; writes what was queued; and moves the
 /// close handshake on. It is ready when both the handler and the connection are done.
-pub(crate) struct Driver<F> {
+pub(crate) struct Driver<F, Fut> {
     shared: Arc<Shared>,
-    /// Boxed, so that its memory is free while the connection ends.
-    handler: Option<Pin<Box<F>>>,
+    handler: Handler<F, Fut>,
     panic: Option<Box<dyn Any + Send>>,
     stage: Stage,
     role: Role,
     deadline: Deadline,
     registration: Option<Registration>,
+}
+
+/// The handler is called in the first poll, so that a panic of its own is like one of its future.
+enum Handler<F, Fut> {
+    Start(Box<(F, WebSocket)>),
+    /// Boxed, so that its memory is free while the connection ends.
+    Running(Pin<Box<Fut>>),
+    Done,
 }
 
 enum Stage {
@@ -39,7 +47,11 @@ enum Stage {
     Done,
 }
 
-impl<F: Future<Output = ()>> Driver<F> {
+impl<F, Fut> Driver<F, Fut>
+where
+    F: FnOnce(WebSocket) -> Fut,
+    Fut: Future<Output = ()>,
+{
     pub(crate) fn new(
         shared: Arc<Shared>,
         handler: F,
@@ -47,9 +59,10 @@ impl<F: Future<Output = ()>> Driver<F> {
         timeouts: &Timeouts,
         registration: Option<Registration>,
     ) -> Self {
+        let socket = WebSocket::from_handle(Handle::new(shared.clone()));
         Self {
             shared,
-            handler: Some(Box::pin(handler)),
+            handler: Handler::Start(Box::new((handler, socket))),
             panic: None,
             stage: Stage::Open,
             role,
@@ -59,21 +72,29 @@ impl<F: Future<Output = ()>> Driver<F> {
     }
 
     fn poll_handler(&mut self, cx: &mut Context<'_>) {
-        let Some(handler) = &mut self.handler else { return };
-        match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-            Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(())) => self.handler = None,
-            Err(panic) => {
-                // The peer learns that something is wrong here; then the panic goes on.
-                self.shared.lock_send().panicked = true;
-                self.panic = Some(panic);
-                self.handler = None;
-            }
+        let polled = match std::mem::replace(&mut self.handler, Handler::Done) {
+            Handler::Start(start) => catch_unwind(AssertUnwindSafe(|| {
+                let (handler, socket) = *start;
+                poll_boxed(Box::pin(handler(socket)), cx)
+            })),
+            Handler::Running(handler) => catch_unwind(AssertUnwindSafe(|| poll_boxed(handler, cx))),
+            Handler::Done => return,
+        };
+        match polled {
+            Ok(Some(handler)) => self.handler = Handler::Running(handler),
+            Ok(None) => {}
+            // The handler's socket was dropped while unwinding, so the peer is told 1011; then the panic goes on.
+            Err(panic) => self.panic = Some(panic),
         }
     }
 }
 
-impl<F> Driver<F> {
+/// Polls `handler`, and returns it unless it is done.
+fn poll_boxed<Fut: Future<Output = ()>>(mut handler: Pin<Box<Fut>>, cx: &mut Context<'_>) -> Option<Pin<Box<Fut>>> {
+    handler.as_mut().poll(cx).is_pending().then_some(handler)
+}
+
+impl<F, Fut> Driver<F, Fut> {
     fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Stage::Open = self.stage {
             match self.poll_open(cx) {
@@ -148,7 +169,11 @@ enum Next {
     Drop(Option<Error>),
 }
 
-impl<F: Future<Output = ()>> Future for Driver<F> {
+impl<F, Fut> Future for Driver<F, Fut>
+where
+    F: FnOnce(WebSocket) -> Fut,
+    Fut: Future<Output = ()>,
+{
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -159,7 +184,7 @@ impl<F: Future<Output = ()>> Future for Driver<F> {
             send.cut
         };
         if cut {
-            this.handler = None;
+            this.handler = Handler::Done;
             this.finish(Some(Error::timeout("the deadline of the shutdown has passed")));
             return Poll::Ready(());
         }
@@ -168,7 +193,7 @@ impl<F: Future<Output = ()>> Future for Driver<F> {
         this.poll_handler(cx);
         let connection = this.poll_connection(cx);
         drop(entered);
-        if connection.is_pending() || this.handler.is_some() {
+        if connection.is_pending() || !matches!(this.handler, Handler::Done) {
             return Poll::Pending;
         }
         match this.panic.take() {
@@ -178,12 +203,12 @@ impl<F: Future<Output = ()>> Future for Driver<F> {
     }
 }
 
-impl<F> Drop for Driver<F> {
+impl<F, Fut> Drop for Driver<F, Fut> {
     /// The task was aborted: whoever still holds a handle learns that nothing goes on here.
     fn drop(&mut self) {
         if !matches!(self.stage, Stage::Done) {
             // The handler's own handle goes first, so that what it sees last is not this error.
-            self.handler = None;
+            self.handler = Handler::Done;
             self.finish(Some(Error::abrupt()));
         }
     }

@@ -53,6 +53,7 @@ mod masks;
 mod receive;
 mod send;
 mod sender;
+mod sending;
 mod shared;
 mod shutdown;
 mod split;

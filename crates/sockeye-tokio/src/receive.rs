@@ -20,8 +20,8 @@ pub(crate) struct Receive {
     decoder: Decoder,
     input: Input,
     read_size: usize,
-    /// A data message that arrived while nobody received.
-    parked: Option<Message>,
+    /// A data message that arrived while nobody received. Boxed, since most connections have none.
+    parked: Option<Box<Message>>,
     phase: Phase,
     /// Of a `recv` that is waiting.
     waker: Option<Waker>,
@@ -35,7 +35,7 @@ pub(crate) struct Receive {
 enum Phase {
     Open,
     /// It has ended, and the application has not been told.
-    Over(Result<Option<CloseFrame>, Error>),
+    Over(Box<Result<Option<CloseFrame>, Error>>),
     Done,
 }
 
@@ -69,7 +69,7 @@ impl Receive {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
         if let Some(message) = self.parked.take() {
-            return Poll::Ready(Some(Ok(message)));
+            return Poll::Ready(Some(Ok(*message)));
         }
         if matches!(self.phase, Phase::Open) {
             if watched {
@@ -77,12 +77,11 @@ impl Receive {
             }
             match ready!(self.poll_event(shared, cx, usize::MAX)) {
                 Event::Message(message) => return Poll::Ready(Some(Ok(message))),
-                Event::Over(over) => self.phase = Phase::Over(over),
+                Event::Over(over) => self.phase = Phase::Over(Box::new(over)),
             }
         }
         match std::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Over(Ok(frame)) => Poll::Ready(Some(Ok(Message::Close(frame)))),
-            Phase::Over(Err(error)) => Poll::Ready(Some(Err(error))),
+            Phase::Over(over) => Poll::Ready(Some((*over).map(Message::Close))),
             Phase::Open | Phase::Done => Poll::Ready(None),
         }
     }
@@ -110,8 +109,8 @@ impl Receive {
                     break;
                 }
                 Poll::Ready(Event::Message(Message::Ping(_) | Message::Pong(_))) => {}
-                Poll::Ready(Event::Message(message)) => self.parked = Some(message),
-                Poll::Ready(Event::Over(over)) => self.phase = Phase::Over(over),
+                Poll::Ready(Event::Message(message)) => self.parked = Some(Box::new(message)),
+                Poll::Ready(Event::Over(over)) => self.phase = Phase::Over(Box::new(over)),
             }
         }
         if self.parked.is_some() || !matches!(self.phase, Phase::Open) {
@@ -146,7 +145,7 @@ impl Receive {
     /// The connection is over: whoever waits gets what has arrived, then `error`, then nothing.
     pub(crate) fn end(&mut self, error: Option<Error>) -> Option<ReadHalf> {
         if matches!(self.phase, Phase::Open) {
-            self.phase = error.map_or(Phase::Done, |error| Phase::Over(Err(error)));
+            self.phase = error.map_or(Phase::Done, |error| Phase::Over(Box::new(Err(error))));
         }
         self.wake();
         self.stream.take()

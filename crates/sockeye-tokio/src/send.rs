@@ -10,7 +10,7 @@ use sockeye_proto::{CloseFrame, Closing, Config, Encoder, Outgoing, Position, Re
 use crate::{
     Error,
     stream::WriteHalf,
-    waiters::{Ticket, Waiters},
+    waiters::{For, Line, Ticket, Waiters},
 };
 
 /// What lies behind the send lock.
@@ -22,12 +22,7 @@ pub(crate) struct Send {
     max_write_buffer_size: usize,
     /// Why nothing can be sent any more, when it is not simply closed.
     error: Option<Error>,
-    /// The `send`s that wait for room, first come first served.
-    pub(crate) waiting: Waiters,
-    /// Those that wait for bytes to be written.
-    pub(crate) flushing: Waiters,
-    /// Those that wait until nothing can be sent any more.
-    pub(crate) watching: Waiters,
+    pub(crate) waiters: Waiters,
     /// Of the task that writes: the driver's, or the one that polls `recv` where there is no driver.
     writer: Option<Waker>,
     /// Whether the writer has been woken and has not run since.
@@ -36,8 +31,6 @@ pub(crate) struct Send {
     unpaid: usize,
     /// The application holds no `WebSocket` and no half of one any more.
     pub(crate) dropped: bool,
-    /// The handler has panicked.
-    pub(crate) panicked: bool,
     /// The connection is to end at once.
     pub(crate) cut: bool,
     /// Wakers to be woken once the lock is released.
@@ -63,14 +56,11 @@ impl Send {
             write_buffer_size: config.write_buffer_size,
             max_write_buffer_size: config.max_write_buffer_size,
             error: None,
-            waiting: Waiters::default(),
-            flushing: Waiters::default(),
-            watching: Waiters::default(),
+            waiters: Waiters::default(),
             writer: None,
             notified: false,
             unpaid: 0,
             dropped: false,
-            panicked: false,
             cut: false,
             wakes: Vec::new(),
         }
@@ -83,7 +73,7 @@ impl Send {
 
     /// Whether there is room, and nobody before `ticket` in the line.
     pub(crate) fn admits(&self, ticket: Option<Ticket>) -> bool {
-        self.waiting.is_first(ticket) && self.has_room()
+        self.has_room() && self.waiters.line(For::Room).is_none_or(|line| line.is_first(ticket))
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -124,10 +114,12 @@ impl Send {
         self.error.clone().unwrap_or_else(Error::closed)
     }
 
-    /// Leaves the line of those that wait for room, so that the next one may go.
-    pub(crate) fn leave(&mut self, ticket: Ticket) {
-        self.waiting.leave(ticket);
-        self.wake_first();
+    /// Leaves a line. In that for room, the next one may go.
+    pub(crate) fn leave(&mut self, what: For, ticket: Ticket) {
+        self.waiters.line_mut(what).leave(ticket);
+        if what == For::Room {
+            self.wake_first();
+        }
     }
 
     /// The task that writes runs now, and is to be woken by `cx` from now on.
@@ -203,9 +195,9 @@ impl Send {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.encoder.advance(written);
-            self.wakes.extend(self.flushing.all());
+            self.wakes.extend(self.waiters.all(For::Writing));
             if self.encoder.buffered() < self.write_buffer_size.max(1) {
-                self.wakes.extend(self.waiting.first());
+                self.wakes.extend(self.waiters.line(For::Room).and_then(Line::first));
             }
         }
     }
@@ -239,14 +231,14 @@ impl Send {
 
     fn wake_first(&mut self) {
         if self.has_room() {
-            self.wakes.extend(self.waiting.first());
+            self.wakes.extend(self.waiters.line(For::Room).and_then(Line::first));
         }
     }
 
     fn wake_all(&mut self) {
-        self.wakes.extend(self.waiting.all());
-        self.wakes.extend(self.flushing.all());
-        self.wakes.extend(self.watching.all());
+        for what in [For::Room, For::Writing, For::End] {
+            self.wakes.extend(self.waiters.all(what));
+        }
     }
 }
 

@@ -1,14 +1,19 @@
-//! `Sender`: sends to a connection from any task; and the sending that all handles share.
+//! `Sender`: sends to a connection from any task.
 
-use std::{fmt, future::poll_fn, sync::Arc};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    sync::Arc,
+};
 
 use sockeye_proto::{CloseCode, CloseFrame, Message, Outgoing, PreparedMessage};
 use thiserror::Error;
 
 use crate::{
     Error,
+    sending::{Place, Sending, flushed, try_send},
     shared::{Shared, Who},
-    waiters::Ticket,
+    waiters::For,
 };
 
 /// Sends to one connection from any task. Cheap to clone.
@@ -70,8 +75,8 @@ impl Sender {
     /// # Cancel safety
     ///
     /// Dropped before it is ready, nothing was queued.
-    pub async fn send(&self, message: Message) -> Result<(), Error> {
-        send(&self.shared, Who::Sender, message.into()).await
+    pub fn send(&self, message: Message) -> impl Future<Output = Result<(), Error>> + Send {
+        Sending::new(&self.shared, Who::Sender, message.into())
     }
 
     /// Sends a message that is encoded once and sent to many.
@@ -83,8 +88,8 @@ impl Sender {
     /// # Cancel safety
     ///
     /// As for [`send`](Self::send).
-    pub async fn send_prepared(&self, message: PreparedMessage) -> Result<(), Error> {
-        send(&self.shared, Who::Sender, message.into()).await
+    pub fn send_prepared(&self, message: PreparedMessage) -> impl Future<Output = Result<(), Error>> + Send {
+        Sending::new(&self.shared, Who::Sender, message.into())
     }
 
     /// Queues a message without waiting, as long as the queue stays within
@@ -131,7 +136,7 @@ impl Sender {
     ///
     /// It only waits: dropping it changes nothing.
     pub async fn closed(&self) {
-        let mut place = Place::new(&self.shared, Among::Watching);
+        let mut place = Place::new(&self.shared, For::End);
         poll_fn(|cx| self.shared.poll_closed(&mut place.ticket, cx)).await;
     }
 
@@ -149,72 +154,5 @@ impl Sender {
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("buffered", &self.buffered()).finish_non_exhaustive()
-    }
-}
-
-/// What `send` of every handle does.
-pub(crate) async fn send(shared: &Shared, who: Who, message: Outgoing) -> Result<(), Error> {
-    let mut message = Some(message);
-    let mut place = Place::new(shared, Among::Waiting);
-    poll_fn(|cx| shared.poll_admit(who, &mut message, &mut place.ticket, cx)).await?;
-    let unbuffered = shared.lock_send().is_unbuffered();
-    if unbuffered || (!shared.is_driven() && who == Who::Handle) {
-        flushed(shared, who).await?;
-    }
-    Ok(())
-}
-
-/// What `try_send` of every handle does.
-pub(crate) fn try_send(shared: &Shared, message: Outgoing) -> Result<(), TrySendError> {
-    let mut send = shared.lock_send();
-    match send.check(&message) {
-        Err(error) if error.is_invalid() => return Err(TrySendError::Invalid(message, error)),
-        Err(error) => return Err(TrySendError::Closed(message, error)),
-        Ok(()) if !send.fits(&message) => return Err(TrySendError::Full(message)),
-        Ok(()) => {}
-    }
-    shared.queue_unwritten(&mut send, message);
-    Ok(())
-}
-
-/// What `flushed` of every handle does.
-pub(crate) async fn flushed(shared: &Shared, who: Who) -> Result<(), Error> {
-    let position = shared.lock_send().encoder.queued();
-    let mut place = Place::new(shared, Among::Flushing);
-    poll_fn(|cx| shared.poll_flushed(who, position, &mut place.ticket, cx)).await
-}
-
-/// A place among those that wait, given up when the future that holds it is dropped.
-struct Place<'a> {
-    shared: &'a Shared,
-    among: Among,
-    ticket: Option<Ticket>,
-}
-
-#[derive(Clone, Copy)]
-enum Among {
-    /// The line of those that wait for room.
-    Waiting,
-    /// Those that wait for bytes to be written.
-    Flushing,
-    /// Those that wait until nothing can be sent any more.
-    Watching,
-}
-
-impl<'a> Place<'a> {
-    fn new(shared: &'a Shared, among: Among) -> Self {
-        Self { shared, among, ticket: None }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let Some(ticket) = self.ticket else { return };
-        let mut send = self.shared.lock_send();
-        match self.among {
-            Among::Waiting => send.leave(ticket),
-            Among::Flushing => send.flushing.leave(ticket),
-            Among::Watching => send.watching.leave(ticket),
-        }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     Error,
     receive::Receive,
     send::{CORK, Send},
-    waiters::Ticket,
+    waiters::{For, Ticket},
 };
 
 /// A connection. The two halves lie behind locks of their own, taken in the order `receive`, `send`, and never held
@@ -30,7 +30,8 @@ pub(crate) struct Shared {
     /// Whether a `recv` has returned `Pending` since the handler was polled last.
     receiving: AtomicBool,
     driven: bool,
-    pub(crate) protocol: Option<HeaderValue>,
+    /// The agreed subprotocol. Most connections have none.
+    pub(crate) protocol: Option<Box<HeaderValue>>,
 }
 
 /// Who asks, which decides who writes.
@@ -50,7 +51,7 @@ impl Shared {
             polling: AtomicUsize::new(0),
             receiving: AtomicBool::new(false),
             driven,
-            protocol,
+            protocol: protocol.map(Box::new),
         }
     }
 
@@ -185,12 +186,12 @@ impl Shared {
                 let _ = send.poll_write(cx);
             }
             if send.encoder.closing().may_send() && !send.admits(*ticket) {
-                send.waiting.wait(ticket, cx);
+                send.waiters.line_mut(For::Room).wait(ticket, cx);
                 return Poll::Pending;
             }
         }
         if let Some(ticket) = ticket.take() {
-            send.leave(ticket);
+            send.leave(For::Room, ticket);
         }
         Poll::Ready(if send.encoder.closing().may_send() { Ok(()) } else { Err(send.reason()) })
     }
@@ -252,7 +253,7 @@ impl Shared {
         if !send.is_writable() || send.encoder.buffered() == 0 {
             return Poll::Ready(Err(send.reason()));
         }
-        send.flushing.wait(ticket, cx);
+        send.waiters.line_mut(For::Writing).wait(ticket, cx);
         if !self.may_write(who) {
             send.notify_writer();
         }
@@ -265,7 +266,7 @@ impl Shared {
         if !send.encoder.closing().may_send() {
             return Poll::Ready(());
         }
-        send.watching.wait(ticket, cx);
+        send.waiters.line_mut(For::End).wait(ticket, cx);
         Poll::Pending
     }
 }

@@ -38,12 +38,8 @@ impl Deref for Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         if self.is_driven() {
-            let panicked = {
-                let mut send = self.lock_send();
-                send.dropped = true;
-                send.panicked || std::thread::panicking()
-            };
-            let code = if panicked { close_code::ERROR } else { close_code::NORMAL };
+            self.lock_send().dropped = true;
+            let code = if std::thread::panicking() { close_code::ERROR } else { close_code::NORMAL };
             // An error means that a Close went before. The driver has to learn of the drop all the same.
             if self.close(CloseFrame::new(code, "")).is_err() {
                 self.lock_send().notify_writer();

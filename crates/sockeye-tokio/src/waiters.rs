@@ -1,4 +1,4 @@
-//! `Waiters`: wakers in the order in which they came, each of which can leave again.
+//! Those that wait for something of a connection: wakers in the order in which they came, each of which can leave again.
 
 use std::{
     collections::VecDeque,
@@ -8,14 +8,45 @@ use std::{
 /// A place among those that wait.
 pub(crate) type Ticket = u64;
 
+/// What one can wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    /// Room for a message, first come first served.
+    Room,
+    /// Bytes to be written.
+    Writing,
+    /// That nothing can be sent any more.
+    End,
+}
+
+/// All that wait. Most connections never have one, so it is a pointer until there is.
+#[derive(Default)]
+pub(crate) struct Waiters(Option<Box<[Line; 3]>>);
+
+impl Waiters {
+    /// Those that wait for `what`, if ever there were some.
+    pub(crate) fn line(&self, what: For) -> Option<&Line> {
+        self.0.as_deref().map(|lines| &lines[what as usize])
+    }
+
+    pub(crate) fn line_mut(&mut self, what: For) -> &mut Line {
+        &mut self.0.get_or_insert_default()[what as usize]
+    }
+
+    /// The wakers of those that wait for `what`.
+    pub(crate) fn all(&self, what: For) -> impl Iterator<Item = Waker> {
+        self.line(what).into_iter().flat_map(Line::all)
+    }
+}
+
 /// Those that wait for the same thing, first come first.
 #[derive(Default)]
-pub(crate) struct Waiters {
+pub(crate) struct Line {
     places: VecDeque<(Ticket, Waker)>,
     next: Ticket,
 }
 
-impl Waiters {
+impl Line {
     /// Takes a place at the end, or renews the waker of the place that `ticket` stands for.
     pub(crate) fn wait(&mut self, ticket: &mut Option<Ticket>, cx: &Context<'_>) {
         if let Some((_, waker)) = self.places.iter_mut().find(|(place, _)| Some(*place) == *ticket) {
@@ -43,7 +74,7 @@ impl Waiters {
     }
 
     /// The wakers of all, who keep their places.
-    pub(crate) fn all(&self) -> impl Iterator<Item = Waker> {
+    fn all(&self) -> impl Iterator<Item = Waker> {
         self.places.iter().map(|(_, waker)| waker.clone())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    future::poll_fn,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -15,10 +15,10 @@ use sockeye_proto::{CloseCode, CloseFrame, Config, Message, Outgoing, Position, 
 
 use crate::{
     Connection, Error, ReceiveHalf, SendHalf, Sender, Stream, TrySendError,
-    sender::{flushed, send, try_send},
+    sending::{Sending, flushed, try_send},
     shared::Who,
     split::Handle,
-    waiters::Ticket,
+    waiters::{For, Ticket},
 };
 
 /// One WebSocket connection.
@@ -36,11 +36,18 @@ use crate::{
 /// it waits for. One from [`WebSocket::new`] has none.
 pub struct WebSocket {
     handle: Handle,
-    /// The place in line of a `Sink` that waits for room.
-    waiting: Option<Ticket>,
-    /// Of a `Sink` that is being flushed: up to where, and the place among those that wait.
-    flushing: Option<(Position, Option<Ticket>)>,
+    /// Once it is used as a `Sink`.
+    sink: Option<Box<SinkState>>,
     done: bool,
+}
+
+/// Where a `Sink` stands between two polls.
+#[derive(Default)]
+struct SinkState {
+    /// The place in line while it waits for room.
+    waiting: Option<Ticket>,
+    /// While it is flushed: up to where, and the place among those that wait for that.
+    flushing: Option<(Position, Option<Ticket>)>,
 }
 
 impl WebSocket {
@@ -68,7 +75,7 @@ impl WebSocket {
     }
 
     pub(crate) fn from_handle(handle: Handle) -> Self {
-        Self { handle, waiting: None, flushing: None, done: false }
+        Self { handle, sink: None, done: false }
     }
 
     /// The next message, whole. Pings and Pongs are among them, though nothing has to be done about a Ping: its answer has
@@ -106,8 +113,8 @@ impl WebSocket {
     ///
     /// Dropped before it is ready, the message was not queued, or whole: without a driver, or with a `write_buffer_size`
     /// of 0, it may be dropped while it waits for the kernel.
-    pub async fn send(&mut self, message: Message) -> Result<(), Error> {
-        send(&self.handle, Who::Handle, message.into()).await
+    pub fn send(&mut self, message: Message) -> impl Future<Output = Result<(), Error>> + Send {
+        Sending::new(&self.handle, Who::Handle, message.into())
     }
 
     /// Sends a message that is encoded once and sent to many.
@@ -119,8 +126,8 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// As for [`send`](Self::send).
-    pub async fn send_prepared(&mut self, message: PreparedMessage) -> Result<(), Error> {
-        send(&self.handle, Who::Handle, message.into()).await
+    pub fn send_prepared(&mut self, message: PreparedMessage) -> impl Future<Output = Result<(), Error>> + Send {
+        Sending::new(&self.handle, Who::Handle, message.into())
     }
 
     /// Queues a message without waiting, as long as the queue stays within
@@ -182,7 +189,7 @@ impl WebSocket {
     ///
     /// [RFC 6455 §1.9]: https://www.rfc-editor.org/rfc/rfc6455#section-1.9
     pub fn protocol(&self) -> Option<&HeaderValue> {
-        self.handle.protocol.as_ref()
+        self.handle.protocol.as_deref()
     }
 
     /// A handle that sends to this connection from any task, and does not keep it open.
@@ -198,15 +205,17 @@ impl WebSocket {
     }
 
     fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let (position, ticket) = self.flushing.get_or_insert_with(|| (self.handle.lock_send().encoder.queued(), None));
+        let flushing = &mut self.sink.get_or_insert_default().flushing;
+        let (position, ticket) = flushing.get_or_insert_with(|| (self.handle.lock_send().encoder.queued(), None));
         let flushed = ready!(self.handle.poll_flushed(Who::Handle, *position, ticket, cx));
         self.stop_flushing();
         Poll::Ready(flushed)
     }
 
     fn stop_flushing(&mut self) {
-        if let Some((_, Some(ticket))) = self.flushing.take() {
-            self.handle.lock_send().flushing.leave(ticket);
+        let flushing = self.sink.as_mut().and_then(|sink| sink.flushing.take());
+        if let Some((_, Some(ticket))) = flushing {
+            self.handle.lock_send().leave(For::Writing, ticket);
         }
     }
 }
@@ -235,7 +244,8 @@ impl Sink<Message> for WebSocket {
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let this = &mut *self;
         let mut send = this.handle.lock_send();
-        this.handle.poll_room(&mut send, Who::Handle, &mut this.waiting, cx)
+        let waiting = &mut this.sink.get_or_insert_default().waiting;
+        this.handle.poll_room(&mut send, Who::Handle, waiting, cx)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {

@@ -1,0 +1,95 @@
+//! Sending as all handles share it: the future of `send`, `try_send` and `flushed`.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use sockeye_proto::{Outgoing, Position};
+
+use crate::{
+    Error, TrySendError,
+    shared::{Shared, Who},
+    waiters::{For, Ticket},
+};
+
+/// The future of every `send`. Written out, since it is part of every handler's: an `async fn` would keep the message
+/// twice.
+pub(crate) struct Sending<'a> {
+    place: Place<'a>,
+    who: Who,
+    /// Until it is queued.
+    message: Option<Outgoing>,
+    /// What has to be written before it is ready, where that is not left to the driver.
+    flushing: Option<Position>,
+}
+
+impl<'a> Sending<'a> {
+    pub(crate) fn new(shared: &'a Shared, who: Who, message: Outgoing) -> Self {
+        Self { place: Place::new(shared, For::Room), who, message: Some(message), flushing: None }
+    }
+}
+
+impl Future for Sending<'_> {
+    type Output = Result<(), Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let this = self.get_mut();
+        let shared = this.place.shared;
+        if this.message.is_some() {
+            ready!(shared.poll_admit(this.who, &mut this.message, &mut this.place.ticket, cx))?;
+            let undriven = !shared.is_driven() && this.who == Who::Handle;
+            let send = shared.lock_send();
+            if undriven || send.is_unbuffered() {
+                this.flushing = Some(send.encoder.queued());
+                this.place.what = For::Writing;
+            }
+        }
+        match this.flushing {
+            Some(position) => shared.poll_flushed(this.who, position, &mut this.place.ticket, cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// What `try_send` of every handle does.
+pub(crate) fn try_send(shared: &Shared, message: Outgoing) -> Result<(), TrySendError> {
+    let mut send = shared.lock_send();
+    match send.check(&message) {
+        Err(error) if error.is_invalid() => return Err(TrySendError::Invalid(message, error)),
+        Err(error) => return Err(TrySendError::Closed(message, error)),
+        Ok(()) if !send.fits(&message) => return Err(TrySendError::Full(message)),
+        Ok(()) => {}
+    }
+    shared.queue_unwritten(&mut send, message);
+    Ok(())
+}
+
+/// What `flushed` of every handle does.
+pub(crate) async fn flushed(shared: &Shared, who: Who) -> Result<(), Error> {
+    let position = shared.lock_send().encoder.queued();
+    let mut place = Place::new(shared, For::Writing);
+    poll_fn(|cx| shared.poll_flushed(who, position, &mut place.ticket, cx)).await
+}
+
+/// A place among those that wait, given up when the future that holds it is dropped.
+pub(crate) struct Place<'a> {
+    shared: &'a Shared,
+    what: For,
+    pub(crate) ticket: Option<Ticket>,
+}
+
+impl<'a> Place<'a> {
+    pub(crate) fn new(shared: &'a Shared, what: For) -> Self {
+        Self { shared, what, ticket: None }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.shared.lock_send().leave(self.what, ticket);
+        }
+    }
+}
