@@ -145,17 +145,20 @@ impl Queue {
         self.position += n;
     }
 
-    /// The stream takes no more for now: gives a mostly empty pooled buffer back, so that a slow client holds only what
-    /// is queued for it.
+    /// The stream takes no more for now: gives mostly empty pooled buffers back, so that a slow client holds only what is
+    /// queued for it.
     pub(crate) fn compact(&mut self) {
+        for chunk in &mut self.chunks {
+            if let Chunk::Inline(buffer) = chunk {
+                compact(buffer, 0);
+            }
+        }
         let mut written = 0;
         if self.chunks.is_empty() {
             self.begun();
             written = self.frame;
         }
-        let left = &self.tail[written..];
-        if self.tail.capacity() >= Buffer::SIZE && left.len() <= Buffer::SIZE / 4 {
-            self.tail = Buffer::exact(left);
+        if compact(&mut self.tail, written) {
             self.position -= written;
             self.frame -= written;
         }
@@ -171,6 +174,16 @@ impl Queue {
             self.chunks.push_back(Chunk::Inline(std::mem::take(&mut self.tail)));
         }
     }
+}
+
+/// Drops the first `written` bytes and all spare room, if what is left is little.
+fn compact(buffer: &mut Buffer, written: usize) -> bool {
+    let left = &buffer[written..];
+    let worth = buffer.capacity() >= Buffer::SIZE && left.len() <= Buffer::SIZE / 4;
+    if worth {
+        *buffer = Buffer::exact(left);
+    }
+    worth
 }
 
 /// Slices for one vectored write, as many as the caller has room for.
