@@ -5,7 +5,10 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::Context;
 use axum::extract::ws::Shutdown;
 use clap::Parser;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
+
+/// How long connections may take to end once a shutdown has begun.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// WebSocket handlers written for axum, served by Sockeye: /ws and /state.
 #[derive(Parser)]
@@ -24,13 +27,18 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(addr).await.with_context(|| format!("listening on {addr} (see --addr)"))?;
     println!("listening on http://{}", listener.local_addr()?);
     let shutdown = Shutdown::new();
-    axum::serve(listener, example_seed::app(&shutdown))
-        .with_graceful_shutdown(async {
-            let _ = tokio::signal::ctrl_c().await;
-            tracing::info!("shutting down");
-        })
-        .await?;
-    let drained = shutdown.drain(Duration::from_secs(10)).await;
+    let begun = shutdown.clone();
+    let server = axum::serve(listener, example_seed::app(&shutdown));
+    let server = server.with_graceful_shutdown(async move { begun.begun().await });
+    let server = tokio::spawn(server.into_future());
+
+    tokio::signal::ctrl_c().await?;
+    tracing::info!("shutting down");
+    // Both at once: a request that never ends holds up the server, but not the Close of the WebSockets, nor the end.
+    let (drained, ended) = tokio::join!(shutdown.drain(DEADLINE), timeout(DEADLINE, server));
     tracing::info!(closed = drained.closed, lost = drained.lost, cut = drained.cut, "drained");
+    if ended.is_err() {
+        tracing::warn!("a request was cut at the deadline");
+    }
     Ok(())
 }
