@@ -1,0 +1,232 @@
+//! Admission to the transmit queue: who waits, for what, and what is handed back.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use sockeye_testkit::{Frame, Peer, PipeEnd, opcode, pipe_with_capacity};
+use sockeye_tokio::{Config, Connection, Message, PreparedMessage, Role, Sender, Stream, TrySendError, WebSocket};
+use tokio::{sync::oneshot, task::JoinHandle};
+
+/// A connection whose handler hands out a sender and then only reads.
+async fn connection(capacity: usize, config: Config) -> (Peer<PipeEnd>, Sender, JoinHandle<()>) {
+    let (client, server) = pipe_with_capacity(capacity);
+    let (give, take) = oneshot::channel();
+    let connection = Connection::new(Stream::boxed(server), Role::Server).config(config);
+    let task = tokio::spawn(connection.serve(|mut socket: WebSocket| async move {
+        give.send(socket.sender()).unwrap();
+        while let Some(Ok(_)) = socket.recv().await {}
+    }));
+    (Peer::client(client), take.await.unwrap(), task)
+}
+
+fn buffers(write: usize, max: usize) -> Config {
+    let mut config = Config::default();
+    (config.write_buffer_size, config.max_write_buffer_size) = (write, max);
+    config
+}
+
+/// Polls once, with a waker that nobody listens to.
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[tokio::test]
+async fn a_message_is_admitted_whatever_its_size_while_there_is_room() {
+    let (_client, sender, _task) = connection(16, buffers(100, 1 << 20)).await;
+    assert!(poll(pin!(sender.send(Message::binary(vec![0; 50])))).is_ready(), "less than 100 bytes are queued");
+    assert!(poll(pin!(sender.send(Message::binary(vec![0; 100_000])))).is_ready(), "however large it is");
+    assert!(poll(pin!(sender.send(Message::binary([1])))).is_pending(), "more than 100 bytes are queued");
+    assert!(sender.buffered() > 100_000);
+}
+
+#[tokio::test]
+async fn those_that_wait_are_served_in_the_order_in_which_they_came() {
+    let (mut client, sender, _task) = connection(16, buffers(100, 1 << 20)).await;
+    sender.send(Message::binary(vec![0; 200])).await.unwrap();
+    let waiting: Vec<_> = (1..5)
+        .map(|i| {
+            let sender = sender.clone();
+            let mut sending = Box::pin(async move { sender.send(Message::binary(vec![i; 200])).await });
+            assert!(poll(sending.as_mut()).is_pending());
+            tokio::spawn(sending)
+        })
+        .collect();
+    for i in 0..5 {
+        client.expect_binary(vec![i; 200]).await;
+    }
+    for sending in waiting {
+        sending.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_send_that_is_dropped_while_it_waits_has_queued_nothing_and_lets_the_next_one_go() {
+    let (mut client, sender, _task) = connection(16, buffers(100, 1 << 20)).await;
+    sender.send(Message::text("x".repeat(200))).await.unwrap();
+    let mut dropped = Box::pin(sender.send(Message::text("never")));
+    assert!(poll(dropped.as_mut()).is_pending());
+    let mut next = Box::pin(sender.send(Message::text("next")));
+    assert!(poll(next.as_mut()).is_pending());
+    drop(dropped);
+    client.expect_text(&"x".repeat(200)).await;
+    next.await.unwrap();
+    client.expect_text("next").await;
+}
+
+#[tokio::test]
+async fn the_socket_and_its_senders_share_one_line() {
+    let (client, server) = pipe_with_capacity(16);
+    let mut client = Peer::client(client);
+    let connection = Connection::new(Stream::boxed(server), Role::Server).config(buffers(100, 1 << 20));
+    let task = tokio::spawn(connection.serve(|mut socket: WebSocket| async move {
+        socket.send(Message::text("1".repeat(200))).await.unwrap();
+        let sender = socket.sender();
+        let mut second = Box::pin(sender.send(Message::text("2")));
+        assert!(poll(second.as_mut()).is_pending());
+        let (second, third) = tokio::join!(second, socket.send(Message::text("3")));
+        second.unwrap();
+        third.unwrap();
+    }));
+    client.expect_text(&"1".repeat(200)).await;
+    client.expect_text("2").await;
+    client.expect_text("3").await;
+    client.expect_close(1000).await;
+    drop(client);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_buffer_a_send_returns_when_the_stream_has_it_all() {
+    let (client, server) = pipe_with_capacity(16);
+    let control = client.control();
+    let mut client = Peer::client(client);
+    let connection = Connection::new(Stream::boxed(server), Role::Server).config(buffers(0, 1 << 20));
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(connection.serve(move |mut socket: WebSocket| async move {
+        for text in ["small".to_owned(), "y".repeat(100)] {
+            socket.send(Message::text(text)).await.unwrap();
+            tell.send(socket.sender().buffered()).unwrap();
+        }
+    }));
+    control.pause_reads();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(told.try_recv(), Ok(0), "the first fits into the stream");
+    assert!(told.try_recv().is_err(), "the second waits for the peer to read");
+    control.resume_reads();
+    client.expect_text("small").await;
+    client.expect_text(&"y".repeat(100)).await;
+    assert_eq!(told.recv().await, Some(0));
+    client.expect_close(1000).await;
+}
+
+#[tokio::test]
+async fn try_send_hands_a_message_back_that_does_not_fit() {
+    let (mut client, sender, _task) = connection(16, buffers(100, 1000)).await;
+    sender.try_send(Message::text("a".repeat(5000))).unwrap(); // into an empty queue goes anything
+    let Err(TrySendError::Full(message)) = sender.try_send(PreparedMessage::text("late")) else { panic!("it fits") };
+    client.expect_text(&"a".repeat(5000)).await;
+    sender.flushed().await.unwrap();
+    sender.try_send(message).unwrap();
+    client.expect_text("late").await;
+}
+
+#[tokio::test]
+async fn a_message_that_may_not_be_sent_leaves_the_connection_open() {
+    let (mut client, sender, _task) = connection(1 << 16, Config::default()).await;
+    let error = sender.send(Message::Ping(vec![0; 126])).await.unwrap_err();
+    assert!(error.is_invalid() && !error.is_violation(), "{error}");
+    assert!(matches!(sender.try_send(Message::Pong(vec![0; 126])), Err(TrySendError::Invalid(..))));
+    assert!(sender.close_with(1005, "").unwrap_err().is_invalid());
+    assert!(sender.close_with(1000, "r".repeat(124)).unwrap_err().is_invalid());
+    sender.send(Message::text("still open")).await.unwrap();
+    client.expect_text("still open").await;
+}
+
+#[tokio::test]
+async fn control_frames_overtake_queued_data_between_frames_and_a_close_overtakes_nothing() {
+    let (mut client, sender, _task) = connection(16, Config::default()).await;
+    sender.send(Message::text("1".repeat(100))).await.unwrap();
+    tokio::task::yield_now().await; // the first is begun: 16 bytes of it are on their way
+    sender.send(Message::text("2".repeat(100))).await.unwrap();
+    sender.send(Message::Ping(vec![7])).await.unwrap();
+    sender.close_with(4000, "bye").unwrap();
+    client.expect_text(&"1".repeat(100)).await;
+    client.expect_ping([7]).await;
+    client.expect_text(&"2".repeat(100)).await;
+    assert_eq!(client.expect_close(4000).await, "bye");
+}
+
+#[tokio::test]
+async fn flushed_waits_for_what_was_queued_before_it_and_for_no_more() {
+    let (mut client, sender, _task) = connection(16, Config::default()).await;
+    sender.send(Message::text("1".repeat(10))).await.unwrap();
+    sender.flushed().await.unwrap(); // 12 bytes fit
+    sender.send(Message::text("2".repeat(100))).await.unwrap();
+    let mut flushed = Box::pin(sender.flushed());
+    assert!(poll(flushed.as_mut()).is_pending());
+    sender.send(Message::text("3".repeat(100))).await.unwrap();
+    client.expect_text(&"1".repeat(10)).await;
+    client.expect_text(&"2".repeat(100)).await;
+    flushed.await.unwrap();
+    assert!(sender.buffered() > 0, "the third is still queued");
+    client.expect_text(&"3".repeat(100)).await;
+}
+
+#[tokio::test]
+async fn a_sender_learns_of_the_end() {
+    let (mut client, sender, task) = connection(1 << 16, Config::default()).await;
+    let closed = tokio::spawn({
+        let sender = sender.clone();
+        async move { sender.closed().await }
+    });
+    assert!(!sender.is_closed());
+    client.send(Frame::close(1001, "")).await;
+    closed.await.unwrap();
+    assert!(sender.is_closed());
+    assert!(sender.send(Message::text("late")).await.unwrap_err().is_closed());
+    assert!(matches!(sender.try_send(Message::text("late")), Err(TrySendError::Closed(_, error)) if error.is_closed()));
+    assert!(sender.close_with(1000, "").unwrap_err().is_closed());
+    client.expect_close(1001).await;
+    drop(client);
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn those_that_wait_when_the_connection_ends_are_told() {
+    let (client, sender, task) = connection(16, buffers(1, 1 << 20)).await;
+    sender.send(Message::text("x".repeat(100))).await.unwrap();
+    let waiting = tokio::spawn({
+        let sender = sender.clone();
+        async move { (sender.send(Message::text("y")).await, sender.flushed().await) }
+    });
+    tokio::task::yield_now().await;
+    drop(client); // vanishes
+    let (sent, flushed) = waiting.await.unwrap();
+    assert!(sent.unwrap_err().is_abrupt());
+    assert!(flushed.is_err());
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_prepared_message_reaches_a_client_and_a_server_alike() {
+    for role in [Role::Server, Role::Client] {
+        let (far, near) = pipe_with_capacity(1 << 16);
+        let mut peer = if role == Role::Server { Peer::client(far) } else { Peer::server(far) };
+        let connection = Connection::new(Stream::boxed(near), role);
+        tokio::spawn(connection.serve(|mut socket: WebSocket| async move {
+            let text = PreparedMessage::text("hello");
+            socket.send_prepared(text.clone()).await.unwrap();
+            socket.sender().send_prepared(text).await.unwrap();
+            socket.try_send(PreparedMessage::binary([1, 2])).unwrap();
+        }));
+        peer.expect_text("hello").await;
+        peer.expect_text("hello").await;
+        let frame = peer.expect_frame().await;
+        assert_eq!((frame.opcode, &frame.payload[..]), (opcode::BINARY, &[1, 2][..]));
+    }
+}
