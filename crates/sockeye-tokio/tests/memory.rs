@@ -1,0 +1,185 @@
+//! What a peer can make a connection hold, measured by an allocator that counts.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+use std::future::Future;
+
+use allocation_counter::{AllocationInfo, measure};
+use sockeye_testkit::{Frame, Peer, PipeEnd, pipe, pipe_with_capacity};
+use sockeye_tokio::{Connection, Message, Role, Stream, WebSocket};
+use tokio::{io::AsyncWriteExt, net::TcpListener, runtime::Runtime, task::JoinHandle};
+
+const MIB: u64 = 1 << 20;
+
+/// Everything runs on the thread of the test, whose allocations are counted.
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn serve<F, Fut>(server: PipeEnd, handler: F) -> JoinHandle<()>
+where
+    F: FnOnce(WebSocket) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    tokio::spawn(Connection::new(Stream::boxed(server), Role::Server).serve(handler))
+}
+
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if message.is_data() && socket.send(message).await.is_err() {
+            break;
+        }
+    }
+}
+
+fn cost(runtime: &Runtime, work: impl Future<Output = ()>) -> AllocationInfo {
+    let mut work = Some(work);
+    measure(|| runtime.block_on(work.take().unwrap()))
+}
+
+#[test]
+fn pings_of_a_client_that_never_reads_cost_a_constant() {
+    let runtime = runtime();
+    let (client, server) = pipe_with_capacity(4096);
+    let (mut client, flood) = (Peer::client(client), Frame::ping(vec![b'x'; 125]).bytes());
+    runtime.block_on(async { drop(serve(server, echo)) });
+    let flooding = cost(&runtime, async {
+        for _ in 0..300_000 {
+            client.send_bytes(&flood).await;
+        }
+    });
+    assert!(flooding.bytes_max < 16 * MIB, "{flooding:?}");
+    assert!(flooding.bytes_current < 256 << 10, "{flooding:?}");
+}
+
+#[test]
+fn peers_that_declare_much_and_send_little_cost_little() {
+    let runtime = runtime();
+    let mut clients = Vec::new();
+    let declaring = cost(&runtime, async {
+        for _ in 0..500 {
+            let (mut client, server) = pipe();
+            serve(server, echo);
+            client.write_all(&Frame::binary("x").declared_len(15 << 20).mask([1, 2, 3, 4]).bytes()).await.unwrap();
+            clients.push(client);
+        }
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(declaring.bytes_max < 32 * MIB, "{declaring:?}");
+}
+
+#[test]
+fn a_connection_whose_handler_does_not_receive_keeps_little() {
+    let runtime = runtime();
+    let (client, server) = pipe();
+    let mut client = Peer::client(client);
+    runtime.block_on(async {
+        serve(server, |socket| async move {
+            std::future::pending::<()>().await;
+            drop(socket);
+        });
+    });
+    let mut sent = 0;
+    let parking = cost(&runtime, async {
+        let wire = Frame::binary(vec![0; 1000]).bytes();
+        let mut stuck = 0;
+        while stuck < 100 {
+            // What the stream does not take any more, the connection does not read any more.
+            match tokio::time::timeout(std::time::Duration::ZERO, client.send_bytes(&wire)).await {
+                Ok(()) => sent += 1,
+                Err(_) => stuck += 1,
+            }
+        }
+    });
+    assert!(sent >= 64, "the stream itself takes 64 KiB");
+    assert!(parking.bytes_max < 512 << 10, "{parking:?} after {sent} messages");
+}
+
+#[test]
+fn a_steady_echo_makes_one_allocation_a_message() {
+    let runtime = runtime();
+    let (client, server) = pipe();
+    let (mut client, wire) = (client, Frame::binary(vec![3; 100]).mask([1, 2, 3, 4]).bytes());
+    let mut answer = vec![0; 102];
+    runtime.block_on(async {
+        serve(server, echo);
+        for _ in 0..10 {
+            exchange(&mut client, &wire, &mut answer).await;
+        }
+    });
+    let steady = cost(&runtime, async {
+        for _ in 0..1000 {
+            exchange(&mut client, &wire, &mut answer).await;
+        }
+    });
+    assert!(steady.count_total <= 1000 + 10, "{steady:?}");
+    assert!(steady.bytes_current < 1024, "{steady:?}");
+}
+
+async fn exchange(client: &mut PipeEnd, wire: &[u8], answer: &mut [u8]) {
+    client.write_all(wire).await.unwrap();
+    tokio::io::AsyncReadExt::read_exact(client, answer).await.unwrap();
+}
+
+#[test]
+fn a_connection_that_waits_owns_no_buffer() {
+    let runtime = runtime();
+    for size in [20, 16 << 10] {
+        let wire = Frame::binary(vec![5; size]).mask([1, 2, 3, 4]).bytes();
+        let answer = Frame::binary(vec![5; size]).unmasked().bytes();
+        let mut clients = Vec::with_capacity(200);
+        // The first ones fill the pools of the thread and of the runtime.
+        let warm = cost(&runtime, async { talk_once(100, &wire, &answer, &mut clients).await });
+        let idle = cost(&runtime, async { talk_once(100, &wire, &answer, &mut clients).await });
+        let each = idle.bytes_current / 100;
+        assert!(each < 2048, "{each} bytes for each connection after a message of {size}: {idle:?}, {warm:?}");
+    }
+}
+
+/// Opens `count` connections over TCP, which keeps no bytes of its own in this process, and has one message echoed on
+/// each.
+async fn talk_once(count: usize, wire: &[u8], answer: &[u8], clients: &mut Vec<std::net::TcpStream>) {
+    use std::io::{ErrorKind, Read, Write};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for _ in 0..count {
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        tokio::spawn(Connection::new(server, Role::Server).serve(echo));
+        client.write_all(wire).unwrap();
+        let (mut received, mut buffer) = (0, [0; 1024]);
+        while received < answer.len() {
+            match client.read(&mut buffer) {
+                Ok(read) => {
+                    assert_eq!(buffer[..read], answer[received..received + read]);
+                    received += read;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        clients.push(client);
+    }
+}
+
+#[test]
+fn a_client_that_stops_reading_holds_what_is_queued_for_it_and_no_more() {
+    let runtime = runtime();
+    let mut clients = Vec::new();
+    let stalled = cost(&runtime, async {
+        for _ in 0..100 {
+            let (client, server) = pipe_with_capacity(16);
+            serve(server, |mut socket| async move {
+                socket.send(Message::binary(vec![1; 100])).await.unwrap();
+                std::future::pending::<()>().await;
+                drop(socket);
+            });
+            clients.push(client);
+        }
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(stalled.bytes_current < 100 * 4096 + (2 << 16), "{stalled:?}");
+}
