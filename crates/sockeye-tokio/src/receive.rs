@@ -77,6 +77,8 @@ impl Receive {
             }
             match ready!(self.poll_event(shared, cx, usize::MAX)) {
                 Event::Message(message) => return Poll::Ready(Some(Ok(message))),
+                // Without a bound there is no end of the room.
+                Event::Full => return Poll::Pending,
                 Event::Over(over) => self.phase = Phase::Over(Box::new(over)),
             }
         }
@@ -99,17 +101,14 @@ impl Receive {
     pub(crate) fn park(&mut self, shared: &Shared, cx: &mut Context<'_>) {
         self.driver_waits = false;
         while self.parked.is_none() && matches!(self.phase, Phase::Open) {
-            let room = PARKED.saturating_sub(self.decoder.held());
-            if room == 0 {
-                break;
-            }
-            match self.poll_event(shared, cx, room) {
+            match self.poll_event(shared, cx, PARKED) {
                 Poll::Pending => {
                     self.driver_waits = true;
                     break;
                 }
                 Poll::Ready(Event::Message(Message::Ping(_) | Message::Pong(_))) => {}
                 Poll::Ready(Event::Message(message)) => self.parked = Some(Box::new(message)),
+                Poll::Ready(Event::Full) => break,
                 Poll::Ready(Event::Over(over)) => self.phase = Phase::Over(Box::new(over)),
             }
         }
@@ -165,9 +164,9 @@ impl Receive {
         self.wakes.extend(self.waker.take());
     }
 
-    /// Decodes what has been read, and reads at most `most` bytes at a time, until something has happened. The answers to
-    /// control frames and violations are queued in the same step.
-    fn poll_event(&mut self, shared: &Shared, cx: &mut Context<'_>, most: usize) -> Poll<Event> {
+    /// Decodes what has been read, and reads, until something has happened or `bound` bytes of an unfinished message are
+    /// held. The answers to control frames and violations are queued in the same step.
+    fn poll_event(&mut self, shared: &Shared, cx: &mut Context<'_>, bound: usize) -> Poll<Event> {
         loop {
             match self.input.decode(&mut self.decoder) {
                 Ok(Some(Message::Ping(payload))) => {
@@ -192,6 +191,11 @@ impl Receive {
                 }
                 Ok(None) => {}
             }
+            let room = bound.saturating_sub(self.decoder.held());
+            if room == 0 {
+                return Poll::Ready(Event::Full);
+            }
+            let most = if bound == usize::MAX { bound } else { room };
             let error = match ready!(self.poll_fill(cx, most)) {
                 Ok(0) => Error::abrupt(),
                 Ok(_) => continue,
@@ -222,6 +226,8 @@ impl Receive {
 
 enum Event {
     Message(Message),
+    /// As much of an unfinished message is held as may be.
+    Full,
     /// Nothing follows: the peer's Close, or what went wrong.
     Over(Result<Option<CloseFrame>, Error>),
 }

@@ -1,0 +1,404 @@
+//! The connection makes progress whatever the handler does.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+use std::{
+    future::{Future, pending, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
+
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use sockeye_testkit::{Frame, Peer, PipeEnd, pipe, pipe_with_capacity};
+use sockeye_tokio::{Config, Message, Role, Sender, Stream, WebSocket, serve};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinHandle, yield_now},
+    time::{interval, sleep},
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn start<F, Fut>(handler: F) -> (Peer<PipeEnd>, JoinHandle<()>)
+where
+    F: FnOnce(WebSocket) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let (client, server) = pipe();
+    let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), handler));
+    (Peer::client(client), task)
+}
+
+/// What every handler here has to withstand: ten Pings are answered, and a Close.
+async fn ten_pings_and_a_close(client: &mut Peer<PipeEnd>) {
+    // The handler waits for whatever it waits for.
+    for _ in 0..5 {
+        yield_now().await;
+    }
+    for i in 0..10 {
+        client.send(Frame::ping([i])).await;
+        loop {
+            let frame = client.expect_frame().await;
+            if !matches!(frame.payload.first(), Some(b't')) {
+                assert_eq!((frame.opcode, &frame.payload[..]), (sockeye_testkit::opcode::PONG, &[i][..]));
+                break;
+            }
+        }
+    }
+    client.send(Frame::close(1001, "bye")).await;
+    loop {
+        let frame = client.expect_frame().await;
+        if frame.opcode == sockeye_testkit::opcode::CLOSE {
+            assert_eq!(frame.payload, 1001_u16.to_be_bytes());
+            break;
+        }
+    }
+}
+
+/// Sends ticks until that fails, and returns whether it failed because the connection is closed.
+async fn only_sends(mut socket: WebSocket) -> bool {
+    let mut clock = interval(Duration::from_millis(10));
+    loop {
+        clock.tick().await;
+        if let Err(error) = socket.send(Message::text("tick")).await {
+            return error.is_closed();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_only_sends_answers_pings_and_learns_of_the_close() {
+    let (mut client, task) = start(|socket| async move { assert!(only_sends(socket).await) });
+    ten_pings_and_a_close(&mut client).await;
+    drop(client);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_one_whose_socket_has_moved_to_another_task() {
+    let (give, take) = oneshot::channel();
+    let (mut client, task) = start(|socket| async move { drop(give.send(socket)) });
+    let mover = tokio::spawn(async move { only_sends(take.await.unwrap()).await });
+    ten_pings_and_a_close(&mut client).await;
+    drop(client);
+    assert!(mover.await.unwrap());
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_one_that_has_cancelled_a_recv() {
+    let (mut client, task) = start(|mut socket| async move {
+        tokio::select! {
+            biased;
+            _ = socket.recv() => panic!("nothing was sent"),
+            () = async {} => {}
+        }
+        sleep(HOUR).await;
+    });
+    ten_pings_and_a_close(&mut client).await;
+    drop(client);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_one_that_has_cancelled_a_recv_in_another_task() {
+    let (give, take) = oneshot::channel();
+    let (mut client, _task) = start(|socket| async move { drop(give.send(socket)) });
+    tokio::spawn(async move {
+        let mut socket: WebSocket = take.await.unwrap();
+        tokio::select! {
+            biased;
+            _ = socket.recv() => panic!("nothing was sent"),
+            () = yield_now() => {}
+        }
+        pending::<()>().await;
+    });
+    ten_pings_and_a_close(&mut client).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_one_that_keeps_a_recv_and_does_not_poll_it() {
+    for moved in [false, true] {
+        let handler = |mut socket: WebSocket| async move {
+            {
+                let mut receiving = pin!(socket.recv());
+                assert!(poll_fn(|cx| Poll::Ready(receiving.as_mut().poll(cx).is_pending())).await);
+                sleep(HOUR).await;
+                // What came meanwhile is there: the Pings are not kept, the Close is.
+                assert!(matches!(receiving.await, Some(Ok(Message::Close(Some(frame)))) if frame.code == 1001));
+            }
+            assert!(socket.recv().await.is_none());
+        };
+        let (tell, told) = oneshot::channel();
+        let (mut client, _task) = start(move |socket| async move {
+            if moved {
+                tokio::spawn(async move {
+                    handler(socket).await;
+                    tell.send(()).unwrap();
+                });
+            } else {
+                handler(socket).await;
+                tell.send(()).unwrap();
+            }
+        });
+        ten_pings_and_a_close(&mut client).await;
+        drop(client);
+        told.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_one_whose_recv_is_in_a_set_of_futures() {
+    let (mut client, task) = start(|mut socket| async move {
+        let mut set: FuturesUnordered<Pin<Box<dyn Future<Output = bool> + Send + '_>>> = FuturesUnordered::new();
+        set.push(Box::pin(async {
+            while let Some(Ok(_)) = socket.recv().await {}
+            true
+        }));
+        set.push(Box::pin(async {
+            sleep(HOUR).await;
+            false
+        }));
+        assert_eq!(set.next().await, Some(true));
+    });
+    ten_pings_and_a_close(&mut client).await;
+    drop(client);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_one_that_has_dropped_such_a_set() {
+    let (mut client, task) = start(|mut socket| async move {
+        let mut set: FuturesUnordered<_> = [socket.recv()].into_iter().collect();
+        assert!(set.next().now_or_never().is_none());
+        drop(set);
+        sleep(HOUR).await;
+    });
+    ten_pings_and_a_close(&mut client).await;
+    drop(client);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_while_the_handler_slept_is_there_when_it_wakes() {
+    let (mut client, task) = start(|mut socket| async move {
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text("kept"));
+        assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text("and read on"));
+        assert!(matches!(socket.recv().await, Some(Ok(Message::Close(_)))));
+        assert!(socket.recv().await.is_none());
+        assert!(socket.recv().await.is_none());
+    });
+    client.send_all([Frame::ping("before"), Frame::text("kept"), Frame::text("and read on")]).await;
+    client.send(Frame::close(1000, "")).await;
+    client.expect_pong("before").await;
+    client.expect_close(1000).await;
+    drop(client);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_at_the_peer_at_once_although_the_handler_sleeps_for_an_hour() {
+    let (mut client, _task) = start(|mut socket| async move {
+        socket.send(Message::text("now")).await.unwrap();
+        sleep(HOUR).await;
+    });
+    let before = tokio::time::Instant::now();
+    client.expect_text("now").await;
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_it_is_with_a_select_over_recv_and_a_channel_and_from_a_task_with_a_sender() {
+    let (push, mut pushed) = mpsc::channel::<&str>(1);
+    let (give, take) = oneshot::channel();
+    let (mut client, _task) = start(|mut socket| async move {
+        give.send(socket.sender()).unwrap();
+        loop {
+            tokio::select! {
+                Some(text) = pushed.recv() => socket.send(Message::text(text)).await.unwrap(),
+                received = socket.recv() => if received.is_none() { break },
+            }
+        }
+    });
+    let before = tokio::time::Instant::now();
+    push.send("pushed").await.unwrap();
+    client.expect_text("pushed").await;
+    let sender: Sender = take.await.unwrap();
+    tokio::spawn(async move { sender.send(Message::text("from a task")).await.unwrap() });
+    client.expect_text("from a task").await;
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_receives_from_stops_reading() {
+    let (client, server) = pipe_with_capacity(1 << 20);
+    let control = server.control();
+    let mut client = Peer::client(client);
+    let (wake, woken) = oneshot::channel::<()>();
+    let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
+        woken.await.unwrap();
+        for i in 0..200 {
+            assert_eq!(socket.recv().await.unwrap().unwrap(), Message::binary(vec![i; 1000]));
+        }
+    }));
+    for i in 0..200 {
+        client.send(Frame::binary(vec![i; 1000])).await;
+    }
+    for _ in 0..100 {
+        yield_now().await;
+    }
+    assert!(control.counters().read_bytes <= 64 << 10, "{:?}", control.counters());
+    wake.send(()).unwrap();
+    client.expect_close(1000).await;
+    drop(client);
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn no_more_than_64_kib_of_a_large_message_are_read_ahead() {
+    let (client, server) = pipe_with_capacity(1 << 20);
+    let control = server.control();
+    let mut client = Peer::client(client);
+    let (wake, woken) = oneshot::channel::<()>();
+    let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
+        woken.await.unwrap();
+        assert_eq!(socket.recv().await.unwrap().unwrap(), Message::binary(vec![7; 900_000]));
+    }));
+    client.send(Frame::binary(vec![7; 900_000])).await;
+    for _ in 0..100 {
+        yield_now().await;
+    }
+    assert!(control.counters().read_bytes <= (64 << 10) + 14, "{:?}", control.counters());
+    wake.send(()).unwrap();
+    client.expect_close(1000).await;
+    drop(client);
+    task.await.unwrap();
+}
+
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if message.is_data() && socket.send(message).await.is_err() {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_drivers_in_one_task() {
+    let ((left, a), (right, b)) = (pipe(), pipe());
+    let (mut left, mut right) = (Peer::client(left), Peer::client(right));
+    tokio::spawn(async move {
+        tokio::join!(
+            serve(Stream::boxed(a), Role::Server, Config::default(), echo),
+            serve(Stream::boxed(b), Role::Server, Config::default(), echo),
+        );
+    });
+    for i in 0..10 {
+        left.send(Frame::binary([i])).await;
+        right.send(Frame::binary([i + 100])).await;
+        right.expect_binary([i + 100]).await;
+        left.expect_binary([i]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_driver_within_the_handler_of_another() {
+    let ((outer, a), (inner, b)) = (pipe(), pipe());
+    let (mut outer, mut inner) = (Peer::client(outer), Peer::client(inner));
+    tokio::spawn(serve(Stream::boxed(a), Role::Server, Config::default(), |mut outer| async move {
+        let to_outer = outer.sender();
+        serve(Stream::boxed(b), Role::Server, Config::default(), |mut inner| async move {
+            while let Some(Ok(message)) = inner.recv().await {
+                if message.is_data() {
+                    to_outer.send(message.clone()).await.unwrap();
+                    inner.send(message).await.unwrap();
+                }
+            }
+        })
+        .await;
+        outer.send(Message::text("the inner one has ended")).await.unwrap();
+    }));
+    for i in 0..5 {
+        inner.send(Frame::binary([i])).await;
+        inner.expect_binary([i]).await;
+        outer.expect_binary([i]).await;
+        outer.send(Frame::ping([i])).await;
+        outer.expect_pong([i]).await;
+    }
+    inner.send(Frame::close(1000, "")).await;
+    inner.expect_close(1000).await;
+    drop(inner);
+    outer.expect_text("the inner one has ended").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_to_another_connection_from_a_handler_that_then_sleeps() {
+    let (give, take) = oneshot::channel();
+    let (mut b, _b_task) = start(|mut socket| async move {
+        give.send(socket.sender()).unwrap();
+        while let Some(Ok(_)) = socket.recv().await {}
+    });
+    let to_b: Sender = take.await.unwrap();
+    let (mut a, _a_task) = start(|mut socket| async move {
+        let Some(Ok(message)) = socket.recv().await else { panic!("no message") };
+        to_b.send(message).await.unwrap();
+        sleep(HOUR).await;
+    });
+    a.send(Frame::text("to b")).await;
+    let before = tokio::time::Instant::now();
+    b.expect_text("to b").await;
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_handler_that_returns_right_after_send() {
+    let (mut client, task) = start(|mut socket| async move { socket.send(Message::text("and out")).await.unwrap() });
+    client.expect_text("and out").await;
+    client.expect_close(1000).await;
+    client.expect_eof().await;
+    drop(client);
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_handler_that_hands_the_socket_on_and_returns() {
+    let (mut client, task) = start(|socket| async move { drop(tokio::spawn(echo(socket))) });
+    for i in 0..10 {
+        client.send(Frame::binary(vec![i; 10_000])).await;
+        client.expect_binary(vec![i; 10_000]).await;
+    }
+    assert!(!task.is_finished());
+    client.send(Frame::close(1000, "")).await;
+    client.expect_close(1000).await;
+    drop(client);
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn two_halves_in_two_tasks() {
+    let (mut client, task) = start(|socket| async move {
+        let (sending, mut receiving) = socket.into_split();
+        let (pass, mut passed) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = receiving.recv().await {
+                pass.send(message).unwrap();
+            }
+        });
+        tokio::spawn(async move {
+            while let Some(message) = passed.recv().await {
+                if message.is_data() {
+                    sending.send(message).await.unwrap();
+                }
+            }
+        });
+    });
+    for i in 0..10 {
+        client.send(Frame::binary([i])).await;
+        client.expect_binary([i]).await;
+    }
+    client.send(Frame::close(1000, "")).await;
+    client.expect_close(1000).await;
+    drop(client);
+    task.await.unwrap();
+}
