@@ -14,7 +14,7 @@ const GUIDE: &str = "sockeye/guide/index.html";
 pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
     let sh = &ctx.sh;
     // Facade first, then from the bottom up as the names happen to sort; the index page says what each is for.
-    let mut crates: Vec<&Package> = ctx.workspace.packages.iter().filter(|package| package.library.is_some()).collect();
+    let mut crates: Vec<&Package> = ctx.workspace.packages.iter().filter(|package| package.is_library()).collect();
     crates.sort_by_key(|package| (!package.published, package.name != "sockeye"));
     let packages: Vec<&str> = crates.iter().flat_map(|package| ["--package", package.name.as_str()]).collect();
 

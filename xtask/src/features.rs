@@ -14,7 +14,7 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
     let sh = &ctx.sh;
     let mut failed = Vec::new();
     let mut count = 0;
-    for package in ctx.workspace.packages.iter().filter(|package| package.library.is_some()) {
+    for package in ctx.workspace.packages.iter().filter(|package| package.is_library()) {
         for combination in combinations(package) {
             let name = &package.name;
             let features = combination.join(",");

@@ -114,6 +114,11 @@ impl Package {
     pub(crate) fn is_example(&self) -> bool {
         self.name.starts_with("example-")
     }
+
+    /// Whether others build on it; an example's library is there for the example's own tests.
+    pub(crate) fn is_library(&self) -> bool {
+        self.library.is_some() && !self.is_example()
+    }
 }
 
 impl Dependency {
