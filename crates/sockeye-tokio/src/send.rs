@@ -157,10 +157,14 @@ impl Send {
 
     /// The stream has ended or failed. Returns the first such error.
     pub(crate) fn ended(&mut self, error: Error) -> Error {
-        let open = matches!(self.encoder.closing(), Closing::Open | Closing::Sent);
+        let before = self.encoder.closing();
         self.encoder.ended();
         self.wake_all();
-        if open { self.error.get_or_insert(error).clone() } else { error }
+        match before {
+            Closing::Open | Closing::Sent | Closing::Ended => self.error.get_or_insert(error).clone(),
+            // What went wrong after that is no news.
+            Closing::Closed | Closing::Failed => error,
+        }
     }
 
     /// Writes the queue. Ready when all of it is with the kernel, or when the stream has failed.
