@@ -1,0 +1,208 @@
+//! Over real TCP, and with a client and a server that somebody else wrote.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+use std::future::Future;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::HeaderValue;
+use sockeye_testkit::{Frame, Peer, parse_frames};
+use sockeye_tokio::{Config, Connection, Message, Role, Stream, WebSocket, serve};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message as Theirs, protocol::Role as TheirRole},
+};
+
+async fn connected() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (client, listener.accept().await.unwrap().0)
+}
+
+async fn start<F, Fut>(config: Config, handler: F) -> (TcpStream, JoinHandle<()>)
+where
+    F: FnOnce(WebSocket) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let (client, server) = connected().await;
+    (client, tokio::spawn(serve(server, Role::Server, config, handler)))
+}
+
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if message.is_data() && socket.send(message).await.is_err() {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn messages_of_every_size_come_back() {
+    let (client, _task) = start(Config::default(), echo).await;
+    let mut client = WebSocketStream::from_raw_socket(client, TheirRole::Client, None).await;
+    for size in [0, 1, 125, 126, 4096, 4097, 16 << 10, 64 << 10, (64 << 10) + 1, 1 << 20, 5 << 20] {
+        for message in
+            [Theirs::binary(vec![7; size]), Theirs::text("x".repeat(size)), Theirs::text("κόσμε 𝄞".repeat(size / 16))]
+        {
+            // Both at once: neither end's kernel buffer takes the largest.
+            let (mut sink, mut stream) = client.split();
+            let (sent, received) = tokio::join!(sink.send(message.clone()), stream.next());
+            sent.unwrap();
+            assert!(received.unwrap().unwrap() == message, "{size} bytes");
+            client = sink.reunite(stream).unwrap();
+        }
+    }
+    client.close(None).await.unwrap();
+    assert!(client.next().await.unwrap().unwrap().is_close());
+    assert!(client.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_somebody_else_wrote_understands_our_client() {
+    let (client, server) = connected().await;
+    let mut server = WebSocketStream::from_raw_socket(server, TheirRole::Server, None).await;
+    let task = tokio::spawn(async move {
+        while let Some(Ok(message)) = server.next().await {
+            if message.is_text() || message.is_binary() {
+                server.send(message).await.unwrap();
+            }
+        }
+    });
+    serve(client, Role::Client, Config::default(), |mut socket| async move {
+        for size in [0, 1, 126, 5000, 70_000, 1 << 20] {
+            let message = Message::text("é".repeat(size / 2));
+            socket.send(message.clone()).await.unwrap();
+            assert_eq!(socket.recv().await.unwrap().unwrap(), message);
+        }
+        socket.close().await.unwrap();
+        assert!(matches!(socket.recv().await, Some(Ok(Message::Close(Some(frame)))) if frame.code == 1000));
+        assert!(socket.recv().await.is_none());
+    })
+    .await;
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn nagles_algorithm_is_off() {
+    let (_client, server) = connected().await;
+    let server = server.into_std().unwrap();
+    let watch = TcpStream::from_std(server.try_clone().unwrap()).unwrap();
+    assert!(!watch.nodelay().unwrap());
+    let task = tokio::spawn(serve(TcpStream::from_std(server).unwrap(), Role::Server, Config::default(), echo));
+    tokio::task::yield_now().await;
+    assert!(watch.nodelay().unwrap(), "two small messages would wait for an acknowledgement");
+    task.abort();
+}
+
+#[tokio::test]
+async fn a_message_does_not_wait_for_the_acknowledgement_of_the_one_before() {
+    let (go, gone) = oneshot::channel::<()>();
+    let (mut client, _task) = start(Config::default(), |mut socket| async move {
+        socket.send(Message::text("one")).await.unwrap();
+        gone.await.unwrap();
+        socket.send(Message::text("two")).await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let mut first = [0; 5];
+    client.read_exact(&mut first).await.unwrap();
+    go.send(()).unwrap();
+    let mut second = [0; 5];
+    client.read_exact(&mut second).await.unwrap();
+    assert_eq!((&first[2..], &second[2..]), (&b"one"[..], &b"two"[..]));
+}
+
+fn small_limit() -> Config {
+    let mut config = Config::default();
+    config.max_message_size = 1 << 20;
+    config
+}
+
+#[tokio::test]
+async fn a_peer_in_the_middle_of_a_message_that_is_too_big_reads_its_1009() {
+    let (client, task) = start(small_limit(), echo).await;
+    let (mut reading, mut writing) = client.into_split();
+    let wire = Frame::binary(vec![0; 8 << 20]).mask([1, 2, 3, 4]).bytes();
+    // A reset while it writes is what it may see; what it must not miss is the Close.
+    let writer = tokio::spawn(async move { writing.write_all(&wire).await });
+    let mut answer = vec![0; 4];
+    reading.read_exact(&mut answer).await.unwrap();
+    assert_eq!((answer[0], &answer[2..]), (0x88, &1009_u16.to_be_bytes()[..]));
+    let _ = writer.await.unwrap();
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn so_does_one_that_writes_all_that_it_can_before_it_reads() {
+    let (mut client, task) = start(small_limit(), echo).await;
+    let wire = Frame::binary(vec![0; 8 << 20]).mask([1, 2, 3, 4]).bytes();
+    let _ = client.write_all(&wire).await;
+    let mut answer = [0; 4];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!((answer[0], &answer[2..]), (0x88, &1009_u16.to_be_bytes()[..]));
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_close_reaches_a_peer_whose_bytes_nobody_has_read() {
+    let (client, server) = connected().await;
+    let mut client = Peer::client(client);
+    for _ in 0..10 {
+        client.send(Frame::binary(vec![1; 1000])).await;
+    }
+    let task = tokio::spawn(serve(server, Role::Server, Config::default(), |socket| async move { drop(socket) }));
+    client.expect_close(1000).await;
+    client.expect_eof().await;
+    drop(client);
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_http_has_read_ahead_comes_first() {
+    let (client, server) = connected().await;
+    let mut client = Peer::client(client);
+    let ahead: Vec<u8> = [Frame::text("one"), Frame::text("two")]
+        .into_iter()
+        .flat_map(|frame| frame.mask([1, 2, 3, 4]).bytes())
+        .collect();
+    let (now, later) = ahead.split_at(11);
+    client.send_bytes(later).await;
+    let stream = Stream::from(server).with_read_ahead(Bytes::copy_from_slice(now));
+    tokio::spawn(serve(stream, Role::Server, Config::default(), echo));
+    client.expect_text("one").await;
+    client.expect_text("two").await;
+}
+
+#[tokio::test]
+async fn the_agreed_subprotocol_is_the_sockets() {
+    let (_client, server) = connected().await;
+    let agreed = HeaderValue::from_static("chat");
+    let (tell, told) = oneshot::channel();
+    let connection = Connection::new(server, Role::Server).protocol(Some(agreed.clone()));
+    tokio::spawn(connection.serve(|socket| async move { tell.send(socket.protocol().cloned()).unwrap() }));
+    assert_eq!(told.await.unwrap(), Some(agreed));
+}
+
+#[tokio::test]
+async fn a_client_masks_every_frame_with_a_key_of_its_own() {
+    let (mut server, client) = connected().await;
+    tokio::spawn(serve(client, Role::Client, Config::default(), |mut socket| async move {
+        for _ in 0..1000 {
+            socket.send(Message::text("the same")).await.unwrap();
+        }
+    }));
+    let mut wire = vec![0; 1000 * (2 + 4 + 8)];
+    server.read_exact(&mut wire).await.unwrap();
+    let frames = parse_frames(&wire);
+    let mut keys: Vec<[u8; 4]> = frames.iter().map(|frame| frame.mask.unwrap()).collect();
+    assert!(frames.iter().all(|frame| frame.payload == b"the same"));
+    keys.sort_unstable();
+    keys.dedup();
+    assert!(keys.len() > 990, "{} keys", keys.len());
+}
