@@ -18,6 +18,13 @@ impl Limits {
     pub(crate) fn new(config: &Config) -> Self {
         Self { frame: config.max_frame_size, message: config.max_message_size, fragments: config.max_fragments }
     }
+
+    /// Judges a frame that is a message by itself.
+    pub(crate) fn check_alone(&self, length: u64) -> Result<(), Error> {
+        check(Limit::FrameSize, self.frame, length)?;
+        check(Limit::MessageSize, self.message, length)?;
+        check(Limit::Fragments, self.fragments, 1)
+    }
 }
 
 /// A message of which some bytes have arrived.

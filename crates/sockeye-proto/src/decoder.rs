@@ -169,7 +169,7 @@ impl Decoder {
             return control(header.opcode, plain(&header, input)).map(Some);
         }
         if header.opcode.is_data_start() && whole && header.fin && !header.rsv1 && !self.is_assembling() {
-            Assembler::default().begin(&header, &self.limits)?;
+            self.limits.check_alone(header.length)?;
             let payload = plain(&header, input);
             return Ok(Some(match header.opcode {
                 OpCode::Text => Message::Text(utf8::whole(payload)?),

@@ -234,6 +234,12 @@ impl Encoder {
         self.data.compact();
     }
 
+    /// At most how many slices the whole queue takes.
+    pub fn pieces(&self) -> usize {
+        // The control frames go between two parts of the data.
+        self.data.pieces() + if self.control.is_some() { 2 } else { 0 }
+    }
+
     /// Fills `slices` with what goes next, and returns how many were filled; 0 means that nothing is queued.
     pub fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut out = Slices::new(slices);

@@ -12,13 +12,16 @@ const WIDE: usize = 256;
 
 /// Masks or unmasks `payload`, the first byte of which is number `offset` of its frame.
 pub(crate) fn apply(payload: &mut [u8], key: [u8; 4], offset: usize) {
+    if payload.len() < WIDE {
+        return apply_words(payload, rotate(key, offset));
+    }
     let lane = lane(key, offset);
     #[cfg(target_arch = "x86_64")]
-    if payload.len() >= WIDE && std::arch::is_x86_feature_detected!("avx2") {
+    if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2, which is all that the function asks for.
         return unsafe { avx2::apply(payload, &lane) };
     }
-    apply_in(payload, &lane);
+    apply_lanes(payload, &lane);
 }
 
 /// Appends `payload` to `output`, masked or unmasked on the way.
@@ -40,27 +43,38 @@ pub(crate) fn copy(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: u
     apply(&mut output[length..], key, offset);
 }
 
-/// The key, repeated, as the byte number `offset` of a frame finds it.
-fn lane(mut key: [u8; 4], offset: usize) -> [u8; LANE] {
-    key.rotate_left(offset % 4);
+/// The key as the byte number `offset` of a frame finds it.
+fn rotate(key: [u8; 4], offset: usize) -> [u8; 4] {
+    u32::from_le_bytes(key).rotate_right(8 * (offset % 4) as u32).to_le_bytes()
+}
+
+/// The rotated key, repeated.
+fn lane(key: [u8; 4], offset: usize) -> [u8; LANE] {
+    let key = rotate(key, offset);
     std::array::from_fn(|i| key[i % 4])
 }
 
 #[inline(always)]
-fn apply_in(payload: &mut [u8], lane: &[u8; LANE]) {
+fn apply_lanes(payload: &mut [u8], lane: &[u8; LANE]) {
     let mut chunks = payload.chunks_exact_mut(LANE);
     for chunk in &mut chunks {
         for (byte, key) in chunk.iter_mut().zip(lane) {
             *byte ^= key;
         }
     }
-    let word = u64::from_ne_bytes([lane[0], lane[1], lane[2], lane[3], lane[0], lane[1], lane[2], lane[3]]);
-    let mut words = chunks.into_remainder().chunks_exact_mut(8);
+    apply_words(chunks.into_remainder(), [lane[0], lane[1], lane[2], lane[3]]);
+}
+
+#[inline(always)]
+fn apply_words(payload: &mut [u8], key: [u8; 4]) {
+    let word = u64::from(u32::from_ne_bytes(key));
+    let word = word << 32 | word;
+    let mut words = payload.chunks_exact_mut(8);
     for bytes in &mut words {
         let masked = u64::from_ne_bytes(bytes.try_into().expect("chunks of eight")) ^ word;
         bytes.copy_from_slice(&masked.to_ne_bytes());
     }
-    for (byte, key) in words.into_remainder().iter_mut().zip(lane) {
+    for (byte, key) in words.into_remainder().iter_mut().zip(key.iter().cycle()) {
         *byte ^= key;
     }
 }
@@ -71,11 +85,11 @@ fn apply_in(payload: &mut [u8], lane: &[u8; LANE]) {
 mod avx2 {
     use std::mem::MaybeUninit;
 
-    use super::{LANE, apply_in};
+    use super::{LANE, apply_lanes};
 
     #[target_feature(enable = "avx2")]
     pub(super) fn apply(payload: &mut [u8], lane: &[u8; LANE]) {
-        apply_in(payload, lane);
+        apply_lanes(payload, lane);
     }
 
     /// Initializes all of `target`, which is as long as `payload`.

@@ -50,6 +50,11 @@ impl Queue {
         self.length
     }
 
+    /// How many slices it takes.
+    pub(crate) fn pieces(&self) -> usize {
+        self.chunks.len() + usize::from(!self.tail.is_empty())
+    }
+
     /// Lends a buffer for the small frames to come, unless there is one.
     pub(crate) fn lend(&mut self, buffer: impl FnOnce() -> Buffer) {
         if self.tail.capacity() == 0 {
