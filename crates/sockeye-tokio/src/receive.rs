@@ -167,8 +167,10 @@ impl Receive {
     /// Decodes what has been read, and reads, until something has happened or `bound` bytes of an unfinished message are
     /// held. The answers to control frames and violations are queued in the same step.
     fn poll_event(&mut self, shared: &Shared, cx: &mut Context<'_>, bound: usize) -> Poll<Event> {
+        // An empty input has been decoded when it became so.
+        let mut fresh = !self.input.is_empty();
         loop {
-            match self.input.decode(&mut self.decoder) {
+            match if fresh { self.input.decode(&mut self.decoder) } else { Ok(None) } {
                 Ok(Some(Message::Ping(payload))) => {
                     let mut send = shared.lock_send();
                     send.encoder.pong(&payload);
@@ -198,7 +200,10 @@ impl Receive {
             let most = if bound == usize::MAX { bound } else { room };
             let error = match ready!(self.poll_fill(cx, most)) {
                 Ok(0) => Error::abrupt(),
-                Ok(_) => continue,
+                Ok(_) => {
+                    fresh = true;
+                    continue;
+                }
                 Err(error) => Error::io(error),
             };
             let mut send = shared.lock_send();
@@ -241,6 +246,10 @@ struct Input {
 impl Input {
     fn new(bytes: &[u8]) -> Self {
         Self { buffer: if bytes.is_empty() { Buffer::new() } else { Buffer::exact(bytes) }, start: 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.start == self.buffer.len()
     }
 
     fn decode(&mut self, decoder: &mut Decoder) -> Result<Option<Message>, sockeye_proto::Error> {

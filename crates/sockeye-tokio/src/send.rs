@@ -48,6 +48,10 @@ const OVERHEAD: usize = 64;
 /// The most slices of one vectored write. Longer queues take another call.
 const SLICES: usize = 64;
 
+/// What most queues need: some small messages are one slice, a large one is two. Preparing all of [`SLICES`] each time
+/// would cost more than the rest of a write.
+const FEW: usize = 4;
+
 impl Send {
     pub(crate) fn new(stream: WriteHalf, encoder: Encoder, config: &Config) -> Self {
         Self {
@@ -100,12 +104,20 @@ impl Send {
         queued == 0 || queued.saturating_add(length(message)) <= self.max_write_buffer_size
     }
 
+    /// Queues `message`, unless it can never be sent.
+    pub(crate) fn encode(&mut self, message: Outgoing) -> Result<(), Error> {
+        self.encoder.encode(message).map_err(|refused| self.refusal(refused.reason))
+    }
+
     /// Why `message` can never be sent, if so.
     pub(crate) fn check(&self, message: &Outgoing) -> Result<(), Error> {
-        match self.encoder.check(message) {
-            Ok(()) => Ok(()),
-            Err(Refusal::Invalid(violation)) => Err(Error::invalid(violation)),
-            Err(Refusal::Closed) => Err(self.reason()),
+        self.encoder.check(message).map_err(|reason| self.refusal(reason))
+    }
+
+    fn refusal(&self, reason: Refusal) -> Error {
+        match reason {
+            Refusal::Invalid(violation) => Error::invalid(violation),
+            Refusal::Closed => self.reason(),
         }
     }
 
@@ -189,12 +201,12 @@ impl Send {
             return Poll::Ready(Ok(()));
         }
         loop {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let used = self.encoder.slices(&mut slices);
-            if used == 0 {
-                return stream.poll_flush(cx);
-            }
-            let written = ready!(stream.poll_write(cx, &slices[..used]))?;
+            let polled = if self.encoder.pieces() <= FEW {
+                write_some::<FEW>(&mut self.encoder, stream, cx)
+            } else {
+                write_some::<SLICES>(&mut self.encoder, stream, cx)
+            };
+            let Some(written) = ready!(polled)? else { return stream.poll_flush(cx) };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -244,6 +256,20 @@ impl Send {
             self.wakes.extend(self.waiters.all(what));
         }
     }
+}
+
+/// Writes once, at most `N` slices. `None` when nothing is queued.
+fn write_some<const N: usize>(
+    encoder: &mut Encoder,
+    stream: &mut WriteHalf,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<Option<usize>>> {
+    let mut slices = [IoSlice::new(&[]); N];
+    let used = encoder.slices(&mut slices);
+    if used == 0 {
+        return Poll::Ready(Ok(None));
+    }
+    stream.poll_write(cx, &slices[..used]).map_ok(Some)
 }
 
 fn length(message: &Outgoing) -> usize {

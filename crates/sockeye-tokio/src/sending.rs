@@ -39,10 +39,8 @@ impl Future for Sending<'_> {
         let shared = this.place.shared;
         if this.message.is_some() {
             ready!(shared.poll_admit(this.who, &mut this.message, &mut this.place.ticket, cx))?;
-            let undriven = !shared.is_driven() && this.who == Who::Handle;
-            let send = shared.lock_send();
-            if undriven || send.is_unbuffered() {
-                this.flushing = Some(send.encoder.queued());
+            if shared.send_waits(this.who) {
+                this.flushing = Some(shared.lock_send().encoder.queued());
                 this.place.what = For::Writing;
             }
         }
@@ -62,7 +60,8 @@ pub(crate) fn try_send(shared: &Shared, message: Outgoing) -> Result<(), TrySend
         Ok(()) if !send.fits(&message) => return Err(TrySendError::Full(message)),
         Ok(()) => {}
     }
-    shared.queue_unwritten(&mut send, message);
+    // It was checked just above, under the same lock.
+    let _ = shared.queue_unwritten(&mut send, message);
     Ok(())
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     /// Whether a `recv` has returned `Pending` since the handler was polled last.
     receiving: AtomicBool,
     driven: bool,
+    /// Whether a `send` returns only when the stream has its message.
+    unbuffered: bool,
     /// The agreed subprotocol. Most connections have none.
     pub(crate) protocol: Option<Box<HeaderValue>>,
 }
@@ -45,12 +47,14 @@ pub(crate) enum Who {
 
 impl Shared {
     pub(crate) fn new(receive: Receive, send: Send, driven: bool, protocol: Option<HeaderValue>) -> Self {
+        let unbuffered = send.is_unbuffered();
         Self {
             receive: Mutex::new(receive),
             send: Mutex::new(send),
             polling: AtomicUsize::new(0),
             receiving: AtomicBool::new(false),
             driven,
+            unbuffered,
             protocol: protocol.map(Box::new),
         }
     }
@@ -65,6 +69,11 @@ impl Shared {
 
     pub(crate) fn is_driven(&self) -> bool {
         self.driven
+    }
+
+    /// Whether a `send` waits until its message is written, and does not leave that to the driver.
+    pub(crate) fn send_waits(&self, who: Who) -> bool {
+        self.unbuffered || (!self.driven && who == Who::Handle)
     }
 
     /// Marks this thread as the one that polls the handler, until the guard is dropped.
@@ -181,11 +190,11 @@ impl Shared {
         ticket: &mut Option<Ticket>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        if send.encoder.closing().may_send() && !send.admits(*ticket) {
+        if !send.admits(*ticket) && send.encoder.closing().may_send() {
             if self.may_write(who) {
                 let _ = send.poll_write(cx);
             }
-            if send.encoder.closing().may_send() && !send.admits(*ticket) {
+            if !send.admits(*ticket) && send.encoder.closing().may_send() {
                 send.waiters.line_mut(For::Room).wait(ticket, cx);
                 return Poll::Pending;
             }
@@ -204,31 +213,32 @@ impl Shared {
         message: Outgoing,
         cx: &mut Context<'_>,
     ) -> Result<(), Error> {
-        send.check(&message)?;
-        self.queue_unwritten(send, message);
+        self.queue_unwritten(send, message)?;
         if send.encoder.buffered() > CORK && self.may_write(who) {
             let _ = send.poll_write(cx);
         }
         Ok(())
     }
 
-    /// Queues `message`, which was checked under the same lock, and leaves the writing to the driver.
-    pub(crate) fn queue_unwritten(&self, send: &mut Locked<'_, Send>, message: Outgoing) {
-        if self.is_own() {
+    /// Queues `message`, and leaves the writing to the driver.
+    pub(crate) fn queue_unwritten(&self, send: &mut Locked<'_, Send>, message: Outgoing) -> Result<(), Error> {
+        let own = self.is_own();
+        if own {
             // It is written when the handler's poll ends, so the buffer is back in the pool soon.
             send.encoder.lend_buffer();
-        } else {
+        }
+        send.encode(message)?;
+        if !own {
             send.notify_writer();
         }
-        let _ = send.encoder.encode(message);
+        Ok(())
     }
 
     /// Queues a Close in the name of whoever wants one, unless there is one, and has it written.
     pub(crate) fn close(&self, frame: CloseFrame) -> Result<(), Error> {
         let message = Outgoing::Message(Message::Close(Some(frame)));
         let mut send = self.lock_send();
-        send.check(&message)?;
-        let _ = send.encoder.encode(message);
+        send.encode(message)?;
         if !self.is_own() {
             send.notify_writer();
         }
@@ -308,9 +318,11 @@ impl<T: Wakes> DerefMut for Locked<'_, T> {
 
 impl<T: Wakes> Drop for Locked<'_, T> {
     fn drop(&mut self) {
-        let wakes = std::mem::take(self.wakes());
-        self.0 = None;
-        wakes.into_iter().for_each(Waker::wake);
+        if !self.wakes().is_empty() {
+            let wakes = std::mem::take(self.wakes());
+            self.0 = None;
+            wakes.into_iter().for_each(Waker::wake);
+        }
     }
 }
 

@@ -249,11 +249,8 @@ impl Sink<Message> for WebSocket {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        let message = message.into();
         let mut send = self.handle.lock_send();
-        send.check(&message)?;
-        self.handle.queue_unwritten(&mut send, message);
-        Ok(())
+        self.handle.queue_unwritten(&mut send, message.into())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
