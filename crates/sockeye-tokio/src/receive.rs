@@ -108,7 +108,11 @@ impl Receive {
                 }
                 Poll::Ready(Event::Message(Message::Ping(_) | Message::Pong(_))) => {}
                 Poll::Ready(Event::Message(message)) => self.parked = Some(Box::new(message)),
-                Poll::Ready(Event::Full) => break,
+                // Only the application may read on.
+                Poll::Ready(Event::Full) => {
+                    self.wake();
+                    break;
+                }
                 Poll::Ready(Event::Over(over)) => self.phase = Phase::Over(Box::new(over)),
             }
         }

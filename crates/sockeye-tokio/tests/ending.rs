@@ -3,7 +3,7 @@
 
 use std::{future::Future, io, time::Duration};
 
-use sockeye_testkit::{Frame, Peer, PipeEnd, pipe, pipe_with_capacity};
+use sockeye_testkit::{Frame, LengthForm, Peer, PipeEnd, pipe, pipe_with_capacity};
 use sockeye_tokio::{
     CloseFrame, Config, Connection, Error, Message, Role, Stream, Timeouts, WebSocket, close_code, serve,
 };
@@ -110,6 +110,8 @@ async fn what_the_peer_does_wrong_is_answered_and_latched() {
         (Frame::text("x").unmasked(), 1002),
         (Frame::continuation("x"), 1002),
         (Frame::ping("x").fin(false), 1002),
+        (Frame::pong(vec![0; 126]), 1002),
+        (Frame::text("x").length_form(LengthForm::Bits16), 1002),
         (Frame::close(1005, ""), 1002),
         (Frame::binary([0xFF]).opcode(1), 1007),
         (Frame::binary("x").declared_len(17 << 20), 1009),

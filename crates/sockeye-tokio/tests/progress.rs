@@ -276,6 +276,20 @@ async fn no_more_than_64_kib_of_a_large_message_are_read_ahead() {
     task.await.unwrap();
 }
 
+/// The driver watches the stream for it, and may not read that much itself.
+#[tokio::test(start_paused = true)]
+async fn a_large_message_reaches_a_recv_that_waits_in_another_task() {
+    let (give, take) = oneshot::channel();
+    let (mut client, _task) = start(|socket| async move { drop(give.send(socket)) });
+    let mut socket: WebSocket = take.await.unwrap();
+    let receiving = tokio::spawn(async move { socket.recv().await.unwrap().unwrap() });
+    for _ in 0..5 {
+        yield_now().await;
+    }
+    client.send(Frame::binary(vec![7; 900_000])).await;
+    assert_eq!(receiving.await.unwrap(), Message::binary(vec![7; 900_000]));
+}
+
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
         if message.is_data() && socket.send(message).await.is_err() {
