@@ -4,8 +4,10 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
-use sockeye_tokio::{Config, Message, Role, WebSocket, serve};
+use sockeye_testkit::pipe_with_capacity;
+use sockeye_tokio::{Config, Message, Role, Stream, WebSocket, serve};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::mpsc,
     time::timeout,
@@ -93,9 +95,9 @@ async fn cancelling(mut socket: WebSocket) {
 }
 
 /// Messages of many sizes, some answered before the next is sent and some not, with a Ping now and then.
-async fn client(stream: TcpStream, seed: usize) {
+async fn client(stream: impl AsyncRead + AsyncWrite + Unpin, seed: usize, largest: usize) {
     let mut socket = WebSocketStream::from_raw_socket(stream, TheirRole::Client, None).await;
-    let size = |i: usize| [0, 1, 100, 5_000, 40_000, 200_000][(i * 7 + seed) % 6];
+    let size = |i: usize| [0, 1, 100, largest / 40, largest / 5, largest][(i * 7 + seed) % 6];
     let mut i = 0;
     while i < 120 {
         let burst = 1 + (i + seed) % 5;
@@ -143,11 +145,31 @@ async fn every_way_to_echo_loses_nothing_and_ends() {
         for seed in 0..12 {
             let stream = TcpStream::connect(addr).await.unwrap();
             let (server, _) = listener.accept().await.unwrap();
-            both.push(tokio::spawn(client(stream, seed)));
+            both.push(tokio::spawn(client(stream, seed, 200_000)));
             both.push(tokio::spawn(serve(server, Role::Server, config.clone(), handler)));
         }
         for task in both {
             // Not a limit on its speed: somebody waits for ever.
+            timeout(Duration::from_secs(120), task).await.expect(name).expect(name);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn so_it_is_over_a_stream_that_takes_and_gives_little_at_a_time() {
+    for (name, handler) in WAYS {
+        let mut config = Config::default();
+        config.write_buffer_size = 3000;
+        let mut both = Vec::new();
+        for seed in 0..12 {
+            let (near, far) = pipe_with_capacity(1000 + seed);
+            far.control().set_read_chunk(100 + 37 * seed);
+            near.control().set_drop_resets(false);
+            far.control().set_vectored(seed % 2 == 0);
+            both.push(tokio::spawn(client(near, seed, 80_000)));
+            both.push(tokio::spawn(serve(Stream::boxed(far), Role::Server, config.clone(), handler)));
+        }
+        for task in both {
             timeout(Duration::from_secs(120), task).await.expect(name).expect(name);
         }
     }
