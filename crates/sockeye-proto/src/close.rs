@@ -60,8 +60,8 @@ pub mod close_code {
     /// assert!(!close_code::is_valid_on_wire(close_code::ABNORMAL));
     /// ```
     pub const fn is_valid_on_wire(code: CloseCode) -> bool {
-        // RFC 6455 §7.4.1: 1004, 1005, 1006 and 1015 "MUST NOT be set as a status code in a Close control frame";
-        // §7.4.2: 0-999 "are not used", 1016-2999 are for this protocol and undefined today.
+        // RFC 6455 §7.4.1: 1005, 1006 and 1015 each "MUST NOT be set as a status code in a Close control frame", and 1004
+        // is reserved; §7.4.2: 0-999 "are not used", 1016-2999 are for this protocol and undefined today.
         matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
 }

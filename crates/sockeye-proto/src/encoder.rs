@@ -83,7 +83,7 @@ pub struct Position {
 /// Write what [`slices`](Self::slices) yields and report it to [`advance`](Self::advance), however little it was.
 ///
 /// * Data frames and the Close go out in the order in which they were queued.
-/// * Pings and Pongs overtake them between two frames ([RFC 6455 §5.5]: control frames "MAY be injected in the middle of a
+/// * Pings and Pongs overtake them between two frames ([RFC 6455 §5.4]: control frames "MAY be injected in the middle of a
 ///   fragmented message", and a peer that waits for a Pong should not wait for megabytes).
 /// * Once a Close is queued, nothing is queued any more.
 ///

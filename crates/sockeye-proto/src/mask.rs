@@ -111,7 +111,7 @@ mod avx2 {
 
 #[cfg(test)]
 mod tests {
-    /// RFC 6455 §5.3, to the letter: "transformed-octet-i = original-octet-i XOR masking-key-octet-(i MOD 4)".
+    /// RFC 6455 §5.3, to the letter: "j = i MOD 4", "transformed-octet-i = original-octet-i XOR masking-key-octet-j".
     fn reference(payload: &[u8], key: [u8; 4], offset: usize) -> Vec<u8> {
         payload.iter().enumerate().map(|(i, byte)| byte ^ key[(i + offset) % 4]).collect()
     }

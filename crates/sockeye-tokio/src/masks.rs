@@ -4,7 +4,7 @@ use sockeye_proto::MaskSource;
 
 /// Keys that are drawn many at a time, since each draw is a system call.
 ///
-/// RFC 6455 §10.3: the key "MUST be derived from a strong source of entropy" and "MUST NOT make it simple for a
+/// RFC 6455 §5.3: the key "MUST be derived from a strong source of entropy" and "MUST NOT make it simple for a
 /// server/proxy to predict the masking key for a subsequent frame".
 pub(crate) struct RandomMasks {
     drawn: [u8; 256],
