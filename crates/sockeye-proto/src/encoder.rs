@@ -87,7 +87,7 @@ pub struct Position {
 ///   fragmented message", and a peer that waits for a Pong should not wait for megabytes).
 /// * Once a Close is queued, nothing is queued any more.
 ///
-/// [RFC 6455 §5.5]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5
+/// [RFC 6455 §5.4]: https://www.rfc-editor.org/rfc/rfc6455#section-5.4
 ///
 /// ```
 /// use sockeye_proto::{Config, Encoder, Message};
