@@ -144,10 +144,15 @@ async fn the_first_of_ten_thousand_answers_does_not_wait_for_the_last() {
 #[tokio::test]
 async fn nor_over_tcp() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (server, _) = listener.accept().await.unwrap();
-    // As many as fit into the kernel's buffers, so that they are all there before the handler runs.
-    client.write_all(&pipelined(MANY)).await.unwrap();
+    let (mut client, mut writing) = client.into_split();
+    // As many as fit into the kernel's buffers are there before the handler runs.
+    tokio::spawn(async move {
+        writing.write_all(&pipelined(MANY)).await.unwrap();
+        writing.forget();
+    });
+    yield_now().await;
     let seen = Arc::new(AtomicUsize::new(0));
     let handler_seen = seen.clone();
     tokio::spawn(serve(server, Role::Server, Config::default(), |socket| count(socket, handler_seen)));
