@@ -1,0 +1,86 @@
+//! An echo server on bare epoll that speaks just enough WebSocket: what the kernel costs.
+//!
+//! It answers the opening handshake, unmasks, and sends back. It validates nothing, keeps no message, and passes on what
+//! has come of a large one before the rest is there, so that nothing but system calls and one pass over the bytes is
+//! left. Other servers are measured as multiples of it.
+
+#![forbid(unsafe_code)]
+
+mod connection;
+mod frames;
+mod opening;
+
+use anyhow::{Context as _, Result};
+use bench_serve::{Options, announce};
+use connection::Connection;
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll;
+use rustix::io::Errno;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
+/// Where all connections read to. Half of it stays in the cache of a core while it is unmasked and sent.
+const BUFFER: usize = 256 << 10;
+
+/// The number under which the listener reports.
+const LISTENER: u64 = u64::MAX;
+
+fn main() -> Result<()> {
+    let options = Options::from_arguments(&["floor"])?;
+    let listener =
+        TcpListener::bind(options.addr).with_context(|| format!("cannot listen on {} (--addr)", options.addr))?;
+    listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("cannot make an epoll instance")?;
+    epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)
+        .context("cannot watch the listener")?;
+    announce(listener.local_addr().context("the listener has no address")?);
+
+    let mut buffer = vec![0; BUFFER];
+    let mut connections: Vec<Option<Connection>> = Vec::new();
+    let mut free: Vec<usize> = Vec::new();
+    let mut events: Vec<epoll::Event> = Vec::with_capacity(256);
+    loop {
+        events.clear();
+        match epoll::wait(&epoll, spare_capacity(&mut events), None) {
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error).context("cannot wait for events"),
+        }
+        for event in &events {
+            let number = event.data.u64();
+            if number == LISTENER {
+                accept(&listener, |connection| {
+                    let number = free.pop().unwrap_or_else(|| {
+                        connections.push(None);
+                        connections.len() - 1
+                    });
+                    connection.watch(&epoll, number as u64)?;
+                    connections[number] = Some(connection);
+                    Ok(())
+                })?;
+                continue;
+            }
+            let slot = &mut connections[number as usize];
+            let goes_on = slot.as_mut().is_some_and(|connection| {
+                connection.progress(&mut buffer, &epoll, number).unwrap_or_else(|error| {
+                    eprintln!("connection {number}: {error:#}");
+                    false
+                })
+            });
+            if !goes_on && slot.take().is_some() {
+                free.push(number as usize);
+            }
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, mut add: impl FnMut(Connection) -> Result<()>) -> Result<()> {
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => add(Connection::new(stream)?)?,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            Err(error) => return Err(error).context("cannot accept"),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! One connection: what it still has to send, and what it still waits for.
+
+use crate::echo::Echo;
+use crate::handshake;
+use crate::messages::Messages;
+use anyhow::{Context as _, Result, bail};
+use rustix::event::epoll;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// A connection that sends its messages, all at once, and then waits until all are back.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    messages: Rc<Messages>,
+    echo: Echo,
+    /// How much of `messages.wire` has been sent.
+    sent: usize,
+    /// How much of it may be sent now.
+    limit: usize,
+    /// When the first of the messages was sent.
+    pub(crate) begun: Instant,
+}
+
+impl Connection {
+    /// Opens a connection, which reports to `epoll` under this number.
+    pub(crate) fn open(
+        server: SocketAddr,
+        path: &str,
+        messages: Rc<Messages>,
+        epoll: &OwnedFd,
+        number: usize,
+    ) -> Result<Self> {
+        let (stream, early) = handshake::open(server, path).with_context(|| format!("connection {number}"))?;
+        stream.set_nonblocking(true).context("cannot make a socket non-blocking")?;
+        // Edge-triggered and both directions, so that nothing is registered again while it is measured.
+        let interest = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
+        epoll::add(epoll, &stream, epoll::EventData::new_u64(number as u64), interest)
+            .context("cannot watch a socket")?;
+        let mut connection = Self { stream, messages, echo: Echo::default(), sent: 0, limit: 0, begun: Instant::now() };
+        connection.sent = connection.messages.wire.len();
+        connection.echo.position = connection.messages.payloads.len();
+        connection.echo.receive(&early, &connection.messages)?;
+        Ok(connection)
+    }
+
+    /// Starts over: sends the first `count` messages, and the others when it is told to ([`Connection::allow`]).
+    pub(crate) fn start(&mut self, count: usize) -> Result<()> {
+        self.echo.restart();
+        self.sent = 0;
+        self.begun = Instant::now();
+        self.allow(count)
+    }
+
+    /// Sends up to message number `count`.
+    pub(crate) fn allow(&mut self, count: usize) -> Result<()> {
+        self.limit = self.messages.ends[count - 1];
+        self.send()
+    }
+
+    /// How many of the messages are back.
+    pub(crate) fn completed(&self) -> usize {
+        self.echo.position
+    }
+
+    /// Whether all that was sent is back.
+    pub(crate) fn is_done(&self) -> bool {
+        self.echo.position == self.messages.payloads.len()
+    }
+
+    /// Sends and receives what is possible without waiting, and gives the number of messages that have come back.
+    pub(crate) fn progress(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let mut completed = 0;
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => bail!("the server ended the connection"),
+                Ok(read) => {
+                    completed += self.echo.receive(&buffer[..read], &self.messages)?;
+                    // A short read has emptied the socket: what comes later is a new edge.
+                    if read < buffer.len() {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).context("cannot receive"),
+            }
+        }
+        self.send()?;
+        Ok(completed)
+    }
+
+    fn send(&mut self) -> Result<()> {
+        while self.sent < self.limit {
+            match self.stream.write(&self.messages.wire[self.sent..self.limit]) {
+                Ok(written) => self.sent += written,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).context("cannot send"),
+            }
+        }
+        // A Pong goes between two messages; it fits the socket buffer, or the server has stopped reading.
+        if !self.echo.answers.is_empty() && self.messages.ends.iter().chain([&0]).any(|end| *end == self.sent) {
+            let answers = std::mem::take(&mut self.echo.answers);
+            self.stream.write_all(&answers).context("cannot send a Pong")?;
+        }
+        Ok(())
+    }
+
+    /// Where the connection stands, for an error.
+    pub(crate) fn state(&self) -> String {
+        format!(
+            "{} of {} bytes sent, {} of {} messages back, and {} bytes of the next",
+            self.sent,
+            self.messages.wire.len(),
+            self.echo.position,
+            self.messages.payloads.len(),
+            self.echo.offset
+        )
+    }
+}

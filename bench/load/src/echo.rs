@@ -1,0 +1,214 @@
+//! What comes back, compared byte by byte with what was sent.
+
+use crate::messages::{Messages, pong};
+use anyhow::{Context as _, Result, bail, ensure};
+use std::io::Cursor;
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+/// Where a connection is in the echoes of its [`Messages`].
+///
+/// A message may come back in one frame or in several; Pings are answered and Pongs passed over.
+#[derive(Debug, Default)]
+pub(crate) struct Echo {
+    /// The message that comes next, or is coming.
+    pub(crate) position: usize,
+    /// How much of its payload has come.
+    pub(crate) offset: usize,
+    /// How much of the current frame's payload is still to come.
+    remaining: u64,
+    /// Whether the current frame is the last of its message.
+    is_final: bool,
+    /// Whether a frame of the message has come.
+    has_begun: bool,
+    /// The beginning of a frame header, or of a control frame, whose rest has not come yet.
+    partial: Vec<u8>,
+    /// Pongs to be sent.
+    pub(crate) answers: Vec<u8>,
+}
+
+impl Echo {
+    /// Takes what was read, and gives the number of messages that it has completed.
+    ///
+    /// # Errors
+    ///
+    /// When it is no echo.
+    pub(crate) fn receive(&mut self, bytes: &[u8], messages: &Messages) -> Result<usize> {
+        let before = self.position;
+        if self.partial.is_empty() {
+            self.take(bytes, messages)?;
+        } else {
+            let mut joined = std::mem::take(&mut self.partial);
+            joined.extend_from_slice(bytes);
+            self.take(&joined, messages)?;
+        }
+        Ok(self.position - before)
+    }
+
+    fn take(&mut self, mut bytes: &[u8], messages: &Messages) -> Result<()> {
+        while !bytes.is_empty() {
+            bytes = if self.remaining > 0 {
+                self.compare(bytes, messages)?
+            } else {
+                match self.header(bytes, messages)? {
+                    Some(rest) => rest,
+                    None => {
+                        self.partial = bytes.to_vec();
+                        break;
+                    }
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// Starts over with the first message.
+    pub(crate) fn restart(&mut self) {
+        self.position = 0;
+    }
+
+    /// Takes payload, and gives what follows it.
+    fn compare<'a>(&mut self, bytes: &'a [u8], messages: &Messages) -> Result<&'a [u8]> {
+        let length = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(bytes.len());
+        let (here, rest) = bytes.split_at(length);
+        let sent = messages.payloads.get(self.position).context("more messages came back than were sent")?;
+        let expected = sent.get(self.offset..self.offset + length);
+        let expected = expected.with_context(|| {
+            format!("message {} came back with more than the {} bytes that were sent", self.position, sent.len())
+        })?;
+        ensure!(here == expected, "message {} came back changed", self.position);
+        self.offset += length;
+        self.remaining -= length as u64;
+        self.end_of_frame(sent.len())?;
+        Ok(rest)
+    }
+
+    /// Takes a header, or a whole control frame, and gives what follows it; `None` when some of it has not come yet.
+    fn header<'a>(&mut self, bytes: &'a [u8], messages: &Messages) -> Result<Option<&'a [u8]>> {
+        let mut cursor = Cursor::new(bytes);
+        let Some((header, length)) = FrameHeader::parse(&mut cursor).context("the server sent no frame")? else {
+            return Ok(None);
+        };
+        let rest = &bytes[cursor.position() as usize..];
+        ensure!(header.mask.is_none(), "the server masked a frame");
+        ensure!(!(header.rsv1 || header.rsv2 || header.rsv3), "the server set a reserved bit");
+        match header.opcode {
+            OpCode::Data(data) => {
+                let expected = if self.has_begun { Data::Continue } else { messages.data };
+                ensure!(data == expected, "message {}: expected {expected}, and {data} came", self.position);
+                let sent = messages.payloads.get(self.position).context("more messages came back than were sent")?;
+                self.has_begun = true;
+                self.is_final = header.is_final;
+                self.remaining = length;
+                self.end_of_frame(sent.len())?;
+                Ok(Some(rest))
+            }
+            OpCode::Control(control) => {
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                ensure!(length <= 125, "the server sent a control frame of {length} bytes");
+                let Some((payload, rest)) = rest.split_at_checked(length) else { return Ok(None) };
+                match control {
+                    Control::Ping => pong(&mut self.answers, payload)?,
+                    Control::Pong => {}
+                    Control::Close => bail!("the server closed the connection{}", reason(payload)),
+                    Control::Reserved(opcode) => bail!("the server sent a frame of the reserved opcode {opcode}"),
+                }
+                Ok(Some(rest))
+            }
+        }
+    }
+
+    fn end_of_frame(&mut self, sent: usize) -> Result<()> {
+        if self.remaining == 0 && self.is_final {
+            let (position, came) = (self.position, self.offset);
+            ensure!(came == sent, "message {position} came back with {came} of the {sent} bytes that were sent");
+            self.position += 1;
+            self.offset = 0;
+            self.has_begun = false;
+            self.is_final = false;
+        }
+        Ok(())
+    }
+}
+
+/// The code and reason of a Close, in words.
+fn reason(payload: &[u8]) -> String {
+    match payload.split_first_chunk::<2>() {
+        Some((code, reason)) => {
+            format!(" with {} `{}`", u16::from_be_bytes(*code), String::from_utf8_lossy(reason).escape_debug())
+        }
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+
+    fn frame(is_final: bool, opcode: OpCode, payload: &[u8]) -> Vec<u8> {
+        let mut wire = Vec::new();
+        FrameHeader { is_final, opcode, ..FrameHeader::default() }.format(payload.len() as u64, &mut wire).unwrap();
+        wire.extend_from_slice(payload);
+        wire
+    }
+
+    fn messages() -> Messages {
+        Messages::new(Scenario::find("pair-at-once").unwrap(), 7).unwrap()
+    }
+
+    /// Both messages, with a Ping before each and the second in two fragments.
+    fn answer(messages: &Messages) -> Vec<u8> {
+        let ping = frame(true, OpCode::Control(Control::Ping), b"still there?");
+        let [first, second] = &messages.payloads[..] else { panic!("two messages") };
+        let (start, end) = second.split_at(7);
+        [
+            ping.clone(),
+            frame(true, OpCode::Data(Data::Binary), first),
+            frame(false, OpCode::Data(Data::Binary), start),
+            ping,
+            frame(true, OpCode::Data(Data::Continue), end),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn echoes_are_recognised_however_they_are_cut() {
+        let messages = messages();
+        let answer = answer(&messages);
+        for size in 1..=answer.len() {
+            let mut echo = Echo::default();
+            let completed: usize = answer.chunks(size).map(|bytes| echo.receive(bytes, &messages).unwrap()).sum();
+            assert_eq!((completed, echo.position, echo.offset), (2, 2, 0), "in pieces of {size}");
+            assert_eq!(echo.answers.len(), 2 * (6 + 12));
+        }
+    }
+
+    #[test]
+    fn what_is_no_echo_is_refused() {
+        let messages = messages();
+        let binary = OpCode::Data(Data::Binary);
+        let first = &messages.payloads[0];
+        let mut changed = first.clone();
+        changed[19] ^= 1;
+        for (bytes, why) in [
+            (frame(true, binary, &changed), "changed"),
+            (frame(true, binary, &first[..19]), "19 of the 20 bytes"),
+            (frame(true, binary, &[first, &b"."[..]].concat()), "more than the 20 bytes"),
+            (frame(true, OpCode::Data(Data::Text), first), "expected BINARY, and TEXT came"),
+            (frame(true, OpCode::Control(Control::Close), b"\x03\xf0why"), "closed the connection with 1008 `why`"),
+        ] {
+            let error = Echo::default().receive(&bytes, &messages).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn more_than_was_sent_is_refused() {
+        let messages = messages();
+        let mut echo = Echo::default();
+        echo.receive(&answer(&messages), &messages).unwrap();
+        let again = frame(true, OpCode::Data(Data::Binary), &messages.payloads[0]);
+        assert!(echo.receive(&again, &messages).unwrap_err().to_string().contains("more messages"));
+    }
+}

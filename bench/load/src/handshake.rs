@@ -1,0 +1,122 @@
+//! The opening handshake, as a client.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::time::Duration;
+use tungstenite::handshake::derive_accept_key;
+
+/// The nonce of RFC 6455 §1.3: a server must not care.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// How long the server may take for the answer.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Loopback addresses that connections come from, when one has no ports left.
+const SOURCES: u8 = 16;
+
+/// A connection that has been upgraded, with what came right behind the answer.
+///
+/// # Errors
+///
+/// When there is no connection, or the server does not upgrade it.
+pub(crate) fn open(server: SocketAddr, path: &str) -> Result<(TcpStream, Vec<u8>)> {
+    let mut stream = dial(server)?;
+    stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
+    stream.set_read_timeout(Some(LIMIT)).context("cannot limit the time for the answer")?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).context("cannot send the request")?;
+
+    let mut answer = Vec::new();
+    let mut piece = [0; 2048];
+    loop {
+        let read = stream.read(&mut piece).context("the answer to the request did not come")?;
+        ensure!(read > 0, "the server ended the connection instead of answering the request");
+        answer.extend_from_slice(&piece[..read]);
+        if let Some(length) = check(&answer)? {
+            return Ok((stream, answer.split_off(length)));
+        }
+        ensure!(answer.len() < 1 << 16, "the answer to the request is longer than 64 KiB");
+    }
+}
+
+/// The length of the answer, once it is there and as it should be.
+fn check(answer: &[u8]) -> Result<Option<usize>> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(length) = response.parse(answer).context("the server answered with no HTTP")? else {
+        return Ok(None);
+    };
+    if response.code != Some(101) {
+        let text = String::from_utf8_lossy(&answer[..answer.len().min(512)]).escape_debug().to_string();
+        bail!("the server did not upgrade the connection: {text}");
+    }
+    let accept = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("sec-websocket-accept"));
+    let accept = accept.context("the answer has no Sec-WebSocket-Accept")?;
+    ensure!(accept.value == derive_accept_key(KEY.as_bytes()).as_bytes(), "Sec-WebSocket-Accept is wrong");
+    Ok(Some(length))
+}
+
+/// Connects; from another loopback address when this one has no ports left.
+fn dial(server: SocketAddr) -> Result<TcpStream> {
+    let mut result = TcpStream::connect_timeout(&server, LIMIT);
+    for last in 2..2 + SOURCES {
+        match &result {
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable => result = dial_from(last, server),
+            _ => break,
+        }
+    }
+    result.with_context(|| {
+        format!("cannot connect to {server} (ports in use: `ss -s`; their range: net.ipv4.ip_local_port_range)")
+    })
+}
+
+fn dial_from(last: u8, server: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    bind(&stream, &SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, last), 0))?;
+    connect(&stream, &server)?;
+    Ok(stream.into())
+}
+
+/// Takes the address out of `http://127.0.0.1:PORT`.
+///
+/// # Errors
+///
+/// When it is another URL, or leads to another machine.
+pub fn server_address(url: &str) -> Result<SocketAddr> {
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let address: SocketAddr =
+        address.parse().with_context(|| format!("`{url}` is no URL such as http://127.0.0.1:9001"))?;
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_loopback() => Ok(address),
+        _ => bail!("`{url}` is not on 127.0.0.0/8; load goes to this machine alone"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+        sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+    #[test]
+    fn the_answer_is_checked_when_it_is_whole() {
+        assert_eq!(check(ANSWER.as_bytes()).unwrap(), Some(ANSWER.len()));
+        assert_eq!(check(&ANSWER.as_bytes()[..ANSWER.len() - 1]).unwrap(), None);
+        let wrong = ANSWER.replace("s3p", "s3q");
+        assert!(check(wrong.as_bytes()).unwrap_err().to_string().contains("Accept is wrong"));
+        assert!(check(b"HTTP/1.1 404 Not Found\r\n\r\n").unwrap_err().to_string().contains("404"));
+    }
+
+    #[test]
+    fn load_goes_to_this_machine_alone() {
+        assert_eq!(server_address("http://127.0.0.1:80/").unwrap(), "127.0.0.1:80".parse().unwrap());
+        assert!(server_address("http://192.0.2.1:80").unwrap_err().to_string().contains("this machine alone"));
+        assert!(server_address("http://localhost").is_err());
+    }
+}

@@ -1,0 +1,76 @@
+//! The load generator as a program: one run, one line of JSON.
+
+#![forbid(unsafe_code)]
+
+use anyhow::{Context as _, Result};
+use bench_load::{Limits, Measure, SCENARIOS, Scenario, Server, Target, machine, room_for, run, server_address};
+use clap::Parser;
+use std::time::Duration;
+
+/// Sends one scenario's messages to an echo server on this machine, and prints what came out as a line of JSON.
+#[derive(Debug, Parser)]
+#[command(name = "load", max_term_width = 100)]
+struct Options {
+    /// What to send; `--list` tells the names
+    #[arg(long, value_name = "NAME", required_unless_present = "list")]
+    scenario: Option<String>,
+    /// Where the server listens, as in `http://127.0.0.1:9001`
+    #[arg(long, value_name = "URL", required_unless_present = "list")]
+    url: Option<String>,
+    /// The server's process, of which time and memory are taken
+    #[arg(long, required_unless_present = "list")]
+    pid: Option<u32>,
+    /// The path of the WebSocket
+    #[arg(long, default_value = "/ws")]
+    path: String,
+    /// Stay on this core
+    #[arg(long)]
+    core: Option<usize>,
+    /// Seconds before anything is measured
+    #[arg(long, default_value_t = 0.3, value_name = "SECONDS")]
+    warm_up: f64,
+    /// End when the server has used so much processor time
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    cpu: f64,
+    /// End after so much time
+    #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
+    wall: f64,
+    /// End after so many messages
+    #[arg(long, default_value_t = 1_000_000_000)]
+    messages: u64,
+    /// Print the scenarios and end
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    if options.list {
+        for scenario in SCENARIOS {
+            println!("{:<20} {}", scenario.name, scenario.about);
+        }
+        return Ok(());
+    }
+    let (Some(name), Some(url), Some(pid)) = (options.scenario, options.url, options.pid) else {
+        anyhow::bail!("--scenario, --url and --pid are needed");
+    };
+    let scenario = Scenario::find(&name).with_context(|| format!("there is no scenario `{name}`; see --list"))?;
+    let seconds = |value| Duration::try_from_secs_f64(value).with_context(|| format!("{value} is no time"));
+    let limits = Limits {
+        warm_up: seconds(options.warm_up)?,
+        cpu: seconds(options.cpu)?,
+        wall: seconds(options.wall)?,
+        messages: options.messages,
+    };
+    if let Some(core) = options.core {
+        machine::pin(&[core])?;
+    }
+    room_for(match scenario.measure {
+        Measure::Idle { many, .. } => many,
+        _ => scenario.connections,
+    })?;
+    let target = Target { address: server_address(&url)?, path: options.path, server: Server::new(pid) };
+    let outcome = run(scenario, &target, &limits)?;
+    println!("{}", serde_json::to_string(&outcome)?);
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! What came out of one run: one line of JSON.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What came out of one run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The scenario's name.
+    pub scenario: String,
+    /// Messages that came back while it was measured.
+    pub messages: u64,
+    /// How long that took.
+    pub wall_seconds: f64,
+    /// The server's processor time meanwhile, all threads.
+    pub cpu_seconds: f64,
+    /// The part of it in the kernel, to the clock tick.
+    pub system_seconds: f64,
+    /// Microseconds of the server's processor time for each message.
+    pub cpu_us_per_message: f64,
+    /// Messages that came back in a second.
+    pub messages_per_second: f64,
+    /// From the first byte of the messages in flight to the last byte of their echoes; for a pair, of the second.
+    pub latency: Option<Latency>,
+    /// The server's resident memory.
+    pub idle: Option<Idle>,
+}
+
+/// Percentiles, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// How many were measured.
+    pub samples: usize,
+    /// Half of them took no longer.
+    pub p50: f64,
+    /// 99 of 100 took no longer.
+    pub p99: f64,
+    /// 999 of 1,000 took no longer.
+    pub p999: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+/// Resident memory at two numbers of idle connections, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Idle {
+    /// Connections at the first look.
+    pub few: usize,
+    /// Connections at the second look.
+    pub many: usize,
+    /// Resident memory at the first look.
+    pub rss_few: u64,
+    /// Resident memory at the second look.
+    pub rss_many: u64,
+    /// The difference, for each connection of those that came in between.
+    pub bytes_per_connection: f64,
+}
+
+impl Latency {
+    /// Percentiles of these times, in nanoseconds; `None` of none.
+    pub fn of(mut nanoseconds: Vec<u32>) -> Option<Self> {
+        nanoseconds.sort_unstable();
+        let last = *nanoseconds.last()?;
+        let at = |share: f64| {
+            let rank = (share * nanoseconds.len() as f64).ceil() as usize;
+            f64::from(nanoseconds[rank.clamp(1, nanoseconds.len()) - 1]) / 1e3
+        };
+        Some(Self {
+            samples: nanoseconds.len(),
+            p50: at(0.5),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: f64::from(last) / 1e3,
+        })
+    }
+}
+
+/// The times that are kept, so many at most.
+#[derive(Debug)]
+pub(crate) struct Samples(Vec<u32>);
+
+impl Samples {
+    const MOST: usize = 2_000_000;
+
+    pub(crate) fn new() -> Self {
+        Self(Vec::with_capacity(Self::MOST))
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(crate) fn add(&mut self, time: Duration) {
+        if self.0.len() < Self::MOST {
+            self.0.push(u32::try_from(time.as_nanos()).unwrap_or(u32::MAX));
+        }
+    }
+
+    pub(crate) fn percentiles(self) -> Option<Latency> {
+        Latency::of(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_times_that_were_measured() {
+        let times: Vec<u32> = (1..=1000).rev().map(|time| time * 1000).collect();
+        let latency = Latency::of(times).unwrap();
+        assert_eq!(latency, Latency { samples: 1000, p50: 500.0, p99: 990.0, p999: 999.0, max: 1000.0 });
+        assert_eq!(Latency::of(vec![7000]).unwrap().p50, 7.0);
+        assert_eq!(Latency::of(vec![]), None);
+    }
+}

@@ -1,0 +1,207 @@
+//! What is measured, as data.
+
+use std::time::Duration;
+
+/// One kind of load, and what is looked at under it.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// As on the command line and in file names.
+    pub name: &'static str,
+    /// For people, after "what is measured".
+    pub about: &'static str,
+    /// What a message carries.
+    pub content: Content,
+    /// Of one message, in bytes.
+    pub size: usize,
+    /// Frames that a message is cut into, at least one.
+    pub fragments: usize,
+    /// Connections that are open at the same time.
+    pub connections: usize,
+    /// Messages that a connection sends at once; it sends no others before all of these have come back.
+    pub in_flight: usize,
+    /// What is looked at.
+    pub measure: Measure,
+}
+
+/// What a message carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Binary: no server validates it.
+    Binary,
+    /// Text of one byte a character.
+    Ascii,
+    /// Text in several scripts, of one to four bytes a character.
+    Wide,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// The server's processor time for each message.
+    Cpu,
+    /// The time from a message to its echo, by a generator that never sleeps.
+    Latency,
+    /// Two messages, the second so long after the first: the time from the second to its echo.
+    Pair {
+        /// None: both in one write.
+        gap: Option<Duration>,
+    },
+    /// Resident memory of the server: what lies between the two numbers of idle connections, for each of those that
+    /// came in between.
+    Idle {
+        /// Connections at the first look.
+        few: usize,
+        /// Connections at the second look.
+        many: usize,
+    },
+}
+
+const BASE: Scenario = Scenario {
+    name: "",
+    about: "",
+    content: Content::Binary,
+    size: 20,
+    fragments: 1,
+    connections: 1,
+    in_flight: 1,
+    measure: Measure::Cpu,
+};
+
+const IDLE: Measure = Measure::Idle { few: 500, many: 5_000 };
+
+/// All scenarios, in the order in which they are run and shown.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "text-20",
+        about: "100 connections, 1 in flight, 20 B text",
+        content: Content::Ascii,
+        connections: 100,
+        ..BASE
+    },
+    Scenario {
+        name: "text-1k",
+        about: "100 connections, 1 in flight, 1 KiB ASCII text",
+        content: Content::Ascii,
+        size: 1 << 10,
+        connections: 100,
+        ..BASE
+    },
+    Scenario {
+        name: "wide-1k",
+        about: "100 connections, 1 in flight, 1 KiB non-ASCII text",
+        content: Content::Wide,
+        size: 1 << 10,
+        connections: 100,
+        ..BASE
+    },
+    Scenario {
+        name: "binary-16k",
+        about: "10 connections, 1 in flight, 16 KiB binary",
+        size: 16 << 10,
+        connections: 10,
+        ..BASE
+    },
+    Scenario {
+        name: "pipelined-binary-32",
+        about: "16 connections, 64 in flight, 32 B binary",
+        size: 32,
+        connections: 16,
+        in_flight: 64,
+        ..BASE
+    },
+    Scenario {
+        name: "pipelined-text-32",
+        about: "16 connections, 64 in flight, 32 B text",
+        content: Content::Ascii,
+        size: 32,
+        connections: 16,
+        in_flight: 64,
+        ..BASE
+    },
+    Scenario {
+        name: "binary-1m",
+        about: "4 connections, 1 in flight, 1 MiB binary",
+        size: 1 << 20,
+        connections: 4,
+        ..BASE
+    },
+    Scenario {
+        name: "wide-1m",
+        about: "4 connections, 1 in flight, 1 MiB non-ASCII text",
+        content: Content::Wide,
+        size: 1 << 20,
+        connections: 4,
+        ..BASE
+    },
+    Scenario {
+        name: "fragments-4",
+        about: "100 connections, 1 in flight, 1 KiB binary in 4 fragments",
+        size: 1 << 10,
+        fragments: 4,
+        connections: 100,
+        ..BASE
+    },
+    Scenario {
+        name: "latency-16",
+        about: "1 connection, 16 B binary, time to the echo",
+        size: 16,
+        measure: Measure::Latency,
+        ..BASE
+    },
+    Scenario {
+        name: "pair-apart",
+        about: "two 20 B messages 1 ms apart, time from the second to its echo",
+        in_flight: 2,
+        measure: Measure::Pair { gap: Some(Duration::from_millis(1)) },
+        ..BASE
+    },
+    Scenario {
+        name: "pair-at-once",
+        about: "two 20 B messages in one write, time to the second echo",
+        in_flight: 2,
+        measure: Measure::Pair { gap: None },
+        ..BASE
+    },
+    Scenario { name: "idle-20", about: "memory of an idle connection, after one 20 B message", measure: IDLE, ..BASE },
+    Scenario {
+        name: "idle-16k",
+        about: "memory of an idle connection, after one 16 KiB message",
+        size: 16 << 10,
+        measure: IDLE,
+        ..BASE
+    },
+];
+
+impl Scenario {
+    /// The scenario of this name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        SCENARIOS.iter().find(|scenario| scenario.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_has_a_name_of_its_own() {
+        for scenario in SCENARIOS {
+            let namesakes = SCENARIOS.iter().filter(|other| other.name == scenario.name);
+            assert_eq!(namesakes.count(), 1, "{}", scenario.name);
+        }
+    }
+
+    #[test]
+    fn every_scenario_makes_sense() {
+        for Scenario { name, size, fragments, connections, in_flight, measure, .. } in SCENARIOS {
+            assert!(*fragments >= 1 && size >= fragments, "{name}");
+            assert!(*connections >= 1 && *in_flight >= 1, "{name}");
+            match measure {
+                Measure::Pair { .. } => assert_eq!((*connections, *in_flight), (1, 2), "{name}"),
+                Measure::Idle { few, many } => assert!(few < many && *in_flight == 1, "{name}"),
+                Measure::Latency => assert_eq!((*connections, *in_flight), (1, 1), "{name}"),
+                Measure::Cpu => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What all measured servers share: their options, where they say that they listen, and when they end.
+
+#![forbid(unsafe_code)]
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Signal, set_parent_process_death_signal};
+use std::net::SocketAddr;
+
+/// What a server is told on its command line: `--addr IP:PORT` and `--form NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Where to listen; port 0 takes any that is free.
+    pub addr: SocketAddr,
+    /// Which way of writing the server; the first of those that it has, unless told.
+    pub form: &'static str,
+}
+
+impl Options {
+    /// Reads the command line of a server that comes in these `forms`.
+    ///
+    /// From here on the process ends with the one that has started it, so that no server outlives its measurement.
+    ///
+    /// # Errors
+    ///
+    /// When an option is unknown, lacks its value, or has one that makes no sense.
+    pub fn from_arguments(forms: &[&'static str]) -> Result<Self> {
+        set_parent_process_death_signal(Some(Signal::TERM))
+            .context("cannot ask the kernel to end this process with its parent")?;
+        Self::parse(std::env::args().skip(1), forms)
+    }
+
+    fn parse(mut arguments: impl Iterator<Item = String>, forms: &[&'static str]) -> Result<Self> {
+        let first = *forms.first().context("a server has at least one form")?;
+        let mut options = Self { addr: SocketAddr::from(([127, 0, 0, 1], 0)), form: first };
+        while let Some(name) = arguments.next() {
+            let value = arguments.next().with_context(|| format!("`{name}` needs a value"))?;
+            match name.as_str() {
+                "--addr" => {
+                    options.addr =
+                        value.parse().with_context(|| format!("`{value}` is no address such as 127.0.0.1:0"))?;
+                }
+                "--form" => {
+                    let known = forms.iter().find(|form| **form == value);
+                    options.form = known
+                        .with_context(|| format!("there is no form `{value}`; the forms are {}", forms.join(", ")))?;
+                }
+                _ => bail!("`{name}` is unknown; the options are --addr IP:PORT and --form NAME"),
+            }
+        }
+        // Measurements send traffic to this machine alone.
+        if !options.addr.ip().is_loopback() {
+            bail!("{} is no loopback address; this server is for measurements on one machine", options.addr);
+        }
+        Ok(options)
+    }
+}
+
+/// Says on standard output where the server listens; whoever has started it waits for this line.
+pub fn announce(addr: SocketAddr) {
+    println!("listening on http://{addr}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options> {
+        Options::parse(arguments.iter().map(|argument| (*argument).to_owned()), &["plain", "batched"])
+    }
+
+    #[test]
+    fn without_options_the_first_form_listens_on_any_port() {
+        assert_eq!(parse(&[]).unwrap(), Options { addr: "127.0.0.1:0".parse().unwrap(), form: "plain" });
+    }
+
+    #[test]
+    fn options_are_read() {
+        let options = parse(&["--form", "batched", "--addr", "127.0.0.1:80"]).unwrap();
+        assert_eq!(options, Options { addr: "127.0.0.1:80".parse().unwrap(), form: "batched" });
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_a_reason() {
+        for (arguments, reason) in [
+            (&["--form", "fast"][..], "the forms are plain, batched"),
+            (&["--addr"], "needs a value"),
+            (&["--addr", "0.0.0.0:80"], "no loopback address"),
+            (&["--threads", "2"], "is unknown"),
+        ] {
+            let error = parse(arguments).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}
