@@ -3,7 +3,7 @@
 //! Nothing is installed on a developer's machine unless asked for (`--install`); where `CI` is set, what is missing is.
 
 use crate::Context;
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -49,7 +49,7 @@ impl Tool {
         if !ctx.may_install {
             bail!(Skip(format!("{missing}; {}", self.advice())));
         }
-        self.install(ctx)?;
+        self.install(ctx).with_context(|| format!("{missing}, and it cannot be installed; {}", self.advice()))?;
         self.find().or_else(|still| bail!("{still}, even after it was installed; {}", self.advice()))
     }
 
