@@ -23,10 +23,6 @@ pub(crate) struct Messages {
 
 impl Messages {
     /// Those of one connection. No two messages of a scenario are alike, as far as there is room for a number in them.
-    ///
-    /// # Errors
-    ///
-    /// When a frame cannot be written down.
     pub(crate) fn new(scenario: &Scenario, connection: usize) -> Result<Self> {
         let data = if scenario.content == Content::Binary { Data::Binary } else { Data::Text };
         let mut messages = Self { wire: Vec::new(), ends: Vec::new(), payloads: Vec::new(), data };

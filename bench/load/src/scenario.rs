@@ -70,7 +70,7 @@ const BASE: Scenario = Scenario {
 const IDLE: Measure = Measure::Idle { few: 500, many: 5_000 };
 
 /// All scenarios, in the order in which they are run and shown.
-pub const SCENARIOS: &[Scenario] = &[
+pub static SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "text-20",
         about: "100 connections, 1 in flight, 20 B text",
