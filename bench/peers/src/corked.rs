@@ -1,0 +1,124 @@
+//! A stream that keeps what is written until the next read.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// How much is kept at most; the next write takes it along.
+const LIMIT: usize = 64 << 10;
+
+/// A socket under a library that writes each message by itself.
+///
+/// Such a library reads again when it has handled all that it had read, so what it wrote until then goes out at once.
+#[derive(Debug)]
+pub struct Corked {
+    stream: TcpStream,
+    kept: Vec<u8>,
+}
+
+impl Corked {
+    /// Keeps what is written to `stream`.
+    pub fn new(stream: TcpStream) -> Self {
+        Self { stream, kept: Vec::new() }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.kept.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.kept))?;
+            self.kept.drain(..written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Corked {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // What the socket does not take must not keep this side from reading: the peer may be waiting for just that.
+        if let Poll::Ready(result) = self.poll_send(cx) {
+            result?;
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Corked {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.kept.len() + buf.len() <= LIMIT {
+            this.kept.extend_from_slice(buf);
+            return Poll::Ready(Ok(buf.len()));
+        }
+        loop {
+            let slices = [IoSlice::new(&this.kept), IoSlice::new(buf)];
+            let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, &slices))?;
+            match written.checked_sub(this.kept.len()) {
+                Some(taken) if taken > 0 => {
+                    this.kept.clear();
+                    return Poll::Ready(Ok(taken));
+                }
+                _ => drop(this.kept.drain(..written)),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl wtx::stream::StreamReader for Corked {
+    async fn read(&mut self, bytes: &mut [u8]) -> wtx::Result<usize> {
+        Ok(tokio::io::AsyncReadExt::read(self, bytes).await?)
+    }
+}
+
+impl wtx::stream::StreamWriter for Corked {
+    async fn write_all(&mut self, bytes: &[u8]) -> wtx::Result<()> {
+        Ok(tokio::io::AsyncWriteExt::write_all(self, bytes).await?)
+    }
+
+    async fn write_all_vectored(&mut self, bytes: &[&[u8]]) -> wtx::Result<()> {
+        for bytes in bytes {
+            tokio::io::AsyncWriteExt::write_all(self, bytes).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn what_is_written_goes_out_with_the_next_read_or_when_it_is_much() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut corked = Corked::new(listener.accept().await.unwrap().0);
+
+        corked.write_all(b"ab").await.unwrap();
+        assert_eq!(corked.kept, b"ab");
+        peer.write_all(b"x").await.unwrap();
+        assert_eq!(corked.read_u8().await.unwrap(), b'x');
+        assert!(corked.kept.is_empty());
+
+        corked.write_all(b"c").await.unwrap();
+        let large = vec![b'd'; 2 * LIMIT];
+        let sender = tokio::spawn(async move {
+            corked.write_all(&large).await.unwrap();
+            corked.shutdown().await.unwrap();
+        });
+        let mut all = Vec::new();
+        peer.read_to_end(&mut all).await.unwrap();
+        sender.await.unwrap();
+        assert!(all.starts_with(b"abcd") && all.len() == 3 + 2 * LIMIT);
+    }
+}

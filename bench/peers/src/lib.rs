@@ -1,0 +1,82 @@
+//! What the peers' echo servers share.
+//!
+//! Each server is one file in `src/bin`, in several forms (`--form`): `plain` is the loop that the library's own
+//! documentation has; the others are what somebody would write who has profiled it. All are single-threaded, use the
+//! system's allocator and are compiled with the same profile.
+
+#![forbid(unsafe_code)]
+
+pub mod corked;
+pub mod opening;
+
+use anyhow::{Context as _, Result};
+use bench_serve::{Options, announce};
+use futures_util::{FutureExt as _, Sink, SinkExt as _, Stream, StreamExt as _};
+use std::future::Future;
+use tokio::net::{TcpListener, TcpStream};
+
+/// Runs a server that comes in these forms, until it is ended from outside.
+///
+/// # Errors
+///
+/// When an option makes no sense, or the server cannot listen.
+pub fn run<F, Fut>(forms: &[&'static str], serve: F) -> Result<()>
+where
+    F: FnOnce(TcpListener, &'static str) -> Fut,
+    Fut: Future<Output = Result<()>>,
+{
+    let Options { addr, form } = Options::from_arguments(forms)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().context("no runtime")?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr} (--addr)"))?;
+        announce(listener.local_addr().context("the listener has no address")?);
+        serve(listener, form).await
+    })
+}
+
+/// Gives each connection a task of its own.
+///
+/// # Errors
+///
+/// When no connection can be accepted any more.
+pub async fn accept<F, Fut>(listener: TcpListener, connection: F) -> Result<()>
+where
+    F: Fn(TcpStream) -> Fut,
+    Fut: Future<Output = Result<()>> + Send + 'static,
+{
+    loop {
+        let (stream, _) = listener.accept().await.context("cannot accept")?;
+        let connection = connection(stream);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                eprintln!("{error:#}");
+            }
+        });
+    }
+}
+
+/// Echoes messages that are `data`, with one flush for all that have come together.
+///
+/// # Errors
+///
+/// When the connection fails.
+pub async fn echo_batched<S, M, E>(mut socket: S, data: impl Fn(&M) -> bool) -> Result<()>
+where
+    S: Stream<Item = Result<M, E>> + Sink<M> + Unpin,
+    E: Into<anyhow::Error>,
+    S::Error: Into<anyhow::Error>,
+{
+    while let Some(message) = socket.next().await {
+        let mut next = Some(message);
+        while let Some(message) = next {
+            let message = message.map_err(Into::into)?;
+            if data(&message) {
+                socket.feed(message).await.map_err(Into::into)?;
+            }
+            // What else has come already; the end comes once more from the outer loop.
+            next = socket.next().now_or_never().flatten();
+        }
+        socket.flush().await.map_err(Into::into)?;
+    }
+    Ok(())
+}
