@@ -1,0 +1,86 @@
+//! A server that ends with this value.
+
+use anyhow::{Context as _, Result, bail};
+use bench_load::machine;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a server may take until it says where it listens.
+const START: Duration = Duration::from_secs(20);
+
+/// A process that is killed when the value is dropped.
+#[derive(Debug)]
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// Starts a server on this core, and gives its address as well.
+    pub(crate) fn start(mut command: Command, core: usize, log: &Path) -> Result<(Self, String)> {
+        let file = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
+        let mut child = on_core(core, || command.spawn().with_context(|| format!("cannot start {command:?}")))?;
+        let stdout = child.stdout.take();
+        let running = Self(child);
+        let (found, url) = mpsc::channel();
+        thread::spawn(move || {
+            let lines = stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines().map_while(Result::ok));
+            for line in lines {
+                if let Some((_, url)) = line.split_once("listening on ") {
+                    let _ = found.send(url.trim().to_owned());
+                }
+            }
+        });
+        let url = url.recv_timeout(START).ok();
+        let url = url.with_context(|| format!("no line with `listening on URL` came; see {}", log.display()))?;
+        Ok((running, url))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a command that ends by itself prints; it is killed when it has not ended before `limit`.
+pub(crate) fn output(mut command: Command, limit: Duration) -> Result<String> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("RUST_BACKTRACE");
+    let mut running = Running(command.spawn().with_context(|| format!("cannot start {command:?}"))?);
+    let start = Instant::now();
+    // One line each; it fits the pipes, so that nothing needs to be read meanwhile.
+    let status = loop {
+        match running.0.try_wait().context("cannot wait for the load generator")? {
+            Some(status) => break status,
+            None if start.elapsed() > limit => bail!("it has not ended in {} s", limit.as_secs()),
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let (mut out, mut error) = (String::new(), String::new());
+    if let (Some(stdout), Some(stderr)) = (&mut running.0.stdout, &mut running.0.stderr) {
+        stdout.read_to_string(&mut out)?;
+        stderr.read_to_string(&mut error)?;
+    }
+    if !status.success() {
+        let lines: Vec<&str> = error.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        bail!("{}", lines.join(" "));
+    }
+    Ok(out)
+}
+
+/// Runs `start` on this core: a process inherits where its parent may run.
+fn on_core<T>(core: usize, start: impl FnOnce() -> Result<T>) -> Result<T> {
+    let all = machine::cores()?;
+    machine::pin(&[core])?;
+    let started = start();
+    machine::pin(&all)?;
+    started
+}
