@@ -8,7 +8,11 @@ use std::{
 use bytes::{BufMut, Bytes};
 use sockeye_proto::{Buffer, CloseFrame, Config, Decoder, Message, Role};
 
-use crate::{Error, shared::Shared, stream::ReadHalf};
+use crate::{
+    Error,
+    shared::Shared,
+    stream::{ReadHalf, unconstrained},
+};
 
 /// What lies behind the receive lock.
 ///
@@ -27,6 +31,9 @@ pub(crate) struct Receive {
     waker: Option<Waker>,
     /// Whether the driver was the last to poll the stream, and waits for it.
     driver_waits: bool,
+    /// Whether the next read takes no part in the cooperative budget. It is one for each poll of the driver: none, and a
+    /// handler that spends its whole budget would starve it; all, and a flood of Pings would keep the thread.
+    unbudgeted: bool,
     /// Wakers to be woken once the lock is released.
     pub(crate) wakes: Vec<Waker>,
 }
@@ -56,6 +63,7 @@ impl Receive {
             phase: Phase::Open,
             waker: None,
             driver_waits: false,
+            unbudgeted: false,
             wakes: Vec::new(),
         }
     }
@@ -100,6 +108,7 @@ impl Receive {
     /// unfinished one are kept for the application, and then reading stops.
     pub(crate) fn park(&mut self, shared: &Shared, cx: &mut Context<'_>) {
         self.driver_waits = false;
+        self.unbudgeted = true;
         while self.parked.is_none() && matches!(self.phase, Phase::Open) {
             match self.poll_event(shared, cx, PARKED) {
                 Poll::Pending => {
@@ -119,6 +128,7 @@ impl Receive {
         if self.parked.is_some() || !matches!(self.phase, Phase::Open) {
             self.wake();
         }
+        self.unbudgeted = false;
         self.input.compact();
     }
 
@@ -131,6 +141,7 @@ impl Receive {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.parked = None;
+        self.unbudgeted = true;
         while *discarded <= DISCARDED {
             match self.input.decode(&mut self.decoder) {
                 Ok(Some(Message::Close(frame))) => shared.lock_send().peer_closed(frame.as_ref()),
@@ -227,7 +238,12 @@ impl Receive {
             return stream.poll_read(cx, &mut payload);
         }
         let mut buffer = Buffer::pooled();
-        let read = ready!(stream.poll_read(cx, &mut (&mut *buffer).limit(self.read_size.min(most))))?;
+        let mut room = (&mut *buffer).limit(self.read_size.min(most));
+        let read = if std::mem::take(&mut self.unbudgeted) {
+            ready!(unconstrained(cx, |cx| stream.poll_read(cx, &mut room)))?
+        } else {
+            ready!(stream.poll_read(cx, &mut room))?
+        };
         self.input = Input { buffer, start: 0 };
         Poll::Ready(Ok(read))
     }

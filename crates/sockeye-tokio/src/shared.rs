@@ -108,14 +108,15 @@ impl Shared {
     }
 
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
-        let polled = self.poll_next(cx);
+        let mut read = false;
+        let polled = self.poll_next(&mut read, cx);
         if polled.is_pending() || (!self.driven && matches!(polled, Poll::Ready(None))) {
             // Before it waits, what was queued goes out: the handler may block on the answer. Without a driver, this is
             // also where a Sender's messages are written.
             let mut send = self.lock_send();
             if !self.driven {
                 send.writer_runs(cx);
-            } else if self.is_own() && send.is_writer(cx) {
+            } else if read && self.is_own() && send.is_writer(cx) {
                 // The stream wakes the driver's task, so the driver need not look at it. Within a set of futures that has
                 // wakers of its own, that would not be certain.
                 self.receiving.store(true, Ordering::Relaxed);
@@ -132,7 +133,8 @@ impl Shared {
         polled
     }
 
-    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+    /// Sets `read` unless a spent budget has kept it from looking at the stream.
+    fn poll_next(&self, read: &mut bool, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
         let own = self.is_own();
         let budget = ready!(coop::poll_proceed(cx));
         let mut receive = self.lock_receive();
@@ -140,6 +142,7 @@ impl Shared {
         let foreign = self.driven && !own;
         let watched = foreign && receive.driver_waits();
         let polled = receive.poll_recv(self, watched, cx);
+        *read = coop::has_budget_remaining();
         match polled {
             Poll::Ready(_) => budget.made_progress(),
             Poll::Pending => receive.wait(cx),

@@ -185,7 +185,8 @@ fn join(slices: &[IoSlice<'_>]) -> Buffer {
     joined
 }
 
-fn unconstrained<T>(cx: &mut Context<'_>, poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+/// Polls without a part in the cooperative budget.
+pub(crate) fn unconstrained<T>(cx: &mut Context<'_>, poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
     pin!(coop::unconstrained(std::future::poll_fn(poll))).poll(cx)
 }
 
