@@ -4,17 +4,27 @@
 use std::{
     future::{Future, pending, poll_fn},
     pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
 
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{Either, select},
+    stream::FuturesUnordered,
+};
 use sockeye_testkit::{Frame, Peer, PipeEnd, pipe, pipe_with_capacity};
 use sockeye_tokio::{Config, Message, Role, Sender, Stream, WebSocket, serve};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
-    task::{JoinHandle, yield_now},
-    time::{interval, sleep},
+    task::{JoinHandle, coop::consume_budget, yield_now},
+    time::{advance, interval, sleep},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -30,7 +40,7 @@ where
 }
 
 /// What every handler here has to withstand: ten Pings are answered, and a Close.
-async fn ten_pings_and_a_close(client: &mut Peer<PipeEnd>) {
+async fn ten_pings_and_a_close<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Peer<S>) {
     // The handler waits for whatever it waits for.
     for _ in 0..5 {
         yield_now().await;
@@ -415,4 +425,117 @@ async fn two_halves_in_two_tasks() {
     client.expect_close(1000).await;
     drop(client);
     task.await.unwrap();
+}
+
+async fn tcp() -> (Peer<TcpStream>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (Peer::client(client), listener.accept().await.unwrap().0)
+}
+
+/// So many units of the cooperative budget take long, and come to an end, so that a test which fails does not hang.
+const LONG: usize = 3_000_000;
+
+/// Spends all of its budget in every poll. A read of a `TcpStream` takes part in the same budget.
+async fn busy() {
+    for _ in 0..LONG {
+        consume_budget().await;
+    }
+}
+
+/// Sets the flag when it is dropped.
+struct Ended(Arc<AtomicBool>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn ended() -> (Ended, Arc<AtomicBool>) {
+    let flag = Arc::new(AtomicBool::new(false));
+    (Ended(flag.clone()), flag)
+}
+
+#[tokio::test]
+async fn a_handler_that_spends_its_whole_budget_answers_pings_and_the_close() {
+    let (mut client, server) = tcp().await;
+    let (guard, ended) = ended();
+    let task = tokio::spawn(serve(server, Role::Server, Config::default(), |socket| async move {
+        busy().await;
+        drop((socket, guard));
+    }));
+    for i in 0..10 {
+        client.send(Frame::ping([i])).await;
+        client.expect_pong([i]).await;
+    }
+    client.send(Frame::close(1001, "")).await;
+    client.expect_close(1001).await;
+    client.expect_eof().await;
+    assert!(!ended.load(Ordering::Relaxed), "only because the handler was done");
+    task.abort();
+}
+
+#[tokio::test]
+async fn so_does_one_that_sends_as_fast_as_it_can() {
+    let (mut client, server) = tcp().await;
+    let (tell, told) = oneshot::channel();
+    tokio::spawn(serve(server, Role::Server, Config::default(), |mut socket| async move {
+        for _ in 0..LONG {
+            if let Err(error) = socket.send(Message::text("t")).await {
+                return tell.send(error.is_closed()).unwrap();
+            }
+        }
+    }));
+    ten_pings_and_a_close(&mut client).await;
+    assert!(told.await.expect("only because the handler was done"));
+}
+
+#[tokio::test]
+async fn so_does_one_that_prefers_a_channel_which_is_never_empty() {
+    let (mut client, server) = tcp().await;
+    let (push, mut pushed) = mpsc::unbounded_channel();
+    let (guard, ended) = ended();
+    let task = tokio::spawn(serve(server, Role::Server, Config::default(), |mut socket| async move {
+        push.send(()).unwrap();
+        for _ in 0..LONG {
+            // Unlike that of tokio, this `select` polls `recv` with a budget that is spent.
+            match select(pin!(pushed.recv()), pin!(socket.recv())).await {
+                Either::Left(_) => push.send(()).unwrap(),
+                Either::Right(_) => panic!("there was always something in the channel"),
+            }
+        }
+        drop(guard);
+    }));
+    for i in 0..10 {
+        client.send(Frame::ping([i])).await;
+        client.expect_pong([i]).await;
+    }
+    client.send(Frame::close(1001, "")).await;
+    client.expect_close(1001).await;
+    assert!(!ended.load(Ordering::Relaxed), "only because the handler was done");
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_close_deadline_passes_although_the_handler_spends_its_whole_budget() {
+    let (client, server) = pipe();
+    let (control, mut client) = (server.control(), Peer::client(client));
+    let (guard, ended) = ended();
+    let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |socket| async move {
+        drop(socket);
+        busy().await;
+        drop(guard);
+    }));
+    client.expect_close(1000).await;
+    client.expect_eof().await;
+    advance(Duration::from_secs(9)).await;
+    assert!(!control.is_dropped(), "the peer has not answered, and may still do so");
+    advance(Duration::from_secs(2)).await;
+    for _ in 0..5 {
+        yield_now().await;
+    }
+    assert!(control.is_dropped());
+    assert!(!ended.load(Ordering::Relaxed), "only because the handler was done");
+    task.abort();
 }
