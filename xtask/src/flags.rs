@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Autobahn(AutobahnFlags),
     /// Let clients that others wrote talk to example-echo and example-chat
     Interop(InteropFlags),
+    /// Measure example-echo beside other libraries' echo servers, all in turns
+    Bench(BenchFlags),
     /// Build the chat and serve it
     Demo(DemoFlags),
 }
@@ -105,6 +107,29 @@ pub(crate) enum Client {
     Node,
     /// Chromium, at a page of example-echo and in two tabs of example-chat
     Browser,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Prints a table for each scenario, and writes target/bench. A run of everything takes hours, and draws \
+    the plots in docs/img; all others draw theirs in target/bench. Nothing else should run on the machine meanwhile."
+)]
+pub(crate) struct BenchFlags {
+    /// Short runs: proves that everything works; the figures are worth nothing
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Only this scenario; may be given several times
+    #[arg(long, value_name = "SCENARIO")]
+    pub(crate) only: Vec<String>,
+    /// Only these servers, beside example-echo and the floor
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(crate) peers: Vec<String>,
+    /// Runs of each server in each scenario; 21, or 3 with --quick
+    #[arg(long, value_name = "N")]
+    pub(crate) reps: Option<usize>,
+    /// Print the scenarios and the servers, and run nothing
+    #[arg(long)]
+    pub(crate) list: bool,
 }
 
 #[derive(Debug, Args)]

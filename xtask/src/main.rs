@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod autobahn;
+mod bench;
 mod ci;
 mod demo;
 mod docs;
@@ -65,6 +66,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Package => package::run(&ctx)?,
         Command::Autobahn(flags) => autobahn::run(&ctx.installing(flags.install), &flags)?,
         Command::Interop(flags) => interop::run(&ctx.installing(flags.install), &flags)?,
+        Command::Bench(flags) => bench::run(&ctx, &flags)?,
         Command::Demo(flags) => demo::run(&ctx, &flags)?,
     }
     Ok(ExitCode::SUCCESS)
