@@ -133,7 +133,7 @@ impl Shared {
         polled
     }
 
-    /// Sets `read` unless a spent budget has kept it from looking at the stream.
+    /// Sets `read` when it waits for the stream, and has not been kept from looking at it by a spent budget.
     fn poll_next(&self, read: &mut bool, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
         let own = self.is_own();
         let budget = ready!(coop::poll_proceed(cx));
@@ -142,10 +142,12 @@ impl Shared {
         let foreign = self.driven && !own;
         let watched = foreign && receive.driver_waits();
         let polled = receive.poll_recv(self, watched, cx);
-        *read = coop::has_budget_remaining();
         match polled {
             Poll::Ready(_) => budget.made_progress(),
-            Poll::Pending => receive.wait(cx),
+            Poll::Pending => {
+                *read = coop::has_budget_remaining();
+                receive.wait(cx);
+            }
         }
         if foreign && !watched {
             // From here on the driver watches the stream: this task may be busy with the message, or may never poll
