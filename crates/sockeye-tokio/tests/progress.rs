@@ -24,10 +24,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
     task::{JoinHandle, coop::consume_budget, yield_now},
-    time::{advance, interval, sleep},
+    time::{Instant, advance, interval, sleep},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
+const TICK: Duration = Duration::from_millis(10);
 
 fn start<F, Fut>(handler: F) -> (Peer<PipeEnd>, JoinHandle<()>)
 where
@@ -67,7 +68,7 @@ async fn ten_pings_and_a_close<S: AsyncRead + AsyncWrite + Unpin>(client: &mut P
 
 /// Sends ticks until that fails, and returns whether it failed because the connection is closed.
 async fn only_sends(mut socket: WebSocket) -> bool {
-    let mut clock = interval(Duration::from_millis(10));
+    let mut clock = interval(TICK);
     loop {
         clock.tick().await;
         if let Err(error) = socket.send(Message::text("tick")).await {
@@ -78,9 +79,17 @@ async fn only_sends(mut socket: WebSocket) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_only_sends_answers_pings_and_learns_of_the_close() {
-    let (mut client, task) = start(|socket| async move { assert!(only_sends(socket).await) });
+    let (tell, told) = oneshot::channel();
+    let (mut client, task) = start(|socket| async move {
+        let is_closed = only_sends(socket).await;
+        tell.send((is_closed, Instant::now())).unwrap();
+    });
     ten_pings_and_a_close(&mut client).await;
+    let answered = Instant::now();
     drop(client);
+    let (is_closed, failed) = told.await.unwrap();
+    assert!(is_closed);
+    assert!(failed - answered <= TICK, "not the first send after the Close: {:?}", failed - answered);
     task.await.unwrap();
 }
 
@@ -191,20 +200,47 @@ async fn so_does_one_that_has_dropped_such_a_set() {
 
 #[tokio::test(start_paused = true)]
 async fn what_came_while_the_handler_slept_is_there_when_it_wakes() {
-    let (mut client, task) = start(|mut socket| async move {
-        sleep(Duration::from_secs(60)).await;
+    let (client, task) = start(|mut socket| async move {
+        sleep(HOUR).await;
         assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text("kept"));
         assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text("and read on"));
         assert!(matches!(socket.recv().await, Some(Ok(Message::Close(_)))));
         assert!(socket.recv().await.is_none());
         assert!(socket.recv().await.is_none());
     });
-    client.send_all([Frame::ping("before"), Frame::text("kept"), Frame::text("and read on")]).await;
-    client.send(Frame::close(1000, "")).await;
+    let (begun, mut client) = (Instant::now(), client.within(2 * HOUR));
+    client.send(Frame::ping("before")).await;
     client.expect_pong("before").await;
+    client.send_all([Frame::ping("with it"), Frame::text("kept"), Frame::text("and read on")]).await;
+    client.expect_pong("with it").await;
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    // Behind a message that nobody takes, nothing is read: that is how the peer is slowed down.
+    client.send(Frame::close(1000, "")).await;
     client.expect_close(1000).await;
+    assert_eq!(begun.elapsed().as_secs(), HOUR.as_secs());
     drop(client);
     task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_is_answered_at_once_although_the_handler_sleeps_and_it_learns_of_it_later() {
+    let (mut client, task) = start(|mut socket| async move {
+        sleep(HOUR).await;
+        assert!(matches!(socket.recv().await, Some(Ok(Message::Close(Some(frame)))) if frame.reason == "bye"));
+        assert!(socket.recv().await.is_none());
+    });
+    let begun = Instant::now();
+    for i in 0..10 {
+        client.send(Frame::ping([i])).await;
+        client.expect_pong([i]).await;
+    }
+    client.send(Frame::close(1001, "bye")).await;
+    client.expect_close(1001).await;
+    client.expect_eof().await;
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    drop(client);
+    task.await.unwrap();
+    assert_eq!(begun.elapsed().as_secs(), HOUR.as_secs());
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,7 +249,7 @@ async fn a_message_is_at_the_peer_at_once_although_the_handler_sleeps_for_an_hou
         socket.send(Message::text("now")).await.unwrap();
         sleep(HOUR).await;
     });
-    let before = tokio::time::Instant::now();
+    let before = Instant::now();
     client.expect_text("now").await;
     assert_eq!(before.elapsed(), Duration::ZERO);
 }
@@ -231,13 +267,33 @@ async fn so_it_is_with_a_select_over_recv_and_a_channel_and_from_a_task_with_a_s
             }
         }
     });
-    let before = tokio::time::Instant::now();
+    let before = Instant::now();
     push.send("pushed").await.unwrap();
     client.expect_text("pushed").await;
     let sender: Sender = take.await.unwrap();
     tokio::spawn(async move { sender.send(Message::text("from a task")).await.unwrap() });
     client.expect_text("from a task").await;
     assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_it_is_with_a_task_that_has_a_sender_while_the_handler_sleeps() {
+    let (mut client, _task) = start(|socket| async move {
+        let sender = socket.sender();
+        tokio::spawn(async move {
+            for i in 0..10 {
+                sender.send(Message::binary([i])).await.unwrap();
+                sender.flushed().await.unwrap();
+            }
+        });
+        sleep(HOUR).await;
+        drop(socket);
+    });
+    let begun = Instant::now();
+    for i in 0..10 {
+        client.expect_binary([i]).await;
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test]
@@ -263,6 +319,41 @@ async fn a_connection_that_nobody_receives_from_stops_reading() {
     client.expect_close(1000).await;
     drop(client);
     task.await.unwrap();
+}
+
+#[tokio::test]
+async fn not_a_byte_is_read_behind_a_message_that_nobody_takes() {
+    let (client, server) = pipe();
+    let (control, mut client) = (server.control(), Peer::client(client));
+    let (wake, mut woken) = mpsc::channel::<()>(1);
+    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
+        for i in 0..3 {
+            woken.recv().await.unwrap();
+            assert_eq!(socket.recv().await.unwrap().unwrap(), Message::binary([i; 100]));
+        }
+    }));
+    let length = Frame::binary([0; 100]).mask([1, 2, 3, 4]).bytes().len();
+    for (i, unread) in [0, length, 2 * length].into_iter().enumerate() {
+        client.send(Frame::binary([i as u8; 100])).await;
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        assert_eq!(control.available(), unread, "message {i}");
+    }
+    // One is taken: what waits is read at once, and again nothing behind it.
+    wake.send(()).await.unwrap();
+    for _ in 0..10 {
+        yield_now().await;
+    }
+    assert_eq!(control.available(), 0);
+    client.send(Frame::ping("late")).await;
+    for _ in 0..10 {
+        yield_now().await;
+    }
+    assert!(control.available() > 0);
+    wake.send(()).await.unwrap();
+    wake.send(()).await.unwrap();
+    client.expect_close(1000).await;
 }
 
 #[tokio::test]
@@ -370,7 +461,7 @@ async fn a_send_to_another_connection_from_a_handler_that_then_sleeps() {
         sleep(HOUR).await;
     });
     a.send(Frame::text("to b")).await;
-    let before = tokio::time::Instant::now();
+    let before = Instant::now();
     b.expect_text("to b").await;
     assert_eq!(before.elapsed(), Duration::ZERO);
 }
