@@ -101,6 +101,17 @@ async fn a_large_payload_goes_out_with_its_header_in_one_call() {
 }
 
 #[tokio::test]
+async fn so_does_one_of_a_mebibyte() {
+    let (client, server) = pipe_with_capacity(2 << 20);
+    let (control, mut client) = (server.control(), Peer::client(client));
+    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), echo));
+    client.send(Frame::binary(vec![1; 1 << 20])).await;
+    client.expect_binary(vec![1; 1 << 20]).await;
+    let counters = control.counters();
+    assert_eq!((counters.writes, counters.vectored_writes, counters.written_bytes), (1, 1, 10 + (1 << 20)));
+}
+
+#[tokio::test]
 async fn a_stream_that_takes_one_slice_at_a_time_gets_them_joined() {
     let (client, server) = pipe_with_capacity(1 << 20);
     let (control, mut client) = (server.control(), Peer::client(client));
@@ -192,6 +203,23 @@ async fn other_tasks_run_in_between() {
     stop.store(1, Ordering::Relaxed);
     assert!(receiving >= MANY / 128 - 1, "{receiving}");
     assert!(sending >= MANY / 128 / 32, "{sending}");
+}
+
+#[tokio::test]
+async fn before_a_handler_blocks_it_can_wait_until_all_is_written() {
+    let (client, server) = pipe();
+    let (control, mut client) = (server.control(), Peer::client(client));
+    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
+        socket.send(Message::text("one")).await.unwrap();
+        socket.send(Message::text("two")).await.unwrap();
+        assert_eq!(control.in_flight(), 0, "only queued so far");
+        socket.flushed().await.unwrap();
+        assert_eq!(control.in_flight(), 10, "with the kernel, before the handler lets anybody else run");
+        assert_eq!(control.counters().writes, 1);
+    }));
+    client.expect_text("one").await;
+    client.expect_text("two").await;
+    client.expect_close(1000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
