@@ -150,6 +150,21 @@ async fn so_does_one_that_writes_all_that_it_can_before_it_reads() {
 }
 
 #[tokio::test]
+async fn one_that_writes_less_than_a_mebibyte_too_much_sees_an_orderly_end() {
+    let mut config = Config::default();
+    config.max_message_size = 1000;
+    let (client, task) = start(config, echo).await;
+    let mut client = Peer::client(client);
+    // All of it, before anything is read: a reset at any time would show.
+    client.send(Frame::binary(vec![0; 1_000_000])).await;
+    client.send(Frame::close(1000, "")).await;
+    client.expect_close(1009).await;
+    client.expect_eof().await;
+    drop(client);
+    task.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_close_reaches_a_peer_whose_bytes_nobody_has_read() {
     let (client, server) = connected().await;
     let mut client = Peer::client(client);
