@@ -33,7 +33,8 @@ struct Options {
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
     cpu: f64,
     /// End after so much time
-    #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
+    /// End after so much time; a server that mostly sleeps does not use as much processor time as it may
+    #[arg(long, default_value_t = 8.0, value_name = "SECONDS")]
     wall: f64,
     /// End after so many messages
     #[arg(long, default_value_t = 1_000_000_000)]
