@@ -32,7 +32,6 @@ struct Options {
     /// End when the server has used so much processor time
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
     cpu: f64,
-    /// End after so much time
     /// End after so much time; a server that mostly sleeps does not use as much processor time as it may
     #[arg(long, default_value_t = 8.0, value_name = "SECONDS")]
     wall: f64,
