@@ -550,21 +550,24 @@ fn ended() -> (Ended, Arc<AtomicBool>) {
 
 #[tokio::test]
 async fn a_handler_that_spends_its_whole_budget_answers_pings_and_the_close() {
-    let (mut client, server) = tcp().await;
-    let (guard, ended) = ended();
-    let task = tokio::spawn(serve(server, Role::Server, Config::default(), |socket| async move {
-        busy().await;
-        drop((socket, guard));
-    }));
-    for i in 0..10 {
-        client.send(Frame::ping([i])).await;
-        client.expect_pong([i]).await;
+    for boxed in [false, true] {
+        let (mut client, server) = tcp().await;
+        let server = if boxed { Stream::boxed(server) } else { server.into() };
+        let (guard, ended) = ended();
+        let task = tokio::spawn(serve(server, Role::Server, Config::default(), |socket| async move {
+            busy().await;
+            drop((socket, guard));
+        }));
+        for i in 0..10 {
+            client.send(Frame::ping([i])).await;
+            client.expect_pong([i]).await;
+        }
+        client.send(Frame::close(1001, "")).await;
+        client.expect_close(1001).await;
+        client.expect_eof().await;
+        assert!(!ended.load(Ordering::Relaxed), "only because the handler was done");
+        task.abort();
     }
-    client.send(Frame::close(1001, "")).await;
-    client.expect_close(1001).await;
-    client.expect_eof().await;
-    assert!(!ended.load(Ordering::Relaxed), "only because the handler was done");
-    task.abort();
 }
 
 #[tokio::test]
