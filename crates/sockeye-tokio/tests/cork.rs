@@ -1,9 +1,12 @@
 //! Many messages share a system call, and none waits for another.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use futures_util::{SinkExt, StreamExt, TryStreamExt};
@@ -225,7 +228,8 @@ async fn before_a_handler_blocks_it_can_wait_until_all_is_written() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_that_blocks_on_a_request_and_its_answer() {
     let (client, server) = pipe();
-    let mut client = Peer::client(client);
+    // When it gives up, the handler's `recv` fails, and the thread that it blocks is free.
+    let mut client = Peer::client(client).within(Duration::from_secs(10));
     let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
         let answer = tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
