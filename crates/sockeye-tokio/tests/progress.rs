@@ -136,6 +136,19 @@ async fn so_does_one_that_has_cancelled_a_recv_in_another_task() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn so_does_one_that_takes_a_message_in_another_task_and_receives_no_more() {
+    let (give, take) = oneshot::channel();
+    let (mut client, _task) = start(|socket| async move { drop(give.send(socket)) });
+    let mut socket: WebSocket = take.await.unwrap();
+    client.send(Frame::text("while nobody receives, so reading stops")).await;
+    for _ in 0..5 {
+        yield_now().await;
+    }
+    socket.recv().await.unwrap().unwrap();
+    ten_pings_and_a_close(&mut client).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn so_does_one_that_keeps_a_recv_and_does_not_poll_it() {
     for moved in [false, true] {
         let handler = |mut socket: WebSocket| async move {
@@ -630,6 +643,23 @@ async fn the_close_deadline_passes_although_the_handler_spends_its_whole_budget(
         yield_now().await;
     }
     assert!(control.is_dropped());
+    assert!(!ended.load(Ordering::Relaxed), "only because the handler was done");
+    task.abort();
+}
+
+#[tokio::test]
+async fn the_peer_is_heard_out_although_the_handler_spends_its_whole_budget() {
+    let (client, server) = tokio::io::duplex(1024);
+    let mut client = Peer::client(client);
+    let (guard, ended) = ended();
+    let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |socket| async move {
+        drop(socket);
+        busy().await;
+        drop(guard);
+    }));
+    client.expect_close(1000).await;
+    client.expect_eof().await;
+    client.send(Frame::binary(vec![0; 100_000])).await;
     assert!(!ended.load(Ordering::Relaxed), "only because the handler was done");
     task.abort();
 }
