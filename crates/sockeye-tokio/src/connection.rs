@@ -131,7 +131,7 @@ impl Connection {
         };
         let (read, write, read_ahead) = self.stream.into_halves();
         let receive = Receive::new(read, read_ahead, self.role, &config);
-        let send = Send::new(write, encoder, &config);
+        let send = Send::new(write, encoder, &config, driven);
         Arc::new(Shared::new(receive, send, driven, self.protocol))
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     shared::Shared,
     shutdown::{Outcome, Registration},
     split::Handle,
+    stream::unconstrained,
 };
 
 /// One connection and its handler. Only the driver writes to the stream.
@@ -121,6 +122,7 @@ impl<F, Fut> Driver<F, Fut> {
         let (closing, dropped) = {
             let mut send = self.shared.lock_send();
             let _ = send.poll_write(cx);
+            send.turn_ends();
             (send.encoder.closing(), send.dropped)
         };
         match closing {
@@ -129,10 +131,10 @@ impl<F, Fut> Driver<F, Fut> {
             Closing::Sent if dropped => return Poll::Ready(Next::End),
             // The handler goes on receiving until the peer's Close.
             Closing::Sent => {}
-            Closing::Ended if dropped || self.shared.lock_receive().is_over() => {
+            // The stream cannot be written to. What was received before is still there for the handler; then it is told.
+            Closing::Ended if dropped || self.shared.lock_receive().is_drained() => {
                 return Poll::Ready(Next::Drop(None));
             }
-            // The stream cannot be written to; what was received before is still there for the handler.
             Closing::Ended => {}
         }
         if self.deadline.poll(cx) {
@@ -141,16 +143,26 @@ impl<F, Fut> Driver<F, Fut> {
         Poll::Pending
     }
 
-    /// Drops the stream. Whoever still waits is told `error`.
+    /// Both the handler and the connection are done.
+    fn done(&mut self) -> Poll<()> {
+        // Whoever polled this may keep it for long.
+        self.registration = None;
+        match self.panic.take() {
+            Some(panic) => resume_unwind(panic),
+            None => Poll::Ready(()),
+        }
+    }
+
+    /// Drops the stream. Whoever still waits is told `error`, unless the stream has failed before.
     fn finish(&mut self, error: Option<Error>) {
-        let error = error.unwrap_or_else(Error::closed);
         let mut send = self.shared.lock_send();
         let outcome = match send.encoder.closing() {
             _ if send.cut => Outcome::Cut,
             Closing::Closed => Outcome::Closed,
             _ => Outcome::Lost,
         };
-        let write = send.end(Some(error.clone()));
+        let error = send.ended(error.unwrap_or_else(Error::closed));
+        let write = send.end();
         drop(send);
         let read = self.shared.lock_receive().end(Some(error));
         drop((read, write));
@@ -186,20 +198,19 @@ where
         if cut {
             this.handler = Handler::Done;
             this.finish(Some(Error::timeout("the deadline of the shutdown has passed")));
-            return Poll::Ready(());
+            return this.done();
         }
         let shared = this.shared.clone();
         let entered = shared.enter();
         this.poll_handler(cx);
-        let connection = this.poll_connection(cx);
+        // The cooperative budget is the handler's. One that spends it all in every poll must not starve its connection, nor
+        // stop the clock of a deadline.
+        let connection = unconstrained(cx, |cx| this.poll_connection(cx));
         drop(entered);
         if connection.is_pending() || !matches!(this.handler, Handler::Done) {
             return Poll::Pending;
         }
-        match this.panic.take() {
-            Some(panic) => resume_unwind(panic),
-            None => Poll::Ready(()),
-        }
+        this.done()
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use sockeye_proto::Role;
 use tokio::time::{Sleep, sleep};
 
-use crate::{shared::Shared, stream::unconstrained};
+use crate::shared::Shared;
 
 /// The steps at the end of a connection:
 ///
@@ -67,8 +67,6 @@ impl Deadline {
     /// Whether it has passed; if not, `cx` is woken when it does.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         let after = self.after;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(after)));
-        // A handler that spends its whole budget in every poll does not stop the clock.
-        unconstrained(cx, |cx| timer.as_mut().poll(cx)).is_ready()
+        self.timer.get_or_insert_with(|| Box::pin(sleep(after))).as_mut().poll(cx).is_ready()
     }
 }

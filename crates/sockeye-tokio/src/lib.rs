@@ -49,6 +49,7 @@ mod connection;
 mod driver;
 mod ending;
 mod error;
+mod fan;
 mod masks;
 mod receive;
 mod send;

@@ -1,18 +1,17 @@
 //! The receiving half of a connection: from the stream to the next message, for whoever asks.
 
 use std::{
+    future::Future,
     io,
+    pin::pin,
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{BufMut, Bytes};
 use sockeye_proto::{Buffer, CloseFrame, Config, Decoder, Message, Role};
+use tokio::task::yield_now;
 
-use crate::{
-    Error,
-    shared::Shared,
-    stream::{ReadHalf, unconstrained},
-};
+use crate::{Error, shared::Shared, stream::ReadHalf};
 
 /// What lies behind the receive lock.
 ///
@@ -27,13 +26,11 @@ pub(crate) struct Receive {
     /// A data message that arrived while nobody received. Boxed, since most connections have none.
     parked: Option<Box<Message>>,
     phase: Phase,
+    /// Nobody will ever receive: what comes is read and dropped.
+    abandoned: bool,
     /// Of a `recv` that is waiting.
     waker: Option<Waker>,
-    /// Whether the driver was the last to poll the stream, and waits for it.
-    driver_waits: bool,
-    /// Whether the next read takes no part in the cooperative budget. It is one for each poll of the driver: none, and a
-    /// handler that spends its whole budget would starve it; all, and a flood of Pings would keep the thread.
-    unbudgeted: bool,
+    watcher: Watcher,
     /// Wakers to be woken once the lock is released.
     pub(crate) wakes: Vec<Waker>,
 }
@@ -46,8 +43,21 @@ enum Phase {
     Done,
 }
 
+/// Who has found nothing in the stream last, and is woken when something comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watcher {
+    /// Something was read since then.
+    Nobody,
+    Driver,
+    Recv,
+}
+
 /// While nobody receives, the driver keeps at most this much of an unfinished message.
 const PARKED: usize = 64 << 10;
+
+/// In one poll the driver takes at most this many messages off the stream, then other tasks have their turn. It has no part
+/// in the cooperative budget of its task, which is the handler's.
+const TURN: usize = 128;
 
 /// What is discarded at the end of a connection, before it is dropped with bytes unread.
 const DISCARDED: usize = 1 << 20;
@@ -61,9 +71,9 @@ impl Receive {
             read_size: config.read_buffer_size.clamp(1, Buffer::SIZE),
             parked: None,
             phase: Phase::Open,
+            abandoned: false,
             waker: None,
-            driver_waits: false,
-            unbudgeted: false,
+            watcher: Watcher::Nobody,
             wakes: Vec::new(),
         }
     }
@@ -83,11 +93,15 @@ impl Receive {
             if watched {
                 return Poll::Pending;
             }
-            match ready!(self.poll_event(shared, cx, usize::MAX)) {
-                Event::Message(message) => return Poll::Ready(Some(Ok(message))),
+            match self.poll_event(shared, cx, usize::MAX) {
+                Poll::Ready(Event::Message(message)) => return Poll::Ready(Some(Ok(message))),
                 // Without a bound there is no end of the room.
-                Event::Full => return Poll::Pending,
-                Event::Over(over) => self.phase = Phase::Over(Box::new(over)),
+                Poll::Ready(Event::Full) => return Poll::Pending,
+                Poll::Ready(Event::Over(over)) => self.phase = Phase::Over(Box::new(over)),
+                Poll::Pending => {
+                    self.watcher = Watcher::Recv;
+                    return Poll::Pending;
+                }
             }
         }
         match std::mem::replace(&mut self.phase, Phase::Done) {
@@ -107,19 +121,29 @@ impl Receive {
     /// Reads in the driver's name, while nobody receives: control frames are answered, one data message or 64 KiB of an
     /// unfinished one are kept for the application, and then reading stops.
     pub(crate) fn park(&mut self, shared: &Shared, cx: &mut Context<'_>) {
-        self.driver_waits = false;
-        self.unbudgeted = true;
+        let mut taken = 0;
         while self.parked.is_none() && matches!(self.phase, Phase::Open) {
-            match self.poll_event(shared, cx, PARKED) {
+            if taken == TURN {
+                // Woken when those who wait have had their turn, the kernel's events among them.
+                let _ = pin!(yield_now()).poll(cx);
+                break;
+            }
+            taken += 1;
+            let bound = if self.abandoned { self.decoder.held() + PARKED } else { PARKED };
+            match self.poll_event(shared, cx, bound) {
                 Poll::Pending => {
-                    self.driver_waits = true;
+                    self.watcher = Watcher::Driver;
                     break;
                 }
                 Poll::Ready(Event::Message(Message::Ping(_) | Message::Pong(_))) => {}
+                Poll::Ready(Event::Message(_) | Event::Full) if self.abandoned => {}
                 Poll::Ready(Event::Message(message)) => self.parked = Some(Box::new(message)),
-                // Only the application may read on.
                 Poll::Ready(Event::Full) => {
-                    self.wake();
+                    // Only the application may read on. One that watches the stream is told by it: to wake that one here
+                    // would be to wake each other for ever.
+                    if self.watcher != Watcher::Recv {
+                        self.wake();
+                    }
                     break;
                 }
                 Poll::Ready(Event::Over(over)) => self.phase = Phase::Over(Box::new(over)),
@@ -128,8 +152,13 @@ impl Receive {
         if self.parked.is_some() || !matches!(self.phase, Phase::Open) {
             self.wake();
         }
-        self.unbudgeted = false;
         self.input.compact();
+    }
+
+    /// Nobody will receive any more. Returns what nobody will have.
+    pub(crate) fn abandon(&mut self) -> Option<Box<Message>> {
+        self.abandoned = true;
+        self.parked.take()
     }
 
     /// Reads and drops what comes, until the end of the stream or a bound on what is dropped. The peer's Close may still
@@ -141,10 +170,13 @@ impl Receive {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.parked = None;
-        self.unbudgeted = true;
         while *discarded <= DISCARDED {
             match self.input.decode(&mut self.decoder) {
-                Ok(Some(Message::Close(frame))) => shared.lock_send().peer_closed(frame.as_ref()),
+                Ok(Some(Message::Close(frame))) => {
+                    let mut send = shared.lock_send();
+                    send.peer_closed(frame.as_ref());
+                    self.wakes.append(&mut send.wakes);
+                }
                 Ok(Some(_)) => {}
                 // Whatever is wrong with what nobody wants any more: a Close of ours has gone before.
                 Ok(None) | Err(_) => match ready!(self.poll_fill(cx, self.read_size))? {
@@ -166,13 +198,14 @@ impl Receive {
     }
 
     /// Whether the driver will be woken by the stream.
-    pub(crate) fn driver_waits(&self) -> bool {
-        self.driver_waits
+    pub(crate) fn driver_watches(&self) -> bool {
+        self.watcher == Watcher::Driver
     }
 
-    /// Whether nothing more will be received, told or not.
-    pub(crate) fn is_over(&self) -> bool {
-        !matches!(self.phase, Phase::Open)
+    /// Whether all that has arrived was received, by the application or at its end, so that somebody watches the stream
+    /// in vain if it is of no use any more.
+    pub(crate) fn is_drained(&self) -> bool {
+        !matches!(self.phase, Phase::Open) || (self.parked.is_none() && self.watcher != Watcher::Nobody)
     }
 
     fn wake(&mut self) {
@@ -216,6 +249,7 @@ impl Receive {
             let error = match ready!(self.poll_fill(cx, most)) {
                 Ok(0) => Error::abrupt(),
                 Ok(_) => {
+                    self.watcher = Watcher::Nobody;
                     fresh = true;
                     continue;
                 }
@@ -238,12 +272,7 @@ impl Receive {
             return stream.poll_read(cx, &mut payload);
         }
         let mut buffer = Buffer::pooled();
-        let mut room = (&mut *buffer).limit(self.read_size.min(most));
-        let read = if std::mem::take(&mut self.unbudgeted) {
-            ready!(unconstrained(cx, |cx| stream.poll_read(cx, &mut room)))?
-        } else {
-            ready!(stream.poll_read(cx, &mut room))?
-        };
+        let read = ready!(stream.poll_read(cx, &mut (&mut *buffer).limit(self.read_size.min(most))))?;
         self.input = Input { buffer, start: 0 };
         Poll::Ready(Ok(read))
     }

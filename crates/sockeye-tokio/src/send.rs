@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
@@ -9,8 +10,9 @@ use sockeye_proto::{CloseFrame, Closing, Config, Encoder, Outgoing, Position, Re
 
 use crate::{
     Error,
+    fan::Fan,
     stream::WriteHalf,
-    waiters::{For, Line, Ticket, Waiters},
+    waiters::{For, Ticket, Turn, Waiters},
 };
 
 /// What lies behind the send lock.
@@ -27,14 +29,28 @@ pub(crate) struct Send {
     writer: Option<Waker>,
     /// Whether the writer has been woken and has not run since.
     notified: bool,
+    /// How often the writer has run.
+    turn: Turn,
+    /// Without a driver: the tasks that wait for the stream. Several may write to it.
+    fan: Option<Arc<Fan>>,
     /// What was queued since a unit of the cooperative budget was last paid for it, in bytes.
     unpaid: usize,
+    /// How often the stream was flushed.
+    flushes: u64,
     /// The application holds no `WebSocket` and no half of one any more.
     pub(crate) dropped: bool,
     /// The connection is to end at once.
     pub(crate) cut: bool,
     /// Wakers to be woken once the lock is released.
     pub(crate) wakes: Vec<Waker>,
+}
+
+/// What somebody waits for who waits until the kernel has everything.
+pub(crate) struct Flush {
+    position: Position,
+    /// How often the stream had been flushed when all up to `position` was found written to it. One more, and the kernel
+    /// has it.
+    since: Option<u64>,
 }
 
 /// From this much on, the queue is written while the handler still runs: more would not make the system call cheaper.
@@ -53,7 +69,7 @@ const SLICES: usize = 64;
 const FEW: usize = 4;
 
 impl Send {
-    pub(crate) fn new(stream: WriteHalf, encoder: Encoder, config: &Config) -> Self {
+    pub(crate) fn new(stream: WriteHalf, encoder: Encoder, config: &Config, driven: bool) -> Self {
         Self {
             stream: Some(stream),
             encoder,
@@ -63,7 +79,10 @@ impl Send {
             waiters: Waiters::default(),
             writer: None,
             notified: false,
+            turn: 0,
+            fan: (!driven).then(Arc::default),
             unpaid: 0,
+            flushes: 0,
             dropped: false,
             cut: false,
             wakes: Vec::new(),
@@ -106,7 +125,12 @@ impl Send {
 
     /// Queues `message`, unless it can never be sent.
     pub(crate) fn encode(&mut self, message: Outgoing) -> Result<(), Error> {
-        self.encoder.encode(message).map_err(|refused| self.refusal(refused.reason))
+        self.encoder.encode(message).map_err(|refused| self.refusal(refused.reason))?;
+        if !self.encoder.closing().may_send() {
+            // It was a Close: whoever waits to send waits in vain.
+            self.wake_all();
+        }
+        Ok(())
     }
 
     /// Why `message` can never be sent, if so.
@@ -130,13 +154,14 @@ impl Send {
     pub(crate) fn leave(&mut self, what: For, ticket: Ticket) {
         self.waiters.line_mut(what).leave(ticket);
         if what == For::Room {
-            self.wake_first();
+            self.call();
         }
     }
 
     /// The task that writes runs now, and is to be woken by `cx` from now on.
     pub(crate) fn writer_runs(&mut self, cx: &Context<'_>) {
         self.notified = false;
+        self.turn += 1;
         match &mut self.writer {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             waker => *waker = Some(cx.waker().clone()),
@@ -181,7 +206,11 @@ impl Send {
 
     /// Writes the queue. Ready when all of it is with the kernel, or when the stream has failed.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.try_write(cx) {
+        let polled = match self.fan.clone() {
+            Some(fan) => fan.poll(cx, |cx| self.try_write(cx)),
+            None => self.try_write(cx),
+        };
+        match polled {
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(error)) => {
                 self.stream = None;
@@ -196,26 +225,48 @@ impl Send {
     }
 
     fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
-        if self.encoder.buffered() == 0 && !stream.is_unflushed() {
-            return Poll::Ready(Ok(()));
+        if self.encoder.buffered() == 0 {
+            return self.poll_flush(cx);
         }
         loop {
+            let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
             let polled = if self.encoder.pieces() <= FEW {
                 write_some::<FEW>(&mut self.encoder, stream, cx)
             } else {
                 write_some::<SLICES>(&mut self.encoder, stream, cx)
             };
-            let Some(written) = ready!(polled)? else { return stream.poll_flush(cx) };
+            let written = match polled {
+                Poll::Ready(Ok(Some(written))) => written,
+                Poll::Ready(Ok(None)) => break,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    // The queue may never be empty again. Who waits for what is with the stream does not wait for that.
+                    if stream.is_unflushed() && self.waiters.line(For::Writing).is_some_and(|line| !line.is_empty()) {
+                        let _ = self.poll_flush(cx)?;
+                    }
+                    return Poll::Pending;
+                }
+            };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.encoder.advance(written);
             self.wakes.extend(self.waiters.all(For::Writing));
-            if self.encoder.buffered() < self.write_buffer_size.max(1) {
-                self.wakes.extend(self.waiters.line(For::Room).and_then(Line::first));
-            }
+            self.call();
         }
+        self.poll_flush(cx)
+    }
+
+    /// Makes sure that nothing that was written stays in the stream.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(stream) = &mut self.stream
+            && stream.is_unflushed()
+        {
+            ready!(stream.poll_flush(cx))?;
+            self.flushes += 1;
+            self.wakes.extend(self.waiters.all(For::Writing));
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Ends the sending direction of the stream.
@@ -227,10 +278,7 @@ impl Send {
     }
 
     /// The connection is over.
-    pub(crate) fn end(&mut self, error: Option<Error>) -> Option<WriteHalf> {
-        if let Some(error) = error {
-            self.ended(error);
-        }
+    pub(crate) fn end(&mut self) -> Option<WriteHalf> {
         self.encoder.ended();
         self.wake_all();
         self.stream.take()
@@ -241,13 +289,38 @@ impl Send {
         self.stream.is_some()
     }
 
-    pub(crate) fn is_written(&self, position: Position) -> bool {
-        self.encoder.is_written(position)
+    /// To be asked whether all that is queued now is with the kernel.
+    pub(crate) fn flush(&self) -> Flush {
+        Flush { position: self.encoder.queued(), since: None }
     }
 
-    fn wake_first(&mut self) {
+    /// Whether the kernel has everything that `flush` is about.
+    pub(crate) fn is_flushed(&self, flush: &mut Flush) -> bool {
+        self.encoder.is_written(flush.position)
+            && match &self.stream {
+                Some(stream) if stream.is_unflushed() => self.flushes > *flush.since.get_or_insert(self.flushes),
+                Some(_) => true,
+                None => flush.since.is_none_or(|since| self.flushes > since),
+            }
+    }
+
+    /// Whether what `flush` is about, and is not with the kernel, will never be.
+    pub(crate) fn is_lost(&self, flush: &Flush) -> bool {
+        !self.is_writable() || (self.encoder.buffered() == 0 && !self.encoder.is_written(flush.position))
+    }
+
+    /// The driver has polled the handler: who had been called and has not come may never come.
+    pub(crate) fn turn_ends(&mut self) {
         if self.has_room() {
-            self.wakes.extend(self.waiters.line(For::Room).and_then(Line::first));
+            self.waiters.dismiss(self.turn);
+            self.call();
+        }
+    }
+
+    /// If there is room, tells who is first in line for it.
+    fn call(&mut self) {
+        if self.has_room() && self.waiters.call(self.fan.is_none().then_some(self.turn), &mut self.wakes) {
+            self.notify_writer();
         }
     }
 

@@ -6,10 +6,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use sockeye_proto::{Outgoing, Position};
+use sockeye_proto::Outgoing;
 
 use crate::{
     Error, TrySendError,
+    send::Flush,
     shared::{Shared, Who},
     waiters::{For, Ticket},
 };
@@ -22,7 +23,7 @@ pub(crate) struct Sending<'a> {
     /// Until it is queued.
     message: Option<Outgoing>,
     /// What has to be written before it is ready, where that is not left to the driver.
-    flushing: Option<Position>,
+    flushing: Option<Flush>,
 }
 
 impl<'a> Sending<'a> {
@@ -40,12 +41,12 @@ impl Future for Sending<'_> {
         if this.message.is_some() {
             ready!(shared.poll_admit(this.who, &mut this.message, &mut this.place.ticket, cx))?;
             if shared.send_waits(this.who) {
-                this.flushing = Some(shared.lock_send().encoder.queued());
+                this.flushing = Some(shared.lock_send().flush());
                 this.place.what = For::Writing;
             }
         }
-        match this.flushing {
-            Some(position) => shared.poll_flushed(this.who, position, &mut this.place.ticket, cx),
+        match &mut this.flushing {
+            Some(flush) => shared.poll_flushed(this.who, flush, &mut this.place.ticket, cx),
             None => Poll::Ready(Ok(())),
         }
     }
@@ -67,9 +68,9 @@ pub(crate) fn try_send(shared: &Shared, message: Outgoing) -> Result<(), TrySend
 
 /// What `flushed` of every handle does.
 pub(crate) async fn flushed(shared: &Shared, who: Who) -> Result<(), Error> {
-    let position = shared.lock_send().encoder.queued();
+    let mut flush = shared.lock_send().flush();
     let mut place = Place::new(shared, For::Writing);
-    poll_fn(|cx| shared.poll_flushed(who, position, &mut place.ticket, cx)).await
+    poll_fn(|cx| shared.poll_flushed(who, &mut flush, &mut place.ticket, cx)).await
 }
 
 /// A place among those that wait, given up when the future that holds it is dropped.

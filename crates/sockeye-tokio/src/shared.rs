@@ -10,14 +10,14 @@ use std::{
 };
 
 use http::HeaderValue;
-use sockeye_proto::{CloseFrame, Message, Outgoing, Position};
+use sockeye_proto::{CloseFrame, Message, Outgoing};
 use tokio::task::coop;
 
 use crate::{
     Error,
     receive::Receive,
-    send::{CORK, Send},
-    waiters::{For, Ticket},
+    send::{CORK, Flush, Send},
+    waiters::{For, Manner, Ticket},
 };
 
 /// A connection. The two halves lie behind locks of their own, taken in the order `receive`, `send`, and never held
@@ -110,27 +110,54 @@ impl Shared {
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
         let mut read = false;
         let polled = self.poll_next(&mut read, cx);
-        if polled.is_pending() || (!self.driven && matches!(polled, Poll::Ready(None))) {
-            // Before it waits, what was queued goes out: the handler may block on the answer. Without a driver, this is
-            // also where a Sender's messages are written.
+        if !self.driven {
+            return self.poll_undriven(polled, read, cx);
+        }
+        if polled.is_pending() && self.is_own() {
             let mut send = self.lock_send();
-            if !self.driven {
-                send.writer_runs(cx);
-            } else if read && self.is_own() && send.is_writer(cx) {
+            if read && send.is_writer(cx) {
                 // The stream wakes the driver's task, so the driver need not look at it. Within a set of futures that has
                 // wakers of its own, that would not be certain.
                 self.receiving.store(true, Ordering::Relaxed);
             }
-            if self.may_write(Who::Handle) {
-                let written = send.poll_write(cx);
-                if !self.driven && polled.is_ready() {
-                    ready!(written);
-                    // Both ends have said all that they had to say.
-                    let _ = ready!(send.poll_shutdown(cx));
-                }
-            }
+            // Before it waits, what was queued goes out: the handler may block on the answer.
+            let _ = send.poll_write(cx);
         }
         polled
+    }
+
+    /// What a driver would do when `recv` has `polled`: writes what was queued, by a Sender too, before it waits, and when
+    /// it has nothing more to say than how it ended.
+    fn poll_undriven(
+        &self,
+        polled: Poll<Option<Result<Message, Error>>>,
+        read: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, Error>>> {
+        if matches!(&polled, Poll::Ready(Some(Ok(message))) if !message.is_close()) {
+            return polled;
+        }
+        let mut send = self.lock_send();
+        send.writer_runs(cx);
+        // Many drop the socket after the peer's Close or an error. What answers it goes out now, as far as it can.
+        let written = send.poll_write(cx);
+        match polled {
+            Poll::Ready(None) => {
+                ready!(written);
+                // Both ends have said all that they had to say.
+                let _ = ready!(send.poll_shutdown(cx));
+                Poll::Ready(None)
+            }
+            // All that has arrived was received, and nothing can be answered any more.
+            Poll::Pending if read && !send.is_writable() => {
+                let error = send.reason();
+                drop(send);
+                let read = self.lock_receive().end(Some(error));
+                drop(read);
+                self.poll_next(&mut false, cx)
+            }
+            _ => polled,
+        }
     }
 
     /// Sets `read` when it waits for the stream, and has not been kept from looking at it by a spent budget.
@@ -140,7 +167,7 @@ impl Shared {
         let mut receive = self.lock_receive();
         // In another task, the driver may be the one that waits for the stream; it wakes this task in turn.
         let foreign = self.driven && !own;
-        let watched = foreign && receive.driver_waits();
+        let watched = foreign && receive.driver_watches();
         let polled = receive.poll_recv(self, watched, cx);
         match polled {
             Poll::Ready(_) => budget.made_progress(),
@@ -175,7 +202,7 @@ impl Shared {
         } else {
             None
         };
-        let outcome = ready!(self.poll_room(&mut send, who, ticket, cx)).and_then(|()| {
+        let outcome = ready!(self.poll_room(&mut send, who, Manner::Insisting, ticket, cx)).and_then(|()| {
             let message = message.take().expect("polled after it was admitted");
             send.charge(&message);
             self.queue(&mut send, who, message, cx)
@@ -192,6 +219,7 @@ impl Shared {
         &self,
         send: &mut Locked<'_, Send>,
         who: Who,
+        manner: Manner,
         ticket: &mut Option<Ticket>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
@@ -200,7 +228,7 @@ impl Shared {
                 let _ = send.poll_write(cx);
             }
             if !send.admits(*ticket) && send.encoder.closing().may_send() {
-                send.waiters.line_mut(For::Room).wait(ticket, cx);
+                send.waiters.line_mut(For::Room).wait(ticket, manner, cx);
                 return Poll::Pending;
             }
         }
@@ -219,10 +247,15 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> Result<(), Error> {
         self.queue_unwritten(send, message)?;
+        self.cork(send, who, cx);
+        Ok(())
+    }
+
+    /// Writes the queue if it has become so long that to wait for more would gain nothing.
+    pub(crate) fn cork(&self, send: &mut Locked<'_, Send>, who: Who, cx: &mut Context<'_>) {
         if send.encoder.buffered() > CORK && self.may_write(who) {
             let _ = send.poll_write(cx);
         }
-        Ok(())
     }
 
     /// Queues `message`, and leaves the writing to the driver.
@@ -250,25 +283,25 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits until the kernel has everything up to `position`.
+    /// Waits until the kernel has everything that `flush` is about.
     pub(crate) fn poll_flushed(
         &self,
         who: Who,
-        position: Position,
+        flush: &mut Flush,
         ticket: &mut Option<Ticket>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let mut send = self.lock_send();
-        if !send.is_written(position) && self.may_write(who) {
+        if !send.is_flushed(flush) && self.may_write(who) {
             let _ = send.poll_write(cx);
         }
-        if send.is_written(position) {
+        if send.is_flushed(flush) {
             return Poll::Ready(Ok(()));
         }
-        if !send.is_writable() || send.encoder.buffered() == 0 {
+        if send.is_lost(flush) {
             return Poll::Ready(Err(send.reason()));
         }
-        send.waiters.line_mut(For::Writing).wait(ticket, cx);
+        send.waiters.line_mut(For::Writing).wait(ticket, Manner::Insisting, cx);
         if !self.may_write(who) {
             send.notify_writer();
         }
@@ -281,7 +314,7 @@ impl Shared {
         if !send.encoder.closing().may_send() {
             return Poll::Ready(());
         }
-        send.waiters.line_mut(For::End).wait(ticket, cx);
+        send.waiters.line_mut(For::End).wait(ticket, Manner::Insisting, cx);
         Poll::Pending
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    future::Future,
     ops::Deref,
     pin::Pin,
     sync::Arc,
@@ -9,9 +10,13 @@ use std::{
 };
 
 use futures_core::{FusedStream, Stream};
-use sockeye_proto::{CloseFrame, Message, close_code};
+use sockeye_proto::{CloseFrame, Message, PreparedMessage, close_code};
 
-use crate::{Error, Sender, shared::Shared};
+use crate::{
+    Error, Sender,
+    sending::{Sending, flushed},
+    shared::{Shared, Who},
+};
 
 /// Keeps a connection open. When the last one is dropped the connection closes: with 1011 if that happens while a panic
 /// unwinds, else with 1000.
@@ -46,7 +51,7 @@ impl Drop for Handle {
             }
         } else {
             // Nobody is left to write or read: a Sender does not keep the stream open.
-            let write = self.lock_send().end(None);
+            let write = self.lock_send().end();
             let read = self.lock_receive().end(None);
             drop((write, read));
         }
@@ -55,7 +60,8 @@ impl Drop for Handle {
 
 /// The receiving half of a [`WebSocket`](crate::WebSocket), from [`WebSocket::into_split`](crate::WebSocket::into_split).
 ///
-/// The connection closes when both halves are dropped.
+/// The connection closes when both halves are dropped. When this one is dropped first, what the peer still sends is read
+/// and dropped, so that its Pings and its Close go on being answered.
 pub struct ReceiveHalf {
     pub(crate) handle: Arc<Handle>,
     pub(crate) done: bool,
@@ -92,6 +98,17 @@ impl FusedStream for ReceiveHalf {
     }
 }
 
+impl Drop for ReceiveHalf {
+    fn drop(&mut self) {
+        if self.handle.is_driven() {
+            let unwanted = self.handle.lock_receive().abandon();
+            drop(unwanted);
+            // It may have stopped reading.
+            self.handle.lock_send().notify_writer();
+        }
+    }
+}
+
 impl fmt::Debug for ReceiveHalf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReceiveHalf").finish_non_exhaustive()
@@ -104,8 +121,48 @@ impl fmt::Debug for ReceiveHalf {
 /// The connection closes when both halves are dropped.
 pub struct SendHalf {
     pub(crate) sender: Sender,
-    /// Only held.
-    pub(crate) _handle: Arc<Handle>,
+    pub(crate) handle: Arc<Handle>,
+}
+
+impl SendHalf {
+    /// Sends a message; see [`WebSocket::send`](crate::WebSocket::send).
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send`](crate::WebSocket::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`WebSocket::send`](crate::WebSocket::send).
+    pub fn send(&self, message: Message) -> impl Future<Output = Result<(), Error>> + Send {
+        Sending::new(&self.handle, Who::Handle, message.into())
+    }
+
+    /// Sends a message that is encoded once and sent to many.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_prepared(&self, message: PreparedMessage) -> impl Future<Output = Result<(), Error>> + Send {
+        Sending::new(&self.handle, Who::Handle, message.into())
+    }
+
+    /// Waits until the kernel has everything that was queued before this call.
+    ///
+    /// # Errors
+    ///
+    /// Why the rest cannot be written any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing.
+    pub async fn flushed(&self) -> Result<(), Error> {
+        flushed(&self.handle, Who::Handle).await
+    }
 }
 
 impl Deref for SendHalf {

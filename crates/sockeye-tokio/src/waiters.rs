@@ -19,6 +19,19 @@ pub(crate) enum For {
     End,
 }
 
+/// How one waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Nobody behind goes before one has gone or has left.
+    Insisting,
+    /// As a `Sink` does, whose user may stop asking at any time and leave its place behind: it holds nobody up for longer
+    /// than the turn of the driver that follows on its call. It has its rank again if it comes back.
+    Asking,
+}
+
+/// A poll of the driver.
+pub(crate) type Turn = u64;
+
 /// All that wait. Most connections never have one, so it is a pointer until there is.
 #[derive(Default)]
 pub(crate) struct Waiters(Option<Box<[Line; 3]>>);
@@ -33,6 +46,19 @@ impl Waiters {
         &mut self.0.get_or_insert_default()[what as usize]
     }
 
+    /// Tells who is first that there is room. Returns whether the driver has to look after a turn whether it has come;
+    /// without a driver, whose turns are `None`, nobody waits for one that may not come.
+    pub(crate) fn call(&mut self, now: Option<Turn>, wakes: &mut Vec<Waker>) -> bool {
+        self.0.as_mut().is_some_and(|lines| lines[For::Room as usize].call(now, wakes))
+    }
+
+    /// The turn `now` is over: the first goes if it was called before and has not come.
+    pub(crate) fn dismiss(&mut self, now: Turn) {
+        if let Some(lines) = &mut self.0 {
+            lines[For::Room as usize].dismiss(now);
+        }
+    }
+
     /// The wakers of those that wait for `what`.
     pub(crate) fn all(&self, what: For) -> impl Iterator<Item = Waker> {
         self.line(what).into_iter().flat_map(Line::all)
@@ -42,39 +68,76 @@ impl Waiters {
 /// Those that wait for the same thing, first come first.
 #[derive(Default)]
 pub(crate) struct Line {
-    places: VecDeque<(Ticket, Waker)>,
+    /// In the order of their tickets.
+    places: VecDeque<Place>,
     next: Ticket,
 }
 
+struct Place {
+    ticket: Ticket,
+    manner: Manner,
+    waker: Waker,
+    /// In which turn it was called, if it asks.
+    called: Option<Turn>,
+}
+
 impl Line {
-    /// Takes a place at the end, or renews the waker of the place that `ticket` stands for.
-    pub(crate) fn wait(&mut self, ticket: &mut Option<Ticket>, cx: &Context<'_>) {
-        if let Some((_, waker)) = self.places.iter_mut().find(|(place, _)| Some(*place) == *ticket) {
-            waker.clone_from(cx.waker());
-            return;
+    /// Takes a place at the end, or renews the one that `ticket` stands for.
+    pub(crate) fn wait(&mut self, ticket: &mut Option<Ticket>, manner: Manner, cx: &Context<'_>) {
+        let ticket = *ticket.get_or_insert_with(|| {
+            self.next += 1;
+            self.next - 1
+        });
+        match self.places.binary_search_by_key(&ticket, |place| place.ticket) {
+            Ok(found) => {
+                let place = &mut self.places[found];
+                place.waker.clone_from(cx.waker());
+                // It has come, in vain, and has to be called again.
+                place.called = None;
+            }
+            Err(free) => self.places.insert(free, Place { ticket, manner, waker: cx.waker().clone(), called: None }),
         }
-        *ticket = Some(self.next);
-        self.places.push_back((self.next, cx.waker().clone()));
-        self.next += 1;
     }
 
     /// Gives a place up.
     pub(crate) fn leave(&mut self, ticket: Ticket) {
-        self.places.retain(|(place, _)| *place != ticket);
+        self.places.retain(|place| place.ticket != ticket);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.is_empty()
     }
 
     /// Whether nobody waits before the place that `ticket` stands for, or before a new one.
     pub(crate) fn is_first(&self, ticket: Option<Ticket>) -> bool {
-        self.places.front().is_none_or(|(first, _)| Some(*first) == ticket)
+        self.places.front().is_none_or(|first| ticket.is_some_and(|ticket| ticket <= first.ticket))
     }
 
-    /// The waker of the first, who keeps the place.
-    pub(crate) fn first(&self) -> Option<Waker> {
-        self.places.front().map(|(_, waker)| waker.clone())
+    fn call(&mut self, now: Option<Turn>, wakes: &mut Vec<Waker>) -> bool {
+        while let Some(first) = self.places.front_mut() {
+            if first.called.is_none() {
+                wakes.push(first.waker.clone());
+            }
+            match (first.manner, now) {
+                (Manner::Insisting, _) => return false,
+                (Manner::Asking, Some(_)) => {
+                    first.called = first.called.or(now);
+                    return true;
+                }
+                (Manner::Asking, None) => self.places.pop_front(),
+            };
+        }
+        false
+    }
+
+    fn dismiss(&mut self, now: Turn) {
+        if self.places.front().is_some_and(|first| first.called.is_some_and(|called| called < now)) {
+            self.places.pop_front();
+        }
     }
 
     /// The wakers of all, who keep their places.
     fn all(&self) -> impl Iterator<Item = Waker> {
-        self.places.iter().map(|(_, waker)| waker.clone())
+        self.places.iter().map(|place| place.waker.clone())
     }
 }

@@ -11,14 +11,15 @@ use std::{
 use futures_core::{FusedStream, Stream as Messages};
 use futures_sink::Sink;
 use http::HeaderValue;
-use sockeye_proto::{CloseCode, CloseFrame, Config, Message, Outgoing, Position, PreparedMessage, Role, close_code};
+use sockeye_proto::{CloseCode, CloseFrame, Config, Message, Outgoing, PreparedMessage, Role, close_code};
 
 use crate::{
     Connection, Error, ReceiveHalf, SendHalf, Sender, Stream, TrySendError,
+    send::Flush,
     sending::{Sending, flushed, try_send},
     shared::Who,
     split::Handle,
-    waiters::{For, Ticket},
+    waiters::{For, Manner, Ticket},
 };
 
 /// One WebSocket connection.
@@ -46,8 +47,8 @@ pub struct WebSocket {
 struct SinkState {
     /// The place in line while it waits for room.
     waiting: Option<Ticket>,
-    /// While it is flushed: up to where, and the place among those that wait for that.
-    flushing: Option<(Position, Option<Ticket>)>,
+    /// While it is flushed: what, and the place among those that wait for that.
+    flushing: Option<(Flush, Option<Ticket>)>,
 }
 
 impl WebSocket {
@@ -180,9 +181,10 @@ impl WebSocket {
     pub async fn close_with(&mut self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
         match self.handle.close(CloseFrame::new(code, reason)) {
             // Closing already, by whichever end: what is queued still has to go out.
-            Err(error) if !error.is_closed() => Err(error),
-            _ => flushed(&self.handle, Who::Handle).await,
+            Err(error) if error.is_closed() || error.is_violation() || error.is_limit() => {}
+            closed => closed?,
         }
+        flushed(&self.handle, Who::Handle).await
     }
 
     /// The subprotocol that the opening handshake has agreed on ([RFC 6455 §1.9]).
@@ -198,16 +200,17 @@ impl WebSocket {
     }
 
     /// Two halves for two tasks. The connection closes when both are dropped.
-    pub fn into_split(self) -> (SendHalf, ReceiveHalf) {
+    pub fn into_split(mut self) -> (SendHalf, ReceiveHalf) {
+        self.stop_flushing();
         let sender = self.sender();
         let handle = Arc::new(self.handle);
-        (SendHalf { sender, _handle: handle.clone() }, ReceiveHalf { handle, done: self.done })
+        (SendHalf { sender, handle: handle.clone() }, ReceiveHalf { handle, done: self.done })
     }
 
     fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let flushing = &mut self.sink.get_or_insert_default().flushing;
-        let (position, ticket) = flushing.get_or_insert_with(|| (self.handle.lock_send().encoder.queued(), None));
-        let flushed = ready!(self.handle.poll_flushed(Who::Handle, *position, ticket, cx));
+        let (flush, ticket) = flushing.get_or_insert_with(|| (self.handle.lock_send().flush(), None));
+        let flushed = ready!(self.handle.poll_flushed(Who::Handle, flush, ticket, cx));
         self.stop_flushing();
         Poll::Ready(flushed)
     }
@@ -245,10 +248,14 @@ impl Sink<Message> for WebSocket {
         let this = &mut *self;
         let mut send = this.handle.lock_send();
         let waiting = &mut this.sink.get_or_insert_default().waiting;
-        this.handle.poll_room(&mut send, Who::Handle, waiting, cx)
+        // A message of a `Sink` is queued without being written.
+        this.handle.cork(&mut send, Who::Handle, cx);
+        this.handle.poll_room(&mut send, Who::Handle, Manner::Asking, waiting, cx)
     }
 
-    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+        // A flush that was given up did not mean this message.
+        self.stop_flushing();
         let mut send = self.handle.lock_send();
         self.handle.queue_unwritten(&mut send, message.into())
     }
