@@ -1,0 +1,108 @@
+//! Other tasks have their turn whatever a peer sends, and who waits for a peer does not spin.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+use std::{
+    future::{Future, pending},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use sockeye_testkit::{Frame, Peer, pipe_with_capacity, wire};
+use sockeye_tokio::{Config, Message, Role, Stream, WebSocket, serve};
+use tokio::{io::AsyncWriteExt, task::yield_now};
+
+/// How often another task has its turn while `work` is done.
+async fn turns_of_others(work: impl Future<Output = ()>) -> usize {
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counted = turns.clone();
+    let other = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::Relaxed);
+            yield_now().await;
+        }
+    });
+    yield_now().await;
+    let before = turns.load(Ordering::Relaxed);
+    work.await;
+    other.abort();
+    turns.load(Ordering::Relaxed) - before
+}
+
+#[tokio::test]
+async fn a_flood_of_pings_to_a_handler_that_sleeps_lets_other_tasks_run() {
+    let (mut client, server) = pipe_with_capacity(1 << 20);
+    let control = server.control();
+    let pings: Vec<u8> = (0..50_000).flat_map(|_| Frame::ping("").bytes()).collect();
+    client.write_all(&pings).await.unwrap();
+    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |socket| async move {
+        pending::<()>().await;
+        drop(socket);
+    }));
+    let turns = turns_of_others(async {
+        while control.counters().read_bytes < pings.len() {
+            yield_now().await;
+        }
+    })
+    .await;
+    assert!(turns >= 50_000 / 256, "{turns} turns of others in 50,000 pings");
+}
+
+/// Half a message beyond what the driver may keep, and then nothing: who waits for the rest must wait, and not ask again
+/// and again.
+async fn stalls_within_a_large_message<F, Fut>(handler: F)
+where
+    F: FnOnce(WebSocket) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let (mut client, server) = pipe_with_capacity(1 << 20);
+    let control = server.control();
+    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), handler));
+    let message = wire([&Frame::binary(vec![7; 300_000])]);
+    let (half, rest) = message.split_at(150_000);
+    client.write_all(half).await.unwrap();
+    for _ in 0..20 {
+        yield_now().await;
+    }
+    let before = control.take_counters();
+    assert!(before.read_bytes == half.len(), "somebody receives, so all of it is read: {before:?}");
+    for _ in 0..1000 {
+        yield_now().await;
+    }
+    let after = control.take_counters();
+    assert!(after.reads == 0 && after.blocked_reads <= 2, "nothing came, and it was looked for again: {after:?}");
+    client.write_all(rest).await.unwrap();
+    let mut client = Peer::client(client);
+    client.expect_text("300000").await;
+}
+
+async fn answer_its_length(mut socket: WebSocket) {
+    let Some(Ok(Message::Binary(data))) = socket.recv().await else { panic!("no message") };
+    assert!(data.iter().all(|byte| *byte == 7));
+    socket.send(Message::text(data.len().to_string())).await.unwrap();
+    pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_recv_in_the_handler_waits_for_the_rest_of_a_large_message() {
+    stalls_within_a_large_message(answer_its_length).await;
+}
+
+#[tokio::test]
+async fn so_does_a_recv_in_another_task() {
+    stalls_within_a_large_message(|socket| async move { drop(tokio::spawn(answer_its_length(socket))) }).await;
+}
+
+#[tokio::test]
+async fn so_does_a_recv_in_a_set_of_futures() {
+    stalls_within_a_large_message(|socket| async move {
+        let mut set: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>> = FuturesUnordered::new();
+        set.push(Box::pin(answer_its_length(socket)));
+        set.push(Box::pin(pending()));
+        set.next().await.unwrap();
+    })
+    .await;
+}

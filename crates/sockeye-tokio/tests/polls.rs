@@ -1,0 +1,274 @@
+//! Every public future is dropped after no poll, after one, after two, and so on until it is ready: whatever it was about
+//! has then happened as a whole or not at all, and the connection goes on.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use sockeye_testkit::{Frame, Peer, PipeEnd, RawFrame, opcode, pipe, pipe_with_capacity};
+use sockeye_tokio::{Config, Connection, Error, Message, PreparedMessage, Role, Shutdown, Stream, WebSocket};
+use tokio::{join, task::yield_now};
+
+/// Polls `future` at most so often, lets all others run in between, and drops it.
+async fn at_most<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+            return Some(output);
+        }
+        yield_now().await;
+    }
+    None
+}
+
+/// Does `once` with a future that is dropped at each of its polls, until `once` says that it has become ready.
+async fn at_each_poll(once: impl AsyncFn(usize) -> bool) {
+    let mut polls = 0;
+    while !once(polls).await {
+        polls += 1;
+        assert!(polls < 10_000, "it is never ready");
+    }
+    assert!(polls > 1, "it never had to wait, so nothing was tested");
+}
+
+/// Little goes through at once, so whoever writes has to wait many times.
+fn narrow(write_buffer_size: usize) -> (Peer<PipeEnd>, Connection) {
+    let (client, server) = pipe_with_capacity(7);
+    let mut config = Config::default();
+    config.write_buffer_size = write_buffer_size;
+    (Peer::client(client), Connection::new(Stream::boxed(server), Role::Server).config(config))
+}
+
+fn long(c: &str) -> Message {
+    Message::text(c.repeat(50))
+}
+
+/// The texts up to the Close, by their first letters, each of which must be whole; and the code of the Close.
+async fn everything(mut client: Peer<PipeEnd>) -> (String, Option<u16>) {
+    let mut letters = String::new();
+    loop {
+        let Some(frame) = client.read_frame().await else { return (letters, None) };
+        if frame.opcode == opcode::CLOSE {
+            client.send(Frame::close(frame.close_code().unwrap(), "")).await;
+            client.expect_eof().await;
+            return (letters, frame.close_code());
+        }
+        letters.push(whole(&frame));
+    }
+}
+
+fn whole(frame: &RawFrame) -> char {
+    let first = frame.text().chars().next().unwrap();
+    assert_eq!(frame.text(), first.to_string().repeat(50));
+    first
+}
+
+/// What `send` sends in the middle of others, through whatever it is called on.
+async fn a_send(
+    write_buffer_size: usize,
+    send: impl AsyncFn(&mut WebSocket, usize) -> Option<Result<(), Error>>,
+    may_have_queued: bool,
+) {
+    at_each_poll(async |polls| {
+        let (client, connection) = narrow(write_buffer_size);
+        let mut sent = None;
+        let handler = async |mut socket: WebSocket| {
+            socket.send(long("a")).await.unwrap();
+            sent = send(&mut socket, polls).await;
+            socket.send(long("z")).await.unwrap();
+        };
+        let ((), (letters, code)) = join!(connection.serve(handler), everything(client));
+        assert_eq!(code, Some(1000));
+        match (&sent, &letters[..]) {
+            (Some(Ok(())), "abz") | (None, "az") => {}
+            (None, "abz") if may_have_queued => {}
+            _ => panic!("{sent:?} after {polls} polls, and the peer has {letters:?}"),
+        }
+        sent.is_some()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn send() {
+    a_send(1, async |socket, polls| at_most(polls, socket.send(long("b"))).await, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn send_of_a_sender() {
+    a_send(1, async |socket, polls| at_most(polls, socket.sender().send(long("b"))).await, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn send_prepared() {
+    let prepared = || PreparedMessage::text("b".repeat(50));
+    a_send(1, async |socket, polls| at_most(polls, socket.send_prepared(prepared())).await, false).await;
+    a_send(1, async |socket, polls| at_most(polls, socket.sender().send_prepared(prepared())).await, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn send_without_a_buffer() {
+    a_send(0, async |socket, polls| at_most(polls, socket.send(long("b"))).await, true).await;
+    a_send(0, async |socket, polls| at_most(polls, socket.sender().send(long("b"))).await, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn flushed() {
+    let flushed = async |by_sender: bool, polls: usize| {
+        let (client, connection) = narrow(1 << 17);
+        let mut done = None;
+        let handler = async |mut socket: WebSocket| {
+            socket.send(long("a")).await.unwrap();
+            socket.send(long("b")).await.unwrap();
+            done = if by_sender {
+                at_most(polls, socket.sender().flushed()).await
+            } else {
+                at_most(polls, socket.flushed()).await
+            };
+            assert!(done.is_none() || socket.sender().buffered() == 0);
+            socket.send(long("z")).await.unwrap();
+        };
+        let ((), (letters, code)) = join!(connection.serve(handler), everything(client));
+        assert_eq!((&letters[..], code), ("abz", Some(1000)));
+        done.is_some()
+    };
+    at_each_poll(async |polls| flushed(false, polls).await).await;
+    at_each_poll(async |polls| flushed(true, polls).await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_and_close_with() {
+    let close = async |with: bool, polls: usize| {
+        let (client, connection) = narrow(1 << 17);
+        let mut done = None;
+        let handler = async |mut socket: WebSocket| {
+            socket.send(long("a")).await.unwrap();
+            done = if with {
+                at_most(polls, socket.close_with(4000, "bye")).await
+            } else {
+                at_most(polls, socket.close()).await
+            };
+            // From the first poll on it is closing.
+            assert_eq!(socket.send(long("z")).await.is_err(), polls > 0);
+        };
+        let ((), (letters, code)) = join!(connection.serve(handler), everything(client));
+        let expected = match (polls, with) {
+            (0, _) => ("az", Some(1000)),
+            (_, true) => ("a", Some(4000)),
+            (_, false) => ("a", Some(1000)),
+        };
+        assert_eq!((&letters[..], code), expected);
+        done.is_some()
+    };
+    at_each_poll(async |polls| close(true, polls).await).await;
+    at_each_poll(async |polls| close(false, polls).await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed() {
+    at_each_poll(async |polls| {
+        let (client, connection) = narrow(1 << 17);
+        let mut done = None;
+        let handler = async |mut socket: WebSocket| {
+            socket.send(long("a")).await.unwrap();
+            let sender = socket.sender();
+            let closing = async {
+                for _ in 0..20 {
+                    yield_now().await;
+                }
+                socket.close().await.unwrap();
+            };
+            (done, ()) = join!(at_most(polls, sender.closed()), closing);
+        };
+        let ((), (letters, code)) = join!(connection.serve(handler), everything(client));
+        assert_eq!((&letters[..], code), ("a", Some(1000)));
+        done.is_some()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn recv() {
+    at_each_poll(async |polls| {
+        let (client, server) = pipe();
+        server.control().set_read_chunk(3);
+        let mut client = Peer::client(client);
+        let connection = Connection::new(Stream::boxed(server), Role::Server);
+        let mut received = None;
+        let handler = async |mut socket: WebSocket| {
+            received = at_most(polls, socket.recv()).await;
+            let first = match &received {
+                Some(first) => first.clone(),
+                None => socket.recv().await,
+            };
+            assert_eq!(first.unwrap().unwrap(), long("a"));
+            assert_eq!(socket.recv().await.unwrap().unwrap(), long("b"));
+        };
+        let peer = async {
+            for frame in [Frame::text("a".repeat(50)), Frame::text("b".repeat(50))] {
+                for byte in frame.bytes() {
+                    client.send_bytes([byte]).await;
+                    yield_now().await;
+                }
+            }
+            everything(client).await
+        };
+        let ((), (_, code)) = join!(connection.serve(handler), peer);
+        assert_eq!(code, Some(1000));
+        received.is_some()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn begun_and_drain() {
+    const DEADLINE: Duration = Duration::from_secs(5);
+    at_each_poll(async |polls| {
+        let shutdown = Shutdown::new();
+        let (client, connection) = narrow(1 << 17);
+        let serving = connection.shutdown(&shutdown).serve(async |mut socket: WebSocket| {
+            socket.send(long("a")).await.unwrap();
+            while let Some(Ok(_)) = socket.recv().await {}
+        });
+        let mut done = None;
+        let drain = async {
+            assert!(at_most(polls, shutdown.begun()).await.is_none());
+            done = at_most(polls, shutdown.drain(DEADLINE)).await;
+            assert_eq!(shutdown.is_begun(), polls > 0);
+            let drained = shutdown.drain(DEADLINE).await;
+            assert_eq!((drained.closed, drained.lost, drained.cut), (1, 0, 0));
+            shutdown.begun().await;
+        };
+        let ((), (), (letters, code)) = join!(serving, drain, everything(client));
+        assert_eq!((&letters[..], code), ("a", Some(1001)));
+        done.is_some()
+    })
+    .await;
+}
+
+/// Without a driver a `send` that was dropped may have queued its message, which then goes with the next one.
+#[tokio::test(start_paused = true)]
+async fn without_a_driver() {
+    at_each_poll(async |polls| {
+        let (client, connection) = narrow(1 << 17);
+        let mut socket = connection.into_websocket();
+        let mut sent = None;
+        let talk = async {
+            socket.send(long("a")).await.unwrap();
+            sent = at_most(polls, socket.send(long("b"))).await;
+            at_most(polls, socket.flushed()).await;
+            socket.send(long("z")).await.unwrap();
+            at_most(polls, socket.close()).await;
+            socket.close().await.unwrap();
+            while at_most(polls.max(1), socket.recv()).await.is_none_or(|received| received.is_some()) {}
+        };
+        let ((), (letters, code)) = join!(talk, everything(client));
+        assert_eq!((&letters[..], code), (if polls == 0 { "az" } else { "abz" }, Some(1000)));
+        sent.is_some()
+    })
+    .await;
+}
