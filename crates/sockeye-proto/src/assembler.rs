@@ -6,25 +6,12 @@ use crate::{
     mask, utf8,
 };
 
-/// The limits of a [`Config`] that are about receiving.
-#[derive(Debug)]
-pub(crate) struct Limits {
-    frame: usize,
-    pub(crate) message: usize,
-    fragments: usize,
-}
-
-impl Limits {
-    pub(crate) fn new(config: &Config) -> Self {
-        Self { frame: config.max_frame_size, message: config.max_message_size, fragments: config.max_fragments }
-    }
-
-    /// Judges a frame that is a message by itself.
-    pub(crate) fn check_alone(&self, length: u64) -> Result<(), Error> {
-        check(Limit::FrameSize, self.frame, length)?;
-        check(Limit::MessageSize, self.message, length)?;
-        check(Limit::Fragments, self.fragments, 1)
-    }
+/// Judges a frame that is a message by itself.
+#[inline]
+pub(crate) fn check_alone(length: u64, config: &Config) -> Result<(), Error> {
+    check(Limit::FrameSize, config.max_frame_size, length)?;
+    check(Limit::MessageSize, config.max_message_size, length)?;
+    check(Limit::Fragments, config.max_fragments, 1)
 }
 
 /// A message of which some bytes have arrived.
@@ -51,7 +38,7 @@ enum Kind {
 
 impl Assembler {
     /// Takes note of the header of a data frame, and checks order and limits before any of its payload is kept.
-    pub(crate) fn begin(&mut self, header: &Header, limits: &Limits) -> Result<(), Error> {
+    pub(crate) fn begin(&mut self, header: &Header, config: &Config) -> Result<(), Error> {
         match (header.opcode, self.kind) {
             // RFC 6455 §5.4: a fragmented message "consists of a single frame with the FIN bit clear and an opcode other
             // than 0, followed by zero or more frames with the FIN bit clear and the opcode set to 0".
@@ -64,11 +51,11 @@ impl Assembler {
                 self.transformed = header.rsv1;
             }
         }
-        check(Limit::FrameSize, limits.frame, header.length)?;
+        check(Limit::FrameSize, config.max_frame_size, header.length)?;
         self.declared = self.declared.saturating_add(header.length);
-        check(Limit::MessageSize, limits.message, self.declared)?;
+        check(Limit::MessageSize, config.max_message_size, self.declared)?;
         self.frames += 1;
-        check(Limit::Fragments, limits.fragments, self.frames as u64)
+        check(Limit::Fragments, config.max_fragments, self.frames as u64)
     }
 
     /// Takes payload bytes as they are on the wire: `piece` is masked with `key`, starting at `offset` of its frame,
@@ -189,6 +176,7 @@ impl Assembler {
     }
 }
 
+#[inline]
 fn check(what: Limit, max: usize, got: u64) -> Result<(), Error> {
     if got > max as u64 { Err(Error::Limit { what, max, got }) } else { Ok(()) }
 }

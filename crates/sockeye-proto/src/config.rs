@@ -1,5 +1,7 @@
 //! `Config`: the limits and buffer sizes of one connection.
 
+use std::sync::Arc;
+
 /// Which end of the connection this is. The roles differ in who masks ([RFC 6455 §5.1]) and who ends the stream first.
 ///
 /// [RFC 6455 §5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.1
@@ -57,5 +59,11 @@ impl Default for Config {
             max_write_buffer_size: 1 << 20,
             accept_unmasked_frames: false,
         }
+    }
+}
+
+impl From<&Config> for Arc<Config> {
+    fn from(config: &Config) -> Self {
+        Self::new(config.clone())
     }
 }

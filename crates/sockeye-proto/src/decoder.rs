@@ -1,11 +1,13 @@
 //! `Decoder`: bytes → messages.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, buf::Limit as Limited};
 
 use crate::{
     CloseFrame, Config, Error, Message, PayloadDecoder, Role,
-    assembler::{Assembler, Limits},
-    header::{Header, MAX_CONTROL, MAX_HEADER, OpCode, Rules},
+    assembler::{Assembler, check_alone},
+    header::{Header, MAX_CONTROL, MAX_HEADER, OpCode, Rules, Whole},
     mask, utf8,
 };
 
@@ -26,25 +28,32 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Decoder {
+    config: Arc<Config>,
     rules: Rules,
-    limits: Limits,
     extension: Option<Box<dyn PayloadDecoder>>,
-    /// The beginning of a header that has not all arrived.
-    partial: Partial,
-    /// While a frame or a message has begun and has not all arrived. Most never do: they are whole in what is read, and
-    /// a connection that waits between two messages has none.
-    unfinished: Option<Box<Unfinished>>,
-    end: Option<End>,
+    /// While a frame or a message has begun and has not all arrived, and at the end. Most never do: they are whole in what
+    /// is read, and a connection that waits between two messages has none.
+    state: Option<Box<State>>,
 }
 
 /// What has arrived of a frame and of its message.
 #[derive(Debug, Default)]
-struct Unfinished {
+struct State {
+    end: Option<End>,
+    /// The beginning of a header that has not all arrived.
+    partial: Partial,
     /// The frame whose payload has not all arrived.
     frame: Option<Frame>,
     /// The payload of an unfinished control frame.
     control: Vec<u8>,
     message: Assembler,
+}
+
+impl State {
+    /// Whether nothing of it has to be kept.
+    fn is_over(&self) -> bool {
+        self.end.is_none() && self.partial.length == 0 && self.frame.is_none() && !self.message.is_assembling()
+    }
 }
 
 /// Nothing is decoded after this.
@@ -69,16 +78,11 @@ impl Frame {
 }
 
 impl Decoder {
-    /// A decoder for the end of a connection that is `role`.
-    pub fn new(role: Role, config: &Config) -> Self {
-        Self {
-            rules: Rules { role, accept_unmasked: config.accept_unmasked_frames, rsv1: false },
-            limits: Limits::new(config),
-            extension: None,
-            partial: Partial::default(),
-            unfinished: None,
-            end: None,
-        }
+    /// A decoder for the end of a connection that is `role`. Many may share one [`Config`].
+    pub fn new(role: Role, config: impl Into<Arc<Config>>) -> Self {
+        let config = config.into();
+        let rules = Rules { role, accept_unmasked: config.accept_unmasked_frames, rsv1: false };
+        Self { config, rules, extension: None, state: None }
     }
 
     /// Gives RSV1 to `extension`: a message that carries it goes through the extension, and is no violation any more.
@@ -96,35 +100,59 @@ impl Decoder {
     /// # Errors
     ///
     /// What the peer did wrong. The error is latched: every later call returns it again.
+    #[inline]
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
-        let result = match self.end {
-            None => self.step(input),
-            Some(End::Closed) => Ok(None),
-            Some(End::Failed(error)) => Err(error),
-        };
-        match &result {
-            Ok(Some(Message::Close(_))) => self.end(End::Closed),
-            Err(error) => self.end(End::Failed(*error)),
-            _ => {}
+        self.decode_into(input, &mut Vec::new())
+    }
+
+    /// As [`decode`](Self::decode), for callers that have a vector to spare: the payload of a small message is put there,
+    /// and the message takes it along. What was in it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As for [`decode`](Self::decode).
+    #[inline]
+    pub fn decode_into(&mut self, input: &mut &[u8], spare: &mut Vec<u8>) -> Result<Option<Message>, Error> {
+        if self.state.is_none()
+            && let Some(frame) = Whole::parse(input, self.rules.role)
+            && check_alone(frame.payload.len() as u64, &self.config).is_ok()
+        {
+            *input = frame.rest;
+            let mut payload = std::mem::take(spare);
+            payload.clear();
+            fill(&mut payload, frame.payload, frame.mask);
+            return data(frame.is_text, payload).map(Some).map_err(|error| self.fail(error, input));
         }
-        if self.end.is_some() {
+        self.decode_any(input)
+    }
+
+    fn decode_any(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
+        if let Some(end) = self.state.as_ref().and_then(|state| state.end) {
             *input = &[];
+            return match end {
+                End::Closed => Ok(None),
+                End::Failed(error) => Err(error),
+            };
         }
-        result
+        let decoded = self.step(input);
+        match &decoded {
+            Err(error) => _ = self.fail(*error, input),
+            Ok(Some(Message::Close(_))) => self.end(End::Closed, input),
+            Ok(_) if self.state.as_ref().is_some_and(|state| state.is_over()) => self.state = None,
+            Ok(_) => {}
+        }
+        decoded
     }
 
     /// The allocation of a large message in progress, limited to what its frame still brings. Bytes that a read puts there
     /// need not be copied once more; call [`decode`](Self::decode) afterwards, with an empty input, to have them counted.
     /// `None` when a shared buffer serves better.
     pub fn direct(&mut self) -> Option<Limited<&mut Vec<u8>>> {
-        if self.end.is_some() {
-            return None;
-        }
-        let unfinished = self.unfinished.as_mut()?;
-        let coming = unfinished.frame.as_ref().filter(|frame| !frame.header.opcode.is_control())?.coming();
+        let state = self.state.as_mut().filter(|state| state.end.is_none())?;
+        let coming = state.frame.as_ref().filter(|frame| !frame.header.opcode.is_control())?.coming();
         // What an earlier read put there and nobody has had counted yet.
-        let coming = coming - unfinished.message.unsettled();
-        let payload = unfinished.message.direct(coming)?;
+        let coming = coming - state.message.unsettled();
+        let payload = state.message.direct(coming)?;
         // The vector would grow by itself when it is full, but never beyond what the frame brings.
         let room = (payload.capacity() - payload.len()).min(coming);
         Some(payload.limit(room))
@@ -132,29 +160,35 @@ impl Decoder {
 
     /// Whether a message has begun that is not complete.
     pub fn is_assembling(&self) -> bool {
-        self.unfinished.as_ref().is_some_and(|unfinished| unfinished.message.is_assembling())
+        self.state.as_ref().is_some_and(|state| state.message.is_assembling())
     }
 
     /// How many bytes of an incomplete message are held.
     pub fn held(&self) -> usize {
-        self.unfinished.as_ref().map_or(0, |unfinished| unfinished.message.held())
+        self.state.as_ref().map_or(0, |state| state.message.held())
     }
 
-    fn end(&mut self, end: End) {
-        self.end = Some(end);
-        self.unfinished = None;
+    #[cold]
+    fn fail(&mut self, error: Error, input: &mut &[u8]) -> Error {
+        self.end(End::Failed(error), input);
+        error
+    }
+
+    fn end(&mut self, end: End, input: &mut &[u8]) {
+        *input = &[];
+        **self.state.get_or_insert_default() = State { end: Some(end), ..State::default() };
     }
 
     fn step(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         loop {
-            let message = if self.unfinished.as_ref().is_some_and(|unfinished| unfinished.frame.is_some()) {
+            let message = if self.state.as_ref().is_some_and(|state| state.frame.is_some()) {
                 match self.go_on(input)? {
                     Progress::Message(message) => message,
                     Progress::Frame => continue,
                     Progress::Starved => return Ok(None),
                 }
             } else {
-                let Some(header) = self.partial.header(input, self.rules)? else { return Ok(None) };
+                let Some(header) = self.header(input)? else { return Ok(None) };
                 let Some(message) = self.begin(header, input)? else { continue };
                 message
             };
@@ -162,36 +196,44 @@ impl Decoder {
         }
     }
 
-    /// Judges a header, and hands over at once what is complete: the usual case is a small frame in a full buffer.
+    /// Takes a header off the front of `input`, or all of it when that is not enough for one.
+    fn header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, Error> {
+        if input.is_empty() {
+            return Ok(None);
+        }
+        if self.state.as_ref().is_none_or(|state| state.partial.length == 0)
+            && let Some((header, length)) = Header::parse(input, self.rules)?
+        {
+            *input = &input[length..];
+            return Ok(Some(header));
+        }
+        self.state.get_or_insert_default().partial.complete(input, self.rules)
+    }
+
+    /// Judges a header, and hands over at once what is complete.
     fn begin(&mut self, header: Header, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         let whole = header.length <= input.len() as u64;
         if header.opcode.is_control() && whole {
             return control(header.opcode, plain(&header, input)).map(Some);
         }
         if header.opcode.is_data_start() && whole && header.fin && !header.rsv1 && !self.is_assembling() {
-            self.limits.check_alone(header.length)?;
-            let payload = plain(&header, input);
-            return Ok(Some(match header.opcode {
-                OpCode::Text => Message::Text(utf8::whole(payload)?),
-                _ => Message::Binary(payload),
-            }));
+            check_alone(header.length, &self.config)?;
+            return data(header.opcode == OpCode::Text, plain(&header, input)).map(Some);
         }
-        let unfinished = self.unfinished.get_or_insert_default();
+        let state = self.state.get_or_insert_default();
         if header.opcode.is_control() {
-            unfinished.control.reserve_exact(MAX_CONTROL.min(header.length as usize));
+            state.control.reserve_exact(MAX_CONTROL.min(header.length as usize));
         } else {
-            unfinished.message.begin(&header, &self.limits)?;
+            state.message.begin(&header, &self.config)?;
         }
-        unfinished.frame = Some(Frame { header, arrived: 0 });
+        state.frame = Some(Frame { header, arrived: 0 });
         Ok(None)
     }
 
     /// Takes what `input` has of the unfinished frame.
     fn go_on(&mut self, input: &mut &[u8]) -> Result<Progress, Error> {
-        let Some(unfinished) = &mut self.unfinished else { return Ok(Progress::Frame) };
-        let Unfinished { frame: slot @ Some(_), control: control_payload, message } = &mut **unfinished else {
-            return Ok(Progress::Frame);
-        };
+        let Some(state) = &mut self.state else { return Ok(Progress::Frame) };
+        let State { frame: slot, control: control_payload, message, .. } = &mut **state;
         let Some(frame) = slot else { return Ok(Progress::Frame) };
         let settled = message.unsettled();
         if settled > 0 {
@@ -202,27 +244,24 @@ impl Decoder {
         let (header, offset) = (frame.header, frame.arrived);
         frame.arrived += piece.len();
         let coming = frame.coming();
+        let max = self.config.max_message_size;
         let mut extension = self.extension.as_deref_mut();
         if header.opcode.is_control() {
             mask::copy(control_payload, piece, header.mask.unwrap_or_default(), offset);
         } else if !piece.is_empty() {
-            message.push(piece, header.mask, offset, coming, extension.as_deref_mut(), self.limits.message)?;
+            message.push(piece, header.mask, offset, coming, extension.as_deref_mut(), max)?;
         }
         if coming > 0 {
             return Ok(Progress::Starved);
         }
         *slot = None;
-        let done = if header.opcode.is_control() {
+        Ok(Progress::Message(if header.opcode.is_control() {
             control(header.opcode, std::mem::take(control_payload))?
         } else if header.fin {
-            message.finish(extension, self.limits.message)?
+            message.finish(extension, max)?
         } else {
             return Ok(Progress::Frame);
-        };
-        if !message.is_assembling() {
-            self.unfinished = None;
-        }
-        Ok(Progress::Message(done))
+        }))
     }
 }
 
@@ -238,13 +277,24 @@ enum Progress {
 
 /// The payload of a frame all of which is in `input`, unmasked, at its exact size.
 fn plain(header: &Header, input: &mut &[u8]) -> Vec<u8> {
-    let piece = take(input, header.length as usize);
-    let mut payload = Vec::with_capacity(piece.len());
-    match header.mask {
-        Some(key) => mask::copy(&mut payload, piece, key, 0),
-        None => payload.extend_from_slice(piece),
-    }
+    let mut payload = Vec::new();
+    fill(&mut payload, take(input, header.length as usize), header.mask);
     payload
+}
+
+/// Puts a whole payload into an empty vector, which grows no further than it must.
+#[inline]
+fn fill(payload: &mut Vec<u8>, wire: &[u8], mask: Option<[u8; 4]>) {
+    payload.reserve_exact(wire.len());
+    match mask {
+        Some(key) => mask::copy(payload, wire, key, 0),
+        None => payload.extend_from_slice(wire),
+    }
+}
+
+#[inline]
+fn data(is_text: bool, payload: Vec<u8>) -> Result<Message, Error> {
+    Ok(if is_text { Message::Text(utf8::whole(payload)?) } else { Message::Binary(payload) })
 }
 
 fn control(opcode: OpCode, payload: Vec<u8>) -> Result<Message, Error> {
@@ -271,14 +321,8 @@ struct Partial {
 }
 
 impl Partial {
-    /// Takes a header off the front of `input`, or all of it when that is not enough for one.
-    fn header(&mut self, input: &mut &[u8], rules: Rules) -> Result<Option<Header>, Error> {
-        if self.length == 0
-            && let Some((header, length)) = Header::parse(input, rules)?
-        {
-            *input = &input[length..];
-            return Ok(Some(header));
-        }
+    /// Takes what is missing of the header, or all of `input` when that is not enough.
+    fn complete(&mut self, input: &mut &[u8], rules: Rules) -> Result<Option<Header>, Error> {
         // At most 14 rounds for a header that came in pieces.
         while let [first, rest @ ..] = *input {
             self.bytes[usize::from(self.length)] = *first;

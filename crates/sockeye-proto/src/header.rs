@@ -47,6 +47,10 @@ impl OpCode {
         })
     }
 
+    fn to_bits(self) -> u8 {
+        u8::from(self.to_code())
+    }
+
     fn to_code(self) -> Code {
         match self {
             Self::Continuation => Code::Data(Data::Continue),
@@ -67,6 +71,52 @@ pub(crate) struct Header {
     pub(crate) opcode: OpCode,
     pub(crate) mask: Option<[u8; 4]>,
     pub(crate) length: u64,
+}
+
+/// A frame as most are: a data message by itself, of less than 64 KiB, all of which has arrived and whose header breaks no
+/// rule.
+pub(crate) struct Whole<'a> {
+    pub(crate) is_text: bool,
+    pub(crate) mask: Option<[u8; 4]>,
+    /// As it is on the wire.
+    pub(crate) payload: &'a [u8],
+    /// What follows the frame.
+    pub(crate) rest: &'a [u8],
+}
+
+impl<'a> Whole<'a> {
+    /// The frame at the start of `bytes`, if it is such a one. It is a shortcut around [`Header::parse`], a fifth of its
+    /// instructions, and judges nothing: whatever it does not know is `None`.
+    #[inline]
+    pub(crate) fn parse(bytes: &'a [u8], role: Role) -> Option<Self> {
+        let (&[first, second], rest) = bytes.split_first_chunk()?;
+        let is_text = match first {
+            0x81 => true,
+            0x82 => false,
+            _ => return None,
+        };
+        let (length, rest) = match second & 0x7F {
+            127 => return None,
+            126 => {
+                let (length, rest) = rest.split_first_chunk()?;
+                (usize::from(u16::from_be_bytes(*length)), rest)
+            }
+            short => (usize::from(short), rest),
+        };
+        let (mask, rest) = match (role, second & 0x80 != 0) {
+            (Role::Server, true) => {
+                let (key, rest) = rest.split_first_chunk()?;
+                (Some(*key), rest)
+            }
+            (Role::Client, false) => (None, rest),
+            _ => return None,
+        };
+        if second & 0x7F == 126 && length < 126 {
+            return None;
+        }
+        let (payload, rest) = rest.split_at_checked(length)?;
+        Some(Self { is_text, mask, payload, rest })
+    }
 }
 
 /// What depends on the connection when a header is judged.
@@ -97,7 +147,17 @@ impl Header {
     }
 
     /// Appends this header.
+    #[inline]
     pub(crate) fn write(self, output: &mut Vec<u8>) {
+        if let (0..126, None) = (self.length, self.mask) {
+            // Most frames of a server, in a tenth of the instructions.
+            let first = u8::from(self.fin) << 7 | u8::from(self.rsv1) << 6 | self.opcode.to_bits();
+            return output.extend_from_slice(&[first, self.length as u8]);
+        }
+        self.write_any(output);
+    }
+
+    fn write_any(self, output: &mut Vec<u8>) {
         let header = FrameHeader {
             is_final: self.fin,
             rsv1: self.rsv1,

@@ -64,8 +64,8 @@ fn measure<R>(act: impl FnOnce() -> R) -> (R, Cost) {
     (result, cost)
 }
 
-/// What a message that has begun and not ended takes besides its payload, so that a connection between two messages
-/// does not hold it.
+/// What a message that has begun and not ended, or a latched error, takes besides its payload, so that a connection between
+/// two messages does not hold it.
 const UNFINISHED: usize = 192;
 
 fn unlimited() -> Config {
@@ -123,7 +123,7 @@ fn memory_follows_what_has_arrived() {
                 break;
             }
             let held = (HELD.get() - before) as usize;
-            assert!(held <= arrived * 4 + 64, "{held} bytes held, {arrived} arrived");
+            assert!(held <= arrived * 4 + UNFINISHED, "{held} bytes held, {arrived} arrived");
         }
     }
 }
@@ -149,7 +149,7 @@ fn a_small_message_costs_the_allocation_that_is_handed_over() {
 }
 
 #[test]
-fn nothing_is_held_between_messages_and_after_an_error() {
+fn nothing_is_held_between_messages_and_little_after_an_error() {
     let mut decoder = Decoder::new(Role::Server, &Config::default());
     let mut wire = Frame::text("x".repeat(100_000)).bytes();
     wire.extend(Frame::ping(vec![0; 125]).bytes());
@@ -168,7 +168,7 @@ fn nothing_is_held_between_messages_and_after_an_error() {
         assert_eq!(decoder.decode(&mut &Frame::binary(vec![0; 50_000]).fin(false).bytes()[..]), Ok(None));
         assert!(decoder.decode(&mut &Frame::text("").rsv(1).bytes()[..]).is_err());
     });
-    assert_eq!(cost.held, 0);
+    assert!(cost.held <= UNFINISHED as isize, "{cost:?}");
 }
 
 /// 131,072 empty fragments are as many as the default allows, and cost nothing.
