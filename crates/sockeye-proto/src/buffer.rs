@@ -1,9 +1,8 @@
 //! `Buffer`: bytes in a vector that a pool of the thread lends.
 
-use std::{
-    cell::RefCell,
-    ops::{Deref, DerefMut},
-};
+use std::ops::{Deref, DerefMut};
+
+use crate::pool::{self, Pool};
 
 /// A byte vector that returns to a pool of its thread when it is dropped, so that a connection which waits holds none.
 ///
@@ -19,13 +18,7 @@ use std::{
 #[derive(Debug, Default)]
 pub struct Buffer(Vec<u8>);
 
-/// At most this many wait in the pool of a thread, 1 MiB in all: a thread runs one task at a time, so more than a few
-/// are in use only while slow clients hold theirs, and those are let go.
-const POOLED: usize = 16;
-
-thread_local! {
-    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
+thread_local!(static POOL: Pool<Vec<u8>> = const { Pool::new(Vec::new()) });
 
 impl Buffer {
     /// The capacity of a pooled buffer in bytes: 64 KiB, what a read of a fast sender's queue usually yields.
@@ -37,9 +30,9 @@ impl Buffer {
     }
 
     /// An empty buffer of [`Buffer::SIZE`] bytes from the pool of this thread.
+    #[inline]
     pub fn pooled() -> Self {
-        let reused = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
-        Self(reused.unwrap_or_else(|| Vec::with_capacity(Self::SIZE)))
+        Self(pool::take(&POOL).unwrap_or_else(|| Vec::with_capacity(Self::SIZE)))
     }
 
     /// Moves `content` into a buffer of just its size.
@@ -49,19 +42,14 @@ impl Buffer {
 }
 
 impl Drop for Buffer {
+    #[inline]
     fn drop(&mut self) {
         if self.0.capacity() != Self::SIZE {
             return;
         }
         let mut buffer = std::mem::take(&mut self.0);
         buffer.clear();
-        // At the end of a thread the pool may be gone: then the buffer is freed.
-        let _ = POOL.try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            if pool.len() < POOLED {
-                pool.push(buffer);
-            }
-        });
+        pool::give(&POOL, buffer);
     }
 }
 

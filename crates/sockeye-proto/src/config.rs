@@ -1,6 +1,6 @@
 //! `Config`: the limits and buffer sizes of one connection.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Which end of the connection this is. The roles differ in who masks ([RFC 6455 §5.1]) and who ends the stream first.
 ///
@@ -59,6 +59,14 @@ impl Default for Config {
             max_write_buffer_size: 1 << 20,
             accept_unmasked_frames: false,
         }
+    }
+}
+
+impl Config {
+    /// The defaults, in an `Arc` that all who ask for it share: so many connections that change nothing hold them once.
+    pub fn shared() -> Arc<Self> {
+        static SHARED: OnceLock<Arc<Config>> = OnceLock::new();
+        SHARED.get_or_init(Arc::default).clone()
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 /// ```
 /// use sockeye_proto::{Config, Decoder, Message, Role};
 ///
-/// let mut decoder = Decoder::new(Role::Client, &Config::default());
+/// let mut decoder = Decoder::new(Role::Client, Config::default());
 /// let mut input = &[0x81, 5, b'h', b'e', b'l'][..]; // cut short
 /// assert_eq!(decoder.decode(&mut input), Ok(None));
 /// let mut input = &b"lo"[..];

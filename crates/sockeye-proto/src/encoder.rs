@@ -5,11 +5,11 @@ use std::{fmt, io::IoSlice};
 use thiserror::Error;
 
 use crate::{
-    Buffer, CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Message, PayloadEncoder, PreparedMessage,
-    Violation,
+    CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Message, PayloadEncoder, PreparedMessage, Violation,
     control::Control,
     header::{Header, MAX_CONTROL, OpCode},
     mask,
+    pool::Lent,
     queue::{COPY, Queue, Slices},
 };
 
@@ -97,15 +97,24 @@ pub struct Position {
 /// assert_eq!(encoder.take_bytes(), [0x81, 2, b'h', b'i']);
 /// ```
 pub struct Encoder {
+    /// Of a client, and where there is an extension.
+    transform: Option<Box<Transform>>,
+    closing: Closing,
+    /// While there is something to be written.
+    data: Lent<Queue>,
+    /// While there are Pings or Pongs to be written.
+    control: Option<Box<Control>>,
+    written: Position,
+    /// Whether something was dropped before it was written.
+    lost: bool,
+}
+
+/// What is done to payloads on their way.
+#[derive(Default)]
+struct Transform {
     /// Of a client; a server sends unmasked frames.
     masks: Option<Box<dyn MaskSource>>,
     extension: Option<Box<dyn PayloadEncoder>>,
-    closing: Closing,
-    data: Queue,
-    /// While there are Pings or Pongs to be written.
-    control: Option<Box<Control>>,
-    queued: Position,
-    written: Position,
 }
 
 impl Encoder {
@@ -116,25 +125,24 @@ impl Encoder {
 
     /// The encoder of a client, whose frames are masked with the keys of `masks`.
     pub fn client(masks: Box<dyn MaskSource>) -> Self {
-        Self::new(Some(masks))
+        Self::new(Some(Box::new(Transform { masks: Some(masks), extension: None })))
     }
 
-    fn new(masks: Option<Box<dyn MaskSource>>) -> Self {
+    fn new(transform: Option<Box<Transform>>) -> Self {
         Self {
-            masks,
-            extension: None,
+            transform,
             closing: Closing::Open,
-            data: Queue::default(),
+            data: Lent::NONE,
             control: None,
-            queued: Position::default(),
             written: Position::default(),
+            lost: false,
         }
     }
 
     /// Lets `extension` transform the payloads of data messages, and mark them with RSV1.
     #[must_use]
     pub fn with_extension(mut self, extension: Box<dyn PayloadEncoder>) -> Self {
-        self.extension = Some(extension);
+        self.transform.get_or_insert_default().extension = Some(extension);
         self
     }
 
@@ -146,9 +154,37 @@ impl Encoder {
     /// frame of more than 125 bytes, a close code or reason that the RFC does not allow. The connection stays as it was.
     pub fn encode(&mut self, message: impl Into<Outgoing>) -> Result<(), Refused> {
         let message = message.into();
-        if let Err(reason) = self.check(&message) {
-            return Err(Refused { message, reason });
+        match self.check(&message) {
+            Ok(()) => {
+                self.queue(message);
+                Ok(())
+            }
+            Err(reason) => Err(Refused { message, reason }),
         }
+    }
+
+    /// As [`encode`](Self::encode), for callers that have no use for a message that is refused.
+    ///
+    /// # Errors
+    ///
+    /// Why the message, which is dropped, was not queued.
+    #[inline]
+    pub fn push(&mut self, message: Outgoing) -> Result<(), Refusal> {
+        self.check(&message)?;
+        self.queue(message);
+        Ok(())
+    }
+
+    #[inline]
+    fn queue(&mut self, message: Outgoing) {
+        match message {
+            Outgoing::Message(Message::Text(text)) => self.data(OpCode::Text, text.into_bytes()),
+            Outgoing::Message(Message::Binary(data)) => self.data(OpCode::Binary, data),
+            other => self.queue_any(other),
+        }
+    }
+
+    fn queue_any(&mut self, message: Outgoing) {
         match message {
             Outgoing::Message(Message::Text(text)) => self.data(OpCode::Text, text.into_bytes()),
             Outgoing::Message(Message::Binary(data)) => self.data(OpCode::Binary, data),
@@ -157,7 +193,6 @@ impl Encoder {
             Outgoing::Message(Message::Close(frame)) => self.on(ClosingEvent::LocalClose, frame.as_ref()),
             Outgoing::Prepared(message) => self.prepared(message),
         }
-        Ok(())
     }
 
     /// Queues the answer to a Ping. Pongs go out in order while fewer than 16 KiB of control frames are unsent; beyond
@@ -199,7 +234,8 @@ impl Encoder {
     /// The stream ended or failed: nothing can be written any more, and what is queued is dropped.
     pub fn ended(&mut self) {
         self.on(ClosingEvent::End, None);
-        self.data.clear();
+        self.lost |= self.buffered() > 0;
+        self.data = Lent::NONE;
         self.control = None;
     }
 
@@ -209,13 +245,28 @@ impl Encoder {
     }
 
     /// How many bytes are queued and not written.
+    #[inline]
     pub fn buffered(&self) -> usize {
-        self.data.len() + self.control.as_ref().map_or(0, |control| control.unsent().len())
+        self.data_len() + self.control_len()
     }
 
-    /// The position behind everything that is queued now.
+    #[inline]
+    fn data_len(&self) -> usize {
+        self.data.get().map_or(0, Queue::len)
+    }
+
+    #[inline]
+    fn control_len(&self) -> usize {
+        self.control.as_ref().map_or(0, |control| control.unsent().len())
+    }
+
+    /// The position behind everything that is queued now. What was dropped when the stream ended counts as well, so that it
+    /// is never reached.
     pub fn queued(&self) -> Position {
-        self.queued
+        Position {
+            data: self.written.data + self.data_len() as u64 + u64::from(self.lost),
+            control: self.written.control + self.control_len() as u64,
+        }
     }
 
     /// Whether everything up to `position` has been written.
@@ -225,34 +276,49 @@ impl Encoder {
 
     /// Lends a pooled buffer for the small frames to come. Worth it when the queue is written soon, as when a handler
     /// answers what it has just received; elsewhere the queue grows by what it holds.
+    #[inline]
     pub fn lend_buffer(&mut self) {
-        self.data.lend(Buffer::pooled);
+        if self.data.is_none() {
+            self.data = Lent::new();
+        }
+        self.data.get_or_default().lend_buffer();
     }
 
     /// The stream takes no more for now: gives back what memory the queue does not need.
     pub fn compact(&mut self) {
-        self.data.compact();
+        if let Some(data) = self.data.get_mut() {
+            data.compact();
+        }
     }
 
     /// At most how many slices the whole queue takes.
     pub fn pieces(&self) -> usize {
         // The control frames go between two parts of the data.
-        self.data.pieces() + if self.control.is_some() { 2 } else { 0 }
+        self.data.get().map_or(0, Queue::pieces) + if self.control.is_some() { 2 } else { 0 }
+    }
+
+    /// Everything that is queued, if it is in one piece: [`slices`](Self::slices) for the usual case.
+    #[inline]
+    pub fn single(&self) -> Option<&[u8]> {
+        if self.control.is_some() { None } else { self.data.get()?.single() }
     }
 
     /// Fills `slices` with what goes next, and returns how many were filled; 0 means that nothing is queued.
     pub fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut out = Slices::new(slices);
-        let Some(control) = &self.control else {
-            self.data.slices(0, usize::MAX, &mut out);
-            return out.used();
+        let begun = match (&self.control, self.data.get_mut()) {
+            (Some(_), Some(data)) => data.begun(),
+            _ => 0,
         };
-        let begun = self.data.begun();
-        if begun > 0 {
-            self.data.slices(0, begun, &mut out);
+        let data = self.data.get();
+        if begun > 0
+            && let Some(data) = data
+        {
+            data.slices(0, begun, &mut out);
         }
-        if out.push(control.unsent()) {
-            self.data.slices(begun, usize::MAX, &mut out);
+        let has_room = self.control.as_ref().is_none_or(|control| out.push(control.unsent()));
+        if has_room && let Some(data) = data {
+            data.slices(begun, usize::MAX, &mut out);
         }
         out.used()
     }
@@ -262,21 +328,34 @@ impl Encoder {
     /// # Panics
     ///
     /// When `n` is more than that.
+    #[inline]
     pub fn advance(&mut self, n: usize) {
         assert!(n <= self.buffered(), "{n} bytes written of {}", self.buffered());
+        if self.control.is_none() {
+            return self.advance_data(n);
+        }
         let mut data = n;
         if let Some(control) = &mut self.control {
-            let begun = self.data.begun().min(n);
+            let begun = self.data.get_mut().map_or(0, Queue::begun).min(n);
             let written = (n - begun).min(control.unsent().len());
             control.advance(written);
             self.written.control += written as u64;
             data -= written;
         }
         if data > 0 {
-            self.data.advance(data);
-            self.written.data += data as u64;
+            self.advance_data(data);
         }
         self.settle_control();
+    }
+
+    #[inline]
+    fn advance_data(&mut self, n: usize) {
+        self.written.data += n as u64;
+        match self.data.get_mut() {
+            Some(data) if data.len() > n => data.advance(n),
+            // Back to the pool, or freed: an idle connection holds nothing.
+            _ => self.data = Lent::NONE,
+        }
     }
 
     /// Takes all queued bytes at once, for callers that have no use for slices.
@@ -300,6 +379,7 @@ impl Encoder {
     /// # Errors
     ///
     /// Why it could not.
+    #[inline]
     pub fn check(&self, message: &Outgoing) -> Result<(), Refusal> {
         if !self.closing.may_send() {
             return Err(Refusal::Closed);
@@ -330,17 +410,22 @@ impl Encoder {
         }
     }
 
+    #[inline]
     fn data(&mut self, opcode: OpCode, payload: Vec<u8>) {
-        if let Some(extension) = &mut self.extension {
-            let mut transformed = Vec::new();
-            if extension.encode(&payload, &mut transformed) {
-                return self.payload(opcode, true, transformed);
-            }
+        if payload.len() <= COPY && self.transform.is_none() {
+            return self.copied(opcode, &payload);
         }
-        self.payload(opcode, false, payload);
+        self.data_any(opcode, payload);
     }
 
-    fn payload(&mut self, opcode: OpCode, rsv1: bool, mut payload: Vec<u8>) {
+    fn data_any(&mut self, opcode: OpCode, mut payload: Vec<u8>) {
+        let mut rsv1 = false;
+        if let Some(extension) = self.transform.as_mut().and_then(|transform| transform.extension.as_mut()) {
+            let mut transformed = Vec::new();
+            if extension.encode(&payload, &mut transformed) {
+                (rsv1, payload) = (true, transformed);
+            }
+        }
         if payload.len() <= COPY && !rsv1 {
             return self.copied(opcode, &payload);
         }
@@ -348,33 +433,29 @@ impl Encoder {
         if let Some(key) = header.mask {
             mask::apply(&mut payload, key, 0);
         }
-        let before = self.data.len();
-        self.data.inline(|output| header.write(output));
-        self.data.payload(payload);
-        self.queued.data += (self.data.len() - before) as u64;
+        let queue = self.data.get_or_default();
+        queue.inline(|output| header.write(output));
+        queue.payload(payload);
     }
 
+    #[inline]
     fn copied(&mut self, opcode: OpCode, payload: &[u8]) {
         let header = self.header(opcode, false, payload.len());
-        let before = self.data.len();
-        self.data.inline(|output| write(output, header, payload));
-        self.queued.data += (self.data.len() - before) as u64;
+        self.data.get_or_default().inline(|output| write(output, header, payload));
     }
 
     fn prepared(&mut self, message: PreparedMessage) {
-        if self.masks.is_some() || self.extension.is_some() {
+        if self.transform.is_some() {
             // RFC 6455 §5.3: each frame of a client has a key of its own, so its bytes cannot be shared.
             return self.data(message.opcode(), message.payload().to_vec());
         }
-        let before = self.data.len();
-        self.data.prepared(message);
-        self.queued.data += (self.data.len() - before) as u64;
+        self.data.get_or_default().prepared(message);
     }
 
     fn control(&mut self, opcode: OpCode, payload: &[u8]) {
         let header = self.header(opcode, false, payload.len());
         let control = self.control.get_or_insert_default();
-        self.queued.control += control.push(|output| write(output, header, payload)) as u64;
+        control.push(|output| write(output, header, payload));
     }
 
     /// After some were written: a Pong that was kept has room now, or there is nothing left to keep.
@@ -389,15 +470,18 @@ impl Encoder {
         }
     }
 
+    #[inline]
     fn header(&mut self, opcode: OpCode, rsv1: bool, length: usize) -> Header {
         // RFC 6455 §5.1: "a client MUST mask all frames that it sends to the server"; "A server MUST NOT mask any frames
         // that it sends to the client." §5.3: "The client MUST pick a fresh masking key".
-        let mask = self.masks.as_mut().map(|masks| masks.next_key());
+        let masks = self.transform.as_mut().and_then(|transform| transform.masks.as_mut());
+        let mask = masks.map(|masks| masks.next_key());
         Header { fin: true, rsv1, opcode, mask, length: length as u64 }
     }
 }
 
 /// Appends a whole frame.
+#[inline]
 fn write(output: &mut Vec<u8>, header: Header, payload: &[u8]) {
     header.write(output);
     match header.mask {

@@ -17,7 +17,7 @@
 //! client.encode(Message::text("hello")).unwrap();
 //! let wire = client.take_bytes();
 //!
-//! let mut server = Decoder::new(Role::Server, &Config::default());
+//! let mut server = Decoder::new(Role::Server, Config::default());
 //! let mut input = &wire[..];
 //! assert_eq!(server.decode(&mut input), Ok(Some(Message::text("hello"))));
 //! assert_eq!(server.decode(&mut input), Ok(None)); // nothing is left over
@@ -41,8 +41,10 @@ mod encoder;
 mod error;
 mod extension;
 mod header;
+mod input;
 mod mask;
 mod message;
+mod pool;
 mod prepared;
 mod queue;
 mod utf8;
@@ -55,5 +57,6 @@ pub use decoder::Decoder;
 pub use encoder::{Encoder, MaskSource, Outgoing, Position, Refusal, Refused};
 pub use error::{Error, Limit, Violation};
 pub use extension::{PayloadDecoder, PayloadEncoder};
+pub use input::Input;
 pub use message::Message;
 pub use prepared::PreparedMessage;

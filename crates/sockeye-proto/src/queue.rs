@@ -1,12 +1,19 @@
 //! The transmit queue: whole frames in order, and which byte goes next.
 
-use std::{collections::VecDeque, io::IoSlice};
+use std::{collections::VecDeque, io::IoSlice, thread::LocalKey};
 
-use crate::{Buffer, PreparedMessage, header::frame_len};
+use crate::{
+    Buffer, PreparedMessage,
+    header::frame_len,
+    pool::{Lendable, Pool},
+};
 
 /// Payloads up to this size are copied next to their header, which is cheaper than a slice of their own in the
 /// vectored write.
 pub(crate) const COPY: usize = 4 << 10;
+
+/// A queue that waits for its next use keeps room for this many chunks: what a few large messages take.
+const CHUNKS: usize = 16;
 
 /// Queued data frames, as slices that can be written at once.
 ///
@@ -45,7 +52,23 @@ impl Chunk {
     }
 }
 
+thread_local!(static POOL: Pool<Box<Queue>> = const { Pool::new(Vec::new()) });
+
+/// A connection that has nothing to send has no queue.
+impl Lendable for Queue {
+    const POOL: &'static LocalKey<Pool<Box<Self>>> = &POOL;
+
+    #[inline]
+    fn reset(&mut self) -> bool {
+        self.chunks.clear();
+        self.tail.clear();
+        (self.position, self.frame, self.length) = (0, 0, 0);
+        self.tail.capacity() == Buffer::SIZE && self.chunks.capacity() <= CHUNKS
+    }
+}
+
 impl Queue {
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.length
     }
@@ -55,14 +78,22 @@ impl Queue {
         self.chunks.len() + usize::from(!self.tail.is_empty())
     }
 
-    /// Lends a buffer for the small frames to come, unless there is one.
-    pub(crate) fn lend(&mut self, buffer: impl FnOnce() -> Buffer) {
+    /// Takes a pooled buffer for the small frames to come, unless there is one.
+    #[inline]
+    pub(crate) fn lend_buffer(&mut self) {
         if self.tail.capacity() == 0 {
-            self.tail = buffer();
+            self.tail = Buffer::pooled();
         }
     }
 
+    /// All that is queued, if it is in one piece.
+    #[inline]
+    pub(crate) fn single(&self) -> Option<&[u8]> {
+        self.chunks.is_empty().then(|| &self.tail[self.position..])
+    }
+
     /// Appends whatever `write` appends to the buffer: whole frames, or a header whose payload follows.
+    #[inline]
     pub(crate) fn inline(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.tail.len() >= Buffer::SIZE {
             self.seal();
@@ -128,16 +159,9 @@ impl Queue {
         }
     }
 
-    /// The first `n` of the queued bytes have been written.
+    /// The first `n` of the queued bytes have been written, and others have not.
     pub(crate) fn advance(&mut self, mut n: usize) {
         self.length -= n;
-        if self.length == 0 {
-            // Back to the pool, or freed: an idle connection holds nothing.
-            self.chunks.clear();
-            self.tail = Buffer::new();
-            (self.position, self.frame) = (0, 0);
-            return;
-        }
         while let Some(front) = self.chunks.front() {
             let left = front.bytes().len() - self.position;
             if n < left {
@@ -167,11 +191,6 @@ impl Queue {
             self.position -= written;
             self.frame -= written;
         }
-    }
-
-    /// Drops everything.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
     }
 
     fn seal(&mut self) {

@@ -99,7 +99,7 @@ fn a_declared_length_allocates_nothing_by_itself() {
 fn memory_follows_what_has_arrived() {
     let wire = Frame::binary(vec![1; 4 << 20]).bytes();
     for direct in [false, true] {
-        let mut decoder = Decoder::new(Role::Server, &Config::default());
+        let mut decoder = Decoder::new(Role::Server, Config::default());
         let (mut arrived, mut rest) = (0, &wire[..]);
         let before = HELD.get();
         while !rest.is_empty() {
@@ -136,7 +136,7 @@ fn a_small_message_costs_the_allocation_that_is_handed_over() {
         wire.extend(Frame::binary(vec![i; 1_000]).bytes());
         wire.extend(Frame::text("").bytes());
     }
-    let mut decoder = Decoder::new(Role::Server, &Config::default());
+    let mut decoder = Decoder::new(Role::Server, Config::default());
     let mut input = &wire[..];
     for _ in 0..100 {
         for len in [11, 1_000, 0] {
@@ -150,7 +150,7 @@ fn a_small_message_costs_the_allocation_that_is_handed_over() {
 
 #[test]
 fn nothing_is_held_between_messages_and_little_after_an_error() {
-    let mut decoder = Decoder::new(Role::Server, &Config::default());
+    let mut decoder = Decoder::new(Role::Server, Config::default());
     let mut wire = Frame::text("x".repeat(100_000)).bytes();
     wire.extend(Frame::ping(vec![0; 125]).bytes());
     Frame::fragments(opcode::TEXT, &[b"a", b"b", b"c"]).iter().for_each(|frame| wire.extend(frame.bytes()));
@@ -174,7 +174,7 @@ fn nothing_is_held_between_messages_and_little_after_an_error() {
 /// 131,072 empty fragments are as many as the default allows, and cost nothing.
 #[test]
 fn empty_fragments_cost_no_memory() {
-    let mut decoder = Decoder::new(Role::Server, &Config::default());
+    let mut decoder = Decoder::new(Role::Server, Config::default());
     let first = Frame::text("").fin(false).bytes();
     let next = Frame::continuation("").fin(false).bytes();
     let (result, cost) = measure(|| {
@@ -192,7 +192,7 @@ fn empty_fragments_cost_no_memory() {
 
 #[test]
 fn fragments_grow_a_message_in_few_steps() {
-    let mut decoder = Decoder::new(Role::Server, &Config::default());
+    let mut decoder = Decoder::new(Role::Server, Config::default());
     let first = Frame::text("x").fin(false).bytes();
     let next = Frame::continuation("x".repeat(10)).fin(false).bytes();
     let (_, cost) = measure(|| {

@@ -77,7 +77,7 @@ fn every_message_of_every_size_for_both_roles() {
                 assert!(frames[0].is_plain(op), "{:?}", frames[0]);
                 assert_eq!(frames[0].mask, mask);
                 assert_eq!(frames[0].payload, message.as_bytes());
-                let mut decoder = Decoder::new(peer, &Config::default());
+                let mut decoder = Decoder::new(peer, Config::default());
                 assert_eq!(decoder.decode(&mut &wire[..]).as_ref(), Ok(&Some(message.clone())));
             }
         }

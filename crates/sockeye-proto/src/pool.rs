@@ -1,0 +1,84 @@
+//! Values that a pool of the thread lends, so that what a connection needs only while it is busy is no part of one that
+//! waits.
+
+use std::{cell::RefCell, thread::LocalKey};
+
+/// At most this many wait in each pool of a thread, with 64 KiB each: a thread runs one task at a time, so more than a few
+/// are in use only while slow clients hold theirs, and those are let go.
+const POOLED: usize = 8;
+
+/// The values of a thread that nobody uses.
+pub(crate) type Pool<T> = RefCell<Vec<T>>;
+
+/// Takes a value from the pool, if there is one.
+#[inline]
+pub(crate) fn take<T>(pool: &'static LocalKey<Pool<T>>) -> Option<T> {
+    // At the end of a thread the pool may be gone.
+    pool.try_with(|pool| pool.borrow_mut().pop()).ok().flatten()
+}
+
+/// Gives a value to the pool, or drops it if there are enough.
+#[inline]
+pub(crate) fn give<T>(pool: &'static LocalKey<Pool<T>>, value: T) {
+    let _ = pool.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
+        if pool.len() < POOLED {
+            pool.push(value);
+        }
+    });
+}
+
+/// What is lent in a box.
+pub(crate) trait Lendable: Default + 'static {
+    /// Where it waits.
+    const POOL: &'static LocalKey<Pool<Box<Self>>>;
+
+    /// Makes it as good as new. Returns whether it has a buffer that is worth keeping.
+    fn reset(&mut self) -> bool;
+}
+
+/// Nothing, or a value that goes to the pool of its thread when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lent<T: Lendable>(Option<Box<T>>);
+
+impl<T: Lendable> Lent<T> {
+    pub(crate) const NONE: Self = Self(None);
+
+    /// A value from the pool, or a new one.
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self(Some(take(T::POOL).unwrap_or_default()))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.0.as_deref()
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
+        self.0.as_deref_mut()
+    }
+
+    /// The value; one without a buffer, if there was none.
+    #[inline]
+    pub(crate) fn get_or_default(&mut self) -> &mut T {
+        self.0.get_or_insert_default()
+    }
+
+    #[inline]
+    pub(crate) fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl<T: Lendable> Drop for Lent<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(mut value) = self.0.take()
+            && value.reset()
+        {
+            give(T::POOL, value);
+        }
+    }
+}
