@@ -76,6 +76,8 @@ const TABLE: &[Row] = &[
             to("sockeye-proto"), to("tokio"), to("futures-core"), to("futures-sink"), to("http"), to("tracing"), to("thiserror"),
             // `bytes` is what an HTTP layer hands over that had read ahead; `getrandom` makes the masking keys.
             to("bytes"), to("getrandom"), optional("axum-core"),
+            // Reads into spare capacity, in the one call that tells tokio whether there is more.
+            to("rustix"),
         ],
         never: &["hyper", "axum", "sockeye-handshake"],
     },

@@ -45,7 +45,7 @@ where
 pub struct Connection {
     stream: Stream,
     role: Role,
-    config: Config,
+    config: Arc<Config>,
     protocol: Option<HeaderValue>,
     timeouts: Timeouts,
     shutdown: Option<Shutdown>,
@@ -57,16 +57,16 @@ impl Connection {
         Self {
             stream: stream.into(),
             role,
-            config: Config::default(),
+            config: Config::shared(),
             protocol: None,
             timeouts: Timeouts::default(),
             shutdown: None,
         }
     }
 
-    /// Sets limits and buffer sizes.
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
+    /// Sets limits and buffer sizes. Connections that are given the same `Arc` share it.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = config.into();
         self
     }
 
@@ -123,15 +123,16 @@ impl Connection {
                 write_buffer_size = config.write_buffer_size,
                 "max_write_buffer_size should be above write_buffer_size, and is raised to it"
             );
-            config.max_write_buffer_size = config.write_buffer_size;
+            let raised = Arc::make_mut(&mut config);
+            raised.max_write_buffer_size = raised.write_buffer_size;
         }
         let encoder = match self.role {
             Role::Server => Encoder::server(),
             Role::Client => Encoder::client(RandomMasks::boxed()),
         };
         let (read, write, read_ahead) = self.stream.into_halves();
-        let receive = Receive::new(read, read_ahead, self.role, &config);
-        let send = Send::new(write, encoder, &config, driven);
+        let receive = Receive::new(read, &read_ahead, self.role, config.clone());
+        let send = Send::new(write, encoder, config, driven);
         Arc::new(Shared::new(receive, send, driven, self.protocol))
     }
 }

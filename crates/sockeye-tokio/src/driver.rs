@@ -28,6 +28,11 @@ pub(crate) struct Driver<F, Fut> {
     shared: Arc<Shared>,
     handler: Handler<F, Fut>,
     panic: Option<Box<dyn Any + Send>>,
+    upkeep: Upkeep,
+}
+
+/// What a connection needs beside its handler.
+struct Upkeep {
     stage: Stage,
     role: Role,
     deadline: Deadline,
@@ -65,28 +70,31 @@ where
             shared,
             handler: Handler::Start(Box::new((handler, socket))),
             panic: None,
-            stage: Stage::Open,
-            role,
-            deadline: Deadline::new(timeouts.close),
-            registration,
+            upkeep: Upkeep { stage: Stage::Open, role, deadline: Deadline::new(timeouts.close), registration },
         }
     }
+}
 
-    fn poll_handler(&mut self, cx: &mut Context<'_>) {
-        let polled = match std::mem::replace(&mut self.handler, Handler::Done) {
-            Handler::Start(start) => catch_unwind(AssertUnwindSafe(|| {
+impl<F, Fut> Handler<F, Fut>
+where
+    F: FnOnce(WebSocket) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    /// Polls it. `Err` is its panic.
+    #[inline]
+    fn poll(&mut self, cx: &mut Context<'_>) -> std::thread::Result<()> {
+        let polled = match std::mem::replace(self, Self::Done) {
+            Self::Running(handler) => catch_unwind(AssertUnwindSafe(|| poll_boxed(handler, cx))),
+            Self::Start(start) => catch_unwind(AssertUnwindSafe(|| {
                 let (handler, socket) = *start;
                 poll_boxed(Box::pin(handler(socket)), cx)
             })),
-            Handler::Running(handler) => catch_unwind(AssertUnwindSafe(|| poll_boxed(handler, cx))),
-            Handler::Done => return,
-        };
-        match polled {
-            Ok(Some(handler)) => self.handler = Handler::Running(handler),
-            Ok(None) => {}
-            // The handler's socket was dropped while unwinding, so the peer is told 1011; then the panic goes on.
-            Err(panic) => self.panic = Some(panic),
+            Self::Done => return Ok(()),
+        }?;
+        if let Some(handler) = polled {
+            *self = Self::Running(handler);
         }
+        Ok(())
     }
 }
 
@@ -95,32 +103,32 @@ fn poll_boxed<Fut: Future<Output = ()>>(mut handler: Pin<Box<Fut>>, cx: &mut Con
     handler.as_mut().poll(cx).is_pending().then_some(handler)
 }
 
-impl<F, Fut> Driver<F, Fut> {
-    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+impl Upkeep {
+    fn poll(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<()> {
         if let Stage::Open = self.stage {
-            match self.poll_open(cx) {
+            match self.poll_open(shared, cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Next::End) => self.stage = Stage::Ending(Ending::new(self.role)),
-                Poll::Ready(Next::Drop(error)) => self.finish(error),
+                Poll::Ready(Next::Drop(error)) => self.finish(shared, error),
             }
         }
         if let Stage::Ending(ending) = &mut self.stage {
-            let done = ending.poll(&self.shared, cx).is_ready();
+            let done = ending.poll(shared, cx).is_ready();
             if !done && !self.deadline.poll(cx) {
                 return Poll::Pending;
             }
-            self.finish(None);
+            self.finish(shared, None);
         }
         Poll::Ready(())
     }
 
     /// The connection while both ends may still talk.
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        if !self.shared.is_receiving() {
-            self.shared.lock_receive().park(&self.shared, cx);
+    fn poll_open(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Next> {
+        if !shared.is_receiving() {
+            shared.lock_receive().park(shared, cx);
         }
         let (closing, dropped) = {
-            let mut send = self.shared.lock_send();
+            let mut send = shared.lock_send();
             let _ = send.poll_write(cx);
             send.turn_ends();
             (send.encoder.closing(), send.dropped)
@@ -132,7 +140,7 @@ impl<F, Fut> Driver<F, Fut> {
             // The handler goes on receiving until the peer's Close.
             Closing::Sent => {}
             // The stream cannot be written to. What was received before is still there for the handler; then it is told.
-            Closing::Ended if dropped || self.shared.lock_receive().is_drained() => {
+            Closing::Ended if dropped || shared.lock_receive().is_drained() => {
                 return Poll::Ready(Next::Drop(None));
             }
             Closing::Ended => {}
@@ -143,19 +151,9 @@ impl<F, Fut> Driver<F, Fut> {
         Poll::Pending
     }
 
-    /// Both the handler and the connection are done.
-    fn done(&mut self) -> Poll<()> {
-        // Whoever polled this may keep it for long.
-        self.registration = None;
-        match self.panic.take() {
-            Some(panic) => resume_unwind(panic),
-            None => Poll::Ready(()),
-        }
-    }
-
     /// Drops the stream. Whoever still waits is told `error`, unless the stream has failed before.
-    fn finish(&mut self, error: Option<Error>) {
-        let mut send = self.shared.lock_send();
+    fn finish(&mut self, shared: &Shared, error: Option<Error>) {
+        let mut send = shared.lock_send();
         let outcome = match send.encoder.closing() {
             _ if send.cut => Outcome::Cut,
             Closing::Closed => Outcome::Closed,
@@ -164,7 +162,7 @@ impl<F, Fut> Driver<F, Fut> {
         let error = send.ended(error.unwrap_or_else(Error::closed));
         let write = send.end();
         drop(send);
-        let read = self.shared.lock_receive().end(Some(error));
+        let read = shared.lock_receive().end(Some(error));
         drop((read, write));
         self.stage = Stage::Done;
         if let Some(registration) = &mut self.registration {
@@ -179,6 +177,18 @@ enum Next {
     End,
     /// Nothing: the stream is dropped.
     Drop(Option<Error>),
+}
+
+impl<F, Fut> Driver<F, Fut> {
+    /// Both the handler and the connection are done.
+    fn done(&mut self) -> Poll<()> {
+        // Whoever polled this may keep it for long.
+        self.upkeep.registration = None;
+        match self.panic.take() {
+            Some(panic) => resume_unwind(panic),
+            None => Poll::Ready(()),
+        }
+    }
 }
 
 impl<F, Fut> Future for Driver<F, Fut>
@@ -197,15 +207,17 @@ where
         };
         if cut {
             this.handler = Handler::Done;
-            this.finish(Some(Error::timeout("the deadline of the shutdown has passed")));
+            this.upkeep.finish(&this.shared, Some(Error::timeout("the deadline of the shutdown has passed")));
             return this.done();
         }
-        let shared = this.shared.clone();
-        let entered = shared.enter();
-        this.poll_handler(cx);
+        let entered = this.shared.enter();
+        if let Err(panic) = this.handler.poll(cx) {
+            // The handler's socket was dropped while unwinding, so the peer is told 1011; then the panic goes on.
+            this.panic = Some(panic);
+        }
         // The cooperative budget is the handler's. One that spends it all in every poll must not starve its connection, nor
         // stop the clock of a deadline.
-        let connection = unconstrained(cx, |cx| this.poll_connection(cx));
+        let connection = unconstrained(cx, |cx| this.upkeep.poll(&this.shared, cx));
         drop(entered);
         if connection.is_pending() || !matches!(this.handler, Handler::Done) {
             return Poll::Pending;
@@ -217,10 +229,10 @@ where
 impl<F, Fut> Drop for Driver<F, Fut> {
     /// The task was aborted: whoever still holds a handle learns that nothing goes on here.
     fn drop(&mut self) {
-        if !matches!(self.stage, Stage::Done) {
+        if !matches!(self.upkeep.stage, Stage::Done) {
             // The handler's own handle goes first, so that what it sees last is not this error.
             self.handler = Handler::Done;
-            self.finish(Some(Error::abrupt()));
+            self.upkeep.finish(&self.shared, Some(Error::abrupt()));
         }
     }
 }

@@ -50,6 +50,7 @@ mod driver;
 mod ending;
 mod error;
 mod fan;
+mod lock;
 mod masks;
 mod receive;
 mod send;

@@ -4,14 +4,19 @@ use std::{
     future::Future,
     io,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{BufMut, Bytes};
-use sockeye_proto::{Buffer, CloseFrame, Config, Decoder, Message, Role};
+use sockeye_proto::{Buffer, CloseFrame, Config, Decoder, Input, Message, Role};
 use tokio::task::yield_now;
 
-use crate::{Error, shared::Shared, stream::ReadHalf};
+use crate::{
+    Error,
+    lock::{Due, List, Wakes},
+    shared::Shared,
+    stream::ReadHalf,
+};
 
 /// What lies behind the receive lock.
 ///
@@ -22,7 +27,8 @@ pub(crate) struct Receive {
     stream: Option<ReadHalf>,
     decoder: Decoder,
     input: Input,
-    read_size: usize,
+    /// At most [`Buffer::SIZE`].
+    read_size: u32,
     /// A data message that arrived while nobody received. Boxed, since most connections have none.
     parked: Option<Box<Message>>,
     phase: Phase,
@@ -31,8 +37,10 @@ pub(crate) struct Receive {
     /// Of a `recv` that is waiting.
     waker: Option<Waker>,
     watcher: Watcher,
-    /// Wakers to be woken once the lock is released.
-    pub(crate) wakes: Vec<Waker>,
+    /// Whether that one is to be woken once the lock is released.
+    is_called: bool,
+    /// Others that are.
+    others: List,
 }
 
 /// How receiving ends: once.
@@ -63,18 +71,19 @@ const TURN: usize = 128;
 const DISCARDED: usize = 1 << 20;
 
 impl Receive {
-    pub(crate) fn new(stream: ReadHalf, read_ahead: Bytes, role: Role, config: &Config) -> Self {
+    pub(crate) fn new(stream: ReadHalf, read_ahead: &[u8], role: Role, config: Arc<Config>) -> Self {
         Self {
             stream: Some(stream),
+            input: Input::exact(read_ahead),
+            read_size: config.read_buffer_size.clamp(1, Buffer::SIZE) as u32,
             decoder: Decoder::new(role, config),
-            input: Input::new(&read_ahead),
-            read_size: config.read_buffer_size.clamp(1, Buffer::SIZE),
             parked: None,
             phase: Phase::Open,
             abandoned: false,
             waker: None,
             watcher: Watcher::Nobody,
-            wakes: Vec::new(),
+            is_called: false,
+            others: List::default(),
         }
     }
 
@@ -84,6 +93,7 @@ impl Receive {
         &mut self,
         shared: &Shared,
         watched: bool,
+        spare: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
         if let Some(message) = self.parked.take() {
@@ -93,7 +103,7 @@ impl Receive {
             if watched {
                 return Poll::Pending;
             }
-            match self.poll_event(shared, cx, usize::MAX) {
+            match self.poll_event(shared, cx, usize::MAX, spare) {
                 Poll::Ready(Event::Message(message)) => return Poll::Ready(Some(Ok(message))),
                 // Without a bound there is no end of the room.
                 Poll::Ready(Event::Full) => return Poll::Pending,
@@ -130,7 +140,7 @@ impl Receive {
             }
             taken += 1;
             let bound = if self.abandoned { self.decoder.held() + PARKED } else { PARKED };
-            match self.poll_event(shared, cx, bound) {
+            match self.poll_event(shared, cx, bound, &mut Vec::new()) {
                 Poll::Pending => {
                     self.watcher = Watcher::Driver;
                     break;
@@ -171,15 +181,15 @@ impl Receive {
     ) -> Poll<io::Result<()>> {
         self.parked = None;
         while *discarded <= DISCARDED {
-            match self.input.decode(&mut self.decoder) {
+            match self.input.decode(&mut self.decoder, &mut Vec::new()) {
                 Ok(Some(Message::Close(frame))) => {
                     let mut send = shared.lock_send();
                     send.peer_closed(frame.as_ref());
-                    self.wakes.append(&mut send.wakes);
+                    self.others.add(send.take_due());
                 }
                 Ok(Some(_)) => {}
                 // Whatever is wrong with what nobody wants any more: a Close of ours has gone before.
-                Ok(None) | Err(_) => match ready!(self.poll_fill(cx, self.read_size))? {
+                Ok(None) | Err(_) => match ready!(self.poll_fill(cx, Buffer::SIZE))? {
                     0 => break,
                     read => *discarded += read,
                 },
@@ -209,26 +219,26 @@ impl Receive {
     }
 
     fn wake(&mut self) {
-        self.wakes.extend(self.waker.take());
+        self.is_called = self.waker.is_some();
     }
 
     /// Decodes what has been read, and reads, until something has happened or `bound` bytes of an unfinished message are
     /// held. The answers to control frames and violations are queued in the same step.
-    fn poll_event(&mut self, shared: &Shared, cx: &mut Context<'_>, bound: usize) -> Poll<Event> {
+    fn poll_event(&mut self, shared: &Shared, cx: &mut Context<'_>, bound: usize, spare: &mut Vec<u8>) -> Poll<Event> {
         // An empty input has been decoded when it became so.
         let mut fresh = !self.input.is_empty();
         loop {
-            match if fresh { self.input.decode(&mut self.decoder) } else { Ok(None) } {
+            match if fresh { self.input.decode(&mut self.decoder, spare) } else { Ok(None) } {
                 Ok(Some(Message::Ping(payload))) => {
                     let mut send = shared.lock_send();
                     send.encoder.pong(&payload);
-                    shared.queued(send, &mut self.wakes);
+                    shared.queued(send, &mut self.others);
                     return Poll::Ready(Event::Message(Message::Ping(payload)));
                 }
                 Ok(Some(Message::Close(frame))) => {
                     let mut send = shared.lock_send();
                     send.peer_closed(frame.as_ref());
-                    shared.queued(send, &mut self.wakes);
+                    shared.queued(send, &mut self.others);
                     return Poll::Ready(Event::Over(Ok(frame)));
                 }
                 Ok(Some(message)) => return Poll::Ready(Event::Message(message)),
@@ -236,7 +246,7 @@ impl Receive {
                     tracing::debug!(%error, "the peer is answered with a Close");
                     let mut send = shared.lock_send();
                     send.fail(error);
-                    shared.queued(send, &mut self.wakes);
+                    shared.queued(send, &mut self.others);
                     return Poll::Ready(Event::Over(Err(Error::peer(error))));
                 }
                 Ok(None) => {}
@@ -258,7 +268,7 @@ impl Receive {
             let mut send = shared.lock_send();
             // What the stream failed with when it was written to says more than that it has ended.
             let error = send.ended(error);
-            shared.queued(send, &mut self.wakes);
+            shared.queued(send, &mut self.others);
             return Poll::Ready(Event::Over(Err(error)));
         }
     }
@@ -266,15 +276,29 @@ impl Receive {
     /// Reads once: into the large message in progress, or into a buffer that is lent for this read.
     fn poll_fill(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(0)) };
+        ready!(stream.poll_ready(cx))?;
         if most == usize::MAX
-            && let Some(mut payload) = self.decoder.direct()
+            && let Some(payload) = self.decoder.direct()
         {
-            return stream.poll_read(cx, &mut payload);
+            let room = payload.limit();
+            return stream.poll_read(cx, payload.into_inner(), room);
         }
-        let mut buffer = Buffer::pooled();
-        let read = ready!(stream.poll_read(cx, &mut (&mut *buffer).limit(self.read_size.min(most))))?;
-        self.input = Input { buffer, start: 0 };
+        let mut input = Input::lent();
+        let read = ready!(stream.poll_read(cx, input.spare(), most.min(self.read_size as usize)))?;
+        self.input = input;
         Poll::Ready(Ok(read))
+    }
+}
+
+impl Wakes for Receive {
+    #[inline]
+    fn is_due(&self) -> bool {
+        self.is_called || !self.others.is_empty()
+    }
+
+    fn take_due(&mut self) -> Due {
+        let called = std::mem::take(&mut self.is_called);
+        Due { first: if called { self.waker.take() } else { None }, others: std::mem::take(&mut self.others) }
     }
 }
 
@@ -284,39 +308,4 @@ enum Event {
     Full,
     /// Nothing follows: the peer's Close, or what went wrong.
     Over(Result<Option<CloseFrame>, Error>),
-}
-
-/// Bytes that were read and not decoded: the messages behind the one that was handed over last.
-struct Input {
-    buffer: Buffer,
-    start: usize,
-}
-
-impl Input {
-    fn new(bytes: &[u8]) -> Self {
-        Self { buffer: if bytes.is_empty() { Buffer::new() } else { Buffer::exact(bytes) }, start: 0 }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.start == self.buffer.len()
-    }
-
-    fn decode(&mut self, decoder: &mut Decoder) -> Result<Option<Message>, sockeye_proto::Error> {
-        let mut rest = &self.buffer[self.start..];
-        let result = decoder.decode(&mut rest);
-        self.start = self.buffer.len() - rest.len();
-        if rest.is_empty() && !self.buffer.is_empty() {
-            // Back to the pool at once: a connection that waits holds no buffer.
-            *self = Self { buffer: Buffer::new(), start: 0 };
-        }
-        result
-    }
-
-    /// Moves a small rest of a pooled buffer to one of its own size.
-    fn compact(&mut self) {
-        let rest = &self.buffer[self.start..];
-        if self.buffer.capacity() == Buffer::SIZE && rest.len() <= Buffer::SIZE / 4 {
-            *self = Self { buffer: Buffer::exact(rest), start: 0 };
-        }
-    }
 }

@@ -11,6 +11,7 @@ use sockeye_proto::{CloseFrame, Closing, Config, Encoder, Outgoing, Position, Re
 use crate::{
     Error,
     fan::Fan,
+    lock::{Due, List, Wakes},
     stream::WriteHalf,
     waiters::{For, Ticket, Turn, Waiters},
 };
@@ -20,29 +21,30 @@ pub(crate) struct Send {
     /// `None` once the connection has ended.
     stream: Option<WriteHalf>,
     pub(crate) encoder: Encoder,
-    write_buffer_size: usize,
-    max_write_buffer_size: usize,
+    config: Arc<Config>,
     /// Why nothing can be sent any more, when it is not simply closed.
-    error: Option<Error>,
+    error: Option<Box<Error>>,
     pub(crate) waiters: Waiters,
     /// Of the task that writes: the driver's, or the one that polls `recv` where there is no driver.
     writer: Option<Waker>,
-    /// Whether the writer has been woken and has not run since.
+    /// Whether the writer has been woken, or will be when the lock is released, and has not run since.
     notified: bool,
+    /// Whether it is to be woken when the lock is released.
+    is_called: bool,
     /// How often the writer has run.
     turn: Turn,
     /// Without a driver: the tasks that wait for the stream. Several may write to it.
     fan: Option<Arc<Fan>>,
     /// What was queued since a unit of the cooperative budget was last paid for it, in bytes.
-    unpaid: usize,
+    unpaid: u32,
     /// How often the stream was flushed.
     flushes: u64,
     /// The application holds no `WebSocket` and no half of one any more.
     pub(crate) dropped: bool,
     /// The connection is to end at once.
     pub(crate) cut: bool,
-    /// Wakers to be woken once the lock is released.
-    pub(crate) wakes: Vec<Waker>,
+    /// Who else is to be woken when the lock is released.
+    others: List,
 }
 
 /// What somebody waits for who waits until the kernel has everything.
@@ -58,8 +60,8 @@ pub(crate) const CORK: usize = 64 << 10;
 
 /// A unit of the cooperative budget pays for this many queued bytes, and each message counts as [`OVERHEAD`] more: some
 /// sixteen small messages, or one of a kilobyte.
-const UNIT: usize = 1024;
-const OVERHEAD: usize = 64;
+const UNIT: u32 = 1024;
+const OVERHEAD: u32 = 64;
 
 /// The most slices of one vectored write. Longer queues take another call.
 const SLICES: usize = 64;
@@ -69,49 +71,56 @@ const SLICES: usize = 64;
 const FEW: usize = 4;
 
 impl Send {
-    pub(crate) fn new(stream: WriteHalf, encoder: Encoder, config: &Config, driven: bool) -> Self {
+    pub(crate) fn new(stream: WriteHalf, encoder: Encoder, config: Arc<Config>, driven: bool) -> Self {
         Self {
             stream: Some(stream),
             encoder,
-            write_buffer_size: config.write_buffer_size,
-            max_write_buffer_size: config.max_write_buffer_size,
+            config,
             error: None,
             waiters: Waiters::default(),
             writer: None,
             notified: false,
+            is_called: false,
             turn: 0,
             fan: (!driven).then(Arc::default),
             unpaid: 0,
             flushes: 0,
             dropped: false,
             cut: false,
-            wakes: Vec::new(),
+            others: List::default(),
         }
     }
 
     /// Whether a `send` returns only when the kernel has its message.
+    #[inline]
     pub(crate) fn is_unbuffered(&self) -> bool {
-        self.write_buffer_size == 0
+        self.config.write_buffer_size == 0
     }
 
     /// Whether there is room, and nobody before `ticket` in the line.
+    #[inline]
     pub(crate) fn admits(&self, ticket: Option<Ticket>) -> bool {
         self.has_room() && self.waiters.line(For::Room).is_none_or(|line| line.is_first(ticket))
     }
 
+    #[inline]
     pub(crate) fn has_room(&self) -> bool {
-        self.encoder.buffered() < self.write_buffer_size.max(1)
+        self.encoder.buffered() < self.config.write_buffer_size.max(1)
     }
 
     /// Whether a unit of the cooperative budget has to be paid for what was queued.
+    #[inline]
     pub(crate) fn is_unit_due(&self) -> bool {
         self.unpaid >= UNIT
     }
 
+    #[inline]
     pub(crate) fn charge(&mut self, message: &Outgoing) {
-        self.unpaid += length(message) + OVERHEAD;
+        // Beyond a unit nothing is counted, so a large message does not overflow it.
+        self.unpaid += (length(message).min(UNIT as usize) as u32) + OVERHEAD;
     }
 
+    #[inline]
     pub(crate) fn unit_paid(&mut self) {
         self.unpaid = 0;
     }
@@ -120,12 +129,15 @@ impl Send {
     pub(crate) fn fits(&self, message: &Outgoing) -> bool {
         // A message that is larger than the limit by itself may still go into an empty queue.
         let queued = self.encoder.buffered();
-        queued == 0 || queued.saturating_add(length(message)) <= self.max_write_buffer_size
+        queued == 0 || queued.saturating_add(length(message)) <= self.config.max_write_buffer_size
     }
 
     /// Queues `message`, unless it can never be sent.
+    #[inline]
     pub(crate) fn encode(&mut self, message: Outgoing) -> Result<(), Error> {
-        self.encoder.encode(message).map_err(|refused| self.refusal(refused.reason))?;
+        if let Err(reason) = self.encoder.push(message) {
+            return Err(self.refusal(reason));
+        }
         if !self.encoder.closing().may_send() {
             // It was a Close: whoever waits to send waits in vain.
             self.wake_all();
@@ -147,7 +159,7 @@ impl Send {
 
     /// Why nothing can be sent any more.
     pub(crate) fn reason(&self) -> Error {
-        self.error.clone().unwrap_or_else(Error::closed)
+        self.error.as_deref().cloned().unwrap_or_else(Error::closed)
     }
 
     /// Leaves a line. In that for room, the next one may go.
@@ -159,6 +171,7 @@ impl Send {
     }
 
     /// The task that writes runs now, and is to be woken by `cx` from now on.
+    #[inline]
     pub(crate) fn writer_runs(&mut self, cx: &Context<'_>) {
         self.notified = false;
         self.turn += 1;
@@ -169,15 +182,16 @@ impl Send {
     }
 
     /// Whether `cx` belongs to the task that writes.
+    #[inline]
     pub(crate) fn is_writer(&self, cx: &Context<'_>) -> bool {
         self.writer.as_ref().is_some_and(|writer| writer.will_wake(cx.waker()))
     }
 
     /// Wakes the task that writes, once until it has run.
+    #[inline]
     pub(crate) fn notify_writer(&mut self) {
         if !self.notified {
-            self.notified = true;
-            self.wakes.extend(self.writer.clone());
+            (self.notified, self.is_called) = (true, true);
         }
     }
 
@@ -187,7 +201,7 @@ impl Send {
     }
 
     pub(crate) fn fail(&mut self, error: sockeye_proto::Error) {
-        self.error.get_or_insert(Error::peer(error));
+        self.error.get_or_insert_with(|| Box::new(Error::peer(error)));
         self.encoder.fail(error.close_code(), &error.to_string());
         self.wake_all();
     }
@@ -198,14 +212,24 @@ impl Send {
         self.encoder.ended();
         self.wake_all();
         match before {
-            Closing::Open | Closing::Sent | Closing::Ended => self.error.get_or_insert(error).clone(),
+            Closing::Open | Closing::Sent | Closing::Ended => {
+                Error::clone(self.error.get_or_insert_with(|| Box::new(error)))
+            }
             // What went wrong after that is no news.
             Closing::Closed | Closing::Failed => error,
         }
     }
 
     /// Writes the queue. Ready when all of it is with the kernel, or when the stream has failed.
+    #[inline]
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.encoder.buffered() == 0 && !self.is_unflushed() {
+            return Poll::Ready(());
+        }
+        self.poll_write_queue(cx)
+    }
+
+    fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let polled = match self.fan.clone() {
             Some(fan) => fan.poll(cx, |cx| self.try_write(cx)),
             None => self.try_write(cx),
@@ -225,20 +249,17 @@ impl Send {
     }
 
     fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.encoder.buffered() == 0 {
-            return self.poll_flush(cx);
-        }
-        loop {
+        while self.encoder.buffered() > 0 {
             let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
-            let polled = if self.encoder.pieces() <= FEW {
+            let polled = if let Some(bytes) = self.encoder.single() {
+                stream.poll_write_single(cx, bytes)
+            } else if self.encoder.pieces() <= FEW {
                 write_some::<FEW>(&mut self.encoder, stream, cx)
             } else {
                 write_some::<SLICES>(&mut self.encoder, stream, cx)
             };
             let written = match polled {
-                Poll::Ready(Ok(Some(written))) => written,
-                Poll::Ready(Ok(None)) => break,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(written) => written?,
                 Poll::Pending => {
                     // The queue may never be empty again. Who waits for what is with the stream does not wait for that.
                     if stream.is_unflushed() && self.waiters.line(For::Writing).is_some_and(|line| !line.is_empty()) {
@@ -251,10 +272,17 @@ impl Send {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.encoder.advance(written);
-            self.wakes.extend(self.waiters.all(For::Writing));
-            self.call();
+            if self.waiters.is_used() {
+                self.others.extend(self.waiters.all(For::Writing));
+                self.call();
+            }
         }
         self.poll_flush(cx)
+    }
+
+    #[inline]
+    fn is_unflushed(&self) -> bool {
+        self.stream.as_ref().is_some_and(WriteHalf::is_unflushed)
     }
 
     /// Makes sure that nothing that was written stays in the stream.
@@ -264,7 +292,7 @@ impl Send {
         {
             ready!(stream.poll_flush(cx))?;
             self.flushes += 1;
-            self.wakes.extend(self.waiters.all(For::Writing));
+            self.others.extend(self.waiters.all(For::Writing));
         }
         Poll::Ready(Ok(()))
     }
@@ -310,8 +338,9 @@ impl Send {
     }
 
     /// The driver has polled the handler: who had been called and has not come may never come.
+    #[inline]
     pub(crate) fn turn_ends(&mut self) {
-        if self.has_room() {
+        if self.waiters.is_used() && self.has_room() {
             self.waiters.dismiss(self.turn);
             self.call();
         }
@@ -319,32 +348,42 @@ impl Send {
 
     /// If there is room, tells who is first in line for it.
     fn call(&mut self) {
-        if self.has_room() && self.waiters.call(self.fan.is_none().then_some(self.turn), &mut self.wakes) {
+        if self.has_room() && self.waiters.call(self.fan.is_none().then_some(self.turn), &mut self.others) {
             self.notify_writer();
         }
     }
 
     fn wake_all(&mut self) {
         for what in [For::Room, For::Writing, For::End] {
-            self.wakes.extend(self.waiters.all(what));
+            self.others.extend(self.waiters.all(what));
         }
     }
 }
 
-/// Writes once, at most `N` slices. `None` when nothing is queued.
+impl Wakes for Send {
+    #[inline]
+    fn is_due(&self) -> bool {
+        self.is_called || !self.others.is_empty()
+    }
+
+    fn take_due(&mut self) -> Due {
+        let called = std::mem::take(&mut self.is_called);
+        Due { first: if called { self.writer.clone() } else { None }, others: std::mem::take(&mut self.others) }
+    }
+}
+
+/// Writes once, at most `N` slices of a queue that is not empty.
 fn write_some<const N: usize>(
     encoder: &mut Encoder,
     stream: &mut WriteHalf,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<Option<usize>>> {
+) -> Poll<io::Result<usize>> {
     let mut slices = [IoSlice::new(&[]); N];
     let used = encoder.slices(&mut slices);
-    if used == 0 {
-        return Poll::Ready(Ok(None));
-    }
-    stream.poll_write(cx, &slices[..used]).map_ok(Some)
+    stream.poll_write(cx, &slices[..used])
 }
 
+#[inline]
 fn length(message: &Outgoing) -> usize {
     match message {
         Outgoing::Message(message) => message.len(),

@@ -20,34 +20,51 @@ use crate::{
 pub(crate) struct Sending<'a> {
     place: Place<'a>,
     who: Who,
-    /// Until it is queued.
-    message: Option<Outgoing>,
-    /// What has to be written before it is ready, where that is not left to the driver.
-    flushing: Option<Flush>,
+    step: Step,
+}
+
+enum Step {
+    /// It has to be queued.
+    Queue(Outgoing),
+    /// It has to be written before it is ready, where that is not left to the driver.
+    Flush(Flush),
+    Done,
+}
+
+impl Step {
+    fn take(&mut self) -> Outgoing {
+        match std::mem::replace(self, Self::Done) {
+            Self::Queue(message) => message,
+            Self::Flush(_) | Self::Done => unreachable!("a message is queued once"),
+        }
+    }
 }
 
 impl<'a> Sending<'a> {
+    #[inline]
     pub(crate) fn new(shared: &'a Shared, who: Who, message: Outgoing) -> Self {
-        Self { place: Place::new(shared, For::Room), who, message: Some(message), flushing: None }
+        Self { place: Place::new(shared, For::Room), who, step: Step::Queue(message) }
     }
 }
 
 impl Future for Sending<'_> {
     type Output = Result<(), Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let this = self.get_mut();
         let shared = this.place.shared;
-        if this.message.is_some() {
-            ready!(shared.poll_admit(this.who, &mut this.message, &mut this.place.ticket, cx))?;
-            if shared.send_waits(this.who) {
-                this.flushing = Some(shared.lock_send().flush());
-                this.place.what = For::Writing;
+        if let step @ Step::Queue(_) = &mut this.step {
+            let queued = ready!(shared.poll_admit(this.who, &mut this.place.ticket, || step.take(), cx));
+            if queued.is_err() || !shared.send_waits(this.who) {
+                return Poll::Ready(queued);
             }
+            this.step = Step::Flush(shared.lock_send().flush());
+            this.place.what = For::Writing;
         }
-        match &mut this.flushing {
-            Some(flush) => shared.poll_flushed(this.who, flush, &mut this.place.ticket, cx),
-            None => Poll::Ready(Ok(())),
+        match &mut this.step {
+            Step::Flush(flush) => shared.poll_flushed(this.who, flush, &mut this.place.ticket, cx),
+            Step::Queue(_) | Step::Done => Poll::Ready(Ok(())),
         }
     }
 }
@@ -81,12 +98,14 @@ pub(crate) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    #[inline]
     pub(crate) fn new(shared: &'a Shared, what: For) -> Self {
         Self { shared, what, ticket: None }
     }
 }
 
 impl Drop for Place<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             self.shared.lock_send().leave(self.what, ticket);

@@ -1,12 +1,11 @@
 //! `Shared`: the state that a connection's handles and its driver share, and the operations on it.
 
 use std::{
-    ops::{Deref, DerefMut},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use http::HeaderValue;
@@ -15,6 +14,7 @@ use tokio::task::coop;
 
 use crate::{
     Error,
+    lock::{List, Locked, Wakes},
     receive::Receive,
     send::{CORK, Flush, Send},
     waiters::{For, Manner, Ticket},
@@ -59,24 +59,29 @@ impl Shared {
         }
     }
 
+    #[inline]
     pub(crate) fn lock_receive(&self) -> Locked<'_, Receive> {
-        Locked(Some(self.receive.lock().unwrap_or_else(PoisonError::into_inner)))
+        Locked::new(&self.receive)
     }
 
+    #[inline]
     pub(crate) fn lock_send(&self) -> Locked<'_, Send> {
-        Locked(Some(self.send.lock().unwrap_or_else(PoisonError::into_inner)))
+        Locked::new(&self.send)
     }
 
+    #[inline]
     pub(crate) fn is_driven(&self) -> bool {
         self.driven
     }
 
     /// Whether a `send` waits until its message is written, and does not leave that to the driver.
+    #[inline]
     pub(crate) fn send_waits(&self, who: Who) -> bool {
         self.unbuffered || (!self.driven && who == Who::Handle)
     }
 
     /// Marks this thread as the one that polls the handler, until the guard is dropped.
+    #[inline]
     pub(crate) fn enter(&self) -> Entered<'_> {
         self.receiving.store(false, Ordering::Relaxed);
         self.polling.store(this_thread(), Ordering::Relaxed);
@@ -84,36 +89,42 @@ impl Shared {
     }
 
     /// Whether a `recv` waits that was polled in the last poll of the handler.
+    #[inline]
     pub(crate) fn is_receiving(&self) -> bool {
         self.receiving.load(Ordering::Relaxed)
     }
 
     /// Whether the caller runs inside the poll of the handler by its own driver: then what it queues is written soon.
+    #[inline]
     fn is_own(&self) -> bool {
         // A stale value of another thread is never equal to this thread's.
         self.polling.load(Ordering::Relaxed) == this_thread()
     }
 
     /// Whether whoever asks may write to the stream: inside the driver, or through the handle where there is none.
+    #[inline]
     fn may_write(&self, who: Who) -> bool {
         if self.driven { self.is_own() } else { who == Who::Handle }
     }
 
     /// Something was queued by the receiving half: releases the lock, and has it written.
-    pub(crate) fn queued(&self, mut send: Locked<'_, Send>, wakes: &mut Vec<Waker>) {
+    pub(crate) fn queued(&self, mut send: Locked<'_, Send>, wakes: &mut List) {
         if self.driven && !self.is_own() {
             send.notify_writer();
         }
-        wakes.append(&mut send.wakes);
+        wakes.add(send.take_due());
     }
 
-    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+    /// The next message, whose payload may take `spare` along.
+    #[inline]
+    pub(crate) fn poll_recv(&self, spare: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        let own = self.is_own();
         let mut read = false;
-        let polled = self.poll_next(&mut read, cx);
+        let polled = self.poll_next(own, &mut read, spare, cx);
         if !self.driven {
             return self.poll_undriven(polled, read, cx);
         }
-        if polled.is_pending() && self.is_own() {
+        if polled.is_pending() && own {
             let mut send = self.lock_send();
             if read && send.is_writer(cx) {
                 // The stream wakes the driver's task, so the driver need not look at it. Within a set of futures that has
@@ -154,21 +165,27 @@ impl Shared {
                 drop(send);
                 let read = self.lock_receive().end(Some(error));
                 drop(read);
-                self.poll_next(&mut false, cx)
+                self.poll_next(false, &mut false, &mut Vec::new(), cx)
             }
             _ => polled,
         }
     }
 
     /// Sets `read` when it waits for the stream, and has not been kept from looking at it by a spent budget.
-    fn poll_next(&self, read: &mut bool, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
-        let own = self.is_own();
+    #[inline]
+    fn poll_next(
+        &self,
+        own: bool,
+        read: &mut bool,
+        spare: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, Error>>> {
         let budget = ready!(coop::poll_proceed(cx));
         let mut receive = self.lock_receive();
         // In another task, the driver may be the one that waits for the stream; it wakes this task in turn.
         let foreign = self.driven && !own;
         let watched = foreign && receive.driver_watches();
-        let polled = receive.poll_recv(self, watched, cx);
+        let polled = receive.poll_recv(self, watched, spare, cx);
         match polled {
             Poll::Ready(_) => budget.made_progress(),
             Poll::Pending => {
@@ -179,19 +196,19 @@ impl Shared {
         if foreign && !watched {
             // From here on the driver watches the stream: this task may be busy with the message, or may never poll
             // `recv` again although it waits.
-            let mut send = self.lock_send();
-            send.notify_writer();
-            receive.wakes.append(&mut send.wakes);
+            drop(receive);
+            self.lock_send().notify_writer();
         }
         polled
     }
 
-    /// Queues `message` once there is room for it.
+    /// Queues a message once there is room for it.
+    #[inline]
     pub(crate) fn poll_admit(
         &self,
         who: Who,
-        message: &mut Option<Outgoing>,
         ticket: &mut Option<Ticket>,
+        message: impl FnOnce() -> Outgoing,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let mut send = self.lock_send();
@@ -202,11 +219,12 @@ impl Shared {
         } else {
             None
         };
-        let outcome = ready!(self.poll_room(&mut send, who, Manner::Insisting, ticket, cx)).and_then(|()| {
-            let message = message.take().expect("polled after it was admitted");
-            send.charge(&message);
-            self.queue(&mut send, who, message, cx)
-        });
+        if ticket.is_some() || !send.admits(None) || !send.encoder.closing().may_send() {
+            ready!(self.poll_room(&mut send, who, Manner::Insisting, ticket, cx))?;
+        }
+        let message = message();
+        send.charge(&message);
+        let outcome = self.queue(&mut send, who, message, cx);
         if let Some(budget) = budget {
             budget.made_progress();
             send.unit_paid();
@@ -239,7 +257,8 @@ impl Shared {
     }
 
     /// Queues `message` now, whatever is queued already, and has it written.
-    pub(crate) fn queue(
+    #[inline]
+    fn queue(
         &self,
         send: &mut Locked<'_, Send>,
         who: Who,
@@ -252,6 +271,7 @@ impl Shared {
     }
 
     /// Writes the queue if it has become so long that to wait for more would gain nothing.
+    #[inline]
     pub(crate) fn cork(&self, send: &mut Locked<'_, Send>, who: Who, cx: &mut Context<'_>) {
         if send.encoder.buffered() > CORK && self.may_write(who) {
             let _ = send.poll_write(cx);
@@ -259,6 +279,7 @@ impl Shared {
     }
 
     /// Queues `message`, and leaves the writing to the driver.
+    #[inline]
     pub(crate) fn queue_unwritten(&self, send: &mut Locked<'_, Send>, message: Outgoing) -> Result<(), Error> {
         let own = self.is_own();
         if own {
@@ -319,51 +340,6 @@ impl Shared {
     }
 }
 
-/// A lock that is held. When it is released, the wakers that were collected under it are woken: a waker may run
-/// anything, even something that takes the same lock.
-pub(crate) struct Locked<'a, T: Wakes>(Option<MutexGuard<'a, T>>);
-
-/// What collects wakers.
-pub(crate) trait Wakes {
-    fn wakes(&mut self) -> &mut Vec<Waker>;
-}
-
-impl Wakes for Receive {
-    fn wakes(&mut self) -> &mut Vec<Waker> {
-        &mut self.wakes
-    }
-}
-
-impl Wakes for Send {
-    fn wakes(&mut self) -> &mut Vec<Waker> {
-        &mut self.wakes
-    }
-}
-
-impl<T: Wakes> Deref for Locked<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.0.as_ref().expect("held until it is dropped")
-    }
-}
-
-impl<T: Wakes> DerefMut for Locked<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("held until it is dropped")
-    }
-}
-
-impl<T: Wakes> Drop for Locked<'_, T> {
-    fn drop(&mut self) {
-        if !self.wakes().is_empty() {
-            let wakes = std::mem::take(self.wakes());
-            self.0 = None;
-            wakes.into_iter().for_each(Waker::wake);
-        }
-    }
-}
-
 /// The handler is being polled by its driver on this thread.
 pub(crate) struct Entered<'a>(&'a Shared);
 
@@ -374,6 +350,7 @@ impl Drop for Entered<'_> {
 }
 
 /// A number that no other living thread has.
+#[inline]
 fn this_thread() -> usize {
     thread_local!(static HERE: u8 = const { 0 });
     HERE.with(|here| std::ptr::from_ref(here).addr())

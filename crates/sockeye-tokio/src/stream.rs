@@ -10,7 +10,11 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes};
+#[cfg(unix)]
+use rustix::{buffer::spare_capacity, net::RecvFlags};
 use sockeye_proto::Buffer;
+#[cfg(unix)]
+use tokio::io::Interest;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::{
@@ -68,7 +72,7 @@ impl Stream {
                     tracing::debug!(%error, "TCP_NODELAY could not be set");
                 }
                 let (read, write) = stream.into_split();
-                (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+                (ReadHalf::Tcp { half: read, is_drained: false }, WriteHalf::Tcp(write))
             }
             Inner::Boxed(stream) => {
                 let shared = Arc::new(Mutex::new(stream));
@@ -96,20 +100,77 @@ impl fmt::Debug for Stream {
 }
 
 pub(crate) enum ReadHalf {
-    Tcp(OwnedReadHalf),
+    Tcp {
+        half: OwnedReadHalf,
+        /// Whether the last read has taken all that there was, so that the next one would most likely be in vain.
+        is_drained: bool,
+    },
     Boxed(Arc<Mutex<Box<dyn Io>>>),
 }
 
 impl ReadHalf {
-    /// Reads once into `buffer`. 0 is the end of the stream.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut impl BufMut) -> Poll<io::Result<usize>> {
-        // `read_buf` keeps nothing between two polls, so each poll may begin a new one; it is the way to read into
-        // spare capacity that needs no `unsafe`.
+    /// Ready unless a read is known to be in vain; then `cx` is woken when it is not. To be asked before a buffer is taken
+    /// for the read.
+    #[inline]
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(half) => pin!(half.read_buf(buffer)).poll(cx),
-            Self::Boxed(stream) => pin!(lock(stream).read_buf(buffer)).poll(cx),
+            Self::Tcp { half, is_drained: drained @ true } => {
+                // Whoever is woken reads without asking once more.
+                *drained = false;
+                half.as_ref().poll_read_ready(cx)
+            }
+            _ => Poll::Ready(Ok(())),
         }
     }
+
+    /// Reads once, and appends at most `most` bytes to `buffer`, which has room for some. 0 is the end of the stream.
+    #[inline]
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Vec<u8>,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp { half, is_drained } => loop {
+                match try_read(half.as_ref(), buffer, most, is_drained) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    read => return Poll::Ready(read),
+                }
+                ready!(half.as_ref().poll_read_ready(cx))?;
+            },
+            // `read_buf` keeps nothing between two polls, so each poll may begin a new one; it is the way to read into
+            // spare capacity that needs no `unsafe`.
+            Self::Boxed(stream) => pin!(lock(stream).read_buf(&mut buffer.limit(most))).poll(cx),
+        }
+    }
+}
+
+/// Reads once without waiting. A read that leaves room has emptied the socket, and says so in `is_drained`.
+#[inline]
+fn try_read(stream: &TcpStream, buffer: &mut Vec<u8>, most: usize, is_drained: &mut bool) -> io::Result<usize> {
+    let room = buffer.capacity() - buffer.len();
+    // Tokio's own call reads into spare capacity as well, but goes on believing that there is more: one read in vain for
+    // every one that is not.
+    #[cfg(unix)]
+    if room <= most {
+        let mut read = 0;
+        let outcome = stream.try_io(Interest::READABLE, || {
+            (_, read) = rustix::net::recv(stream, spare_capacity(buffer), RecvFlags::empty())?;
+            // Takes the readiness back, as of before the read: what has arrived since then makes a new one.
+            if 0 < read && read < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        return match outcome {
+            Err(_) if read > 0 => {
+                *is_drained = true;
+                Ok(read)
+            }
+            outcome => outcome.map(|()| read),
+        };
+    }
+    let _ = (room, is_drained);
+    stream.try_read_buf(&mut buffer.limit(most))
 }
 
 pub(crate) enum WriteHalf {
@@ -122,6 +183,18 @@ pub(crate) enum WriteHalf {
 }
 
 impl WriteHalf {
+    /// As [`poll_write`](Self::poll_write), for what is in one piece.
+    #[inline]
+    pub(crate) fn poll_write_single(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Self::Tcp(half) = self {
+            match half.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+        self.poll_write(cx, &[IoSlice::new(bytes)])
+    }
+
     /// Writes some of `slices`. Takes no part in the cooperative budget: what a handler has sent before its budget was
     /// spent has to reach the peer.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
@@ -149,6 +222,7 @@ impl WriteHalf {
     }
 
     /// Whether something was written that the stream may still keep to itself.
+    #[inline]
     pub(crate) fn is_unflushed(&self) -> bool {
         matches!(self, Self::Boxed { unflushed: true, .. })
     }

@@ -2,11 +2,14 @@
 
 use std::{
     collections::VecDeque,
+    num::NonZeroU64,
     task::{Context, Waker},
 };
 
+use crate::lock::List;
+
 /// A place among those that wait.
-pub(crate) type Ticket = u64;
+pub(crate) type Ticket = NonZeroU64;
 
 /// What one can wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +40,14 @@ pub(crate) type Turn = u64;
 pub(crate) struct Waiters(Option<Box<[Line; 3]>>);
 
 impl Waiters {
+    /// Whether anybody has ever waited.
+    #[inline]
+    pub(crate) fn is_used(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Those that wait for `what`, if ever there were some.
+    #[inline]
     pub(crate) fn line(&self, what: For) -> Option<&Line> {
         self.0.as_deref().map(|lines| &lines[what as usize])
     }
@@ -48,7 +58,7 @@ impl Waiters {
 
     /// Tells who is first that there is room. Returns whether the driver has to look after a turn whether it has come;
     /// without a driver, whose turns are `None`, nobody waits for one that may not come.
-    pub(crate) fn call(&mut self, now: Option<Turn>, wakes: &mut Vec<Waker>) -> bool {
+    pub(crate) fn call(&mut self, now: Option<Turn>, wakes: &mut List) -> bool {
         self.0.as_mut().is_some_and(|lines| lines[For::Room as usize].call(now, wakes))
     }
 
@@ -70,7 +80,8 @@ impl Waiters {
 pub(crate) struct Line {
     /// In the order of their tickets.
     places: VecDeque<Place>,
-    next: Ticket,
+    /// How many tickets were given out.
+    tickets: u64,
 }
 
 struct Place {
@@ -85,8 +96,8 @@ impl Line {
     /// Takes a place at the end, or renews the one that `ticket` stands for.
     pub(crate) fn wait(&mut self, ticket: &mut Option<Ticket>, manner: Manner, cx: &Context<'_>) {
         let ticket = *ticket.get_or_insert_with(|| {
-            self.next += 1;
-            self.next - 1
+            self.tickets += 1;
+            NonZeroU64::MIN.saturating_add(self.tickets)
         });
         match self.places.binary_search_by_key(&ticket, |place| place.ticket) {
             Ok(found) => {
@@ -113,7 +124,7 @@ impl Line {
         self.places.front().is_none_or(|first| ticket.is_some_and(|ticket| ticket <= first.ticket))
     }
 
-    fn call(&mut self, now: Option<Turn>, wakes: &mut Vec<Waker>) -> bool {
+    fn call(&mut self, now: Option<Turn>, wakes: &mut List) -> bool {
         while let Some(first) = self.places.front_mut() {
             if first.called.is_none() {
                 wakes.push(first.waker.clone());

@@ -1,0 +1,107 @@
+//! Locks whose release wakes whoever was meant to be woken under them.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::Waker,
+};
+
+/// A lock that is held. When it is released, the wakers that were collected under it are woken: a waker may run
+/// anything, even something that takes the same lock.
+pub(crate) struct Locked<'a, T: Wakes>(Option<MutexGuard<'a, T>>);
+
+/// What collects wakers.
+pub(crate) trait Wakes {
+    /// Whether somebody is to be woken.
+    fn is_due(&self) -> bool;
+
+    /// Those that are to be woken, which are none from now on.
+    fn take_due(&mut self) -> Due;
+}
+
+/// Those that are to be woken.
+#[derive(Default)]
+pub(crate) struct Due {
+    pub(crate) first: Option<Waker>,
+    pub(crate) others: List,
+}
+
+impl Due {
+    fn wake(self) {
+        self.first.into_iter().for_each(Waker::wake);
+        self.others.0.into_iter().flat_map(|list| *list).for_each(Waker::wake);
+    }
+}
+
+/// Wakers, of which there are mostly none: then it is a pointer.
+#[derive(Default)]
+#[allow(
+    clippy::box_collection,
+    reason = "every connection has two of these, nearly always empty: 16 bytes are saved in each"
+)]
+pub(crate) struct List(Option<Box<Vec<Waker>>>);
+
+impl List {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(crate) fn push(&mut self, waker: Waker) {
+        self.0.get_or_insert_default().push(waker);
+    }
+}
+
+impl Extend<Waker> for List {
+    fn extend<I: IntoIterator<Item = Waker>>(&mut self, wakers: I) {
+        wakers.into_iter().for_each(|waker| self.push(waker));
+    }
+}
+
+impl List {
+    /// Takes over what is due elsewhere, where it cannot be woken yet.
+    pub(crate) fn add(&mut self, due: Due) {
+        self.extend(due.first);
+        self.extend(due.others.0.into_iter().flat_map(|list| *list));
+    }
+}
+
+impl<'a, T: Wakes> Locked<'a, T> {
+    #[inline]
+    pub(crate) fn new(mutex: &'a Mutex<T>) -> Self {
+        Self(Some(mutex.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl<T: Wakes> Deref for Locked<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("held until it is dropped")
+    }
+}
+
+impl<T: Wakes> DerefMut for Locked<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("held until it is dropped")
+    }
+}
+
+impl<T: Wakes> Drop for Locked<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_due() {
+            self.wake();
+        }
+    }
+}
+
+impl<T: Wakes> Locked<'_, T> {
+    #[cold]
+    fn wake(&mut self) {
+        let due = self.take_due();
+        self.0 = None;
+        due.wake();
+    }
+}
