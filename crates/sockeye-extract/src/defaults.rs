@@ -1,5 +1,7 @@
 //! What all extractors of a router, or of a server, start with.
 
+use std::sync::Arc;
+
 use sockeye_handshake::Origins;
 use sockeye_tokio::{Config, Shutdown, Timeouts};
 
@@ -20,13 +22,19 @@ use sockeye_tokio::{Config, Shutdown, Timeouts};
 /// ```
 ///
 /// With bare hyper, insert it: `request.extensions_mut().insert(defaults.clone())`. Cloning is cheap.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct WebSocketDefaults {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) timeouts: Timeouts,
     pub(crate) origins: Origins,
     pub(crate) shutdown: Option<Shutdown>,
+}
+
+impl Default for WebSocketDefaults {
+    fn default() -> Self {
+        Self { config: Config::shared(), timeouts: Timeouts::default(), origins: Origins::default(), shutdown: None }
+    }
 }
 
 impl WebSocketDefaults {
@@ -35,9 +43,9 @@ impl WebSocketDefaults {
         Self::default()
     }
 
-    /// Limits and buffer sizes of a connection.
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
+    /// Limits and buffer sizes of a connection. Those that change none of it share it.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = config.into();
         self
     }
 

@@ -1,6 +1,6 @@
 //! `WebSocketUpgrade`: a request that asks for a WebSocket, and how it shall be answered.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use http::HeaderValue;
 use hyper::upgrade::OnUpgrade;
@@ -34,47 +34,52 @@ impl<F> WebSocketUpgrade<F> {
     /// How much is read from the stream at once. Default 64 KiB, also the most: the buffer is lent for the time of a
     /// read, so a smaller one saves no memory on an idle connection.
     pub fn read_buffer_size(mut self, size: usize) -> Self {
-        self.settings.config.read_buffer_size = size;
+        self.change().read_buffer_size = size;
         self
     }
 
     /// Sending waits while this many bytes are queued. Default 128 KiB. With 0 it waits until the kernel has them all.
     pub fn write_buffer_size(mut self, size: usize) -> Self {
-        self.settings.config.write_buffer_size = size;
+        self.change().write_buffer_size = size;
         self
     }
 
     /// `try_send` refuses a message that would make the queue longer than this, in bytes. Default 1 MiB. A value that
     /// is not above [`write_buffer_size`](Self::write_buffer_size) is raised to it.
     pub fn max_write_buffer_size(mut self, max: usize) -> Self {
-        self.settings.config.max_write_buffer_size = max;
+        self.change().max_write_buffer_size = max;
         self
     }
 
     /// The largest message that is received, in bytes, all of its frames together. Default 64 MiB. A larger one closes
     /// the connection with 1009 before anything is allocated for it.
     pub fn max_message_size(mut self, max: usize) -> Self {
-        self.settings.config.max_message_size = max;
+        self.change().max_message_size = max;
         self
     }
 
     /// The largest frame that is received, in bytes. Default 16 MiB. A larger one closes the connection with 1009
     /// before anything is allocated for it.
     pub fn max_frame_size(mut self, max: usize) -> Self {
-        self.settings.config.max_frame_size = max;
+        self.change().max_frame_size = max;
         self
     }
 
     /// Whether frames without a mask are received, against RFC 6455 §5.1. Default `false`.
     pub fn accept_unmasked_frames(mut self, accept: bool) -> Self {
-        self.settings.config.accept_unmasked_frames = accept;
+        self.change().accept_unmasked_frames = accept;
         self
     }
 
     /// All limits and buffer sizes at once. It replaces what other methods have set before.
-    pub fn config(mut self, config: Config) -> Self {
-        self.settings.config = config;
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.settings.config = config.into();
         self
+    }
+
+    /// The settings of this connection alone, to be changed.
+    fn change(&mut self) -> &mut Config {
+        Arc::make_mut(&mut self.settings.config)
     }
 
     /// The deadlines of the connection.
