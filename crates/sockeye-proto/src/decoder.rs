@@ -8,7 +8,7 @@ use crate::{
     CloseFrame, Config, Error, Message, PayloadDecoder, Role,
     assembler::{Assembler, check_alone},
     header::{Header, MAX_CONTROL, MAX_HEADER, OpCode, Rules, Whole},
-    mask, utf8,
+    mask, pool, utf8,
 };
 
 /// The receiving half of a connection: turns bytes into messages.
@@ -102,28 +102,29 @@ impl Decoder {
     /// What the peer did wrong. The error is latched: every later call returns it again.
     #[inline]
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
-        self.decode_into(input, &mut Vec::new())
+        match self.decode_whole(input) {
+            Some(message) => Ok(Some(message)),
+            None => self.decode_any(input),
+        }
     }
 
-    /// As [`decode`](Self::decode), for callers that have a vector to spare: the payload of a small message is put there,
-    /// and the message takes it along. What was in it is dropped.
+    /// The next message, if it is what most are: a text or binary message of less than 64 KiB in one frame, all of which is
+    /// in `input`. `None` says nothing, and takes nothing: [`decode`](Self::decode) knows.
     ///
-    /// # Errors
-    ///
-    /// As for [`decode`](Self::decode).
+    /// Its payload takes the place of one that was sent before, or [recycled](Message::recycle), if it fits there.
     #[inline]
-    pub fn decode_into(&mut self, input: &mut &[u8], spare: &mut Vec<u8>) -> Result<Option<Message>, Error> {
-        if self.state.is_none()
-            && let Some(frame) = Whole::parse(input, self.rules.role)
-            && check_alone(frame.payload.len() as u64, &self.config).is_ok()
-        {
-            *input = frame.rest;
-            let mut payload = std::mem::take(spare);
-            payload.clear();
-            fill(&mut payload, frame.payload, frame.mask);
-            return data(frame.is_text, payload).map(Some).map_err(|error| self.fail(error, input));
+    pub fn decode_whole(&mut self, input: &mut &[u8]) -> Option<Message> {
+        if self.state.is_some() {
+            return None;
         }
-        self.decode_any(input)
+        let frame = Whole::parse(input, self.rules.role)?;
+        check_alone(frame.payload.len() as u64, &self.config).ok()?;
+        let mut payload = pool::payload(frame.payload.len());
+        fill(&mut payload, frame.payload, frame.mask);
+        // What is wrong with it is found once more, and told, on the long way.
+        let message = if frame.is_text { Message::Text(utf8::whole(payload).ok()?) } else { Message::Binary(payload) };
+        *input = frame.rest;
+        Some(message)
     }
 
     fn decode_any(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
@@ -218,7 +219,11 @@ impl Decoder {
         }
         if header.opcode.is_data_start() && whole && header.fin && !header.rsv1 && !self.is_assembling() {
             check_alone(header.length, &self.config)?;
-            return data(header.opcode == OpCode::Text, plain(&header, input)).map(Some);
+            let payload = plain(&header, input);
+            return Ok(Some(match header.opcode {
+                OpCode::Text => Message::Text(utf8::whole(payload)?),
+                _ => Message::Binary(payload),
+            }));
         }
         let state = self.state.get_or_insert_default();
         if header.opcode.is_control() {
@@ -277,24 +282,19 @@ enum Progress {
 
 /// The payload of a frame all of which is in `input`, unmasked, at its exact size.
 fn plain(header: &Header, input: &mut &[u8]) -> Vec<u8> {
-    let mut payload = Vec::new();
-    fill(&mut payload, take(input, header.length as usize), header.mask);
+    let wire = take(input, header.length as usize);
+    let mut payload = Vec::with_capacity(wire.len());
+    fill(&mut payload, wire, header.mask);
     payload
 }
 
-/// Puts a whole payload into an empty vector, which grows no further than it must.
+/// Appends a whole payload.
 #[inline]
 fn fill(payload: &mut Vec<u8>, wire: &[u8], mask: Option<[u8; 4]>) {
-    payload.reserve_exact(wire.len());
     match mask {
         Some(key) => mask::copy(payload, wire, key, 0),
         None => payload.extend_from_slice(wire),
     }
-}
-
-#[inline]
-fn data(is_text: bool, payload: Vec<u8>) -> Result<Message, Error> {
-    Ok(if is_text { Message::Text(utf8::whole(payload)?) } else { Message::Binary(payload) })
 }
 
 fn control(opcode: OpCode, payload: Vec<u8>) -> Result<Message, Error> {

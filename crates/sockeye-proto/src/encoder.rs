@@ -9,7 +9,7 @@ use crate::{
     control::Control,
     header::{Header, MAX_CONTROL, OpCode},
     mask,
-    pool::Lent,
+    pool::{self, Lent},
     queue::{COPY, Queue, Slices},
 };
 
@@ -170,21 +170,26 @@ impl Encoder {
     /// Why the message, which is dropped, was not queued.
     #[inline]
     pub fn push(&mut self, message: Outgoing) -> Result<(), Refusal> {
+        match message {
+            Outgoing::Message(Message::Text(text)) if self.closing.may_send() => {
+                self.data(OpCode::Text, text.into_bytes());
+                Ok(())
+            }
+            Outgoing::Message(Message::Binary(data)) if self.closing.may_send() => {
+                self.data(OpCode::Binary, data);
+                Ok(())
+            }
+            other => self.push_any(other),
+        }
+    }
+
+    fn push_any(&mut self, message: Outgoing) -> Result<(), Refusal> {
         self.check(&message)?;
         self.queue(message);
         Ok(())
     }
 
-    #[inline]
     fn queue(&mut self, message: Outgoing) {
-        match message {
-            Outgoing::Message(Message::Text(text)) => self.data(OpCode::Text, text.into_bytes()),
-            Outgoing::Message(Message::Binary(data)) => self.data(OpCode::Binary, data),
-            other => self.queue_any(other),
-        }
-    }
-
-    fn queue_any(&mut self, message: Outgoing) {
         match message {
             Outgoing::Message(Message::Text(text)) => self.data(OpCode::Text, text.into_bytes()),
             Outgoing::Message(Message::Binary(data)) => self.data(OpCode::Binary, data),
@@ -413,7 +418,8 @@ impl Encoder {
     #[inline]
     fn data(&mut self, opcode: OpCode, payload: Vec<u8>) {
         if payload.len() <= COPY && self.transform.is_none() {
-            return self.copied(opcode, &payload);
+            self.copied(opcode, &payload);
+            return pool::keep(payload);
         }
         self.data_any(opcode, payload);
     }
@@ -427,7 +433,8 @@ impl Encoder {
             }
         }
         if payload.len() <= COPY && !rsv1 {
-            return self.copied(opcode, &payload);
+            self.copied(opcode, &payload);
+            return pool::keep(payload);
         }
         let header = self.header(opcode, rsv1, payload.len());
         if let Some(key) = header.mask {

@@ -16,8 +16,8 @@ use crate::{
 /// let mut decoder = Decoder::new(Role::Client, Config::default());
 /// let mut input = Input::lent();
 /// input.spare().extend_from_slice(&[0x81, 2, b'h', b'i', 0x81, 2, b'y', b'o']); // as a read would
-/// assert_eq!(input.decode(&mut decoder, &mut Vec::new()), Ok(Some(Message::text("hi"))));
-/// assert_eq!(input.decode(&mut decoder, &mut Vec::new()), Ok(Some(Message::text("yo"))));
+/// assert_eq!(input.decode(&mut decoder), Ok(Some(Message::text("hi"))));
+/// assert_eq!(input.decode(&mut decoder), Ok(Some(Message::text("yo"))));
 /// assert!(input.is_empty());
 /// ```
 #[derive(Debug)]
@@ -86,22 +86,33 @@ impl Input {
         self.0.get().is_none_or(|unread| unread.start == unread.bytes.len())
     }
 
-    /// As [`Decoder::decode_into`]. The buffer goes back as soon as all of it is decoded: a connection that waits holds
-    /// none.
+    /// As [`Decoder::decode`]. The buffer goes back as soon as all of it is decoded: a connection that waits holds none.
     ///
     /// # Errors
     ///
     /// As for [`Decoder::decode`].
-    #[inline]
-    pub fn decode(&mut self, decoder: &mut Decoder, spare: &mut Vec<u8>) -> Result<Option<Message>, Error> {
-        let Some(unread) = self.0.get_mut() else { return decoder.decode_into(&mut &[][..], spare) };
+    pub fn decode(&mut self, decoder: &mut Decoder) -> Result<Option<Message>, Error> {
+        let Some(unread) = self.0.get_mut() else { return decoder.decode(&mut &[][..]) };
         let mut rest = &unread.bytes[unread.start..];
-        let result = decoder.decode_into(&mut rest, spare);
+        let result = decoder.decode(&mut rest);
         unread.start = unread.bytes.len() - rest.len();
         if rest.is_empty() {
             *self = Self::new();
         }
         result
+    }
+
+    /// As [`Decoder::decode_whole`], and the buffer goes back as soon as all of it is decoded.
+    #[inline]
+    pub fn decode_whole(&mut self, decoder: &mut Decoder) -> Option<Message> {
+        let unread = self.0.get_mut()?;
+        let mut rest = &unread.bytes[unread.start..];
+        let message = decoder.decode_whole(&mut rest)?;
+        unread.start = unread.bytes.len() - rest.len();
+        if rest.is_empty() {
+            *self = Self::new();
+        }
+        Some(message)
     }
 
     /// Moves a small rest of a lent buffer to memory of its own size, for a connection that does not decode for a while.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{CloseFrame, Error, Violation};
+use crate::{CloseFrame, Error, Violation, pool};
 
 /// One WebSocket message, whole: fragments are joined before it is handed over ([RFC 6455 §5.6]).
 ///
@@ -97,6 +97,14 @@ impl Message {
     /// The length of the payload in bytes, without the frame header. Of a Close it is that of the reason.
     pub fn len(&self) -> usize {
         self.as_bytes().len()
+    }
+
+    /// Gives the memory of a small payload to the next message that this thread decodes. Sending does that by itself; it is
+    /// for messages that were only read.
+    pub fn recycle(self) {
+        if let Self::Text(_) | Self::Binary(_) = self {
+            pool::keep(self.into_data());
+        }
     }
 
     /// Whether the payload is empty.

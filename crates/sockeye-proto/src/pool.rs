@@ -1,7 +1,10 @@
 //! Values that a pool of the thread lends, so that what a connection needs only while it is busy is no part of one that
 //! waits.
 
-use std::{cell::RefCell, thread::LocalKey};
+use std::{
+    cell::{Cell, RefCell},
+    thread::LocalKey,
+};
 
 /// At most this many wait in each pool of a thread, with 64 KiB each: a thread runs one task at a time, so more than a few
 /// are in use only while slow clients hold theirs, and those are let go.
@@ -26,6 +29,32 @@ pub(crate) fn give<T>(pool: &'static LocalKey<Pool<T>>, value: T) {
             pool.push(value);
         }
     });
+}
+
+thread_local! {
+    /// The payload that was copied last, for the message that is received next. Most are answers to one another: in the
+    /// steady state of a server that answers, no message costs an allocation.
+    static PAYLOAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The largest payload that is kept, and how much more room than it needs a message may have.
+const KEPT: usize = 4 << 10;
+const SURPLUS: usize = 64;
+
+/// An empty vector with room for a payload of this length, and for little more.
+#[inline]
+pub(crate) fn payload(length: usize) -> Vec<u8> {
+    let kept = PAYLOAD.try_with(Cell::take).unwrap_or_default();
+    if (length..=length + SURPLUS).contains(&kept.capacity()) { kept } else { Vec::with_capacity(length) }
+}
+
+/// Keeps the room of a payload that is not needed any more, in the place of the one before.
+#[inline]
+pub(crate) fn keep(mut payload: Vec<u8>) {
+    if payload.capacity() <= KEPT {
+        payload.clear();
+        let _ = PAYLOAD.try_with(|kept| kept.set(payload));
+    }
 }
 
 /// What is lent in a box.

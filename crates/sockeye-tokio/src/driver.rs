@@ -215,6 +215,9 @@ where
             // The handler's socket was dropped while unwinding, so the peer is told 1011; then the panic goes on.
             this.panic = Some(panic);
         }
+        if this.shared.is_resting() && matches!(this.handler, Handler::Running(_)) {
+            return Poll::Pending;
+        }
         // The cooperative budget is the handler's. One that spends it all in every poll must not starve its connection, nor
         // stop the clock of a deadline.
         let connection = unconstrained(cx, |cx| this.upkeep.poll(&this.shared, cx));

@@ -26,13 +26,6 @@ pub(crate) struct Due {
     pub(crate) others: List,
 }
 
-impl Due {
-    fn wake(self) {
-        self.first.into_iter().for_each(Waker::wake);
-        self.others.0.into_iter().flat_map(|list| *list).for_each(Waker::wake);
-    }
-}
-
 /// Wakers, of which there are mostly none: then it is a pointer.
 #[derive(Default)]
 #[allow(
@@ -49,6 +42,21 @@ impl List {
     pub(crate) fn push(&mut self, waker: Waker) {
         self.0.get_or_insert_default().push(waker);
     }
+
+    /// Takes over what is due elsewhere, where it cannot be woken yet.
+    pub(crate) fn add(&mut self, due: Due) {
+        self.extend(due.first);
+        self.extend(due.others);
+    }
+}
+
+impl IntoIterator for List {
+    type Item = Waker;
+    type IntoIter = std::vec::IntoIter<Waker>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.map(|list| *list).unwrap_or_default().into_iter()
+    }
 }
 
 impl Extend<Waker> for List {
@@ -57,18 +65,19 @@ impl Extend<Waker> for List {
     }
 }
 
-impl List {
-    /// Takes over what is due elsewhere, where it cannot be woken yet.
-    pub(crate) fn add(&mut self, due: Due) {
-        self.extend(due.first);
-        self.extend(due.others.0.into_iter().flat_map(|list| *list));
-    }
-}
-
 impl<'a, T: Wakes> Locked<'a, T> {
     #[inline]
     pub(crate) fn new(mutex: &'a Mutex<T>) -> Self {
         Self(Some(mutex.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    // Apart, so that the release of a lock is short where nobody is to be woken.
+    #[cold]
+    #[inline(never)]
+    fn wake(&mut self) {
+        let due = self.take_due();
+        self.0 = None;
+        due.first.into_iter().chain(due.others).for_each(Waker::wake);
     }
 }
 
@@ -94,14 +103,5 @@ impl<T: Wakes> Drop for Locked<'_, T> {
         if self.is_due() {
             self.wake();
         }
-    }
-}
-
-impl<T: Wakes> Locked<'_, T> {
-    #[cold]
-    fn wake(&mut self) {
-        let due = self.take_due();
-        self.0 = None;
-        due.wake();
     }
 }

@@ -32,6 +32,9 @@ pub(crate) struct Receive {
     /// A data message that arrived while nobody received. Boxed, since most connections have none.
     parked: Option<Box<Message>>,
     phase: Phase,
+    /// How many messages were handed over since `recv` last waited without a look at the cooperative budget. At most
+    /// [`STREAK`].
+    streak: u8,
     /// Nobody will ever receive: what comes is read and dropped.
     abandoned: bool,
     /// Of a `recv` that is waiting.
@@ -60,6 +63,10 @@ enum Watcher {
     Recv,
 }
 
+/// So many small messages that have been read already are handed over in a row, then other tasks have their turn. That is
+/// as many as tokio's cooperative budget allows, which lies in a thread's local storage and is not asked for each.
+const STREAK: u8 = 128;
+
 /// While nobody receives, the driver keeps at most this much of an unfinished message.
 const PARKED: usize = 64 << 10;
 
@@ -79,6 +86,7 @@ impl Receive {
             decoder: Decoder::new(role, config),
             parked: None,
             phase: Phase::Open,
+            streak: 0,
             abandoned: false,
             waker: None,
             watcher: Watcher::Nobody,
@@ -87,32 +95,61 @@ impl Receive {
         }
     }
 
+    /// The next message, if it is a small one that has been read already, and others need not have their turn first.
+    #[inline]
+    pub(crate) fn next_read(&mut self) -> Option<Message> {
+        if self.streak == STREAK || self.parked.is_some() || !matches!(self.phase, Phase::Open) {
+            return None;
+        }
+        let message = self.input.decode_whole(&mut self.decoder)?;
+        self.streak += 1;
+        Some(message)
+    }
+
     /// The next message for the application, which reads the stream itself unless `watched`: then the driver waits for
     /// the stream.
     pub(crate) fn poll_recv(
         &mut self,
         shared: &Shared,
         watched: bool,
-        spare: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
+        if self.parked.is_none() && matches!(self.phase, Phase::Open) && !watched {
+            if self.streak == STREAK {
+                self.streak = 0;
+                return pin!(yield_now()).poll(cx).map(|()| None);
+            }
+            loop {
+                if let Some(message) = self.next_read() {
+                    return Poll::Ready(Some(Ok(message)));
+                }
+                match self.poll_event(shared, cx, usize::MAX) {
+                    Poll::Ready(Event::Filled) => {}
+                    Poll::Ready(Event::Message(message)) => return Poll::Ready(Some(Ok(message))),
+                    // Without a bound there is no end of the room.
+                    Poll::Ready(Event::Full) => return Poll::Pending,
+                    Poll::Ready(Event::Over(over)) => {
+                        self.phase = Phase::Over(Box::new(over));
+                        break;
+                    }
+                    Poll::Pending => {
+                        self.watcher = Watcher::Recv;
+                        self.streak = 0;
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+        self.poll_rest(watched)
+    }
+
+    /// What has been received before, and the end.
+    fn poll_rest(&mut self, watched: bool) -> Poll<Option<Result<Message, Error>>> {
         if let Some(message) = self.parked.take() {
             return Poll::Ready(Some(Ok(*message)));
         }
-        if matches!(self.phase, Phase::Open) {
-            if watched {
-                return Poll::Pending;
-            }
-            match self.poll_event(shared, cx, usize::MAX, spare) {
-                Poll::Ready(Event::Message(message)) => return Poll::Ready(Some(Ok(message))),
-                // Without a bound there is no end of the room.
-                Poll::Ready(Event::Full) => return Poll::Pending,
-                Poll::Ready(Event::Over(over)) => self.phase = Phase::Over(Box::new(over)),
-                Poll::Pending => {
-                    self.watcher = Watcher::Recv;
-                    return Poll::Pending;
-                }
-            }
+        if watched && matches!(self.phase, Phase::Open) {
+            return Poll::Pending;
         }
         match std::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Over(over) => Poll::Ready(Some((*over).map(Message::Close))),
@@ -138,13 +175,14 @@ impl Receive {
                 let _ = pin!(yield_now()).poll(cx);
                 break;
             }
-            taken += 1;
             let bound = if self.abandoned { self.decoder.held() + PARKED } else { PARKED };
-            match self.poll_event(shared, cx, bound, &mut Vec::new()) {
+            match self.poll_event(shared, cx, bound) {
                 Poll::Pending => {
                     self.watcher = Watcher::Driver;
                     break;
                 }
+                // Reading is no message.
+                Poll::Ready(Event::Filled) => continue,
                 Poll::Ready(Event::Message(Message::Ping(_) | Message::Pong(_))) => {}
                 Poll::Ready(Event::Message(_) | Event::Full) if self.abandoned => {}
                 Poll::Ready(Event::Message(message)) => self.parked = Some(Box::new(message)),
@@ -158,6 +196,7 @@ impl Receive {
                 }
                 Poll::Ready(Event::Over(over)) => self.phase = Phase::Over(Box::new(over)),
             }
+            taken += 1;
         }
         if self.parked.is_some() || !matches!(self.phase, Phase::Open) {
             self.wake();
@@ -181,7 +220,7 @@ impl Receive {
     ) -> Poll<io::Result<()>> {
         self.parked = None;
         while *discarded <= DISCARDED {
-            match self.input.decode(&mut self.decoder, &mut Vec::new()) {
+            match self.input.decode(&mut self.decoder) {
                 Ok(Some(Message::Close(frame))) => {
                     let mut send = shared.lock_send();
                     send.peer_closed(frame.as_ref());
@@ -224,11 +263,11 @@ impl Receive {
 
     /// Decodes what has been read, and reads, until something has happened or `bound` bytes of an unfinished message are
     /// held. The answers to control frames and violations are queued in the same step.
-    fn poll_event(&mut self, shared: &Shared, cx: &mut Context<'_>, bound: usize, spare: &mut Vec<u8>) -> Poll<Event> {
+    fn poll_event(&mut self, shared: &Shared, cx: &mut Context<'_>, bound: usize) -> Poll<Event> {
         // An empty input has been decoded when it became so.
         let mut fresh = !self.input.is_empty();
         loop {
-            match if fresh { self.input.decode(&mut self.decoder, spare) } else { Ok(None) } {
+            match if fresh { self.input.decode(&mut self.decoder) } else { Ok(None) } {
                 Ok(Some(Message::Ping(payload))) => {
                     let mut send = shared.lock_send();
                     send.encoder.pong(&payload);
@@ -260,6 +299,10 @@ impl Receive {
                 Ok(0) => Error::abrupt(),
                 Ok(_) => {
                     self.watcher = Watcher::Nobody;
+                    if !self.input.is_empty() {
+                        return Poll::Ready(Event::Filled);
+                    }
+                    // It was read straight into a large message.
                     fresh = true;
                     continue;
                 }
@@ -303,6 +346,8 @@ impl Wakes for Receive {
 }
 
 enum Event {
+    /// Something was read and is to be decoded.
+    Filled,
     Message(Message),
     /// As much of an unfinished message is held as may be.
     Full,

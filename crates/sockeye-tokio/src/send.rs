@@ -36,7 +36,7 @@ pub(crate) struct Send {
     /// Without a driver: the tasks that wait for the stream. Several may write to it.
     fan: Option<Arc<Fan>>,
     /// What was queued since a unit of the cooperative budget was last paid for it, in bytes.
-    unpaid: u32,
+    unpaid: usize,
     /// How often the stream was flushed.
     flushes: u64,
     /// The application holds no `WebSocket` and no half of one any more.
@@ -59,9 +59,10 @@ pub(crate) struct Flush {
 pub(crate) const CORK: usize = 64 << 10;
 
 /// A unit of the cooperative budget pays for this many queued bytes, and each message counts as [`OVERHEAD`] more: some
-/// sixteen small messages, or one of a kilobyte.
-const UNIT: u32 = 1024;
-const OVERHEAD: u32 = 64;
+/// sixteen small messages, or one of a kilobyte. So a handler that answers 64 messages in a row is not interrupted before
+/// its answers can be written in one call.
+const UNIT: usize = 1024;
+const OVERHEAD: usize = 64;
 
 /// The most slices of one vectored write. Longer queues take another call.
 const SLICES: usize = 64;
@@ -108,20 +109,20 @@ impl Send {
         self.encoder.buffered() < self.config.write_buffer_size.max(1)
     }
 
-    /// Whether a unit of the cooperative budget has to be paid for what was queued.
-    #[inline]
-    pub(crate) fn is_unit_due(&self) -> bool {
-        self.unpaid >= UNIT
+    /// Whether there is nothing that a driver would have to do, or look after.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.encoder.closing() == Closing::Open && !self.waiters.is_used()
     }
 
+    /// Whether a message that comes now is queued at once: the connection is open, there is room, nobody waits for it, and
+    /// no unit of the cooperative budget is due.
     #[inline]
-    pub(crate) fn charge(&mut self, message: &Outgoing) {
-        // Beyond a unit nothing is counted, so a large message does not overflow it.
-        self.unpaid += (length(message).min(UNIT as usize) as u32) + OVERHEAD;
+    pub(crate) fn is_free(&self) -> bool {
+        self.unpaid < UNIT && self.encoder.closing().may_send() && self.admits(None)
     }
 
-    #[inline]
-    pub(crate) fn unit_paid(&mut self) {
+    /// A unit of the cooperative budget was paid.
+    pub(crate) fn paid(&mut self) {
         self.unpaid = 0;
     }
 
@@ -135,9 +136,11 @@ impl Send {
     /// Queues `message`, unless it can never be sent.
     #[inline]
     pub(crate) fn encode(&mut self, message: Outgoing) -> Result<(), Error> {
+        let before = self.encoder.buffered();
         if let Err(reason) = self.encoder.push(message) {
             return Err(self.refusal(reason));
         }
+        self.unpaid += self.encoder.buffered() - before + OVERHEAD;
         if !self.encoder.closing().may_send() {
             // It was a Close: whoever waits to send waits in vain.
             self.wake_all();

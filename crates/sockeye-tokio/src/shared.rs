@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     polling: AtomicUsize,
     /// Whether a `recv` has returned `Pending` since the handler was polled last.
     receiving: AtomicBool,
+    /// Whether, when it did, there was nothing to do for the driver, and nothing was queued since.
+    resting: AtomicBool,
     driven: bool,
     /// Whether a `send` returns only when the stream has its message.
     unbuffered: bool,
@@ -53,6 +55,7 @@ impl Shared {
             send: Mutex::new(send),
             polling: AtomicUsize::new(0),
             receiving: AtomicBool::new(false),
+            resting: AtomicBool::new(false),
             driven,
             unbuffered,
             protocol: protocol.map(Box::new),
@@ -84,6 +87,7 @@ impl Shared {
     #[inline]
     pub(crate) fn enter(&self) -> Entered<'_> {
         self.receiving.store(false, Ordering::Relaxed);
+        self.resting.store(false, Ordering::Relaxed);
         self.polling.store(this_thread(), Ordering::Relaxed);
         Entered(self)
     }
@@ -92,6 +96,13 @@ impl Shared {
     #[inline]
     pub(crate) fn is_receiving(&self) -> bool {
         self.receiving.load(Ordering::Relaxed)
+    }
+
+    /// Whether the poll of the handler has left nothing to do: it waits for a message alone, and all is written. Whatever
+    /// comes from elsewhere wakes the driver.
+    #[inline]
+    pub(crate) fn is_resting(&self) -> bool {
+        self.resting.load(Ordering::Relaxed)
     }
 
     /// Whether the caller runs inside the poll of the handler by its own driver: then what it queues is written soon.
@@ -109,30 +120,48 @@ impl Shared {
 
     /// Something was queued by the receiving half: releases the lock, and has it written.
     pub(crate) fn queued(&self, mut send: Locked<'_, Send>, wakes: &mut List) {
+        self.resting.store(false, Ordering::Relaxed);
         if self.driven && !self.is_own() {
             send.notify_writer();
         }
         wakes.add(send.take_due());
     }
 
-    /// The next message, whose payload may take `spare` along.
     #[inline]
-    pub(crate) fn poll_recv(&self, spare: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
         let own = self.is_own();
+        let mut locked = self.lock_receive();
+        // In another task than the driver's, more than a message is at stake.
+        if (own || !self.driven)
+            && let Some(message) = locked.next_read()
+        {
+            return Poll::Ready(Some(Ok(message)));
+        }
+        self.poll_recv_any(own, locked, cx)
+    }
+
+    fn poll_recv_any(
+        &self,
+        own: bool,
+        receive: Locked<'_, Receive>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, Error>>> {
         let mut read = false;
-        let polled = self.poll_next(own, &mut read, spare, cx);
+        let polled = self.poll_next(own, receive, &mut read, cx);
         if !self.driven {
             return self.poll_undriven(polled, read, cx);
         }
         if polled.is_pending() && own {
-            let mut send = self.lock_send();
+            let mut locked = self.lock_send();
+            let send = &mut *locked;
+            // Before it waits, what was queued goes out: the handler may block on the answer.
+            let is_written = send.poll_write(cx).is_ready();
             if read && send.is_writer(cx) {
                 // The stream wakes the driver's task, so the driver need not look at it. Within a set of futures that has
                 // wakers of its own, that would not be certain.
                 self.receiving.store(true, Ordering::Relaxed);
+                self.resting.store(is_written && send.is_at_rest(), Ordering::Relaxed);
             }
-            // Before it waits, what was queued goes out: the handler may block on the answer.
-            let _ = send.poll_write(cx);
         }
         polled
     }
@@ -165,7 +194,7 @@ impl Shared {
                 drop(send);
                 let read = self.lock_receive().end(Some(error));
                 drop(read);
-                self.poll_next(false, &mut false, &mut Vec::new(), cx)
+                self.poll_next(false, self.lock_receive(), &mut false, cx)
             }
             _ => polled,
         }
@@ -176,16 +205,16 @@ impl Shared {
     fn poll_next(
         &self,
         own: bool,
+        mut locked: Locked<'_, Receive>,
         read: &mut bool,
-        spare: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
         let budget = ready!(coop::poll_proceed(cx));
-        let mut receive = self.lock_receive();
+        let receive = &mut *locked;
         // In another task, the driver may be the one that waits for the stream; it wakes this task in turn.
         let foreign = self.driven && !own;
         let watched = foreign && receive.driver_watches();
-        let polled = receive.poll_recv(self, watched, spare, cx);
+        let polled = receive.poll_recv(self, watched, cx);
         match polled {
             Poll::Ready(_) => budget.made_progress(),
             Poll::Pending => {
@@ -196,7 +225,7 @@ impl Shared {
         if foreign && !watched {
             // From here on the driver watches the stream: this task may be busy with the message, or may never poll
             // `recv` again although it waits.
-            drop(receive);
+            drop(locked);
             self.lock_send().notify_writer();
         }
         polled
@@ -211,31 +240,35 @@ impl Shared {
         message: impl FnOnce() -> Outgoing,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        let mut send = self.lock_send();
-        // A message that is only queued costs little: many of them are one unit of the budget, so that a handler that
-        // answers 64 messages in a row is not interrupted before its answers can be written in one call.
-        let budget = if send.is_unit_due() || !coop::has_budget_remaining() {
-            Some(ready!(coop::poll_proceed(cx)))
-        } else {
-            None
-        };
-        if ticket.is_some() || !send.admits(None) || !send.encoder.closing().may_send() {
-            ready!(self.poll_room(&mut send, who, Manner::Insisting, ticket, cx))?;
+        let mut locked = self.lock_send();
+        let send = &mut *locked;
+        if ticket.is_some() || !send.is_free() {
+            ready!(self.poll_turn(send, who, ticket, cx))?;
         }
-        let message = message();
-        send.charge(&message);
-        let outcome = self.queue(&mut send, who, message, cx);
-        if let Some(budget) = budget {
-            budget.made_progress();
-            send.unit_paid();
-        }
-        Poll::Ready(outcome)
+        let queued = self.queue_unwritten(send, message());
+        self.cork(send, who, cx);
+        Poll::Ready(queued)
+    }
+
+    /// Waits for room, and for a unit of the cooperative budget if one is due.
+    fn poll_turn(
+        &self,
+        send: &mut Send,
+        who: Who,
+        ticket: &mut Option<Ticket>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let budget = ready!(coop::poll_proceed(cx));
+        ready!(self.poll_room(send, who, Manner::Insisting, ticket, cx))?;
+        budget.made_progress();
+        send.paid();
+        Poll::Ready(Ok(()))
     }
 
     /// Waits until there is room for one message, and for one's turn.
     pub(crate) fn poll_room(
         &self,
-        send: &mut Locked<'_, Send>,
+        send: &mut Send,
         who: Who,
         manner: Manner,
         ticket: &mut Option<Ticket>,
@@ -256,23 +289,9 @@ impl Shared {
         Poll::Ready(if send.encoder.closing().may_send() { Ok(()) } else { Err(send.reason()) })
     }
 
-    /// Queues `message` now, whatever is queued already, and has it written.
-    #[inline]
-    fn queue(
-        &self,
-        send: &mut Locked<'_, Send>,
-        who: Who,
-        message: Outgoing,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Error> {
-        self.queue_unwritten(send, message)?;
-        self.cork(send, who, cx);
-        Ok(())
-    }
-
     /// Writes the queue if it has become so long that to wait for more would gain nothing.
     #[inline]
-    pub(crate) fn cork(&self, send: &mut Locked<'_, Send>, who: Who, cx: &mut Context<'_>) {
+    pub(crate) fn cork(&self, send: &mut Send, who: Who, cx: &mut Context<'_>) {
         if send.encoder.buffered() > CORK && self.may_write(who) {
             let _ = send.poll_write(cx);
         }
@@ -280,8 +299,9 @@ impl Shared {
 
     /// Queues `message`, and leaves the writing to the driver.
     #[inline]
-    pub(crate) fn queue_unwritten(&self, send: &mut Locked<'_, Send>, message: Outgoing) -> Result<(), Error> {
+    pub(crate) fn queue_unwritten(&self, send: &mut Send, message: Outgoing) -> Result<(), Error> {
         let own = self.is_own();
+        self.resting.store(false, Ordering::Relaxed);
         if own {
             // It is written when the handler's poll ends, so the buffer is back in the pool soon.
             send.encoder.lend_buffer();
@@ -297,6 +317,7 @@ impl Shared {
     pub(crate) fn close(&self, frame: CloseFrame) -> Result<(), Error> {
         let message = Outgoing::Message(Message::Close(Some(frame)));
         let mut send = self.lock_send();
+        self.resting.store(false, Ordering::Relaxed);
         send.encode(message)?;
         if !self.is_own() {
             send.notify_writer();

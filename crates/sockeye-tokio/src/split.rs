@@ -86,7 +86,7 @@ impl Stream for ReceiveHalf {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.handle.poll_recv(&mut Vec::new(), cx);
+        let polled = self.handle.poll_recv(cx);
         self.done |= matches!(polled, Poll::Ready(None));
         polled
     }

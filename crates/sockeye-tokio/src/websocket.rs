@@ -227,7 +227,7 @@ impl Messages for WebSocket {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.handle.poll_recv(&mut Vec::new(), cx);
+        let polled = self.handle.poll_recv(cx);
         self.done |= matches!(polled, Poll::Ready(None));
         polled
     }
