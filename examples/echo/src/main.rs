@@ -1,14 +1,12 @@
 //! The echo server as a program.
 
-use std::{net::SocketAddr, num::NonZero, thread::available_parallelism, time::Duration};
+use std::{net::SocketAddr, num::NonZero, thread::available_parallelism};
 
 use anyhow::Context;
 use clap::Parser;
-use sockeye::Shutdown;
-use tokio::{net::TcpListener, time::timeout};
-
-/// How long a shutdown may take.
-const DEADLINE: Duration = Duration::from_secs(10);
+use example_echo::per_core::PerCore;
+use sockeye::{Drained, Shutdown};
+use tokio::{net::TcpListener, runtime::Builder, signal::ctrl_c};
 
 /// A WebSocket echo server at /ws.
 #[derive(Parser)]
@@ -16,39 +14,47 @@ struct Options {
     /// Where to listen; port 0 takes any that is free.
     #[arg(long, default_value = "127.0.0.1:9001")]
     addr: SocketAddr,
-    /// Worker threads; 1 is a current-thread runtime. Default: one for each core.
+    /// Worker threads of one runtime; 1 is a current-thread runtime, and 0 one such runtime for each core, with a
+    /// listener of its own. Default: one worker for each core.
     #[arg(long)]
-    threads: Option<NonZero<usize>>,
+    threads: Option<usize>,
 }
 
 fn main() -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let options = Options::parse();
-    let threads = options.threads.or(available_parallelism().ok()).map_or(1, NonZero::get);
-    let mut runtime = match threads {
-        1 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    runtime.worker_threads(threads).enable_all().build()?.block_on(run(options.addr))
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    match options.threads.unwrap_or(cores) {
+        0 => per_core(options.addr, cores),
+        1 => Builder::new_current_thread().enable_all().build()?.block_on(run(options.addr)),
+        workers => {
+            Builder::new_multi_thread().worker_threads(workers).enable_all().build()?.block_on(run(options.addr))
+        }
+    }
+}
+
+fn per_core(addr: SocketAddr, cores: usize) -> anyhow::Result<()> {
+    let server = PerCore::start(addr, cores)?;
+    println!("listening on http://{}", server.local_addr());
+    Builder::new_current_thread().enable_all().build()?.block_on(ctrl_c())?;
+    tracing::info!("shutting down");
+    server.shut_down()?.iter().for_each(report);
+    Ok(())
 }
 
 async fn run(addr: SocketAddr) -> anyhow::Result<()> {
     let listener = TcpListener::bind(addr).await.with_context(|| format!("listening on {addr} (see --addr)"))?;
     println!("listening on http://{}", listener.local_addr()?);
     let shutdown = Shutdown::new();
-    let begun = shutdown.clone();
-    let server = axum::serve(listener, example_echo::app(&shutdown));
-    let server = server.with_graceful_shutdown(async move { begun.begun().await });
-    let server = tokio::spawn(server.into_future());
-
-    tokio::signal::ctrl_c().await?;
+    let server = tokio::spawn(example_echo::serve(listener, shutdown.clone()));
+    ctrl_c().await?;
     tracing::info!("shutting down");
-    // Both at once: a request that never ends holds up the server, but not the Close of the WebSockets, nor the end.
-    let (drained, ended) = tokio::join!(shutdown.drain(DEADLINE), timeout(DEADLINE, server));
-    tracing::info!(closed = drained.closed, lost = drained.lost, cut = drained.cut, "drained");
-    if ended.is_err() {
-        tracing::warn!("a request was cut at the deadline");
-    }
+    shutdown.begin();
+    report(&server.await?);
     Ok(())
+}
+
+fn report(drained: &Drained) {
+    tracing::info!(closed = drained.closed, lost = drained.lost, cut = drained.cut, "drained");
 }

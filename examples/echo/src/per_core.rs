@@ -1,0 +1,105 @@
+//! One current-thread runtime for each core, all of them listening on one port.
+//!
+//! The kernel spreads new connections over the listeners (`SO_REUSEPORT`). From then on nothing of a connection leaves
+//! its thread: neither a wake-up, nor a lock that another core waits for.
+
+use std::{net::SocketAddr, thread};
+
+use anyhow::{Context, anyhow};
+use sockeye::{Drained, Shutdown};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    runtime::{Builder, Runtime},
+};
+
+/// How many connections may wait to be accepted: what [`TcpListener::bind`] asks for as well.
+const BACKLOG: u32 = 1024;
+
+/// A running echo server on one thread for each core.
+#[derive(Debug)]
+pub struct PerCore {
+    addr: SocketAddr,
+    cores: Vec<Core>,
+}
+
+#[derive(Debug)]
+struct Core {
+    /// Of this core alone, so that opening and closing a connection is nobody else's business either.
+    shutdown: Shutdown,
+    thread: thread::JoinHandle<Drained>,
+}
+
+impl PerCore {
+    /// Starts `cores` threads that serve `addr`. With port 0 the first one picks a port that is free, for all.
+    ///
+    /// # Errors
+    ///
+    /// When a listener or a thread cannot be had, and where several sockets cannot share a port.
+    pub fn start(addr: SocketAddr, cores: usize) -> anyhow::Result<Self> {
+        let mut addr = addr;
+        let mut ready = Vec::with_capacity(cores);
+        for _ in 0..cores {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let listener = listen(&runtime, addr).with_context(|| format!("listening on {addr} (see --addr)"))?;
+            addr = listener.local_addr()?;
+            ready.push((runtime, listener));
+        }
+        // Only now that all of them listen: a listener that fails would leave the others with connections.
+        let start = |(index, (runtime, listener))| Core::start(index, runtime, listener);
+        Ok(Self { addr, cores: ready.into_iter().enumerate().map(start).collect::<anyhow::Result<_>>()? })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Closes every connection with 1001, blocks until all threads have ended, and returns how the connections of each
+    /// have.
+    ///
+    /// # Errors
+    ///
+    /// When a thread has panicked.
+    pub fn shut_down(self) -> anyhow::Result<Vec<Drained>> {
+        // All at once: the deadlines should not add up.
+        for core in &self.cores {
+            core.shutdown.begin();
+        }
+        let join = |core: Core| core.thread.join().map_err(|_| anyhow!("the thread of a core has panicked"));
+        self.cores.into_iter().map(join).collect()
+    }
+}
+
+impl Core {
+    fn start(index: usize, runtime: Runtime, listener: TcpListener) -> anyhow::Result<Self> {
+        let shutdown = Shutdown::new();
+        let server = crate::serve(listener, shutdown.clone());
+        let thread = thread::Builder::new().name(format!("core-{index}")).spawn(move || runtime.block_on(server))?;
+        Ok(Self { shutdown, thread })
+    }
+}
+
+fn listen(runtime: &Runtime, addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    // A listener belongs to the runtime in whose context it was made.
+    let _context = runtime.enter();
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As `TcpListener::bind` does, so that a restart need not wait for the connections of its predecessor to expire.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    share_port(&socket)?;
+    socket.bind(addr)?;
+    Ok(socket.listen(BACKLOG)?)
+}
+
+#[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin", target_os = "nuttx"))))]
+fn share_port(socket: &TcpSocket) -> anyhow::Result<()> {
+    Ok(socket.set_reuseport(true)?)
+}
+
+#[cfg(not(all(
+    unix,
+    not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin", target_os = "nuttx"))
+)))]
+fn share_port(_socket: &TcpSocket) -> anyhow::Result<()> {
+    anyhow::bail!("several listeners cannot share a port on this system (no SO_REUSEPORT); use --threads with a number")
+}
