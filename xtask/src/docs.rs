@@ -73,7 +73,7 @@ fn page(crates: &[&Package], rust_version: &str) -> String {
 <h1>Sockeye</h1>
 <p>WebSockets for Rust servers. Rust {rust_version} or later.
 <h2>Start here</h2>
-<p><a href="{GUIDE}">The guide</a>: quick start, choosing crates, state and extractors, coming from <code>axum::extract::ws</code>.
+<p><a href="{GUIDE}">The guide</a>: quick start, choosing crates, state and extractors, many cores, coming from <code>axum::extract::ws</code>.
 <h2>Crates</h2>
 <table>
 {rows}</table>

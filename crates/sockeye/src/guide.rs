@@ -9,5 +9,8 @@ pub mod choosing_crates {}
 #[doc = include_str!("../guide/state-and-extractors.md")]
 pub mod state_and_extractors {}
 
+#[doc = include_str!("../guide/many-cores.md")]
+pub mod many_cores {}
+
 #[doc = include_str!("../guide/coming-from-axum.md")]
 pub mod coming_from_axum {}
