@@ -1,0 +1,37 @@
+//! What the steps of the protocol cost, by payload size: `cargo bench -p sockeye-proto`, with a filter as in `-- mask`.
+
+mod decode;
+mod encode;
+mod header;
+mod mask;
+mod utf8;
+
+// What `utf8` takes from the crate that it is a module of.
+use sockeye_proto::Violation;
+
+/// The sizes of payloads in bytes.
+const SIZES: [usize; 4] = [16, 1 << 10, 64 << 10, 1 << 20];
+
+/// A masking key.
+const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+fn main() {
+    divan::main();
+}
+
+/// `size` bytes of ASCII, what most texts are.
+fn ascii(size: usize) -> String {
+    "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(size).collect()
+}
+
+/// `size` bytes in which two of three characters are not ASCII.
+fn mixed(size: usize) -> String {
+    let mut text: String = "eé€".chars().cycle().take(size / 2).collect();
+    text.extend(std::iter::repeat_n('.', size - text.len()));
+    text
+}
+
+/// Any bytes.
+fn binary(size: usize) -> Vec<u8> {
+    (0..size).map(|i| (i * 7) as u8).collect()
+}
