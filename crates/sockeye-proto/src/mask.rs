@@ -1,133 +1,312 @@
 //! Masking: XOR with a key of four bytes, starting anywhere within it (RFC 6455 §5.3).
 //!
-//! Two operations: in place, for bytes that were read straight into their message; and copying on the way, for small
-//! payloads, which saves a pass. Both are plain loops over [`LANE`] bytes, which the compiler turns into vector
-//! instructions; where the processor has wider ones than the build's target, they are chosen at run time.
+//! Two operations: in place, for bytes that were read straight into their message; and copying on the way, which saves a
+//! pass. Both see every byte, so they tell as well whether all are ASCII: most texts are, and need no other validation.
+//!
+//! A short payload, which most are, is its first and its last word, which may overlap: no loop, and no bytes one by one.
+//! A long one is a plain loop over words, which the compiler turns into vector instructions, and its last lane. On
+//! x86-64 the build's target has vectors of 16 bytes, and those of 32 (AVX2) are chosen at run time; on 64-bit ARM
+//! vectors (NEON) are part of every target, so there is nothing to choose.
 
-/// A multiple of the key's length that fills a wide vector register.
+use std::mem::MaybeUninit;
+
+/// What is done last, and at once, of a long payload: a vector register of AVX2. A multiple of the key's length.
 const LANE: usize = 32;
 
-/// Below this many bytes the choice at run time costs more than it gains.
-const WIDE: usize = 256;
+/// What the first and the last lane cover.
+const MEDIUM: usize = 2 * LANE;
 
-/// Masks or unmasks `payload`, the first byte of which is number `offset` of its frame.
-pub(crate) fn apply(payload: &mut [u8], key: [u8; 4], offset: usize) {
-    if payload.len() < WIDE {
-        return apply_words(payload, rotate(key, offset));
+/// The bits that no ASCII byte has.
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Masks or unmasks `payload`, the first byte of which is number `offset` of its frame. Returns whether the result is
+/// ASCII.
+#[inline]
+pub(crate) fn apply(payload: &mut [u8], key: [u8; 4], offset: usize) -> bool {
+    let key = rotate(u32::from_le_bytes(key), offset);
+    let (length, payload) = (payload.len(), InPlace(payload));
+    match length {
+        0..LANE => short(payload, key),
+        LANE..=MEDIUM => ends::<LANE>(payload, key),
+        _ => long(payload, key),
     }
-    let lane = lane(key, offset);
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2, which is all that the function asks for.
-        return unsafe { avx2::apply(payload, &lane) };
-    }
-    apply_lanes(payload, &lane);
 }
 
 /// Appends `payload` to `output`, masked or unmasked on the way.
+#[inline]
 pub(crate) fn copy(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: usize) {
-    let length = output.len();
+    copy_text(output, payload, key, offset);
+}
+
+/// Like [`copy`], and returns whether what was appended is ASCII.
+pub(crate) fn copy_text(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: usize) -> bool {
+    if output.capacity() - output.len() < payload.len() {
+        return grow_and_copy(output, payload, key, offset);
+    }
+    let key = rotate(u32::from_le_bytes(key), offset);
+    // The calls are tail calls, so that a payload of less than a lane costs neither a call nor registers to be saved.
+    match payload.len() {
+        0..LANE => append(output, payload, |copied| short(copied, key)),
+        LANE..=MEDIUM => copy_medium(output, payload, key),
+        _ => copy_long(output, payload, key),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn grow_and_copy(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: usize) -> bool {
+    output.reserve(payload.len());
+    copy_text(output, payload, key, offset)
+}
+
+#[inline(never)]
+fn copy_medium(output: &mut Vec<u8>, payload: &[u8], key: u32) -> bool {
+    append(output, payload, |copied| ends::<LANE>(copied, key))
+}
+
+#[inline(never)]
+fn copy_long(output: &mut Vec<u8>, payload: &[u8], key: u32) -> bool {
+    append(output, payload, |copied| long(copied, key))
+}
+
+/// Lets `store` write the bytes behind the end of `output`, and moves the end; it has to store at every position.
+#[inline(always)]
+fn append(output: &mut Vec<u8>, payload: &[u8], store: impl FnOnce(Copied<'_>) -> bool) -> bool {
+    let target = &mut output.spare_capacity_mut()[..payload.len()];
+    let is_ascii = store(Copied { payload, target });
+    // SAFETY: `store` is `short`, `ends` or `long`, which store at every position of `target`; and `target` is within
+    // the capacity, or slicing would have panicked.
+    unsafe { output.set_len(output.len() + payload.len()) };
+    is_ascii
+}
+
+/// A payload, and where it goes. Positions are checked; where the compiler cannot see that they fit, it is once a lane.
+trait Payload {
+    fn len(&self) -> usize;
+    fn load<const N: usize>(&self, at: usize) -> [u8; N];
+    fn store<const N: usize>(&mut self, at: usize, bytes: [u8; N]);
+    /// Loads and stores each of the first `count` words.
+    fn each_word(&mut self, count: usize, transform: impl FnMut(u64) -> u64);
+}
+
+struct InPlace<'a>(&'a mut [u8]);
+
+impl Payload for InPlace<'_> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline(always)]
+    fn load<const N: usize>(&self, at: usize) -> [u8; N] {
+        *self.0[at..].first_chunk().expect("positions are within the payload")
+    }
+
+    #[inline(always)]
+    fn store<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
+        *self.0[at..].first_chunk_mut().expect("positions are within the payload") = bytes;
+    }
+
+    #[inline(always)]
+    fn each_word(&mut self, count: usize, mut transform: impl FnMut(u64) -> u64) {
+        for word in self.0[..8 * count].as_chunks_mut().0 {
+            *word = transform(u64::from_le_bytes(*word)).to_le_bytes();
+        }
+    }
+}
+
+struct Copied<'a> {
+    payload: &'a [u8],
+    /// As long as the payload.
+    target: &'a mut [MaybeUninit<u8>],
+}
+
+impl Payload for Copied<'_> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.payload.len()
+    }
+
+    #[inline(always)]
+    fn load<const N: usize>(&self, at: usize) -> [u8; N] {
+        *self.payload[at..].first_chunk().expect("positions are within the payload")
+    }
+
+    #[inline(always)]
+    fn store<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
+        let target = self.target[at..].first_chunk_mut().expect("positions are within the payload");
+        *target = bytes.map(MaybeUninit::new);
+    }
+
+    #[inline(always)]
+    fn each_word(&mut self, count: usize, mut transform: impl FnMut(u64) -> u64) {
+        let words = self.payload[..8 * count].as_chunks().0;
+        for (target, word) in self.target[..8 * count].as_chunks_mut().0.iter_mut().zip(words) {
+            *target = transform(u64::from_le_bytes(*word)).to_le_bytes().map(MaybeUninit::new);
+        }
+    }
+}
+
+/// Less than a lane.
+#[inline(always)]
+fn short(mut payload: impl Payload, key: u32) -> bool {
+    let length = payload.len();
+    match length {
+        16.. => ends::<16>(payload, key),
+        8.. => ends::<8>(payload, key),
+        4.. => {
+            let last = length - 4;
+            let first_word = u32::from_le_bytes(payload.load(0)) ^ key;
+            let last_word = u32::from_le_bytes(payload.load(last)) ^ rotate(key, last);
+            payload.store(last, last_word.to_le_bytes());
+            payload.store(0, first_word.to_le_bytes());
+            u64::from(first_word | last_word) & HIGH == 0
+        }
+        1.. => {
+            // One byte is all three of them, and two bytes are two.
+            let (middle, last) = (length / 2, length - 1);
+            let masked = |at: usize| payload.load::<1>(at)[0] ^ (key >> (8 * at)) as u8;
+            let (a, b, c) = (masked(0), masked(middle), masked(last));
+            payload.store(0, [a]);
+            payload.store(middle, [b]);
+            payload.store(last, [c]);
+            (a | b | c).is_ascii()
+        }
+        0 => true,
+    }
+}
+
+/// The first and the last `N` bytes, a multiple of eight, which are all there are.
+#[inline(always)]
+fn ends<const N: usize>(mut payload: impl Payload, key: u32) -> bool {
+    let last = payload.len() - N;
+    let first_bytes = xor::<N>(payload.load(0), key);
+    let last_bytes = xor::<N>(payload.load(last), rotate(key, last));
+    // The first ones last: who reads on from the beginning finds each word in one piece in the store buffer.
+    payload.store(last, last_bytes);
+    payload.store(0, first_bytes);
+    is_ascii([first_bytes, last_bytes])
+}
+
+/// At least a lane.
+#[inline(always)]
+fn long(payload: impl Payload, key: u32) -> bool {
     #[cfg(target_arch = "x86_64")]
-    if payload.len() >= WIDE && std::arch::is_x86_feature_detected!("avx2") {
-        output.reserve(payload.len());
-        let spare = &mut output.spare_capacity_mut()[..payload.len()];
-        // SAFETY: the processor has AVX2, which is all that `write` asks for. It initializes `payload.len()` bytes behind
-        // the old end, which are within the capacity.
-        unsafe {
-            avx2::write(spare, payload, &lane(key, offset));
-            output.set_len(length + payload.len());
-        }
-        return;
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2, which is all that the function asks for.
+        return unsafe { lanes_avx2(payload, key) };
     }
-    output.extend_from_slice(payload);
-    apply(&mut output[length..], key, offset);
+    lanes(payload, key)
 }
 
-/// The key as the byte number `offset` of a frame finds it.
-fn rotate(key: [u8; 4], offset: usize) -> [u8; 4] {
-    u32::from_le_bytes(key).rotate_right(8 * (offset % 4) as u32).to_le_bytes()
-}
-
-/// The rotated key, repeated.
-fn lane(key: [u8; 4], offset: usize) -> [u8; LANE] {
-    let key = rotate(key, offset);
-    std::array::from_fn(|i| key[i % 4])
-}
-
-#[inline(always)]
-fn apply_lanes(payload: &mut [u8], lane: &[u8; LANE]) {
-    let mut chunks = payload.chunks_exact_mut(LANE);
-    for chunk in &mut chunks {
-        for (byte, key) in chunk.iter_mut().zip(lane) {
-            *byte ^= key;
-        }
-    }
-    apply_words(chunks.into_remainder(), [lane[0], lane[1], lane[2], lane[3]]);
-}
-
-#[inline(always)]
-fn apply_words(payload: &mut [u8], key: [u8; 4]) {
-    let word = u64::from(u32::from_ne_bytes(key));
-    let word = word << 32 | word;
-    let mut words = payload.chunks_exact_mut(8);
-    for bytes in &mut words {
-        let masked = u64::from_ne_bytes(bytes.try_into().expect("chunks of eight")) ^ word;
-        bytes.copy_from_slice(&masked.to_ne_bytes());
-    }
-    for (byte, key) in words.into_remainder().iter_mut().zip(key.iter().cycle()) {
-        *byte ^= key;
-    }
-}
-
-/// The same loop, compiled for processors with AVX2, and the one that copies, which is worth it only there. NEON needs
-/// no such copy: it is part of every 64-bit ARM target.
 #[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use std::mem::MaybeUninit;
+#[target_feature(enable = "avx2")]
+fn lanes_avx2(payload: impl Payload, key: u32) -> bool {
+    lanes(payload, key)
+}
 
-    use super::{LANE, apply_lanes};
+#[inline(always)]
+fn lanes(mut payload: impl Payload, key: u32) -> bool {
+    let last = payload.len() - LANE;
+    // Loaded before the loop has changed what overlaps, and stored behind it.
+    let last_bytes = xor::<LANE>(payload.load(last), rotate(key, last));
+    let (key, mut seen) = (repeat(key), 0);
+    payload.each_word(payload.len() / LANE * (LANE / 8), |word| {
+        seen |= word ^ key;
+        word ^ key
+    });
+    payload.store(last, last_bytes);
+    (seen & HIGH == 0) & is_ascii([last_bytes])
+}
 
-    #[target_feature(enable = "avx2")]
-    pub(super) fn apply(payload: &mut [u8], lane: &[u8; LANE]) {
-        apply_lanes(payload, lane);
+/// The key as the byte number `offset` finds it, as a little-endian number.
+#[inline(always)]
+fn rotate(key: u32, offset: usize) -> u32 {
+    key.rotate_right(8 * (offset % 4) as u32)
+}
+
+#[inline(always)]
+fn repeat(key: u32) -> u64 {
+    u64::from(key) << 32 | u64::from(key)
+}
+
+// Words, for which the compiler finds vectors; arrays of bytes it takes apart.
+#[inline(always)]
+fn xor<const N: usize>(mut bytes: [u8; N], key: u32) -> [u8; N] {
+    for word in bytes.as_chunks_mut().0 {
+        *word = (u64::from_le_bytes(*word) ^ repeat(key)).to_le_bytes();
     }
+    bytes
+}
 
-    /// Initializes all of `target`, which is as long as `payload`.
-    #[target_feature(enable = "avx2")]
-    pub(super) fn write(target: &mut [MaybeUninit<u8>], payload: &[u8], lane: &[u8; LANE]) {
-        assert_eq!(target.len(), payload.len());
-        let mut targets = target.chunks_exact_mut(LANE);
-        let mut chunks = payload.chunks_exact(LANE);
-        for (target, chunk) in (&mut targets).zip(&mut chunks) {
-            for ((target, byte), key) in target.iter_mut().zip(chunk).zip(lane) {
-                target.write(byte ^ key);
-            }
-        }
-        for ((target, byte), key) in targets.into_remainder().iter_mut().zip(chunks.remainder()).zip(lane) {
-            target.write(byte ^ key);
+/// Whether the bits that no ASCII byte has are clear. Of every second word by itself, so that words need not leave the
+/// vectors that they are in.
+#[inline(always)]
+fn is_ascii<const N: usize, const M: usize>(pieces: [[u8; N]; M]) -> bool {
+    let mut seen = [0; 2];
+    for piece in pieces {
+        for (index, word) in piece.as_chunks().0.iter().enumerate() {
+            seen[index % 2] |= u64::from_le_bytes(*word);
         }
     }
+    (seen[0] | seen[1]) & HIGH == 0
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
     /// RFC 6455 §5.3, to the letter: "j = i MOD 4", "transformed-octet-i = original-octet-i XOR masking-key-octet-j".
-    fn reference(payload: &[u8], key: [u8; 4], offset: usize) -> Vec<u8> {
-        payload.iter().enumerate().map(|(i, byte)| byte ^ key[(i + offset) % 4]).collect()
+    fn reference(payload: &[u8], offset: usize) -> Vec<u8> {
+        payload.iter().enumerate().map(|(i, byte)| byte ^ KEY[(i + offset) % 4]).collect()
+    }
+
+    /// All ways, the one for processors without wider vectors among them.
+    fn check(payload: &[u8], offset: usize) {
+        let expected = reference(payload, offset);
+        let context = format!("{} bytes at {offset}", payload.len());
+        for room in [0, payload.len()] {
+            let mut output = Vec::with_capacity(1 + room);
+            output.push(0xAA);
+            assert_eq!(copy_text(&mut output, payload, KEY, offset), expected.is_ascii(), "{context}");
+            assert_eq!((output[0], &output[1..]), (0xAA, &expected[..]), "{context}");
+        }
+        let mut bytes = payload.to_vec();
+        assert_eq!(apply(&mut bytes, KEY, offset), expected.is_ascii(), "{context}, in place");
+        assert_eq!(bytes, expected, "{context}, in place");
+        if payload.len() >= LANE {
+            let key = rotate(u32::from_le_bytes(KEY), offset);
+            let mut output = Vec::with_capacity(payload.len());
+            append(&mut output, payload, |copied| lanes(copied, key));
+            assert_eq!(output, expected, "{context}, portable");
+            let mut bytes = payload.to_vec();
+            assert_eq!(lanes(InPlace(&mut bytes), key), expected.is_ascii(), "{context}, portable and in place");
+            assert_eq!(bytes, expected, "{context}, portable and in place");
+        }
     }
 
     #[test]
     fn equals_the_definition_at_every_length_and_offset() {
-        let key = [0x37, 0xfa, 0x21, 0x3d];
-        let payload: Vec<u8> = (0..2 * super::WIDE).map(|i| (i * 7) as u8).collect();
-        for length in (0..100).chain(super::WIDE - 40..payload.len()) {
-            for offset in 0..9 {
-                let mut output = vec![0xAA];
-                super::copy(&mut output, &payload[..length], key, offset);
-                let expected = reference(&payload[..length], key, offset);
-                assert_eq!(output[1..], expected, "{length} at {offset}");
-                super::apply(&mut output[1..], key, offset);
-                assert_eq!(output[1..], payload[..length], "{length} at {offset}, in place");
+        let payload: Vec<u8> = (0..16 * LANE).map(|i| (i * 7) as u8).collect();
+        for length in 0..payload.len() {
+            for offset in 0..5 {
+                check(&payload[..length], offset);
+            }
+        }
+    }
+
+    #[test]
+    fn finds_the_only_byte_that_is_not_ascii() {
+        for length in 0..5 * LANE {
+            // What is plain ASCII once it is unmasked.
+            let mut payload = reference(&vec![b'a'; length], 0);
+            check(&payload, 0);
+            for at in 0..length {
+                payload[at] ^= 0x80;
+                check(&payload, 0);
+                payload[at] ^= 0x80;
             }
         }
     }
