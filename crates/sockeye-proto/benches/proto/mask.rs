@@ -2,7 +2,7 @@
 
 use divan::{Bencher, black_box, counter::BytesCount};
 
-use crate::{KEY, binary};
+use crate::{KEY, ascii, binary, mixed};
 
 /// The module itself: it is private, and stands alone.
 #[path = "../../src/mask.rs"]
@@ -34,6 +34,29 @@ fn copying(bencher: Bencher<'_, '_>, size: usize) {
     bencher.counter(BytesCount::new(size)).bench_local(|| {
         output.clear();
         kernel::copy(black_box(&mut output), black_box(payload), black_box(KEY), 0)
+    });
+}
+
+/// Copying, and validation where it takes more than a look at the high bits.
+#[divan::bench(args = SIZES)]
+fn copying_ascii(bencher: Bencher<'_, '_>, size: usize) {
+    copying_text(bencher, ascii(size));
+}
+
+#[divan::bench(args = SIZES)]
+fn copying_mixed(bencher: Bencher<'_, '_>, size: usize) {
+    copying_text(bencher, mixed(size));
+}
+
+fn copying_text(bencher: Bencher<'_, '_>, text: String) {
+    let size = text.len();
+    let mut masked = text.into_bytes();
+    kernel::apply(&mut masked, KEY, 0);
+    let mut output = Vec::with_capacity(size);
+    bencher.counter(BytesCount::new(size)).bench_local(|| {
+        output.clear();
+        let is_ascii = kernel::copy_text(black_box(&mut output), black_box(&masked), black_box(KEY), 0);
+        is_ascii || simdutf8::basic::from_utf8(&output).is_ok()
     });
 }
 
