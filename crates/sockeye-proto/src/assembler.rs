@@ -79,12 +79,14 @@ impl Assembler {
         } else {
             self.reserve(piece.len(), coming);
             match key {
-                Some(key) => mask::copy(&mut self.payload, piece, key, offset),
+                Some(key) => {
+                    let is_ascii = mask::copy_text(&mut self.payload, piece, key, offset);
+                    return self.validate(is_ascii);
+                }
                 None => self.payload.extend_from_slice(piece),
             }
         }
-        self.settled = self.payload.len();
-        self.validate()
+        self.validate(false)
     }
 
     /// The allocation of the message, with room for some of the `coming` bytes of its frame, so that they can be read
@@ -110,11 +112,8 @@ impl Assembler {
 
     /// Unmasks and validates what was read straight into place.
     pub(crate) fn settle(&mut self, key: Option<[u8; 4]>, offset: usize) -> Result<(), Error> {
-        if let Some(key) = key {
-            mask::apply(&mut self.payload[self.settled..], key, offset);
-        }
-        self.settled = self.payload.len();
-        self.validate()
+        let is_ascii = key.is_some_and(|key| mask::apply(&mut self.payload[self.settled..], key, offset));
+        self.validate(is_ascii)
     }
 
     /// The last frame is complete: hands over the message and is ready for the next.
@@ -125,7 +124,7 @@ impl Assembler {
     ) -> Result<Message, Error> {
         if let (true, Some(extension)) = (self.transformed, extension) {
             extension.finish(&mut self.payload, max)?;
-            self.validate()?;
+            self.validate(false)?;
         }
         let mut done = std::mem::take(self);
         if done.payload.capacity() > done.payload.len() * 2 {
@@ -151,9 +150,14 @@ impl Assembler {
         self.payload.len()
     }
 
-    /// RFC 6455 §8.1: the text is looked at as it arrives, so that it fails at its first impossible byte.
-    fn validate(&mut self) -> Result<(), Error> {
-        if self.kind == Some(Kind::Text) {
+    /// RFC 6455 §8.1: the text is looked at as it arrives, so that it fails at its first impossible byte. What has been
+    /// added since may have been seen to be ASCII; that is all there is to see unless a character is unfinished.
+    fn validate(&mut self, is_ascii: bool) -> Result<(), Error> {
+        let is_valid = is_ascii && self.validated == self.settled;
+        self.settled = self.payload.len();
+        if is_valid {
+            self.validated = self.settled;
+        } else if self.kind == Some(Kind::Text) {
             self.validated = utf8::progress(&self.payload, self.validated)?;
         }
         Ok(())

@@ -120,9 +120,13 @@ impl Decoder {
         let frame = Whole::parse(input, self.rules.role)?;
         check_alone(frame.payload.len() as u64, &self.config).ok()?;
         let mut payload = pool::payload(frame.payload.len());
-        fill(&mut payload, frame.payload, frame.mask);
-        // What is wrong with it is found once more, and told, on the long way.
-        let message = if frame.is_text { Message::Text(utf8::whole(payload).ok()?) } else { Message::Binary(payload) };
+        let is_ascii = fill(&mut payload, frame.payload, frame.mask);
+        let message = match (frame.is_text, is_ascii) {
+            (false, _) => Message::Binary(payload),
+            (true, true) => Message::Text(utf8::valid(payload)),
+            // What is wrong with it is found once more, and told, on the long way.
+            (true, false) => Message::Text(utf8::whole(payload).ok()?),
+        };
         *input = frame.rest;
         Some(message)
     }
@@ -288,12 +292,15 @@ fn plain(header: &Header, input: &mut &[u8]) -> Vec<u8> {
     payload
 }
 
-/// Appends a whole payload.
+/// Appends a whole payload. Returns whether it was seen to be ASCII.
 #[inline]
-fn fill(payload: &mut Vec<u8>, wire: &[u8], mask: Option<[u8; 4]>) {
+fn fill(payload: &mut Vec<u8>, wire: &[u8], mask: Option<[u8; 4]>) -> bool {
     match mask {
-        Some(key) => mask::copy(payload, wire, key, 0),
-        None => payload.extend_from_slice(wire),
+        Some(key) => mask::copy_text(payload, wire, key, 0),
+        None => {
+            payload.extend_from_slice(wire);
+            false
+        }
     }
 }
 
