@@ -24,9 +24,11 @@ impl Control {
         self.unsent().len() >= FULL
     }
 
-    /// Appends whatever `write` does: whole frames.
-    pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends whatever `write` does: whole frames. Returns how many bytes that were.
+    pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let before = self.bytes.len();
         write(&mut self.bytes);
+        self.bytes.len() - before
     }
 
     /// Keeps the payload of a Pong in the place of the one before.

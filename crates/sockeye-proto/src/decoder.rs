@@ -30,6 +30,8 @@ use crate::{
 pub struct Decoder {
     config: Arc<Config>,
     rules: Rules,
+    /// No limit has anything against a message in one frame with a shorter payload than this. At most 64 KiB.
+    small: u32,
     extension: Option<Box<dyn PayloadDecoder>>,
     /// While a frame or a message has begun and has not all arrived, and at the end. Most never do: they are whole in what
     /// is read, and a connection that waits between two messages has none.
@@ -82,7 +84,9 @@ impl Decoder {
     pub fn new(role: Role, config: impl Into<Arc<Config>>) -> Self {
         let config = config.into();
         let rules = Rules { role, accept_unmasked: config.accept_unmasked_frames, rsv1: false };
-        Self { config, rules, extension: None, state: None }
+        let longest = config.max_frame_size.min(config.max_message_size).min(usize::from(u16::MAX)) as u32;
+        let small = if config.max_fragments > 0 { longest + 1 } else { 0 };
+        Self { config, rules, small, extension: None, state: None }
     }
 
     /// Gives RSV1 to `extension`: a message that carries it goes through the extension, and is no violation any more.
@@ -118,7 +122,9 @@ impl Decoder {
             return None;
         }
         let frame = Whole::parse(input, self.rules.role)?;
-        check_alone(frame.payload.len() as u64, &self.config).ok()?;
+        if frame.payload.len() >= self.small as usize {
+            return None;
+        }
         let mut payload = pool::payload(frame.payload.len());
         let is_ascii = fill(&mut payload, frame.payload, frame.mask);
         let message = match (frame.is_text, is_ascii) {

@@ -104,6 +104,8 @@ pub struct Encoder {
     data: Lent<Queue>,
     /// While there are Pings or Pongs to be written.
     control: Option<Box<Control>>,
+    /// How many bytes are queued and not written, of both.
+    buffered: usize,
     written: Position,
     /// Whether something was dropped before it was written.
     lost: bool,
@@ -134,6 +136,7 @@ impl Encoder {
             closing: Closing::Open,
             data: Lent::NONE,
             control: None,
+            buffered: 0,
             written: Position::default(),
             lost: false,
         }
@@ -239,9 +242,10 @@ impl Encoder {
     /// The stream ended or failed: nothing can be written any more, and what is queued is dropped.
     pub fn ended(&mut self) {
         self.on(ClosingEvent::End, None);
-        self.lost |= self.buffered() > 0;
+        self.lost |= self.buffered > 0;
         self.data = Lent::NONE;
         self.control = None;
+        self.buffered = 0;
     }
 
     /// How far the close handshake has come.
@@ -252,15 +256,13 @@ impl Encoder {
     /// How many bytes are queued and not written.
     #[inline]
     pub fn buffered(&self) -> usize {
-        self.data_len() + self.control_len()
+        self.buffered
     }
 
-    #[inline]
     fn data_len(&self) -> usize {
-        self.data.get().map_or(0, Queue::len)
+        self.buffered - self.control_len()
     }
 
-    #[inline]
     fn control_len(&self) -> usize {
         self.control.as_ref().map_or(0, |control| control.unsent().len())
     }
@@ -335,7 +337,7 @@ impl Encoder {
     /// When `n` is more than that.
     #[inline]
     pub fn advance(&mut self, n: usize) {
-        assert!(n <= self.buffered(), "{n} bytes written of {}", self.buffered());
+        assert!(n <= self.buffered, "{n} bytes written of {}", self.buffered);
         if self.control.is_none() {
             return self.advance_data(n);
         }
@@ -344,6 +346,7 @@ impl Encoder {
             let begun = self.data.get_mut().map_or(0, Queue::begun).min(n);
             let written = (n - begun).min(control.unsent().len());
             control.advance(written);
+            self.buffered -= written;
             self.written.control += written as u64;
             data -= written;
         }
@@ -356,8 +359,10 @@ impl Encoder {
     #[inline]
     fn advance_data(&mut self, n: usize) {
         self.written.data += n as u64;
+        let is_rest = n < self.data_len();
+        self.buffered -= n;
         match self.data.get_mut() {
-            Some(data) if data.len() > n => data.advance(n),
+            Some(data) if is_rest => data.advance(n),
             // Back to the pool, or freed: an idle connection holds nothing.
             _ => self.data = Lent::NONE,
         }
@@ -441,14 +446,14 @@ impl Encoder {
             mask::apply(&mut payload, key, 0);
         }
         let queue = self.data.get_or_default();
-        queue.inline(|output| header.write(output));
+        self.buffered += queue.inline(|output| header.write(output)) + payload.len();
         queue.payload(payload);
     }
 
     #[inline]
     fn copied(&mut self, opcode: OpCode, payload: &[u8]) {
         let header = self.header(opcode, false, payload.len());
-        self.data.get_or_default().inline(|output| write(output, header, payload));
+        self.buffered += self.data.get_or_default().inline(|output| write(output, header, payload));
     }
 
     fn prepared(&mut self, message: PreparedMessage) {
@@ -456,13 +461,14 @@ impl Encoder {
             // RFC 6455 §5.3: each frame of a client has a key of its own, so its bytes cannot be shared.
             return self.data(message.opcode(), message.payload().to_vec());
         }
+        self.buffered += message.frame().len();
         self.data.get_or_default().prepared(message);
     }
 
     fn control(&mut self, opcode: OpCode, payload: &[u8]) {
         let header = self.header(opcode, false, payload.len());
         let control = self.control.get_or_insert_default();
-        control.push(|output| write(output, header, payload));
+        self.buffered += control.push(|output| write(output, header, payload));
     }
 
     /// After some were written: a Pong that was kept has room now, or there is nothing left to keep.

@@ -99,7 +99,11 @@ impl<'a> Whole<'a> {
             127 => return None,
             126 => {
                 let (length, rest) = rest.split_first_chunk()?;
-                (usize::from(u16::from_be_bytes(*length)), rest)
+                let length = usize::from(u16::from_be_bytes(*length));
+                if length < 126 {
+                    return None;
+                }
+                (length, rest)
             }
             short => (usize::from(short), rest),
         };
@@ -111,9 +115,6 @@ impl<'a> Whole<'a> {
             (Role::Client, false) => (None, rest),
             _ => return None,
         };
-        if second & 0x7F == 126 && length < 126 {
-            return None;
-        }
         let (payload, rest) = rest.split_at_checked(length)?;
         Some(Self { is_text, mask, payload, rest })
     }

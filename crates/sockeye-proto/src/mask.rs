@@ -13,6 +13,8 @@ use std::mem::MaybeUninit;
 /// What is done last, and at once, of a long payload: a vector register of AVX2. A multiple of the key's length.
 const LANE: usize = 32;
 
+const AFTER_LANE: usize = LANE + 1;
+
 /// What the first and the last lane cover.
 const MEDIUM: usize = 2 * LANE;
 
@@ -26,8 +28,8 @@ pub(crate) fn apply(payload: &mut [u8], key: [u8; 4], offset: usize) -> bool {
     let key = rotate(u32::from_le_bytes(key), offset);
     let (length, payload) = (payload.len(), InPlace(payload));
     match length {
-        0..LANE => short(payload, key),
-        LANE..=MEDIUM => ends::<LANE>(payload, key),
+        0..=LANE => short(payload, key),
+        AFTER_LANE..=MEDIUM => ends::<LANE>(payload, key),
         _ => long(payload, key),
     }
 }
@@ -44,10 +46,10 @@ pub(crate) fn copy_text(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offs
         return grow_and_copy(output, payload, key, offset);
     }
     let key = rotate(u32::from_le_bytes(key), offset);
-    // The calls are tail calls, so that a payload of less than a lane costs neither a call nor registers to be saved.
+    // The calls are tail calls, so that a payload of no more than a lane costs neither a call nor registers to be saved.
     match payload.len() {
-        0..LANE => append(output, payload, |copied| short(copied, key)),
-        LANE..=MEDIUM => copy_medium(output, payload, key),
+        0..=LANE => append(output, payload, |copied| short(copied, key)),
+        AFTER_LANE..=MEDIUM => copy_medium(output, payload, key),
         _ => copy_long(output, payload, key),
     }
 }
@@ -147,7 +149,7 @@ impl Payload for Copied<'_> {
     }
 }
 
-/// Less than a lane.
+/// No more than a lane.
 #[inline(always)]
 fn short(mut payload: impl Payload, key: u32) -> bool {
     let length = payload.len();

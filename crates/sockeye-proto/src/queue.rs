@@ -28,8 +28,6 @@ pub(crate) struct Queue {
     /// The start of a frame in the first inline chunk, at or before `position`: where to begin looking for the end of the
     /// frame that `position` is in.
     frame: usize,
-    /// Bytes that are queued and not written.
-    length: usize,
 }
 
 #[derive(Debug)]
@@ -62,17 +60,12 @@ impl Lendable for Queue {
     fn reset(&mut self) -> bool {
         self.chunks.clear();
         self.tail.clear();
-        (self.position, self.frame, self.length) = (0, 0, 0);
+        (self.position, self.frame) = (0, 0);
         self.tail.capacity() == Buffer::SIZE && self.chunks.capacity() <= CHUNKS
     }
 }
 
 impl Queue {
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.length
-    }
-
     /// How many slices it takes.
     pub(crate) fn pieces(&self) -> usize {
         self.chunks.len() + usize::from(!self.tail.is_empty())
@@ -92,27 +85,26 @@ impl Queue {
         self.chunks.is_empty().then(|| &self.tail[self.position..])
     }
 
-    /// Appends whatever `write` appends to the buffer: whole frames, or a header whose payload follows.
+    /// Appends whatever `write` appends to the buffer: whole frames, or a header whose payload follows. Returns how many bytes
+    /// that were.
     #[inline]
-    pub(crate) fn inline(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn inline(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         if self.tail.len() >= Buffer::SIZE {
             self.seal();
         }
         let before = self.tail.len();
         write(&mut self.tail);
-        self.length += self.tail.len() - before;
+        self.tail.len() - before
     }
 
     /// Appends the payload of the header that was just written.
     pub(crate) fn payload(&mut self, payload: Vec<u8>) {
         self.seal();
-        self.length += payload.len();
         self.chunks.push_back(Chunk::Payload(payload));
     }
 
     pub(crate) fn prepared(&mut self, message: PreparedMessage) {
         self.seal();
-        self.length += message.frame().len();
         self.chunks.push_back(Chunk::Prepared(message));
     }
 
@@ -161,7 +153,6 @@ impl Queue {
 
     /// The first `n` of the queued bytes have been written, and others have not.
     pub(crate) fn advance(&mut self, mut n: usize) {
-        self.length -= n;
         while let Some(front) = self.chunks.front() {
             let left = front.bytes().len() - self.position;
             if n < left {

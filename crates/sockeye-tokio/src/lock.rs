@@ -71,6 +71,16 @@ impl<'a, T: Wakes> Locked<'a, T> {
         Self(Some(mutex.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
+    /// What dropping it does, in place where that counts.
+    #[inline(always)]
+    pub(crate) fn release(mut self) {
+        if !self.is_due() {
+            let guard = self.0.take();
+            std::mem::forget(self);
+            drop(guard);
+        }
+    }
+
     // Apart, so that the release of a lock is short where nobody is to be woken.
     #[cold]
     #[inline(never)]

@@ -32,8 +32,7 @@ pub(crate) struct Receive {
     /// A data message that arrived while nobody received. Boxed, since most connections have none.
     parked: Option<Box<Message>>,
     phase: Phase,
-    /// How many messages were handed over since `recv` last waited without a look at the cooperative budget. At most
-    /// [`STREAK`].
+    /// How many messages were handed over since `recv` last waited. At most [`STREAK`].
     streak: u8,
     /// Nobody will ever receive: what comes is read and dropped.
     abandoned: bool,
@@ -63,8 +62,8 @@ enum Watcher {
     Recv,
 }
 
-/// So many small messages that have been read already are handed over in a row, then other tasks have their turn. That is
-/// as many as tokio's cooperative budget allows, which lies in a thread's local storage and is not asked for each.
+/// So many messages are handed over in a row, then other tasks have their turn. It is what tokio's cooperative budget would
+/// allow if each were a unit of it. That one lies in a thread's local storage and is asked for each read alone.
 const STREAK: u8 = 128;
 
 /// While nobody receives, the driver keeps at most this much of an unfinished message.
@@ -120,12 +119,16 @@ impl Receive {
                 return pin!(yield_now()).poll(cx).map(|()| None);
             }
             loop {
-                if let Some(message) = self.next_read() {
-                    return Poll::Ready(Some(Ok(message)));
-                }
                 match self.poll_event(shared, cx, usize::MAX) {
-                    Poll::Ready(Event::Filled) => {}
-                    Poll::Ready(Event::Message(message)) => return Poll::Ready(Some(Ok(message))),
+                    Poll::Ready(Event::Filled) => {
+                        if let Some(message) = self.next_read() {
+                            return Poll::Ready(Some(Ok(message)));
+                        }
+                    }
+                    Poll::Ready(Event::Message(message)) => {
+                        self.streak += 1;
+                        return Poll::Ready(Some(Ok(message)));
+                    }
                     // Without a bound there is no end of the room.
                     Poll::Ready(Event::Full) => return Poll::Pending,
                     Poll::Ready(Event::Over(over)) => {
@@ -246,6 +249,11 @@ impl Receive {
         self.stream.take()
     }
 
+    /// Whether the application has been told how it ended.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.phase, Phase::Done) && self.parked.is_none()
+    }
+
     /// Whether the driver will be woken by the stream.
     pub(crate) fn driver_watches(&self) -> bool {
         self.watcher == Watcher::Driver
@@ -267,56 +275,74 @@ impl Receive {
         // An empty input has been decoded when it became so.
         let mut fresh = !self.input.is_empty();
         loop {
-            match if fresh { self.input.decode(&mut self.decoder) } else { Ok(None) } {
-                Ok(Some(Message::Ping(payload))) => {
-                    let mut send = shared.lock_send();
-                    send.encoder.pong(&payload);
-                    shared.queued(send, &mut self.others);
-                    return Poll::Ready(Event::Message(Message::Ping(payload)));
+            if fresh {
+                match self.input.decode(&mut self.decoder) {
+                    Ok(None) => {}
+                    Ok(Some(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                        return Poll::Ready(Event::Message(message));
+                    }
+                    other => return Poll::Ready(self.answer(shared, other)),
                 }
-                Ok(Some(Message::Close(frame))) => {
-                    let mut send = shared.lock_send();
-                    send.peer_closed(frame.as_ref());
-                    shared.queued(send, &mut self.others);
-                    return Poll::Ready(Event::Over(Ok(frame)));
-                }
-                Ok(Some(message)) => return Poll::Ready(Event::Message(message)),
-                Err(error) => {
-                    tracing::debug!(%error, "the peer is answered with a Close");
-                    let mut send = shared.lock_send();
-                    send.fail(error);
-                    shared.queued(send, &mut self.others);
-                    return Poll::Ready(Event::Over(Err(Error::peer(error))));
-                }
-                Ok(None) => {}
             }
-            let room = bound.saturating_sub(self.decoder.held());
-            if room == 0 {
+            let most = match bound {
+                usize::MAX => bound,
+                _ => bound.saturating_sub(self.decoder.held()),
+            };
+            if most == 0 {
                 return Poll::Ready(Event::Full);
             }
-            let most = if bound == usize::MAX { bound } else { room };
-            let error = match ready!(self.poll_fill(cx, most)) {
-                Ok(0) => Error::abrupt(),
-                Ok(_) => {
+            match ready!(self.poll_fill(cx, most)) {
+                Ok(read) if read > 0 => {
                     self.watcher = Watcher::Nobody;
                     if !self.input.is_empty() {
                         return Poll::Ready(Event::Filled);
                     }
                     // It was read straight into a large message.
                     fresh = true;
-                    continue;
                 }
-                Err(error) => Error::io(error),
-            };
-            let mut send = shared.lock_send();
-            // What the stream failed with when it was written to says more than that it has ended.
-            let error = send.ended(error);
-            shared.queued(send, &mut self.others);
-            return Poll::Ready(Event::Over(Err(error)));
+                end => return Poll::Ready(self.ended(shared, end.err())),
+            }
         }
     }
 
+    /// Queues what has to be said to what was decoded, which is no text or binary message.
+    #[cold]
+    fn answer(&mut self, shared: &Shared, decoded: Result<Option<Message>, sockeye_proto::Error>) -> Event {
+        let mut send = shared.lock_send();
+        let event = match decoded {
+            Ok(Some(Message::Close(frame))) => {
+                send.peer_closed(frame.as_ref());
+                Event::Over(Ok(frame))
+            }
+            Ok(Some(message)) => {
+                if let Message::Ping(payload) = &message {
+                    send.encoder.pong(payload);
+                }
+                Event::Message(message)
+            }
+            Ok(None) => return Event::Filled,
+            Err(error) => {
+                tracing::debug!(%error, "the peer is answered with a Close");
+                send.fail(error);
+                Event::Over(Err(Error::peer(error)))
+            }
+        };
+        shared.queued(send, &mut self.others);
+        event
+    }
+
+    /// The stream has ended, or failed with `error`.
+    #[cold]
+    fn ended(&mut self, shared: &Shared, error: Option<io::Error>) -> Event {
+        let mut send = shared.lock_send();
+        // What the stream failed with when it was written to says more than that it has ended.
+        let error = send.ended(error.map_or_else(Error::abrupt, Error::io));
+        shared.queued(send, &mut self.others);
+        Event::Over(Err(error))
+    }
+
     /// Reads once: into the large message in progress, or into a buffer that is lent for this read.
+    #[inline]
     fn poll_fill(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(0)) };
         ready!(stream.poll_ready(cx))?;

@@ -229,6 +229,16 @@ impl Send {
         if self.encoder.buffered() == 0 && !self.is_unflushed() {
             return Poll::Ready(());
         }
+        // What most write: one piece, for which nobody waits, and which the kernel takes whole.
+        if !self.waiters.is_used()
+            && let (Some(bytes), Some(stream), None) = (self.encoder.single(), &self.stream, &self.fan)
+            && let Some(written) = stream.try_write(bytes)
+        {
+            self.encoder.advance(written);
+            if self.encoder.buffered() == 0 {
+                return Poll::Ready(());
+            }
+        }
         self.poll_write_queue(cx)
     }
 
@@ -255,7 +265,7 @@ impl Send {
         while self.encoder.buffered() > 0 {
             let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
             let polled = if let Some(bytes) = self.encoder.single() {
-                stream.poll_write_single(cx, bytes)
+                stream.poll_write(cx, &[IoSlice::new(bytes)])
             } else if self.encoder.pieces() <= FEW {
                 write_some::<FEW>(&mut self.encoder, stream, cx)
             } else {

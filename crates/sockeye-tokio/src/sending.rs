@@ -104,11 +104,19 @@ impl<'a> Place<'a> {
     }
 }
 
+impl Place<'_> {
+    #[cold]
+    #[inline(never)]
+    fn leave(&self, ticket: Ticket) {
+        self.shared.lock_send().leave(self.what, ticket);
+    }
+}
+
 impl Drop for Place<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.shared.lock_send().leave(self.what, ticket);
+            self.leave(ticket);
         }
     }
 }

@@ -130,14 +130,15 @@ impl Shared {
     #[inline]
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
         let own = self.is_own();
-        let mut locked = self.lock_receive();
+        let mut receive = self.lock_receive();
         // In another task than the driver's, more than a message is at stake.
         if (own || !self.driven)
-            && let Some(message) = locked.next_read()
+            && let Some(message) = receive.next_read()
         {
+            receive.release();
             return Poll::Ready(Some(Ok(message)));
         }
-        self.poll_recv_any(own, locked, cx)
+        self.poll_recv_any(own, receive, cx)
     }
 
     fn poll_recv_any(
@@ -209,18 +210,18 @@ impl Shared {
         read: &mut bool,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
-        let budget = ready!(coop::poll_proceed(cx));
+        if !coop::has_budget_remaining() {
+            // The turn of others; it wakes this task when that is over.
+            ready!(coop::poll_proceed(cx)).made_progress();
+        }
         let receive = &mut *locked;
         // In another task, the driver may be the one that waits for the stream; it wakes this task in turn.
         let foreign = self.driven && !own;
         let watched = foreign && receive.driver_watches();
         let polled = receive.poll_recv(self, watched, cx);
-        match polled {
-            Poll::Ready(_) => budget.made_progress(),
-            Poll::Pending => {
-                *read = coop::has_budget_remaining();
-                receive.wait(cx);
-            }
+        if polled.is_pending() {
+            *read = coop::has_budget_remaining();
+            receive.wait(cx);
         }
         if foreign && !watched {
             // From here on the driver watches the stream: this task may be busy with the message, or may never poll
@@ -247,6 +248,7 @@ impl Shared {
         }
         let queued = self.queue_unwritten(send, message());
         self.cork(send, who, cx);
+        locked.release();
         Poll::Ready(queued)
     }
 

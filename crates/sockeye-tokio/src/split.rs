@@ -64,7 +64,6 @@ impl Drop for Handle {
 /// and dropped, so that its Pings and its Close go on being answered.
 pub struct ReceiveHalf {
     pub(crate) handle: Arc<Handle>,
-    pub(crate) done: bool,
 }
 
 impl ReceiveHalf {
@@ -85,16 +84,15 @@ impl ReceiveHalf {
 impl Stream for ReceiveHalf {
     type Item = Result<Message, Error>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.handle.poll_recv(cx);
-        self.done |= matches!(polled, Poll::Ready(None));
-        polled
+    #[inline]
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.handle.poll_recv(cx)
     }
 }
 
 impl FusedStream for ReceiveHalf {
     fn is_terminated(&self) -> bool {
-        self.done
+        self.handle.lock_receive().is_done()
     }
 }
 

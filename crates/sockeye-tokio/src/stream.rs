@@ -123,7 +123,8 @@ impl ReadHalf {
         }
     }
 
-    /// Reads once, and appends at most `most` bytes to `buffer`, which has room for some. 0 is the end of the stream.
+    /// Reads once, and appends at most `most` bytes to `buffer`, which has room for some. 0 is the end of the stream. Takes
+    /// part in the cooperative budget, as the streams of tokio do.
     #[inline]
     pub(crate) fn poll_read(
         &mut self,
@@ -132,14 +133,20 @@ impl ReadHalf {
         most: usize,
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp { half, is_drained } => loop {
-                match try_read(half.as_ref(), buffer, most, is_drained) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    read => return Poll::Ready(read),
+            Self::Tcp { half, is_drained } => {
+                let budget = ready!(coop::poll_proceed(cx));
+                loop {
+                    match try_read(half.as_ref(), buffer, most, is_drained) {
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        read => {
+                            budget.made_progress();
+                            return Poll::Ready(read);
+                        }
+                    }
+                    ready!(half.as_ref().poll_read_ready(cx))?;
                 }
-                ready!(half.as_ref().poll_read_ready(cx))?;
-            },
+            }
             // `read_buf` keeps nothing between two polls, so each poll may begin a new one; it is the way to read into
             // spare capacity that needs no `unsafe`.
             Self::Boxed(stream) => pin!(lock(stream).read_buf(&mut buffer.limit(most))).poll(cx),
@@ -183,16 +190,13 @@ pub(crate) enum WriteHalf {
 }
 
 impl WriteHalf {
-    /// As [`poll_write`](Self::poll_write), for what is in one piece.
+    /// Writes some of what is in one piece, if the kernel takes any now and it is a matter of one call.
     #[inline]
-    pub(crate) fn poll_write_single(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if let Self::Tcp(half) = self {
-            match half.try_write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
-            }
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Self::Tcp(half) => half.try_write(bytes).ok().filter(|written| *written > 0),
+            Self::Boxed { .. } => None,
         }
-        self.poll_write(cx, &[IoSlice::new(bytes)])
     }
 
     /// Writes some of `slices`. Takes no part in the cooperative budget: what a handler has sent before its budget was

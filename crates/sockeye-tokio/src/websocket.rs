@@ -39,7 +39,6 @@ pub struct WebSocket {
     handle: Handle,
     /// Once it is used as a `Sink`.
     sink: Option<Box<SinkState>>,
-    done: bool,
 }
 
 /// Where a `Sink` stands between two polls.
@@ -76,7 +75,7 @@ impl WebSocket {
     }
 
     pub(crate) fn from_handle(handle: Handle) -> Self {
-        Self { handle, sink: None, done: false }
+        Self { handle, sink: None }
     }
 
     /// The next message, whole. Pings and Pongs are among them, though nothing has to be done about a Ping: its answer has
@@ -204,7 +203,7 @@ impl WebSocket {
         self.stop_flushing();
         let sender = self.sender();
         let handle = Arc::new(self.handle);
-        (SendHalf { sender, handle: handle.clone() }, ReceiveHalf { handle, done: self.done })
+        (SendHalf { sender, handle: handle.clone() }, ReceiveHalf { handle })
     }
 
     fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -226,16 +225,15 @@ impl WebSocket {
 impl Messages for WebSocket {
     type Item = Result<Message, Error>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.handle.poll_recv(cx);
-        self.done |= matches!(polled, Poll::Ready(None));
-        polled
+    #[inline]
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.handle.poll_recv(cx)
     }
 }
 
 impl FusedStream for WebSocket {
     fn is_terminated(&self) -> bool {
-        self.done
+        self.handle.lock_receive().is_done()
     }
 }
 

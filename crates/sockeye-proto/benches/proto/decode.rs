@@ -27,7 +27,7 @@ fn decode(bencher: Bencher<'_, '_>, size: usize, message: Message) {
     let mut client = Encoder::client(Box::new(|| KEY));
     client.encode(message).expect("the connection is open");
     let wire = client.take_bytes();
-    let mut decoder = Decoder::new(Role::Server, &Config::default());
+    let mut decoder = Decoder::new(Role::Server, Config::default());
     bencher.counter(BytesCount::new(size)).bench_local(|| {
         for mut input in black_box(&wire).chunks(READ) {
             while let Ok(Some(message)) = decoder.decode(&mut input) {

@@ -16,7 +16,7 @@ fn parse(bencher: Bencher<'_, '_>) {
         client.encode(Message::Binary(Vec::new())).expect("the connection is open");
     }
     let wire = client.take_bytes();
-    let mut decoder = Decoder::new(Role::Server, &Config::default());
+    let mut decoder = Decoder::new(Role::Server, Config::default());
     bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
         let mut input = black_box(&wire[..]);
         while let Ok(Some(message)) = decoder.decode(&mut input) {
