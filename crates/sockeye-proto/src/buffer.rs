@@ -18,7 +18,7 @@ use crate::pool::{self, Pool};
 #[derive(Debug, Default)]
 pub struct Buffer(Vec<u8>);
 
-thread_local!(static POOL: Pool<Vec<u8>> = const { Pool::new(Vec::new()) });
+thread_local!(static POOL: Pool<Vec<u8>> = const { Pool::new() });
 
 impl Buffer {
     /// The capacity of a pooled buffer in bytes: 64 KiB, what a read of a fast sender's queue usually yields.

@@ -169,6 +169,13 @@ impl Decoder {
         Some(payload.limit(room))
     }
 
+    /// Whether nothing has begun that is not complete, and nothing has ended it: the next byte begins a frame, which is the
+    /// first of its message.
+    #[inline]
+    pub fn is_between_messages(&self) -> bool {
+        self.state.is_none()
+    }
+
     /// Whether a message has begun that is not complete.
     pub fn is_assembling(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.message.is_assembling())

@@ -30,7 +30,7 @@ struct Unread {
     start: usize,
 }
 
-thread_local!(static POOL: Pool<Box<Unread>> = const { Pool::new(Vec::new()) });
+thread_local!(static POOL: Pool<Box<Unread>> = const { Pool::new() });
 
 impl Lendable for Unread {
     const POOL: &'static std::thread::LocalKey<Pool<Box<Self>>> = &POOL;

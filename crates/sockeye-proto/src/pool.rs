@@ -11,22 +11,34 @@ use std::{
 const POOLED: usize = 8;
 
 /// The values of a thread that nobody uses.
-pub(crate) type Pool<T> = RefCell<Vec<T>>;
+pub(crate) struct Pool<T> {
+    /// The one that was given back last: where connections take turns, there is no other.
+    last: Cell<Option<T>>,
+    others: RefCell<Vec<T>>,
+}
+
+impl<T> Pool<T> {
+    pub(crate) const fn new() -> Self {
+        Self { last: Cell::new(None), others: RefCell::new(Vec::new()) }
+    }
+}
 
 /// Takes a value from the pool, if there is one.
 #[inline]
 pub(crate) fn take<T>(pool: &'static LocalKey<Pool<T>>) -> Option<T> {
     // At the end of a thread the pool may be gone.
-    pool.try_with(|pool| pool.borrow_mut().pop()).ok().flatten()
+    pool.try_with(|pool| pool.last.take().or_else(|| pool.others.borrow_mut().pop())).ok().flatten()
 }
 
 /// Gives a value to the pool, or drops it if there are enough.
 #[inline]
 pub(crate) fn give<T>(pool: &'static LocalKey<Pool<T>>, value: T) {
     let _ = pool.try_with(|pool| {
-        let mut pool = pool.borrow_mut();
-        if pool.len() < POOLED {
-            pool.push(value);
+        if let Some(other) = pool.last.replace(Some(value)) {
+            let mut others = pool.others.borrow_mut();
+            if others.len() < POOLED - 1 {
+                others.push(other);
+            }
         }
     });
 }

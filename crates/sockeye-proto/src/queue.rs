@@ -50,7 +50,7 @@ impl Chunk {
     }
 }
 
-thread_local!(static POOL: Pool<Box<Queue>> = const { Pool::new(Vec::new()) });
+thread_local!(static POOL: Pool<Box<Queue>> = const { Pool::new() });
 
 /// A connection that has nothing to send has no queue.
 impl Lendable for Queue {
@@ -58,7 +58,9 @@ impl Lendable for Queue {
 
     #[inline]
     fn reset(&mut self) -> bool {
-        self.chunks.clear();
+        if !self.chunks.is_empty() {
+            self.chunks.clear();
+        }
         self.tail.clear();
         (self.position, self.frame) = (0, 0);
         self.tail.capacity() == Buffer::SIZE && self.chunks.capacity() <= CHUNKS

@@ -107,39 +107,40 @@ impl Receive {
 
     /// The next message for the application, which reads the stream itself unless `watched`: then the driver waits for
     /// the stream.
+    #[inline]
     pub(crate) fn poll_recv(
         &mut self,
         shared: &Shared,
         watched: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
-        if self.parked.is_none() && matches!(self.phase, Phase::Open) && !watched {
+        while self.parked.is_none() && matches!(self.phase, Phase::Open) && !watched {
             if self.streak == STREAK {
                 self.streak = 0;
                 return pin!(yield_now()).poll(cx).map(|()| None);
             }
-            loop {
-                match self.poll_event(shared, cx, usize::MAX) {
-                    Poll::Ready(Event::Filled) => {
-                        if let Some(message) = self.next_read() {
-                            return Poll::Ready(Some(Ok(message)));
-                        }
-                    }
-                    Poll::Ready(Event::Message(message)) => {
-                        self.streak += 1;
+            // What is more than a small message, and what was read straight into a large one.
+            if (!self.input.is_empty() || !self.decoder.is_between_messages())
+                && let Some(message) = self.next_of_any_kind(shared)
+            {
+                self.streak += 1;
+                return Poll::Ready(Some(Ok(message)));
+            }
+            if !matches!(self.phase, Phase::Open) {
+                break;
+            }
+            match self.poll_fill(cx, usize::MAX) {
+                Poll::Ready(Ok(read)) if read > 0 => {
+                    self.watcher = Watcher::Nobody;
+                    if let Some(message) = self.next_read() {
                         return Poll::Ready(Some(Ok(message)));
                     }
-                    // Without a bound there is no end of the room.
-                    Poll::Ready(Event::Full) => return Poll::Pending,
-                    Poll::Ready(Event::Over(over)) => {
-                        self.phase = Phase::Over(Box::new(over));
-                        break;
-                    }
-                    Poll::Pending => {
-                        self.watcher = Watcher::Recv;
-                        self.streak = 0;
-                        return Poll::Pending;
-                    }
+                }
+                Poll::Ready(end) => self.ended(shared, end.err()),
+                Poll::Pending => {
+                    self.watcher = Watcher::Recv;
+                    self.streak = 0;
+                    return Poll::Pending;
                 }
             }
         }
@@ -178,28 +179,33 @@ impl Receive {
                 let _ = pin!(yield_now()).poll(cx);
                 break;
             }
-            let bound = if self.abandoned { self.decoder.held() + PARKED } else { PARKED };
-            match self.poll_event(shared, cx, bound) {
+            if let Some(message) = self.next_of_any_kind(shared) {
+                taken += 1;
+                if message.is_data() && !self.abandoned {
+                    self.parked = Some(Box::new(message));
+                }
+                continue;
+            }
+            if !matches!(self.phase, Phase::Open) {
+                break;
+            }
+            let room = if self.abandoned { PARKED } else { PARKED.saturating_sub(self.decoder.held()) };
+            if room == 0 {
+                // Only the application may read on. One that watches the stream is told by it: to wake that one here
+                // would be to wake each other for ever.
+                if self.watcher != Watcher::Recv {
+                    self.wake();
+                }
+                break;
+            }
+            match self.poll_fill(cx, room) {
+                Poll::Ready(Ok(read)) if read > 0 => self.watcher = Watcher::Nobody,
+                Poll::Ready(end) => self.ended(shared, end.err()),
                 Poll::Pending => {
                     self.watcher = Watcher::Driver;
                     break;
                 }
-                // Reading is no message.
-                Poll::Ready(Event::Filled) => continue,
-                Poll::Ready(Event::Message(Message::Ping(_) | Message::Pong(_))) => {}
-                Poll::Ready(Event::Message(_) | Event::Full) if self.abandoned => {}
-                Poll::Ready(Event::Message(message)) => self.parked = Some(Box::new(message)),
-                Poll::Ready(Event::Full) => {
-                    // Only the application may read on. One that watches the stream is told by it: to wake that one here
-                    // would be to wake each other for ever.
-                    if self.watcher != Watcher::Recv {
-                        self.wake();
-                    }
-                    break;
-                }
-                Poll::Ready(Event::Over(over)) => self.phase = Phase::Over(Box::new(over)),
             }
-            taken += 1;
         }
         if self.parked.is_some() || !matches!(self.phase, Phase::Open) {
             self.wake();
@@ -269,76 +275,46 @@ impl Receive {
         self.is_called = self.waker.is_some();
     }
 
-    /// Decodes what has been read, and reads, until something has happened or `bound` bytes of an unfinished message are
-    /// held. The answers to control frames and violations are queued in the same step.
-    fn poll_event(&mut self, shared: &Shared, cx: &mut Context<'_>, bound: usize) -> Poll<Event> {
-        // An empty input has been decoded when it became so.
-        let mut fresh = !self.input.is_empty();
-        loop {
-            if fresh {
-                match self.input.decode(&mut self.decoder) {
-                    Ok(None) => {}
-                    Ok(Some(message @ (Message::Text(_) | Message::Binary(_)))) => {
-                        return Poll::Ready(Event::Message(message));
-                    }
-                    other => return Poll::Ready(self.answer(shared, other)),
-                }
-            }
-            let most = match bound {
-                usize::MAX => bound,
-                _ => bound.saturating_sub(self.decoder.held()),
-            };
-            if most == 0 {
-                return Poll::Ready(Event::Full);
-            }
-            match ready!(self.poll_fill(cx, most)) {
-                Ok(read) if read > 0 => {
-                    self.watcher = Watcher::Nobody;
-                    if !self.input.is_empty() {
-                        return Poll::Ready(Event::Filled);
-                    }
-                    // It was read straight into a large message.
-                    fresh = true;
-                }
-                end => return Poll::Ready(self.ended(shared, end.err())),
-            }
+    /// The next message of what has been read, of whatever kind, save for a Close. What has to be said to it is queued in the
+    /// same step, and to what is no message at all: then, as with a Close, the phase is over.
+    #[inline(never)]
+    fn next_of_any_kind(&mut self, shared: &Shared) -> Option<Message> {
+        let decoded = self.input.decode(&mut self.decoder);
+        if let Ok(None | Some(Message::Text(_) | Message::Binary(_) | Message::Pong(_))) = decoded {
+            return decoded.ok().flatten();
         }
-    }
-
-    /// Queues what has to be said to what was decoded, which is no text or binary message.
-    #[cold]
-    fn answer(&mut self, shared: &Shared, decoded: Result<Option<Message>, sockeye_proto::Error>) -> Event {
         let mut send = shared.lock_send();
-        let event = match decoded {
+        let message = match decoded {
             Ok(Some(Message::Close(frame))) => {
                 send.peer_closed(frame.as_ref());
-                Event::Over(Ok(frame))
+                self.phase = Phase::Over(Box::new(Ok(frame)));
+                None
             }
-            Ok(Some(message)) => {
-                if let Message::Ping(payload) = &message {
+            Ok(message) => {
+                if let Some(Message::Ping(payload)) = &message {
                     send.encoder.pong(payload);
                 }
-                Event::Message(message)
+                message
             }
-            Ok(None) => return Event::Filled,
             Err(error) => {
                 tracing::debug!(%error, "the peer is answered with a Close");
                 send.fail(error);
-                Event::Over(Err(Error::peer(error)))
+                self.phase = Phase::Over(Box::new(Err(Error::peer(error))));
+                None
             }
         };
         shared.queued(send, &mut self.others);
-        event
+        message
     }
 
     /// The stream has ended, or failed with `error`.
     #[cold]
-    fn ended(&mut self, shared: &Shared, error: Option<io::Error>) -> Event {
+    fn ended(&mut self, shared: &Shared, error: Option<io::Error>) {
         let mut send = shared.lock_send();
         // What the stream failed with when it was written to says more than that it has ended.
         let error = send.ended(error.map_or_else(Error::abrupt, Error::io));
         shared.queued(send, &mut self.others);
-        Event::Over(Err(error))
+        self.phase = Phase::Over(Box::new(Err(error)));
     }
 
     /// Reads once: into the large message in progress, or into a buffer that is lent for this read.
@@ -369,14 +345,4 @@ impl Wakes for Receive {
         let called = std::mem::take(&mut self.is_called);
         Due { first: if called { self.waker.take() } else { None }, others: std::mem::take(&mut self.others) }
     }
-}
-
-enum Event {
-    /// Something was read and is to be decoded.
-    Filled,
-    Message(Message),
-    /// As much of an unfinished message is held as may be.
-    Full,
-    /// Nothing follows: the peer's Close, or what went wrong.
-    Over(Result<Option<CloseFrame>, Error>),
 }
