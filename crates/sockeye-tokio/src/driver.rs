@@ -105,6 +105,7 @@ fn poll_boxed<Fut: Future<Output = ()>>(mut handler: Pin<Box<Fut>>, cx: &mut Con
 
 impl Upkeep {
     fn poll(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<()> {
+        shared.lock_send().writer_looks(cx);
         if let Stage::Open = self.stage {
             match self.poll_open(shared, cx) {
                 Poll::Pending => return Poll::Pending,
@@ -155,7 +156,7 @@ impl Upkeep {
     fn finish(&mut self, shared: &Shared, error: Option<Error>) {
         let mut send = shared.lock_send();
         let outcome = match send.encoder.closing() {
-            _ if send.cut => Outcome::Cut,
+            _ if shared.is_cut() => Outcome::Cut,
             Closing::Closed => Outcome::Closed,
             _ => Outcome::Lost,
         };
@@ -200,12 +201,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let cut = {
-            let mut send = this.shared.lock_send();
-            send.writer_runs(cx);
-            send.cut
-        };
-        if cut {
+        if this.shared.is_cut() {
             this.handler = Handler::Done;
             this.upkeep.finish(&this.shared, Some(Error::timeout("the deadline of the shutdown has passed")));
             return this.done();

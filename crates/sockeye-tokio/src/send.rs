@@ -27,11 +27,11 @@ pub(crate) struct Send {
     pub(crate) waiters: Waiters,
     /// Of the task that writes: the driver's, or the one that polls `recv` where there is no driver.
     writer: Option<Waker>,
-    /// Whether the writer has been woken, or will be when the lock is released, and has not run since.
+    /// Whether the writer has been woken, or will be when the lock is released, and has not looked since.
     notified: bool,
     /// Whether it is to be woken when the lock is released.
     is_called: bool,
-    /// How often the writer has run.
+    /// How often the driver has run since somebody first waited.
     turn: Turn,
     /// Without a driver: the tasks that wait for the stream. Several may write to it.
     fan: Option<Arc<Fan>>,
@@ -41,8 +41,6 @@ pub(crate) struct Send {
     flushes: u64,
     /// The application holds no `WebSocket` and no half of one any more.
     pub(crate) dropped: bool,
-    /// The connection is to end at once.
-    pub(crate) cut: bool,
     /// Who else is to be woken when the lock is released.
     others: List,
 }
@@ -87,7 +85,6 @@ impl Send {
             unpaid: 0,
             flushes: 0,
             dropped: false,
-            cut: false,
             others: List::default(),
         }
     }
@@ -173,15 +170,19 @@ impl Send {
         }
     }
 
-    /// The task that writes runs now, and is to be woken by `cx` from now on.
-    #[inline]
-    pub(crate) fn writer_runs(&mut self, cx: &Context<'_>) {
-        self.notified = false;
-        self.turn += 1;
+    /// The task that writes looks at the queue now, and is to be woken by `cx` when there is more.
+    pub(crate) fn writer_looks(&mut self, cx: &Context<'_>) {
+        self.looks();
         match &mut self.writer {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             waker => *waker = Some(cx.waker().clone()),
         }
+    }
+
+    /// The task that writes looks at the queue now: whatever comes later is worth waking it.
+    #[inline]
+    pub(crate) fn looks(&mut self) {
+        self.notified = false;
     }
 
     /// Whether `cx` belongs to the task that writes.
@@ -348,6 +349,11 @@ impl Send {
     /// Whether what `flush` is about, and is not with the kernel, will never be.
     pub(crate) fn is_lost(&self, flush: &Flush) -> bool {
         !self.is_writable() || (self.encoder.buffered() == 0 && !self.encoder.is_written(flush.position))
+    }
+
+    /// The driver is about to poll the handler.
+    pub(crate) fn turn_begins(&mut self) {
+        self.turn += 1;
     }
 
     /// The driver has polled the handler: who had been called and has not come may never come.

@@ -31,6 +31,10 @@ pub(crate) struct Shared {
     receiving: AtomicBool,
     /// Whether, when it did, there was nothing to do for the driver, and nothing was queued since.
     resting: AtomicBool,
+    /// Whether anybody has ever waited to send: then the driver counts its turns.
+    waited: AtomicBool,
+    /// Whether the connection is to end at once.
+    cut: AtomicBool,
     driven: bool,
     /// Whether a `send` returns only when the stream has its message.
     unbuffered: bool,
@@ -56,6 +60,8 @@ impl Shared {
             polling: AtomicUsize::new(0),
             receiving: AtomicBool::new(false),
             resting: AtomicBool::new(false),
+            waited: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             driven,
             unbuffered,
             protocol: protocol.map(Box::new),
@@ -83,9 +89,24 @@ impl Shared {
         self.unbuffered || (!self.driven && who == Who::Handle)
     }
 
+    /// Makes the driver end the connection at once.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+        self.lock_send().notify_writer();
+    }
+
+    /// Whether the connection is to end at once.
+    #[inline]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+
     /// Marks this thread as the one that polls the handler, until the guard is dropped.
     #[inline]
     pub(crate) fn enter(&self) -> Entered<'_> {
+        if self.waited.load(Ordering::Relaxed) {
+            self.lock_send().turn_begins();
+        }
         self.receiving.store(false, Ordering::Relaxed);
         self.resting.store(false, Ordering::Relaxed);
         self.polling.store(this_thread(), Ordering::Relaxed);
@@ -155,14 +176,19 @@ impl Shared {
         if polled.is_pending() && own {
             let mut locked = self.lock_send();
             let send = &mut *locked;
+            let is_writer = send.is_writer(cx);
+            if is_writer {
+                send.looks();
+            }
             // Before it waits, what was queued goes out: the handler may block on the answer.
             let is_written = send.poll_write(cx).is_ready();
-            if read && send.is_writer(cx) {
+            if read && is_writer {
                 // The stream wakes the driver's task, so the driver need not look at it. Within a set of futures that has
                 // wakers of its own, that would not be certain.
                 self.receiving.store(true, Ordering::Relaxed);
                 self.resting.store(is_written && send.is_at_rest(), Ordering::Relaxed);
             }
+            locked.release();
         }
         polled
     }
@@ -179,7 +205,8 @@ impl Shared {
             return polled;
         }
         let mut send = self.lock_send();
-        send.writer_runs(cx);
+        send.turn_begins();
+        send.writer_looks(cx);
         // Many drop the socket after the peer's Close or an error. What answers it goes out now, as far as it can.
         let written = send.poll_write(cx);
         match polled {
@@ -228,6 +255,8 @@ impl Shared {
             // `recv` again although it waits.
             drop(locked);
             self.lock_send().notify_writer();
+        } else {
+            locked.release();
         }
         polled
     }
@@ -281,7 +310,7 @@ impl Shared {
                 let _ = send.poll_write(cx);
             }
             if !send.admits(*ticket) && send.encoder.closing().may_send() {
-                send.waiters.line_mut(For::Room).wait(ticket, manner, cx);
+                self.wait(send, For::Room, ticket, manner, cx);
                 return Poll::Pending;
             }
         }
@@ -327,6 +356,12 @@ impl Shared {
         Ok(())
     }
 
+    /// Takes a place among those that wait for `what`, or keeps it.
+    fn wait(&self, send: &mut Send, what: For, ticket: &mut Option<Ticket>, manner: Manner, cx: &Context<'_>) {
+        self.waited.store(true, Ordering::Relaxed);
+        send.waiters.line_mut(what).wait(ticket, manner, cx);
+    }
+
     /// Waits until the kernel has everything that `flush` is about.
     pub(crate) fn poll_flushed(
         &self,
@@ -345,7 +380,7 @@ impl Shared {
         if send.is_lost(flush) {
             return Poll::Ready(Err(send.reason()));
         }
-        send.waiters.line_mut(For::Writing).wait(ticket, Manner::Insisting, cx);
+        self.wait(&mut send, For::Writing, ticket, Manner::Insisting, cx);
         if !self.may_write(who) {
             send.notify_writer();
         }
@@ -358,7 +393,7 @@ impl Shared {
         if !send.encoder.closing().may_send() {
             return Poll::Ready(());
         }
-        send.waiters.line_mut(For::End).wait(ticket, Manner::Insisting, cx);
+        self.wait(&mut send, For::End, ticket, Manner::Insisting, cx);
         Poll::Pending
     }
 }

@@ -125,9 +125,7 @@ impl Shutdown {
             let left = self.inner.lock().open();
             tracing::warn!(connections = left.len(), "cut at the deadline of the shutdown");
             for shared in left {
-                let mut send = shared.lock_send();
-                send.cut = true;
-                send.notify_writer();
+                shared.cut();
             }
             let _ = timeout_at(Instant::now() + LAST_CALL, self.inner.wait(empty)).await;
         }

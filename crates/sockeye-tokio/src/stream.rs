@@ -111,7 +111,7 @@ pub(crate) enum ReadHalf {
 impl ReadHalf {
     /// Ready unless a read is known to be in vain; then `cx` is woken when it is not. To be asked before a buffer is taken
     /// for the read.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp { half, is_drained: drained @ true } => {
@@ -123,9 +123,9 @@ impl ReadHalf {
         }
     }
 
-    /// Reads once, and appends at most `most` bytes to `buffer`, which has room for some. 0 is the end of the stream. Takes
-    /// part in the cooperative budget, as the streams of tokio do.
-    #[inline]
+    /// Reads once, and appends at most `most` bytes to `buffer`, which has room for some. 0 is the end of the stream. Whoever
+    /// reads in a loop has to see to it that others have their turn.
+    #[inline(always)]
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -133,20 +133,14 @@ impl ReadHalf {
         most: usize,
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp { half, is_drained } => {
-                let budget = ready!(coop::poll_proceed(cx));
-                loop {
-                    match try_read(half.as_ref(), buffer, most, is_drained) {
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        read => {
-                            budget.made_progress();
-                            return Poll::Ready(read);
-                        }
-                    }
-                    ready!(half.as_ref().poll_read_ready(cx))?;
+            Self::Tcp { half, is_drained } => loop {
+                match try_read(half.as_ref(), buffer, most, is_drained) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    read => return Poll::Ready(read),
                 }
-            }
+                ready!(half.as_ref().poll_read_ready(cx))?;
+            },
             // `read_buf` keeps nothing between two polls, so each poll may begin a new one; it is the way to read into
             // spare capacity that needs no `unsafe`.
             Self::Boxed(stream) => pin!(lock(stream).read_buf(&mut buffer.limit(most))).poll(cx),
