@@ -285,10 +285,7 @@ impl Encoder {
     /// answers what it has just received; elsewhere the queue grows by what it holds.
     #[inline]
     pub fn lend_buffer(&mut self) {
-        if self.data.is_none() {
-            self.data = Lent::new();
-        }
-        self.data.get_or_default().lend_buffer();
+        self.data.get_or_lend().lend_buffer();
     }
 
     /// The stream takes no more for now: gives back what memory the queue does not need.
@@ -365,6 +362,16 @@ impl Encoder {
             Some(data) if is_rest => data.advance(n),
             // Back to the pool, or freed: an idle connection holds nothing.
             _ => self.data = Lent::NONE,
+        }
+    }
+
+    /// All that [`single`](Self::single) yielded has been written.
+    #[inline]
+    pub fn advance_all(&mut self) {
+        if self.control.is_none() {
+            self.written.data += self.buffered as u64;
+            self.buffered = 0;
+            self.data = Lent::NONE;
         }
     }
 

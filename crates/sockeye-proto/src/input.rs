@@ -57,8 +57,8 @@ impl Input {
     /// No bytes yet, with room for [`Buffer::SIZE`] of them that the thread lends.
     #[inline]
     pub fn lent() -> Self {
-        let mut input = Self(Lent::new());
-        let bytes = &mut input.0.get_or_default().bytes;
+        let mut input = Self::new();
+        let bytes = &mut input.0.get_or_lend().bytes;
         if bytes.capacity() == 0 {
             bytes.reserve_exact(Buffer::SIZE);
         }

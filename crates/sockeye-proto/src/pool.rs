@@ -85,10 +85,10 @@ pub(crate) struct Lent<T: Lendable>(Option<Box<T>>);
 impl<T: Lendable> Lent<T> {
     pub(crate) const NONE: Self = Self(None);
 
-    /// A value from the pool, or a new one.
+    /// The value, or one from the pool, or a new one.
     #[inline]
-    pub(crate) fn new() -> Self {
-        Self(Some(take(T::POOL).unwrap_or_default()))
+    pub(crate) fn get_or_lend(&mut self) -> &mut T {
+        self.0.get_or_insert_with(|| take(T::POOL).unwrap_or_default())
     }
 
     #[inline]
@@ -105,11 +105,6 @@ impl<T: Lendable> Lent<T> {
     #[inline]
     pub(crate) fn get_or_default(&mut self) -> &mut T {
         self.0.get_or_insert_default()
-    }
-
-    #[inline]
-    pub(crate) fn is_none(&self) -> bool {
-        self.0.is_none()
     }
 }
 

@@ -53,6 +53,7 @@ mod fan;
 mod lock;
 mod masks;
 mod receive;
+mod receiving;
 mod send;
 mod sender;
 mod sending;

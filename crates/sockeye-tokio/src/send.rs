@@ -235,10 +235,11 @@ impl Send {
             && let (Some(bytes), Some(stream), None) = (self.encoder.single(), &self.stream, &self.fan)
             && let Some(written) = stream.try_write(bytes)
         {
-            self.encoder.advance(written);
-            if self.encoder.buffered() == 0 {
+            if written == bytes.len() {
+                self.encoder.advance_all();
                 return Poll::Ready(());
             }
+            self.encoder.advance(written);
         }
         self.poll_write_queue(cx)
     }

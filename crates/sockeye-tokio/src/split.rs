@@ -14,6 +14,7 @@ use sockeye_proto::{CloseFrame, Message, PreparedMessage, close_code};
 
 use crate::{
     Error, Sender,
+    receiving::Receiving,
     sending::{Sending, flushed},
     shared::{Shared, Who},
 };
@@ -76,8 +77,8 @@ impl ReceiveHalf {
     /// # Cancel safety
     ///
     /// Nothing is lost when it is dropped.
-    pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
-        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    pub fn recv(&mut self) -> impl Future<Output = Option<Result<Message, Error>>> + Send {
+        Receiving(&self.handle)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
+    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -15,6 +15,7 @@ use sockeye_proto::{CloseCode, CloseFrame, Config, Message, Outgoing, PreparedMe
 
 use crate::{
     Connection, Error, ReceiveHalf, SendHalf, Sender, Stream, TrySendError,
+    receiving::Receiving,
     send::Flush,
     sending::{Sending, flushed, try_send},
     shared::Who,
@@ -92,8 +93,8 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// Nothing is lost when it is dropped: what has been read stays with the connection.
-    pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    pub fn recv(&mut self) -> impl Future<Output = Option<Result<Message, Error>>> + Send {
+        Receiving(&self.handle)
     }
 
     /// Sends a message: waits until less than [`write_buffer_size`](Config::write_buffer_size) is queued, first come first
