@@ -1,5 +1,10 @@
 //! How a [`WebSocketUpgrade`] is answered, and what runs once the HTTP layer has handed over the connection.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, header::SEC_WEBSOCKET_PROTOCOL};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -109,28 +114,59 @@ impl<F> WebSocketUpgrade<F> {
         if let (Some(wished), None) = (&self.protocol, &protocol) {
             tracing::warn!(protocol = ?wished, "the client did not request this subprotocol, so it is not sent");
         }
-        let upgraded = hand_over(self.on_upgrade, self.on_failed_upgrade, self.settings, hold, protocol, callback);
-        tokio::spawn(upgraded.in_current_span());
+        let connection = connect(self.on_upgrade, self.on_failed_upgrade, self.settings, hold, protocol, callback);
+        tokio::spawn(Upgrade::Coming(Box::pin(connection)).in_current_span());
         Ok(response)
     }
 }
 
-/// Waits for the HTTP layer, then runs the connection.
-async fn hand_over<F, C, Fut>(
+/// The task of a connection: waits for it, then runs it. What it needs while it waits does not stay in memory as long as
+/// the connection.
+enum Upgrade<C, S> {
+    Coming(Pin<Box<C>>),
+    Running(S),
+}
+
+impl<C, S> Future for Upgrade<C, S>
+where
+    C: Future<Output = Option<S>>,
+    S: Future<Output = ()> + Unpin,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut *self {
+                Self::Running(connection) => return Pin::new(connection).poll(cx),
+                Self::Coming(connection) => match ready!(connection.as_mut().poll(cx)) {
+                    Some(connection) => *self = Self::Running(connection),
+                    None => return Poll::Ready(()),
+                },
+            }
+        }
+    }
+}
+
+/// Waits for the HTTP layer, and gives the connection that is to be run, if there is one.
+async fn connect<F, C, Fut>(
     on_upgrade: OnUpgrade,
     on_failed_upgrade: F,
     settings: WebSocketDefaults,
     hold: Option<ShutdownHold>,
     protocol: Option<HeaderValue>,
     callback: C,
-) where
+) -> Option<impl Future<Output = ()> + Unpin>
+where
     F: Failed,
     C: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
     let upgraded = match on_upgrade.await {
         Ok(upgraded) => upgraded,
-        Err(error) => return on_failed_upgrade.failed(error),
+        Err(error) => {
+            on_failed_upgrade.failed(error);
+            return None;
+        }
     };
     let mut connection = Connection::new(stream(upgraded), Role::Server)
         .config(settings.config)
@@ -139,10 +175,10 @@ async fn hand_over<F, C, Fut>(
     if let Some(shutdown) = &settings.shutdown {
         connection = connection.shutdown(shutdown);
     }
-    // A task of its own, so that what waited for the upgrade does not stay in memory as long as the connection.
-    tokio::spawn(connection.serve(callback).in_current_span());
+    let connection = connection.serve(callback);
     // The connection is registered by now.
     drop(hold);
+    Some(connection)
 }
 
 /// The connection without HTTP around it: the raw `TcpStream` where there is one.

@@ -18,7 +18,12 @@ use crate::{
 /// # Panics
 ///
 /// With the handler's panic, once the connection has been closed with 1011.
-pub fn serve<F, Fut>(stream: impl Into<Stream>, role: Role, config: Config, handler: F) -> impl Future<Output = ()>
+pub fn serve<F, Fut>(
+    stream: impl Into<Stream>,
+    role: Role,
+    config: Config,
+    handler: F,
+) -> impl Future<Output = ()> + Unpin
 where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future<Output = ()>,
@@ -99,7 +104,7 @@ impl Connection {
     ///
     /// With the handler's panic, once the connection has been closed with 1011. When it is polled outside a tokio runtime
     /// with timers, as soon as it needs one.
-    pub fn serve<F, Fut>(self, handler: F) -> impl Future<Output = ()>
+    pub fn serve<F, Fut>(self, handler: F) -> impl Future<Output = ()> + Unpin
     where
         F: FnOnce(WebSocket) -> Fut,
         Fut: Future<Output = ()>,

@@ -2,9 +2,12 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    sync::{Mutex, MutexGuard, PoisonError},
     task::Waker,
 };
+
+// Two pairs of lock and release are a tenth of what a small message costs, and those of the standard library twice as much:
+// they look after poison, of which nothing here has any use.
+use parking_lot::{Mutex, MutexGuard};
 
 /// A lock that is held. When it is released, the wakers that were collected under it are woken: a waker may run
 /// anything, even something that takes the same lock.
@@ -68,14 +71,15 @@ impl Extend<Waker> for List {
 impl<'a, T: Wakes> Locked<'a, T> {
     #[inline]
     pub(crate) fn new(mutex: &'a Mutex<T>) -> Self {
-        Self(Some(mutex.lock().unwrap_or_else(PoisonError::into_inner)))
+        Self(Some(mutex.lock()))
     }
 
     /// What dropping it does, in place where that counts.
     #[inline(always)]
     pub(crate) fn release(mut self) {
-        if !self.is_due() {
-            let guard = self.0.take();
+        if !self.is_due()
+            && let Some(guard) = self.0.take()
+        {
             std::mem::forget(self);
             drop(guard);
         }

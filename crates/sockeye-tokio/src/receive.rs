@@ -29,9 +29,8 @@ pub(crate) struct Receive {
     input: Input,
     /// At most [`Buffer::SIZE`].
     read_size: u32,
-    /// A data message that arrived while nobody received. Boxed, since most connections have none.
-    parked: Option<Box<Message>>,
-    phase: Phase,
+    /// `None` while receiving goes on and nothing was kept for the application.
+    kept: Option<Box<Kept>>,
     /// How often something was read or a message handed over since `recv` last waited. At most [`STREAK`].
     streak: u8,
     /// Nobody will ever receive: what comes is read and dropped.
@@ -45,12 +44,19 @@ pub(crate) struct Receive {
     others: List,
 }
 
-/// How receiving ends: once.
-enum Phase {
-    Open,
-    /// It has ended, and the application has not been told.
-    Over(Box<Result<Option<CloseFrame>, Error>>),
-    Done,
+/// What the application is told before the stream is read again.
+#[derive(Default)]
+struct Kept {
+    /// A data message that arrived while nobody received.
+    parked: Option<Message>,
+    /// How receiving has ended, which it does once.
+    end: Option<End>,
+}
+
+enum End {
+    /// The application has not been told.
+    Untold(Result<Option<CloseFrame>, Error>),
+    Told,
 }
 
 /// Who has found nothing in the stream last, and is woken when something comes.
@@ -83,8 +89,7 @@ impl Receive {
             input: Input::exact(read_ahead),
             read_size: config.read_buffer_size.clamp(1, Buffer::SIZE) as u32,
             decoder: Decoder::new(role, config),
-            parked: None,
-            phase: Phase::Open,
+            kept: None,
             streak: 0,
             abandoned: false,
             waker: None,
@@ -97,7 +102,7 @@ impl Receive {
     /// The next message, if it is a small one that has been read already, and others need not have their turn first.
     #[inline]
     pub(crate) fn next_read(&mut self) -> Option<Message> {
-        if self.streak == STREAK || self.parked.is_some() || !matches!(self.phase, Phase::Open) {
+        if self.streak == STREAK || self.kept.is_some() {
             return None;
         }
         let message = self.input.decode_whole(&mut self.decoder)?;
@@ -114,7 +119,7 @@ impl Receive {
         watched: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
-        while self.parked.is_none() && matches!(self.phase, Phase::Open) && !watched {
+        while self.kept.is_none() && !watched {
             if self.streak == STREAK {
                 self.streak = 0;
                 return pin!(yield_now()).poll(cx).map(|()| None);
@@ -126,7 +131,7 @@ impl Receive {
                 self.streak += 1;
                 return Poll::Ready(Some(Ok(message)));
             }
-            if !matches!(self.phase, Phase::Open) {
+            if self.kept.is_some() {
                 break;
             }
             match self.poll_fill(cx, usize::MAX) {
@@ -145,21 +150,39 @@ impl Receive {
                 }
             }
         }
-        self.poll_rest(watched)
+        self.poll_kept()
     }
 
     /// What has been received before, and the end.
-    fn poll_rest(&mut self, watched: bool) -> Poll<Option<Result<Message, Error>>> {
-        if let Some(message) = self.parked.take() {
-            return Poll::Ready(Some(Ok(*message)));
+    fn poll_kept(&mut self) -> Poll<Option<Result<Message, Error>>> {
+        if let Some(message) = self.take_parked() {
+            return Poll::Ready(Some(Ok(message)));
         }
-        if watched && matches!(self.phase, Phase::Open) {
-            return Poll::Pending;
+        match self.kept.as_mut().and_then(|kept| kept.end.as_mut()) {
+            None => Poll::Pending,
+            Some(end) => match std::mem::replace(end, End::Told) {
+                End::Untold(end) => Poll::Ready(Some(end.map(Message::Close))),
+                End::Told => Poll::Ready(None),
+            },
         }
-        match std::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Over(over) => Poll::Ready(Some((*over).map(Message::Close))),
-            Phase::Open | Phase::Done => Poll::Ready(None),
+    }
+
+    fn take_parked(&mut self) -> Option<Message> {
+        let kept = self.kept.as_mut()?;
+        let message = kept.parked.take();
+        if kept.end.is_none() {
+            self.kept = None;
         }
+        message
+    }
+
+    /// Receiving has ended, unless it had before.
+    fn over(&mut self, end: End) {
+        self.kept.get_or_insert_default().end.get_or_insert(end);
+    }
+
+    fn is_over(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.end.is_some())
     }
 
     /// Leaves the waker of a `recv` that waits.
@@ -174,7 +197,7 @@ impl Receive {
     /// unfinished one are kept for the application, and then reading stops.
     pub(crate) fn park(&mut self, shared: &Shared, cx: &mut Context<'_>) {
         let mut taken = 0;
-        while self.parked.is_none() && matches!(self.phase, Phase::Open) {
+        while self.kept.is_none() {
             if taken == TURN {
                 // Woken when those who wait have had their turn, the kernel's events among them.
                 let _ = pin!(yield_now()).poll(cx);
@@ -183,11 +206,11 @@ impl Receive {
             if let Some(message) = self.next_of_any_kind(shared) {
                 taken += 1;
                 if message.is_data() && !self.abandoned {
-                    self.parked = Some(Box::new(message));
+                    self.kept.get_or_insert_default().parked = Some(message);
                 }
                 continue;
             }
-            if !matches!(self.phase, Phase::Open) {
+            if self.kept.is_some() {
                 break;
             }
             let room = if self.abandoned { PARKED } else { PARKED.saturating_sub(self.decoder.held()) };
@@ -208,16 +231,16 @@ impl Receive {
                 }
             }
         }
-        if self.parked.is_some() || !matches!(self.phase, Phase::Open) {
+        if self.kept.is_some() {
             self.wake();
         }
         self.input.compact();
     }
 
     /// Nobody will receive any more. Returns what nobody will have.
-    pub(crate) fn abandon(&mut self) -> Option<Box<Message>> {
+    pub(crate) fn abandon(&mut self) -> Option<Message> {
         self.abandoned = true;
-        self.parked.take()
+        self.take_parked()
     }
 
     /// Reads and drops what comes, until the end of the stream or a bound on what is dropped. The peer's Close may still
@@ -228,7 +251,7 @@ impl Receive {
         discarded: &mut usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        self.parked = None;
+        drop(self.take_parked());
         while *discarded <= DISCARDED {
             match self.input.decode(&mut self.decoder) {
                 Ok(Some(Message::Close(frame))) => {
@@ -249,16 +272,14 @@ impl Receive {
 
     /// The connection is over: whoever waits gets what has arrived, then `error`, then nothing.
     pub(crate) fn end(&mut self, error: Option<Error>) -> Option<ReadHalf> {
-        if matches!(self.phase, Phase::Open) {
-            self.phase = error.map_or(Phase::Done, |error| Phase::Over(Box::new(Err(error))));
-        }
+        self.over(error.map_or(End::Told, |error| End::Untold(Err(error))));
         self.wake();
         self.stream.take()
     }
 
     /// Whether the application has been told how it ended.
     pub(crate) fn is_done(&self) -> bool {
-        matches!(self.phase, Phase::Done) && self.parked.is_none()
+        self.kept.as_ref().is_some_and(|kept| kept.parked.is_none() && matches!(kept.end, Some(End::Told)))
     }
 
     /// Whether the driver will be woken by the stream.
@@ -269,7 +290,7 @@ impl Receive {
     /// Whether all that has arrived was received, by the application or at its end, so that somebody watches the stream
     /// in vain if it is of no use any more.
     pub(crate) fn is_drained(&self) -> bool {
-        !matches!(self.phase, Phase::Open) || (self.parked.is_none() && self.watcher != Watcher::Nobody)
+        self.is_over() || (self.kept.is_none() && self.watcher != Watcher::Nobody)
     }
 
     fn wake(&mut self) {
@@ -277,7 +298,7 @@ impl Receive {
     }
 
     /// The next message of what has been read, of whatever kind, save for a Close. What has to be said to it is queued in the
-    /// same step, and to what is no message at all: then, as with a Close, the phase is over.
+    /// same step, and to what is no message at all: then, as with a Close, receiving is over.
     #[inline(never)]
     fn next_of_any_kind(&mut self, shared: &Shared) -> Option<Message> {
         let decoded = self.input.decode(&mut self.decoder);
@@ -288,7 +309,7 @@ impl Receive {
         let message = match decoded {
             Ok(Some(Message::Close(frame))) => {
                 send.peer_closed(frame.as_ref());
-                self.phase = Phase::Over(Box::new(Ok(frame)));
+                self.over(End::Untold(Ok(frame)));
                 None
             }
             Ok(message) => {
@@ -300,7 +321,7 @@ impl Receive {
             Err(error) => {
                 tracing::debug!(%error, "the peer is answered with a Close");
                 send.fail(error);
-                self.phase = Phase::Over(Box::new(Err(Error::peer(error))));
+                self.over(End::Untold(Err(Error::peer(error))));
                 None
             }
         };
@@ -315,7 +336,7 @@ impl Receive {
         // What the stream failed with when it was written to says more than that it has ended.
         let error = send.ended(error.map_or_else(Error::abrupt, Error::io));
         shared.queued(send, &mut self.others);
-        self.phase = Phase::Over(Box::new(Err(error)));
+        self.over(End::Untold(Err(error)));
     }
 
     /// Reads once: into the large message in progress, or into a buffer that is lent for this read.

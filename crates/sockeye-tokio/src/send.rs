@@ -36,9 +36,9 @@ pub(crate) struct Send {
     /// Without a driver: the tasks that wait for the stream. Several may write to it.
     fan: Option<Arc<Fan>>,
     /// What was queued since a unit of the cooperative budget was last paid for it, in bytes.
-    unpaid: usize,
+    unpaid: u32,
     /// How often the stream was flushed.
-    flushes: u64,
+    flushes: u32,
     /// The application holds no `WebSocket` and no half of one any more.
     pub(crate) dropped: bool,
     /// Who else is to be woken when the lock is released.
@@ -50,7 +50,7 @@ pub(crate) struct Flush {
     position: Position,
     /// How often the stream had been flushed when all up to `position` was found written to it. One more, and the kernel
     /// has it.
-    since: Option<u64>,
+    since: Option<u32>,
 }
 
 /// From this much on, the queue is written while the handler still runs: more would not make the system call cheaper.
@@ -59,8 +59,8 @@ pub(crate) const CORK: usize = 64 << 10;
 /// A unit of the cooperative budget pays for this many queued bytes, and each message counts as [`OVERHEAD`] more: some
 /// sixteen small messages, or one of a kilobyte. So a handler that answers 64 messages in a row is not interrupted before
 /// its answers can be written in one call.
-const UNIT: usize = 1024;
-const OVERHEAD: usize = 64;
+const UNIT: u32 = 1024;
+const OVERHEAD: u32 = 64;
 
 /// The most slices of one vectored write. Longer queues take another call.
 const SLICES: usize = 64;
@@ -137,7 +137,8 @@ impl Send {
         if let Err(reason) = self.encoder.push(message) {
             return Err(self.refusal(reason));
         }
-        self.unpaid += self.encoder.buffered() - before + OVERHEAD;
+        // More than a unit is a unit, so that no sum overflows.
+        self.unpaid += (self.encoder.buffered() - before).min(UNIT as usize) as u32 + OVERHEAD;
         if !self.encoder.closing().may_send() {
             // It was a Close: whoever waits to send waits in vain.
             self.wake_all();
@@ -306,7 +307,7 @@ impl Send {
             && stream.is_unflushed()
         {
             ready!(stream.poll_flush(cx))?;
-            self.flushes += 1;
+            self.flushes = self.flushes.wrapping_add(1);
             self.others.extend(self.waiters.all(For::Writing));
         }
         Poll::Ready(Ok(()))
@@ -341,9 +342,9 @@ impl Send {
     pub(crate) fn is_flushed(&self, flush: &mut Flush) -> bool {
         self.encoder.is_written(flush.position)
             && match &self.stream {
-                Some(stream) if stream.is_unflushed() => self.flushes > *flush.since.get_or_insert(self.flushes),
+                Some(stream) if stream.is_unflushed() => self.flushes != *flush.since.get_or_insert(self.flushes),
                 Some(_) => true,
-                None => flush.since.is_none_or(|since| self.flushes > since),
+                None => flush.since.is_none_or(|since| self.flushes != since),
             }
     }
 
@@ -354,7 +355,7 @@ impl Send {
 
     /// The driver is about to poll the handler.
     pub(crate) fn turn_begins(&mut self) {
-        self.turn += 1;
+        self.turn = self.turn.wrapping_add(1);
     }
 
     /// The driver has polled the handler: who had been called and has not come may never come.

@@ -136,7 +136,7 @@ impl Sender {
     ///
     /// It only waits: dropping it changes nothing.
     pub async fn closed(&self) {
-        let mut place = Place::new(&self.shared, For::End);
+        let mut place = Place::new(&self.shared, Who::Sender, For::End);
         poll_fn(|cx| self.shared.poll_closed(&mut place.ticket, cx)).await;
     }
 

@@ -19,31 +19,39 @@ use crate::{
 /// twice.
 pub(crate) struct Sending<'a> {
     place: Place<'a>,
-    who: Who,
     step: Step,
 }
 
 enum Step {
     /// It has to be queued.
-    Queue(Outgoing),
+    Queue(Unsent),
     /// It has to be written before it is ready, where that is not left to the driver.
     Flush(Flush),
-    Done,
 }
 
-impl Step {
-    fn take(&mut self) -> Outgoing {
-        match std::mem::replace(self, Self::Done) {
-            Self::Queue(message) => message,
-            Self::Flush(_) | Self::Done => unreachable!("a message is queued once"),
+/// A message that is queued once.
+struct Unsent(Option<Outgoing>);
+
+impl Drop for Unsent {
+    /// Nearly all have been queued by then. What is done with the others stands apart, so that the usual case is short.
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(message) = self.0.take() {
+            discard(message);
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn discard(message: Outgoing) {
+    drop(message);
 }
 
 impl<'a> Sending<'a> {
     #[inline]
     pub(crate) fn new(shared: &'a Shared, who: Who, message: Outgoing) -> Self {
-        Self { place: Place::new(shared, For::Room), who, step: Step::Queue(message) }
+        Self { place: Place::new(shared, who, For::Room), step: Step::Queue(Unsent(Some(message))) }
     }
 }
 
@@ -54,17 +62,18 @@ impl Future for Sending<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let this = self.get_mut();
         let shared = this.place.shared;
-        if let step @ Step::Queue(_) = &mut this.step {
-            let queued = ready!(shared.poll_admit(this.who, &mut this.place.ticket, || step.take(), cx));
-            if queued.is_err() || !shared.send_waits(this.who) {
+        if let Step::Queue(Unsent(message)) = &mut this.step {
+            let message = || message.take().expect("polled after it was queued");
+            let queued = ready!(shared.poll_admit(this.place.who, &mut this.place.ticket, message, cx));
+            if queued.is_err() || !shared.send_waits(this.place.who) {
                 return Poll::Ready(queued);
             }
             this.step = Step::Flush(shared.lock_send().flush());
             this.place.what = For::Writing;
         }
         match &mut this.step {
-            Step::Flush(flush) => shared.poll_flushed(this.who, flush, &mut this.place.ticket, cx),
-            Step::Queue(_) | Step::Done => Poll::Ready(Ok(())),
+            Step::Flush(flush) => shared.poll_flushed(this.place.who, flush, &mut this.place.ticket, cx),
+            Step::Queue(_) => Poll::Ready(Ok(())),
         }
     }
 }
@@ -86,21 +95,22 @@ pub(crate) fn try_send(shared: &Shared, message: Outgoing) -> Result<(), TrySend
 /// What `flushed` of every handle does.
 pub(crate) async fn flushed(shared: &Shared, who: Who) -> Result<(), Error> {
     let mut flush = shared.lock_send().flush();
-    let mut place = Place::new(shared, For::Writing);
+    let mut place = Place::new(shared, who, For::Writing);
     poll_fn(|cx| shared.poll_flushed(who, &mut flush, &mut place.ticket, cx)).await
 }
 
 /// A place among those that wait, given up when the future that holds it is dropped.
 pub(crate) struct Place<'a> {
     shared: &'a Shared,
+    who: Who,
     what: For,
     pub(crate) ticket: Option<Ticket>,
 }
 
 impl<'a> Place<'a> {
     #[inline]
-    pub(crate) fn new(shared: &'a Shared, what: For) -> Self {
-        Self { shared, what, ticket: None }
+    pub(crate) fn new(shared: &'a Shared, who: Who, what: For) -> Self {
+        Self { shared, who, what, ticket: None }
     }
 }
 

@@ -1,14 +1,12 @@
 //! `Shared`: the state that a connection's handles and its driver share, and the operations on it.
 
 use std::{
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     task::{Context, Poll, ready},
 };
 
 use http::HeaderValue;
+use parking_lot::Mutex;
 use sockeye_proto::{CloseFrame, Message, Outgoing};
 use tokio::task::coop;
 

@@ -1,7 +1,6 @@
 //! `Shutdown`: closes every connection that belongs to it.
 
 use std::{
-    collections::HashMap,
     fmt,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -58,8 +57,10 @@ struct Inner {
 #[derive(Default)]
 struct State {
     begun: bool,
-    connections: HashMap<u64, Weak<Shared>>,
-    next: u64,
+    /// Each at the place that its [`Registration`] knows. Many wait, so one takes no more than a pointer.
+    connections: Vec<Option<Weak<Shared>>>,
+    /// The places that were given up.
+    free: Vec<usize>,
     /// How many [`ShutdownHold`]s there are.
     held: usize,
     drained: Drained,
@@ -120,7 +121,7 @@ impl Shutdown {
     pub async fn drain(&self, deadline: Duration) -> Drained {
         let deadline = Instant::now() + deadline;
         self.begin();
-        let empty = |state: &State| state.connections.is_empty() && state.held == 0;
+        let empty = |state: &State| state.count() == 0 && state.held == 0;
         if timeout_at(deadline, self.inner.wait(empty)).await.is_err() {
             let left = self.inner.lock().open();
             tracing::warn!(connections = left.len(), "cut at the deadline of the shutdown");
@@ -130,12 +131,12 @@ impl Shutdown {
             let _ = timeout_at(Instant::now() + LAST_CALL, self.inner.wait(empty)).await;
         }
         let state = self.inner.lock();
-        Drained { cut: state.drained.cut + state.connections.len(), ..state.drained }
+        Drained { cut: state.drained.cut + state.count(), ..state.drained }
     }
 
     /// How many connections belong to it and have not ended.
     pub fn connections(&self) -> usize {
-        self.inner.lock().connections.len()
+        self.inner.lock().count()
     }
 
     /// Makes [`drain`](Self::drain) wait for a connection that is not one yet: one whose opening handshake has been
@@ -148,17 +149,19 @@ impl Shutdown {
 
     /// Adds a connection.
     pub(crate) fn register(self, shared: &Arc<Shared>) -> Registration {
-        let (id, begun) = {
+        let (place, begun) = {
             let mut state = self.inner.lock();
-            let id = state.next;
-            state.next += 1;
-            state.connections.insert(id, Arc::downgrade(shared));
-            (id, state.begun)
+            let place = state.free.pop().unwrap_or_else(|| {
+                state.connections.push(None);
+                state.connections.len() - 1
+            });
+            state.connections[place] = Some(Arc::downgrade(shared));
+            (place, state.begun)
         };
         if begun {
             close(shared);
         }
-        Registration { shutdown: self, id, outcome: Outcome::Lost }
+        Registration { shutdown: self, place, outcome: Outcome::Lost }
     }
 }
 
@@ -188,7 +191,11 @@ impl Inner {
 
 impl State {
     fn open(&self) -> Vec<Arc<Shared>> {
-        self.connections.values().filter_map(Weak::upgrade).collect()
+        self.connections.iter().flatten().filter_map(Weak::upgrade).collect()
+    }
+
+    fn count(&self) -> usize {
+        self.connections.len() - self.free.len()
     }
 }
 
@@ -217,14 +224,15 @@ pub(crate) enum Outcome {
 /// The place of a connection in a [`Shutdown`], given up when its driver is dropped.
 pub(crate) struct Registration {
     shutdown: Shutdown,
-    id: u64,
+    place: usize,
     pub(crate) outcome: Outcome,
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
         let mut state = self.shutdown.inner.lock();
-        state.connections.remove(&self.id);
+        state.connections[self.place] = None;
+        state.free.push(self.place);
         if state.begun {
             match self.outcome {
                 Outcome::Closed => state.drained.closed += 1,
@@ -242,7 +250,7 @@ impl fmt::Debug for Shutdown {
         let state = self.inner.lock();
         f.debug_struct("Shutdown")
             .field("begun", &state.begun)
-            .field("connections", &state.connections.len())
+            .field("connections", &state.count())
             .finish_non_exhaustive()
     }
 }

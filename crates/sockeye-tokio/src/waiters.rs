@@ -33,7 +33,7 @@ pub(crate) enum Manner {
 }
 
 /// A poll of the driver.
-pub(crate) type Turn = u64;
+pub(crate) type Turn = u32;
 
 /// All that wait. Most connections never have one, so it is a pointer until there is.
 #[derive(Default)]
@@ -142,7 +142,7 @@ impl Line {
     }
 
     fn dismiss(&mut self, now: Turn) {
-        if self.places.front().is_some_and(|first| first.called.is_some_and(|called| called < now)) {
+        if self.places.front().is_some_and(|first| first.called.is_some_and(|called| called != now)) {
             self.places.pop_front();
         }
     }
