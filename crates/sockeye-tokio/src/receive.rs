@@ -153,7 +153,24 @@ impl Receive {
         self.poll_kept()
     }
 
+    /// Whether all that has come was received, and it is known without a read that there is no more. Then `cx` is woken
+    /// when there is.
+    #[inline]
+    pub(crate) fn waits(&mut self, cx: &mut Context<'_>) -> bool {
+        let waits = self.kept.is_none()
+            && self.input.is_empty()
+            && self.decoder.is_between_messages()
+            && self.stream.as_mut().is_some_and(|stream| stream.is_drained() && stream.poll_ready(cx).is_pending());
+        if waits {
+            self.watcher = Watcher::Recv;
+            self.streak = 0;
+            self.wait(cx);
+        }
+        waits
+    }
+
     /// What has been received before, and the end.
+    #[cold]
     fn poll_kept(&mut self) -> Poll<Option<Result<Message, Error>>> {
         if let Some(message) = self.take_parked() {
             return Poll::Ready(Some(Ok(message)));
@@ -186,6 +203,7 @@ impl Receive {
     }
 
     /// Leaves the waker of a `recv` that waits.
+    #[inline]
     pub(crate) fn wait(&mut self, cx: &Context<'_>) {
         match &mut self.waker {
             Some(waker) if waker.will_wake(cx.waker()) => {}

@@ -163,32 +163,44 @@ impl Shared {
     fn poll_recv_any(
         &self,
         own: bool,
-        receive: Locked<'_, Receive>,
+        mut receive: Locked<'_, Receive>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
         let mut read = false;
-        let polled = self.poll_next(own, receive, &mut read, cx);
+        let polled = if own && receive.waits(cx) {
+            read = coop::has_budget_remaining();
+            receive.release();
+            Poll::Pending
+        } else {
+            self.poll_next(own, receive, &mut read, cx)
+        };
         if !self.driven {
             return self.poll_undriven(polled, read, cx);
         }
-        if polled.is_pending() && own {
-            let mut locked = self.lock_send();
-            let send = &mut *locked;
-            let is_writer = send.is_writer(cx);
-            if is_writer {
-                send.looks();
-            }
-            // Before it waits, what was queued goes out: the handler may block on the answer.
-            let is_written = send.poll_write(cx).is_ready();
-            if read && is_writer {
-                // The stream wakes the driver's task, so the driver need not look at it. Within a set of futures that has
-                // wakers of its own, that would not be certain.
-                self.receiving.store(true, Ordering::Relaxed);
-                self.resting.store(is_written && send.is_at_rest(), Ordering::Relaxed);
-            }
-            locked.release();
+        if own && polled.is_pending() {
+            self.pause(read, cx);
         }
         polled
+    }
+
+    /// The handler waits for a message. If it has `read` all that there was, the stream wakes it.
+    #[inline]
+    fn pause(&self, read: bool, cx: &mut Context<'_>) {
+        let mut locked = self.lock_send();
+        let send = &mut *locked;
+        let is_writer = send.is_writer(cx);
+        if is_writer {
+            send.looks();
+        }
+        // What was queued goes out before: the handler may block on the answer.
+        let is_written = send.poll_write(cx).is_ready();
+        if read && is_writer {
+            // The stream wakes the driver's task, so the driver need not look at it. Within a set of futures that has wakers
+            // of its own, that would not be certain.
+            self.receiving.store(true, Ordering::Relaxed);
+            self.resting.store(is_written && send.is_at_rest(), Ordering::Relaxed);
+        }
+        locked.release();
     }
 
     /// What a driver would do when `recv` has `polled`: writes what was queued, by a Sender too, before it waits, and when
@@ -227,7 +239,7 @@ impl Shared {
     }
 
     /// Sets `read` when it waits for the stream, and has not been kept from looking at it by a spent budget.
-    #[inline]
+    #[inline(never)]
     fn poll_next(
         &self,
         own: bool,

@@ -109,6 +109,12 @@ pub(crate) enum ReadHalf {
 }
 
 impl ReadHalf {
+    /// Whether a read would most likely be in vain.
+    #[inline]
+    pub(crate) fn is_drained(&self) -> bool {
+        matches!(self, Self::Tcp { is_drained: true, .. })
+    }
+
     /// Ready unless a read is known to be in vain; then `cx` is woken when it is not. To be asked before a buffer is taken
     /// for the read.
     #[inline(always)]
