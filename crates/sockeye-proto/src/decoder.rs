@@ -32,6 +32,8 @@ pub struct Decoder {
     rules: Rules,
     /// No limit has anything against a message in one frame with a shorter payload than this. At most 64 KiB.
     small: u32,
+    /// Whether messages are given back soon.
+    lends: bool,
     extension: Option<Box<dyn PayloadDecoder>>,
     /// While a frame or a message has begun and has not all arrived, and at the end. Most never do: they are whole in what
     /// is read, and a connection that waits between two messages has none.
@@ -86,7 +88,7 @@ impl Decoder {
         let rules = Rules { role, accept_unmasked: config.accept_unmasked_frames, rsv1: false };
         let longest = config.max_frame_size.min(config.max_message_size).min(usize::from(u16::MAX)) as u32;
         let small = if config.max_fragments > 0 { longest + 1 } else { 0 };
-        Self { config, rules, small, extension: None, state: None }
+        Self { config, rules, small, lends: false, extension: None, state: None }
     }
 
     /// Gives RSV1 to `extension`: a message that carries it goes through the extension, and is no violation any more.
@@ -95,6 +97,12 @@ impl Decoder {
         self.rules.rsv1 = true;
         self.extension = Some(extension);
         self
+    }
+
+    /// Expects small messages to be [recycled](Message::recycle) from now on: they may have room for more than they hold,
+    /// and so take turns in the same memory, of whatever size they are.
+    pub fn lend(&mut self) {
+        self.lends = true;
     }
 
     /// Takes bytes off the front of `input` until a message is complete. `None` means that all of it was taken.
@@ -125,7 +133,8 @@ impl Decoder {
         if frame.payload.len() >= self.small as usize {
             return None;
         }
-        let mut payload = pool::payload(frame.payload.len());
+        let length = frame.payload.len();
+        let mut payload = if self.lends { pool::lent_payload(length) } else { pool::payload(length) };
         let is_ascii = fill(&mut payload, frame.payload, frame.mask);
         let message = match (frame.is_text, is_ascii) {
             (false, _) => Message::Binary(payload),

@@ -60,6 +60,12 @@ pub(crate) fn payload(length: usize) -> Vec<u8> {
     if (length..=length + SURPLUS).contains(&kept.capacity()) { kept } else { Vec::with_capacity(length) }
 }
 
+/// The same for a payload that is given back soon, so that what it has too much does not matter: one for all that are small.
+pub(crate) fn lent_payload(length: usize) -> Vec<u8> {
+    let kept = PAYLOAD.try_with(Cell::take).unwrap_or_default();
+    if kept.capacity() >= length { kept } else { Vec::with_capacity(if length < KEPT { KEPT } else { length }) }
+}
+
 /// Keeps the room of a payload that is not needed any more, in the place of the one before.
 #[inline]
 pub(crate) fn keep(mut payload: Vec<u8>) {

@@ -255,6 +255,11 @@ impl Receive {
         self.input.compact();
     }
 
+    /// What is received from now on is given back soon.
+    pub(crate) fn lend(&mut self) {
+        self.decoder.lend();
+    }
+
     /// Nobody will receive any more. Returns what nobody will have.
     pub(crate) fn abandon(&mut self) -> Option<Message> {
         self.abandoned = true;

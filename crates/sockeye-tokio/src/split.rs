@@ -14,7 +14,7 @@ use sockeye_proto::{CloseFrame, Message, PreparedMessage, close_code};
 
 use crate::{
     Error, Sender,
-    receiving::Receiving,
+    receiving::{Lent, Receiving},
     sending::{Sending, flushed},
     shared::{Shared, Who},
 };
@@ -65,6 +65,7 @@ impl Drop for Handle {
 /// and dropped, so that its Pings and its Close go on being answered.
 pub struct ReceiveHalf {
     pub(crate) handle: Arc<Handle>,
+    pub(crate) lent: Lent,
 }
 
 impl ReceiveHalf {
@@ -79,6 +80,19 @@ impl ReceiveHalf {
     /// Nothing is lost when it is dropped.
     pub fn recv(&mut self) -> impl Future<Output = Option<Result<Message, Error>>> + Send {
         Receiving(&self.handle)
+    }
+
+    /// The next message, lent until the next call; see [`WebSocket::recv_ref`](crate::WebSocket::recv_ref).
+    ///
+    /// # Errors
+    ///
+    /// As for [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`recv`](Self::recv).
+    pub async fn recv_ref(&mut self) -> Option<Result<&Message, Error>> {
+        self.lent.next(&self.handle).await
     }
 }
 

@@ -15,7 +15,7 @@ use sockeye_proto::{CloseCode, CloseFrame, Config, Message, Outgoing, PreparedMe
 
 use crate::{
     Connection, Error, ReceiveHalf, SendHalf, Sender, Stream, TrySendError,
-    receiving::Receiving,
+    receiving::{Lent, Receiving},
     send::Flush,
     sending::{Sending, flushed, try_send},
     shared::Who,
@@ -38,16 +38,17 @@ use crate::{
 /// it waits for. One from [`WebSocket::new`] has none.
 pub struct WebSocket {
     handle: Handle,
-    /// Once it is used as a `Sink`.
-    sink: Option<Box<SinkState>>,
+    /// Once it is used as a `Sink`, or lends what it receives.
+    beside: Option<Box<Beside>>,
 }
 
-/// Where a `Sink` stands between two polls.
+/// What most handlers have no use for.
 #[derive(Default)]
-struct SinkState {
-    /// The place in line while it waits for room.
+struct Beside {
+    lent: Lent,
+    /// As a `Sink`: the place in line while it waits for room.
     waiting: Option<Ticket>,
-    /// While it is flushed: what, and the place among those that wait for that.
+    /// As a `Sink`, while it is flushed: what, and the place among those that wait for that.
     flushing: Option<(Flush, Option<Ticket>)>,
 }
 
@@ -76,7 +77,7 @@ impl WebSocket {
     }
 
     pub(crate) fn from_handle(handle: Handle) -> Self {
-        Self { handle, sink: None }
+        Self { handle, beside: None }
     }
 
     /// The next message, whole. Pings and Pongs are among them, though nothing has to be done about a Ping: its answer has
@@ -95,6 +96,37 @@ impl WebSocket {
     /// Nothing is lost when it is dropped: what has been read stays with the connection.
     pub fn recv(&mut self) -> impl Future<Output = Option<Result<Message, Error>>> + Send {
         Receiving(&self.handle)
+    }
+
+    /// The next message, lent until the next call: for a handler that reads and does not keep. A text or binary message of up
+    /// to 4 KiB is put where the one before it was, so that receiving allocates nothing at all; a longer one is allocated
+    /// and freed, as with [`recv`](Self::recv), which is like it in everything else.
+    ///
+    /// Which of both was called last makes one difference: after this one, a message of `recv` may have room for more than
+    /// it holds.
+    ///
+    /// ```
+    /// # use sockeye_tokio::{Message, WebSocket};
+    /// async fn count_words(mut socket: WebSocket) -> usize {
+    ///     let mut words = 0;
+    ///     while let Some(Ok(message)) = socket.recv_ref().await {
+    ///         if let Message::Text(text) = message {
+    ///             words += text.split_whitespace().count();
+    ///         }
+    ///     }
+    ///     words
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`recv`](Self::recv): nothing is lost when it is dropped.
+    pub async fn recv_ref(&mut self) -> Option<Result<&Message, Error>> {
+        self.beside.get_or_insert_default().lent.next(&self.handle).await
     }
 
     /// Sends a message: waits until less than [`write_buffer_size`](Config::write_buffer_size) is queued, first come first
@@ -204,11 +236,11 @@ impl WebSocket {
         self.stop_flushing();
         let sender = self.sender();
         let handle = Arc::new(self.handle);
-        (SendHalf { sender, handle: handle.clone() }, ReceiveHalf { handle })
+        (SendHalf { sender, handle: handle.clone() }, ReceiveHalf { handle, lent: Lent::default() })
     }
 
     fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let flushing = &mut self.sink.get_or_insert_default().flushing;
+        let flushing = &mut self.beside.get_or_insert_default().flushing;
         let (flush, ticket) = flushing.get_or_insert_with(|| (self.handle.lock_send().flush(), None));
         let flushed = ready!(self.handle.poll_flushed(Who::Handle, flush, ticket, cx));
         self.stop_flushing();
@@ -216,7 +248,7 @@ impl WebSocket {
     }
 
     fn stop_flushing(&mut self) {
-        let flushing = self.sink.as_mut().and_then(|sink| sink.flushing.take());
+        let flushing = self.beside.as_mut().and_then(|beside| beside.flushing.take());
         if let Some((_, Some(ticket))) = flushing {
             self.handle.lock_send().leave(For::Writing, ticket);
         }
@@ -246,7 +278,7 @@ impl Sink<Message> for WebSocket {
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let this = &mut *self;
         let mut send = this.handle.lock_send();
-        let waiting = &mut this.sink.get_or_insert_default().waiting;
+        let waiting = &mut this.beside.get_or_insert_default().waiting;
         // A message of a `Sink` is queued without being written.
         this.handle.cork(&mut send, Who::Handle, cx);
         this.handle.poll_room(&mut send, Who::Handle, Manner::Asking, waiting, cx)
