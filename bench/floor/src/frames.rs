@@ -19,45 +19,55 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// The beginning of a header, which belongs in front of what is read next.
-    pub(crate) fn partial(&self) -> &[u8] {
-        &self.partial[..usize::from(self.partial_length)]
+    /// Whether payload of a frame has yet to come.
+    pub(crate) fn is_inside(&self) -> bool {
+        self.remaining > 0
     }
 
-    /// Turns the first `length` bytes of `buffer` into what is to be sent back, and says where in it that is.
-    pub(crate) fn turn(&mut self, buffer: &mut [u8], length: usize) -> Result<Range<usize>> {
+    /// Puts the beginning of a header, as far as it has come, to where the rest of it will be read to, and gives its
+    /// length.
+    pub(crate) fn prepare(&self, space: &mut [u8]) -> usize {
+        let partial = &self.partial[..usize::from(self.partial_length)];
+        space[..partial.len()].copy_from_slice(partial);
+        partial.len()
+    }
+
+    /// Turns the bytes of `buffer` behind `ready`, up to `until`, into what is to be sent back: `ready` grows by it.
+    pub(crate) fn turn(&mut self, buffer: &mut [u8], ready: &mut Range<usize>, until: usize) -> Result<()> {
         self.partial_length = 0;
         // What is sent is shorter than what was received: it is put together from the first payload on, to the left.
-        let (mut start, mut end, mut at) = (None, 0, 0);
-        while at < length {
+        let mut at = ready.end;
+        while at < until {
             if self.remaining == 0 {
-                let Some(header) = Header::parse(&buffer[at..length])? else {
-                    let rest = length - at;
-                    self.partial[..rest].copy_from_slice(&buffer[at..length]);
+                let Some(header) = Header::parse(&buffer[at..until])? else {
+                    let rest = until - at;
+                    self.partial[..rest].copy_from_slice(&buffer[at..until]);
                     self.partial_length = rest as u8;
                     break;
                 };
                 at += header.length;
                 (self.remaining, self.key) = (header.payload, header.key);
                 let bytes = &header.unmasked[..header.length - 4];
-                let place = start.map_or(at - bytes.len(), |_| end);
-                buffer[place..place + bytes.len()].copy_from_slice(bytes);
-                start.get_or_insert(place);
-                end = place + bytes.len();
+                if Range::is_empty(ready) {
+                    // Right in front of its payload, which need not be moved then.
+                    *ready = at - bytes.len()..at - bytes.len();
+                }
+                buffer[ready.end..ready.end + bytes.len()].copy_from_slice(bytes);
+                ready.end += bytes.len();
+            } else if Range::is_empty(ready) {
+                *ready = at..at;
             }
-            let here = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(length - at);
-            let place = start.map_or(at, |_| end);
-            start.get_or_insert(place);
-            if place != at {
-                buffer.copy_within(at..at + here, place);
+            let here = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(until - at);
+            if ready.end != at {
+                buffer.copy_within(at..at + here, ready.end);
             }
-            unmask(&mut buffer[place..place + here], self.key);
+            unmask(&mut buffer[ready.end..ready.end + here], self.key);
             self.key.rotate_left(here % 4);
             self.remaining -= here as u64;
-            end = place + here;
+            ready.end += here;
             at += here;
         }
-        Ok(start.unwrap_or(0)..end)
+        Ok(())
     }
 }
 
@@ -129,15 +139,22 @@ mod tests {
         let sent: Vec<u8> = payloads.iter().flat_map(|payload| frame(payload, Some([1, 2, 3, 4]))).collect();
         let expected: Vec<u8> = payloads.iter().flat_map(|payload| frame(payload, None)).collect();
         for size in (1..200).chain([1_000, 4_096, 50_001, sent.len()]) {
-            let (mut frames, mut buffer, mut back) = (Frames::default(), vec![0; sent.len() + PARTIAL], Vec::new());
-            for piece in sent.chunks(size) {
-                let partial = frames.partial().len();
-                buffer[..partial].copy_from_slice(frames.partial());
-                buffer[partial..partial + piece.len()].copy_from_slice(piece);
-                let range = frames.turn(&mut buffer, partial + piece.len()).unwrap();
-                back.extend_from_slice(&buffer[range]);
+            // Sent as soon as it is ready, after every third piece, and all at the end.
+            for pieces in [1, 3, usize::MAX] {
+                let (mut frames, mut buffer, mut back) = (Frames::default(), vec![0; sent.len() + PARTIAL], Vec::new());
+                let mut ready = 0..0;
+                for (number, piece) in sent.chunks(size).enumerate() {
+                    let start = ready.end + frames.prepare(&mut buffer[ready.end..]);
+                    buffer[start..start + piece.len()].copy_from_slice(piece);
+                    frames.turn(&mut buffer, &mut ready, start + piece.len()).unwrap();
+                    if number % pieces == 0 {
+                        back.extend_from_slice(&buffer[ready]);
+                        ready = 0..0;
+                    }
+                }
+                back.extend_from_slice(&buffer[ready]);
+                assert!(back == expected, "in pieces of {size}, sent after {pieces}");
             }
-            assert!(back == expected, "in pieces of {size}");
         }
     }
 
@@ -145,6 +162,6 @@ mod tests {
     fn an_unmasked_frame_is_refused() {
         let mut wire = frame(b"a", None);
         let length = wire.len();
-        assert!(Frames::default().turn(&mut wire, length).is_err());
+        assert!(Frames::default().turn(&mut wire, &mut (0..0), length).is_err());
     }
 }
