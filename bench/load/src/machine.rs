@@ -1,7 +1,7 @@
-//! Which core a process runs on, and how many files it may open.
+//! Which core a process runs on, how many files it may open, and how it is asked to end.
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The cores that this process may use.
@@ -32,6 +32,16 @@ pub fn raise_open_files() -> u64 {
     // Where it does not work, what is allowed now still is.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Asks a process that this one has started to end (SIGTERM).
+///
+/// # Errors
+///
+/// When there is no such process.
+pub fn terminate(pid: u32) -> Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).with_context(|| format!("{pid} is no process"))?;
+    kill_process(pid, Signal::TERM).context("cannot ask a process to end")
 }
 
 #[cfg(test)]

@@ -32,12 +32,15 @@ struct Options {
     /// End when the server has used so much processor time
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
     cpu: f64,
-    /// End after so much time; a server that mostly sleeps does not use as much processor time as it may
+    /// End after so much time; thrice as much where that lets the server use as much processor time as it may
     #[arg(long, default_value_t = 8.0, value_name = "SECONDS")]
     wall: f64,
-    /// End after so many messages
+    /// End after so many messages, and when all are back; exact where it is a multiple of those in flight
     #[arg(long, default_value_t = 1_000_000_000)]
     messages: u64,
+    /// Sleep while nothing has come back; for a generator that has no core of its own
+    #[arg(long)]
+    sleep: bool,
     /// Print the scenarios and end
     #[arg(long)]
     list: bool,
@@ -61,6 +64,7 @@ fn main() -> Result<()> {
         cpu: seconds(options.cpu)?,
         wall: seconds(options.wall)?,
         messages: options.messages,
+        sleeps: options.sleep,
     };
     if let Some(core) = options.core {
         machine::pin(&[core])?;

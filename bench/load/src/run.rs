@@ -33,10 +33,25 @@ pub struct Limits {
     pub warm_up: Duration,
     /// The server's processor time.
     pub cpu: Duration,
-    /// Time on the clock.
+    /// Time on the clock. A server that uses enough of it to reach `cpu` in three times as much is given that.
     pub wall: Duration,
-    /// Messages.
+    /// Messages, those of the warm-up among them. Exactly so many are sent, but for what is left of the last time that
+    /// a connection would send all that it may have in flight; and all of them are waited for.
     pub messages: u64,
+    /// Whether to sleep while nothing has come back. The kernel wakes a sleeper in the time of whoever sends to it, at a
+    /// price that changes with what the machine does besides: so on a core of its own the generator never sleeps.
+    pub sleeps: bool,
+}
+
+/// How many times `Limits::wall` a run may take when that makes it long enough to mean something.
+const PATIENCE: u32 = 3;
+
+impl Limits {
+    /// Whether a run is over that has taken `wall`, and `cpu` of the server.
+    fn are_reached(&self, wall: Duration, cpu: Duration) -> bool {
+        let is_worth_it = cpu * PATIENCE >= self.cpu;
+        cpu >= self.cpu || wall >= self.wall * if is_worth_it { PATIENCE } else { 1 }
+    }
 }
 
 /// Whom the load goes to.
@@ -56,11 +71,10 @@ pub struct Target {
 ///
 /// When the server does not answer, answers with anything but an echo, or ends.
 pub fn run(scenario: &Scenario, target: &Target, limits: &Limits) -> Result<Outcome> {
-    let mut generator = Generator::new(scenario, target)?;
+    let mut generator = Generator::new(scenario, target, *limits)?;
     match scenario.measure {
-        Measure::Cpu => generator.echoes(limits, false),
-        Measure::Latency => generator.echoes(limits, true),
-        Measure::Pair { gap } => generator.pairs(limits, gap),
+        Measure::Cpu | Measure::Latency => generator.echoes(),
+        Measure::Pair { gap } => generator.pairs(gap),
         Measure::Idle { few, many } => generator.idle(few, many),
     }
 }
@@ -69,6 +83,7 @@ pub fn run(scenario: &Scenario, target: &Target, limits: &Limits) -> Result<Outc
 struct Generator<'a> {
     scenario: &'a Scenario,
     target: &'a Target,
+    limits: Limits,
     epoll: OwnedFd,
     events: Vec<epoll::Event>,
     connections: Vec<Connection>,
@@ -85,11 +100,12 @@ struct Look {
 }
 
 impl<'a> Generator<'a> {
-    fn new(scenario: &'a Scenario, target: &'a Target) -> Result<Self> {
+    fn new(scenario: &'a Scenario, target: &'a Target, limits: Limits) -> Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("cannot make an epoll instance")?;
         Ok(Self {
             scenario,
             target,
+            limits,
             epoll,
             events: Vec::with_capacity(256),
             connections: Vec::new(),
@@ -110,54 +126,63 @@ impl<'a> Generator<'a> {
     }
 
     /// Every connection sends all that it may have in flight, and again when all of that is back.
-    fn echoes(&mut self, limits: &Limits, never_sleeps: bool) -> Result<Outcome> {
+    fn echoes(&mut self) -> Result<Outcome> {
+        let limits = self.limits;
         let in_flight = self.scenario.in_flight;
         for number in 0..self.scenario.connections {
             self.connect(Rc::new(Messages::new(self.scenario, number)?))?;
         }
         self.heard = Instant::now();
+        // How often a connection may still send all that it may have in flight.
+        let mut rounds = limits.messages / in_flight as u64;
         for connection in &mut self.connections {
-            connection.start(in_flight)?;
+            if rounds > 0 {
+                rounds -= 1;
+                connection.start(in_flight)?;
+            }
         }
 
         let mut samples = Samples::new();
         let mut messages = 0;
         let mut start = self.look()?;
         let mut looked = start.at;
-        let mut is_warm = false;
+        let mut is_warm = limits.warm_up.is_zero();
         loop {
-            messages += self.turn(never_sleeps, |connection| {
+            messages += self.turn(|connection| {
                 if connection.is_done() {
                     samples.add(connection.begun.elapsed());
-                    connection.start(in_flight)?;
+                    if rounds > 0 {
+                        rounds -= 1;
+                        connection.start(in_flight)?;
+                    }
                 }
                 Ok(())
             })?;
-            if looked.elapsed() < LOOK && messages < limits.messages {
-                continue;
-            }
-            looked = Instant::now();
-            if !is_warm {
-                if start.at.elapsed() >= limits.warm_up {
-                    is_warm = true;
-                    messages = 0;
-                    samples.clear();
-                    start = self.look()?;
-                }
+            let is_over = rounds == 0 && self.connections.iter().all(Connection::is_done);
+            if looked.elapsed() < LOOK && !is_over {
                 continue;
             }
             let end = self.look()?;
+            looked = end.at;
+            let wall = end.at.duration_since(start.at);
             let used = end.cpu.total.saturating_sub(start.cpu.total);
-            if used >= limits.cpu || start.at.elapsed() >= limits.wall || messages >= limits.messages {
+            if is_over || is_warm && limits.are_reached(wall, used) {
                 let mut outcome = self.outcome(messages, start, end);
                 outcome.latency = samples.percentiles();
                 return Ok(outcome);
+            }
+            if !is_warm && wall >= limits.warm_up {
+                is_warm = true;
+                messages = 0;
+                samples.clear();
+                start = self.look()?;
             }
         }
     }
 
     /// Two messages, one after the other or both at once; then the next two.
-    fn pairs(&mut self, limits: &Limits, gap: Option<Duration>) -> Result<Outcome> {
+    fn pairs(&mut self, gap: Option<Duration>) -> Result<Outcome> {
+        let limits = self.limits;
         // A server that waits for a delayed acknowledgement takes 40 ms for each.
         const PAIRS: u64 = 250;
         self.connect(Rc::new(Messages::new(self.scenario, 0)?))?;
@@ -171,13 +196,13 @@ impl<'a> Generator<'a> {
             if let Some(gap) = gap {
                 let first = second;
                 while first.elapsed() < gap || self.connections[0].completed() < 1 {
-                    self.turn(true, |_| Ok(()))?;
+                    self.turn(|_| Ok(()))?;
                 }
                 second = Instant::now();
                 self.connections[0].allow(2)?;
             }
             while !self.connections[0].is_done() {
-                self.turn(true, |_| Ok(()))?;
+                self.turn(|_| Ok(()))?;
             }
             samples.add(second.elapsed());
             pairs += 1;
@@ -198,7 +223,7 @@ impl<'a> Generator<'a> {
                 self.heard = Instant::now();
                 self.connect(messages.clone())?.start(1)?;
                 while self.connections.last().is_some_and(|connection| !connection.is_done()) {
-                    self.turn(false, |_| Ok(()))?;
+                    self.turn(|_| Ok(()))?;
                 }
             }
             // Those that have come first must not have been dropped meanwhile.
@@ -213,9 +238,9 @@ impl<'a> Generator<'a> {
         Ok(outcome)
     }
 
-    /// Waits for events, lets the connections that have any progress, and hands each of them on.
-    fn turn(&mut self, never_sleeps: bool, mut done: impl FnMut(&mut Connection) -> Result<()>) -> Result<u64> {
-        let timeout = if never_sleeps { Duration::ZERO } else { Duration::from_millis(200) };
+    /// Looks for events, lets the connections that have any progress, and hands on each that has a message back.
+    fn turn(&mut self, mut done: impl FnMut(&mut Connection) -> Result<()>) -> Result<u64> {
+        let timeout = if self.limits.sleeps { Duration::from_millis(200) } else { Duration::ZERO };
         let timeout = Timespec::try_from(timeout).context("no time for epoll")?;
         self.events.clear();
         match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
@@ -226,8 +251,11 @@ impl<'a> Generator<'a> {
         for event in &self.events {
             let number = event.data.u64() as usize;
             let connection = self.connections.get_mut(number).context("an event of no connection")?;
-            completed += connection.progress(&mut self.buffer).with_context(|| format!("connection {number}"))? as u64;
-            done(connection)?;
+            let back = connection.progress(&mut self.buffer).with_context(|| format!("connection {number}"))?;
+            completed += back as u64;
+            if back > 0 {
+                done(connection)?;
+            }
         }
         if !self.events.is_empty() {
             self.heard = Instant::now();
