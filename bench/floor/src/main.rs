@@ -10,7 +10,7 @@ mod connection;
 mod frames;
 mod opening;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use bench_serve::{Options, announce};
 use connection::{Connection, Pool};
 use rustix::buffer::spare_capacity;
@@ -27,6 +27,7 @@ const END: epoll::EventFlags = epoll::EventFlags::RDHUP.union(epoll::EventFlags:
 
 fn main() -> Result<()> {
     let options = Options::from_arguments(&["floor"])?;
+    ensure!(options.threads.get() == 1, "the floor has one thread");
     let listener =
         TcpListener::bind(options.addr).with_context(|| format!("cannot listen on {} (--addr)", options.addr))?;
     listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;

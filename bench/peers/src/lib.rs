@@ -1,8 +1,8 @@
 //! What the peers' echo servers share.
 //!
 //! Each server is one file in `src/bin`, in several forms (`--form`): `plain` is the loop that the library's own
-//! documentation has; the others are what somebody would write who has profiled it. All are single-threaded, use the
-//! system's allocator and are compiled with the same profile.
+//! documentation has; the others are what somebody would write who has profiled it. All are single-threaded unless
+//! told (`--threads`), use the system's allocator and are compiled with the same profile.
 
 #![forbid(unsafe_code)]
 
@@ -25,8 +25,12 @@ where
     F: FnOnce(TcpListener, &'static str) -> Fut,
     Fut: Future<Output = Result<()>>,
 {
-    let Options { addr, form } = Options::from_arguments(forms)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().context("no runtime")?;
+    let Options { addr, form, threads } = Options::from_arguments(forms)?;
+    let mut runtime = match threads.get() {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime.worker_threads(threads.get()).enable_io().build().context("no runtime")?;
     runtime.block_on(async {
         let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr} (--addr)"))?;
         announce(listener.local_addr().context("the listener has no address")?);

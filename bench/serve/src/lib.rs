@@ -5,14 +5,17 @@
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use std::net::SocketAddr;
+use std::num::NonZero;
 
-/// What a server is told on its command line: `--addr IP:PORT` and `--form NAME`.
+/// What a server is told on its command line: `--addr IP:PORT`, `--form NAME` and `--threads N`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Where to listen; port 0 takes any that is free.
     pub addr: SocketAddr,
     /// Which way of writing the server; the first of those that it has, unless told.
     pub form: &'static str,
+    /// How many threads serve; one unless told.
+    pub threads: NonZero<usize>,
 }
 
 impl Options {
@@ -31,7 +34,8 @@ impl Options {
 
     fn parse(mut arguments: impl Iterator<Item = String>, forms: &[&'static str]) -> Result<Self> {
         let first = *forms.first().context("a server has at least one form")?;
-        let mut options = Self { addr: SocketAddr::from(([127, 0, 0, 1], 0)), form: first };
+        let mut options =
+            Self { addr: SocketAddr::from(([127, 0, 0, 1], 0)), form: first, threads: NonZero::<usize>::MIN };
         while let Some(name) = arguments.next() {
             let value = arguments.next().with_context(|| format!("`{name}` needs a value"))?;
             match name.as_str() {
@@ -44,7 +48,11 @@ impl Options {
                     options.form = known
                         .with_context(|| format!("there is no form `{value}`; the forms are {}", forms.join(", ")))?;
                 }
-                _ => bail!("`{name}` is unknown; the options are --addr IP:PORT and --form NAME"),
+                "--threads" => {
+                    options.threads =
+                        value.parse().with_context(|| format!("`{value}` is no number of threads, at least 1"))?;
+                }
+                _ => bail!("`{name}` is unknown; the options are --addr IP:PORT, --form NAME and --threads N"),
             }
         }
         // Measurements send traffic to this machine alone.
@@ -70,13 +78,18 @@ mod tests {
 
     #[test]
     fn without_options_the_first_form_listens_on_any_port() {
-        assert_eq!(parse(&[]).unwrap(), Options { addr: "127.0.0.1:0".parse().unwrap(), form: "plain" });
+        assert_eq!(
+            parse(&[]).unwrap(),
+            Options { addr: "127.0.0.1:0".parse().unwrap(), form: "plain", threads: NonZero::<usize>::MIN }
+        );
     }
 
     #[test]
     fn options_are_read() {
-        let options = parse(&["--form", "batched", "--addr", "127.0.0.1:80"]).unwrap();
-        assert_eq!(options, Options { addr: "127.0.0.1:80".parse().unwrap(), form: "batched" });
+        let options = parse(&["--form", "batched", "--addr", "127.0.0.1:80", "--threads", "2"]).unwrap();
+        let expected =
+            Options { addr: "127.0.0.1:80".parse().unwrap(), form: "batched", threads: NonZero::new(2).unwrap() };
+        assert_eq!(options, expected);
     }
 
     #[test]
@@ -85,7 +98,8 @@ mod tests {
             (&["--form", "fast"][..], "the forms are plain, batched"),
             (&["--addr"], "needs a value"),
             (&["--addr", "0.0.0.0:80"], "no loopback address"),
-            (&["--threads", "2"], "is unknown"),
+            (&["--threads", "0"], "at least 1"),
+            (&["--cores", "2"], "is unknown"),
         ] {
             let error = parse(arguments).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
