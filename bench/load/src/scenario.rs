@@ -19,6 +19,9 @@ pub struct Scenario {
     pub connections: usize,
     /// Messages that a connection sends at once; it sends no others before all of these have come back.
     pub in_flight: usize,
+    /// Of the server. With one, it has a core of its own; several share their cores with the generator where the machine
+    /// has no others.
+    pub threads: usize,
     /// What is looked at.
     pub measure: Measure,
 }
@@ -39,7 +42,7 @@ pub enum Content {
 pub enum Measure {
     /// The server's processor time for each message.
     Cpu,
-    /// The time from a message to its echo, by a generator that never sleeps.
+    /// The time from a message to its echo.
     Latency,
     /// Two messages, the second so long after the first: the time from the second to its echo.
     Pair {
@@ -64,6 +67,7 @@ const BASE: Scenario = Scenario {
     fragments: 1,
     connections: 1,
     in_flight: 1,
+    threads: 1,
     measure: Measure::Cpu,
 };
 
@@ -142,6 +146,14 @@ pub static SCENARIOS: &[Scenario] = &[
         ..BASE
     },
     Scenario {
+        name: "threads-2",
+        about: "100 connections, 1 in flight, 20 B text, server on 2 threads",
+        content: Content::Ascii,
+        connections: 100,
+        threads: 2,
+        ..BASE
+    },
+    Scenario {
         name: "latency-16",
         about: "1 connection, 16 B binary, time to the echo",
         size: 16,
@@ -193,7 +205,8 @@ mod tests {
 
     #[test]
     fn every_scenario_makes_sense() {
-        for Scenario { name, size, fragments, connections, in_flight, measure, .. } in SCENARIOS {
+        for Scenario { name, size, fragments, connections, in_flight, threads, measure, .. } in SCENARIOS {
+            assert!(*threads >= 1, "{name}");
             assert!(*fragments >= 1 && size >= fragments, "{name}");
             assert!(*connections >= 1 && *in_flight >= 1, "{name}");
             match measure {

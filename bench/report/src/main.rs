@@ -2,21 +2,28 @@
 
 #![forbid(unsafe_code)]
 
+mod choice;
+mod counts;
 mod metric;
 mod plot;
 mod process;
+mod results;
 mod servers;
 mod statistics;
 mod table;
+mod tracer;
 mod turns;
 
 use anyhow::{Context as _, Result, ensure};
-use bench_load::{SCENARIOS, Scenario};
+use bench_load::{SCENARIOS, Scenario, machine};
+use choice::Choice;
 use clap::Parser;
-use servers::{Places, SERVERS, Server};
+use results::Results;
+use servers::{Places, SERVERS};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use turns::Cores;
 
 /// Measures echo servers under the same load, in turns.
 #[derive(Debug, Parser)]
@@ -28,12 +35,18 @@ struct Options {
     /// Only this scenario; may be given several times
     #[arg(long, value_name = "SCENARIO")]
     only: Vec<String>,
-    /// Only these servers, beside floor, and sockeye where it is built
+    /// Only these servers, beside floor, and sockeye where it is built; `best` are those of each scenario that stand out
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     peers: Vec<String>,
     /// Runs of each server in each scenario; 21, or 3 with --quick
     #[arg(long, value_name = "N")]
     reps: Option<usize>,
+    /// Count system calls (strace) and instructions (valgrind) for each message, instead of measuring time
+    #[arg(long, conflicts_with_all = ["reps", "redraw"])]
+    counts: bool,
+    /// Run nothing: print and draw what came out before
+    #[arg(long, conflicts_with_all = ["quick", "peers", "reps"])]
+    redraw: bool,
     /// Print the scenarios and the servers, and run nothing
     #[arg(long)]
     list: bool,
@@ -74,56 +87,67 @@ fn run(options: &Options) -> Result<bool> {
         SERVERS.iter().for_each(|server| println!("  {:<24} {}", server.name, server.about));
         return Ok(true);
     }
+    let out = if options.quick { options.out.join("quick") } else { options.out.clone() };
+    let plots = options.plots.clone().unwrap_or_else(|| out.join("plots"));
+    let named = scenarios(&options.only)?;
+    if options.redraw {
+        return tell(&named, &out, &plots).map(|()| true);
+    }
+
     let places = Places::new(options.sockeye.clone(), options.node_script.clone(), options.node_modules.clone())?;
-    let scenarios = scenarios(&options.only)?;
-    let servers = chosen(&options.peers, &places)?;
+    let choice = Choice::new(&options.peers, &places)?;
     let reps = options.reps.unwrap_or(if options.quick { 3 } else { 21 });
     ensure!(reps >= 1, "--reps must be at least 1");
-
-    fs::create_dir_all(&options.out).with_context(|| format!("cannot create {}", options.out.display()))?;
-    let results = turns::run(&scenarios, &servers, &places, reps, options.quick, &options.out)?;
-    let file = options.out.join("results.json");
-    let json = serde_json::to_string_pretty(&results).context("cannot write down the results")?;
-    fs::write(&file, json + "\n").with_context(|| format!("cannot write {}", file.display()))?;
-
-    for scenario in &scenarios {
-        print!("{}", table::of(scenario, &results));
+    machine::raise_open_files();
+    let cores = Cores::of_this_machine()?;
+    fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    if options.counts {
+        return counts::run(&counts::scenarios(&named)?, &choice, &places, &cores, options.quick, &out);
     }
+
+    let named = if named.is_empty() { SCENARIOS.iter().collect() } else { named };
+    let runs: usize = named.iter().map(|scenario| choice.servers(scenario).len() * reps).sum();
+    eprintln!("{runs} runs, {} s or so each", if options.quick { 1 } else { 3 });
+    let mut failures = Vec::new();
+    for scenario in &named {
+        let servers = choice.servers(scenario);
+        let results = turns::run(scenario, &servers, &places, &cores, reps, options.quick, &out)?;
+        failures.extend(results.failures);
+    }
+    tell(&named, &out, &plots)?;
     if options.quick {
-        println!("\nShort runs: that it works is all that they show.");
+        println!("Short runs: that it works is all that they show.");
     }
-    let plots = options.plots.as_ref().unwrap_or(&options.out);
-    plot::draw(&results, plots)?;
-    println!("\nresults: {}\nplots:   {}", file.display(), plots.display());
-    for failure in &results.failures {
+    for failure in &failures {
         eprintln!("failed: {failure}");
     }
-    Ok(results.failures.is_empty())
+    Ok(failures.is_empty())
 }
 
+/// Prints the tables of these scenarios, or of all, and draws everything that is there.
+fn tell(named: &[&Scenario], out: &Path, plots: &Path) -> Result<()> {
+    let all = Results::load(out)?;
+    ensure!(!all.is_empty(), "there are no results in {}", out.display());
+    for (scenario, results) in &all {
+        if named.is_empty() || named.iter().any(|named| named.name == scenario.name) {
+            print!("{}", table::of(scenario, results));
+        }
+    }
+    if let Some((_, first)) = all.first()
+        && let Some((other, _)) = all.iter().find(|(_, results)| results.machine != first.machine)
+    {
+        eprintln!("warning: {} was measured on another machine; the plots show both", other.name);
+    }
+    table::summarize(&all, &out.join("summary.json"))?;
+    plot::draw(&all, plots)?;
+    println!("\nresults: {}\nplots:   {}", out.join("summary.json").display(), plots.display());
+    Ok(())
+}
+
+/// Those of these names.
 fn scenarios(only: &[String]) -> Result<Vec<&'static Scenario>> {
     let find = |name: &String| {
         Scenario::find(name).with_context(|| format!("there is no scenario `{name}`; --list tells the names"))
     };
-    if only.is_empty() { Ok(SCENARIOS.iter().collect()) } else { only.iter().map(find).collect() }
-}
-
-/// The servers that are there; a missing one that was asked for is an error.
-fn chosen(peers: &[String], places: &Places) -> Result<Vec<&'static Server>> {
-    for name in peers {
-        let server = SERVERS.iter().find(|server| server.name == *name);
-        let server = server.with_context(|| format!("there is no server `{name}`; --list tells the names"))?;
-        places.command(server)?;
-    }
-    let mut servers = Vec::new();
-    for server in SERVERS {
-        if !peers.is_empty() && !server.always && !peers.iter().any(|name| name == server.name) {
-            continue;
-        }
-        match places.command(server) {
-            Ok(_) => servers.push(server),
-            Err(error) => eprintln!("without {}: {error:#}", server.name),
-        }
-    }
-    Ok(servers)
+    only.iter().map(find).collect()
 }

@@ -32,6 +32,7 @@ impl Metric {
         const RSS: Metric =
             Metric { of: |outcome| Some(outcome.idle?.rss_many as f64 / 1048576.0), unit: "MiB in all" };
         match scenario.measure {
+            Measure::Cpu if scenario.threads > 1 => &[RATE, P99, P999],
             Measure::Cpu => &[RATE, P99],
             Measure::Latency => &[P99, P999, CPU],
             Measure::Pair { .. } => &[P99, P999],

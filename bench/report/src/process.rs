@@ -1,6 +1,6 @@
 //! A server that ends with this value.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use bench_load::machine;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -18,11 +18,11 @@ const START: Duration = Duration::from_secs(20);
 pub(crate) struct Running(Child);
 
 impl Running {
-    /// Starts a server on this core, and gives its address as well.
-    pub(crate) fn start(mut command: Command, core: usize, log: &Path) -> Result<(Self, String)> {
+    /// Starts a server on these cores, and gives its address as well.
+    pub(crate) fn start(mut command: Command, cores: &[usize], log: &Path) -> Result<(Self, String)> {
         let file = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
-        let mut child = on_core(core, || command.spawn().with_context(|| format!("cannot start {command:?}")))?;
+        let mut child = on_cores(cores, || command.spawn().with_context(|| format!("cannot start {command:?}")))?;
         let stdout = child.stdout.take();
         let running = Self(child);
         let (found, url) = mpsc::channel();
@@ -42,6 +42,17 @@ impl Running {
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
     }
+
+    /// Asks it to end, and waits until it has: a tracer around it needs to notice.
+    pub(crate) fn end(mut self) -> Result<()> {
+        machine::terminate(self.id())?;
+        let start = Instant::now();
+        while self.0.try_wait().context("cannot wait for a server")?.is_none() {
+            ensure!(start.elapsed() < START, "the server has not ended after SIGTERM in {} s", START.as_secs());
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Running {
@@ -52,7 +63,7 @@ impl Drop for Running {
 }
 
 /// What a command that ends by itself prints; it is killed when it has not ended before `limit`.
-pub(crate) fn output(mut command: Command, limit: Duration) -> Result<String> {
+pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("RUST_BACKTRACE");
     let mut running = Running(command.spawn().with_context(|| format!("cannot start {command:?}"))?);
     let start = Instant::now();
@@ -76,10 +87,10 @@ pub(crate) fn output(mut command: Command, limit: Duration) -> Result<String> {
     Ok(out)
 }
 
-/// Runs `start` on this core: a process inherits where its parent may run.
-fn on_core<T>(core: usize, start: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Runs `start` on these cores: a process inherits where its parent may run.
+fn on_cores<T>(cores: &[usize], start: impl FnOnce() -> Result<T>) -> Result<T> {
     let all = machine::cores()?;
-    machine::pin(&[core])?;
+    machine::pin(cores)?;
     let started = start();
     machine::pin(&all)?;
     started

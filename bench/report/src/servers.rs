@@ -1,6 +1,7 @@
 //! The servers that are measured, as data, and where their programs are.
 
 use anyhow::{Context as _, Result, ensure};
+use bench_load::{Measure, Scenario};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,6 +13,36 @@ pub(crate) struct Server {
     program: Program,
     /// Measured also where others are chosen.
     pub(crate) always: bool,
+    /// The loads under which it is among the three best of those that are neither ours nor axum's plain loop, counting
+    /// the best form of each library alone.
+    pub(crate) best: &'static [Kind],
+}
+
+/// Loads under which the same servers are good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Small messages, one after the other.
+    Small,
+    /// Small messages, many at once.
+    Pipelined,
+    /// Messages that fill buffers.
+    Large,
+    /// None at all, which costs memory.
+    Idle,
+}
+
+/// Every kind of load.
+const ALL: [Kind; 4] = [Kind::Small, Kind::Pipelined, Kind::Large, Kind::Idle];
+
+impl Kind {
+    pub(crate) fn of(scenario: &Scenario) -> Self {
+        match scenario.measure {
+            Measure::Idle { .. } => Self::Idle,
+            _ if scenario.in_flight > 1 => Self::Pipelined,
+            _ if scenario.size >= 16 << 10 => Self::Large,
+            _ => Self::Small,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -32,35 +63,71 @@ pub(crate) const FLOOR: &str = "floor";
 /// Ratios to it are told, too: it is what users have now.
 pub(crate) const AXUM: &str = "axum-plain";
 
+/// Ours.
+pub(crate) const SOCKEYE: &str = "sockeye";
+
+/// Ours with a runtime for each thread; it is another server only where there are several.
+const PER_CORE: &str = "sockeye-per-core";
+
+/// Those that can use several threads.
+const THREADED: [&str; 3] = [SOCKEYE, PER_CORE, AXUM];
+
 const fn peer(name: &'static str, about: &'static str, binary: &'static str, form: &'static str) -> Server {
-    Server { name, about, program: Program::Own { binary, form }, always: false }
+    Server { name, about, program: Program::Own { binary, form }, always: false, best: &[] }
+}
+
+impl Server {
+    const fn always(self) -> Self {
+        Self { always: true, ..self }
+    }
+
+    const fn best(self, best: &'static [Kind]) -> Self {
+        Self { best, ..self }
+    }
+
+    /// Whether it is compiled, and not by a compiler that is part of it.
+    pub(crate) fn is_native(&self) -> bool {
+        !matches!(self.program, Program::Node)
+    }
+
+    /// Whether it is measured under this load.
+    pub(crate) fn takes_part(&self, scenario: &Scenario) -> bool {
+        if scenario.threads > 1 { THREADED.contains(&self.name) } else { self.name != PER_CORE }
+    }
 }
 
 /// In the order of a turn.
 pub(crate) static SERVERS: &[Server] = &[
+    peer(FLOOR, "bare epoll, validates nothing: what the kernel costs", "floor", "floor").always(),
+    Server { program: Program::Sockeye, ..peer(SOCKEYE, "example-echo: the plain loop", "", "") }.always(),
     Server {
-        name: FLOOR,
-        about: "bare epoll, validates nothing: what the kernel costs",
-        program: Program::Own { binary: "floor", form: "floor" },
-        always: true,
-    },
-    Server { name: "sockeye", about: "example-echo: the plain loop", program: Program::Sockeye, always: true },
-    peer(AXUM, "axum::extract::ws, the plain loop", "axum", "plain"),
+        program: Program::Sockeye,
+        ..peer(PER_CORE, "the same, a single-threaded runtime on each core; only for several threads", "", "")
+    }
+    .always(),
+    peer(AXUM, "axum::extract::ws, the plain loop", "axum", "plain").best(&ALL),
     peer("axum-batched", "axum::extract::ws, one flush for what came together", "axum", "batched"),
     peer("axum-lean", "the same with an 8 KiB read buffer", "axum", "lean"),
     peer("tungstenite-plain", "tokio-tungstenite, the plain loop", "tokio-tungstenite", "plain"),
     peer("tungstenite-batched", "tokio-tungstenite, one flush for what came together", "tokio-tungstenite", "batched"),
-    peer("tungstenite-lean", "the same with an 8 KiB read buffer", "tokio-tungstenite", "lean"),
-    peer("tokio-websockets-plain", "tokio-websockets, the plain loop", "tokio-websockets", "plain"),
-    peer("tokio-websockets-batched", "one flush for what came together", "tokio-websockets", "batched"),
-    peer("fastwebsockets-plain", "fastwebsockets, its echo server (FragmentCollector)", "fastwebsockets", "plain"),
-    peer("fastwebsockets-bare", "the same on the TcpStream itself", "fastwebsockets", "bare"),
+    peer("tungstenite-lean", "the same with an 8 KiB read buffer", "tokio-tungstenite", "lean")
+        .best(&[Kind::Pipelined]),
+    peer("tokio-websockets-plain", "tokio-websockets, the plain loop", "tokio-websockets", "plain")
+        .best(&[Kind::Small, Kind::Large]),
+    peer("tokio-websockets-batched", "one flush for what came together", "tokio-websockets", "batched")
+        .best(&[Kind::Idle]),
+    peer("fastwebsockets-plain", "fastwebsockets, its echo server (FragmentCollector)", "fastwebsockets", "plain")
+        .best(&[Kind::Idle]),
+    peer("fastwebsockets-bare", "the same on the TcpStream itself", "fastwebsockets", "bare")
+        .best(&[Kind::Small, Kind::Large]),
     peer("fastwebsockets-corked", "the same with one write for what came together", "fastwebsockets", "corked"),
-    peer("yawc-plain", "yawc, the plain loop", "yawc", "plain"),
-    peer("yawc-batched", "yawc on the TcpStream itself, one flush for what came together", "yawc", "batched"),
-    peer("wtx-plain", "wtx, its echo server", "wtx", "plain"),
-    peer("wtx-corked", "the same with one write for what came together", "wtx", "corked"),
-    Server { name: "node-ws", about: "Node's ws", program: Program::Node, always: false },
+    peer("yawc-plain", "yawc, the plain loop", "yawc", "plain").best(&[Kind::Idle]),
+    peer("yawc-batched", "yawc on the TcpStream itself, one flush for what came together", "yawc", "batched")
+        .best(&[Kind::Pipelined]),
+    peer("wtx-plain", "wtx, its echo server", "wtx", "plain").best(&[Kind::Large]),
+    peer("wtx-corked", "the same with one write for what came together", "wtx", "corked")
+        .best(&[Kind::Small, Kind::Pipelined]),
+    Server { program: Program::Node, ..peer("node-ws", "Node's ws", "", "") },
 ];
 
 /// Where the programs are.
@@ -89,18 +156,23 @@ impl Places {
         program(&self.own.join("load"))
     }
 
-    /// How to start the server on a free port.
-    pub(crate) fn command(&self, server: &Server) -> Result<Command> {
+    /// How to start the server on a free port, with so many threads.
+    pub(crate) fn command(&self, server: &Server, threads: usize) -> Result<Command> {
         let mut command = match server.program {
             Program::Own { binary, form } => {
                 let mut command = program(&self.own.join(binary))?;
                 command.args(["--form", form]);
+                if threads > 1 {
+                    command.args(["--threads", &threads.to_string()]);
+                }
                 command
             }
             Program::Sockeye => {
                 let path = self.sockeye.as_deref().context("--sockeye does not tell where example-echo is")?;
                 let mut command = program(path)?;
-                command.args(["--threads", "1"]);
+                // 0 is one runtime for each core that the process may use.
+                let threads = if server.name == PER_CORE { 0 } else { threads };
+                command.args(["--threads", &threads.to_string()]);
                 command
             }
             Program::Node => {
@@ -126,11 +198,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_load_has_its_best() {
+        for kind in ALL {
+            let best: Vec<&str> =
+                SERVERS.iter().filter(|server| server.best.contains(&kind)).map(|server| server.name).collect();
+            assert!(best.len() == 4 && best.contains(&AXUM), "{kind:?}: {best:?}");
+        }
+    }
+
+    #[test]
     fn the_names_are_different() {
         let mut names: Vec<&str> = SERVERS.iter().map(|server| server.name).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), SERVERS.len());
-        assert!(names.contains(&FLOOR) && names.contains(&AXUM));
+        assert!(THREADED.iter().chain([&FLOOR]).all(|name| names.contains(name)));
     }
 }

@@ -1,5 +1,7 @@
 //! Medians, spreads, and how sure a ratio is.
 
+use serde::Serialize;
+
 /// How often pairs are drawn anew.
 const DRAWS: usize = 10_000;
 
@@ -23,7 +25,7 @@ pub(crate) fn spread(values: &[f64]) -> Option<f64> {
 }
 
 /// A median, and the interval that has it in 95 of 100 cases.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Estimate {
     pub(crate) median: f64,
     pub(crate) low: f64,

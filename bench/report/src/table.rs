@@ -1,11 +1,18 @@
-//! What came out, as a table for each scenario.
+//! What came out, as a table for each scenario, and as one file of JSON.
 
 use crate::metric::Metric;
+use crate::results::{Machine, Results, write};
 use crate::servers::{AXUM, FLOOR, SERVERS};
 use crate::statistics::{Estimate, estimate, median, spread};
-use crate::turns::Results;
-use bench_load::Scenario;
+use anyhow::{Context as _, Result};
+use bench_load::{Measure, Scenario};
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
+
+/// A run whose processor time is less than this share of what it should have has been ended by the clock.
+const ENOUGH: f64 = 0.99;
 
 /// The table of a scenario, in the order of the servers.
 pub(crate) fn of(scenario: &Scenario, results: &Results) -> String {
@@ -17,29 +24,54 @@ pub(crate) fn of(scenario: &Scenario, results: &Results) -> String {
         let _ = write!(text, "{:>12}", other.unit);
     }
     let _ = writeln!(text, "   {:<24}{:<24}", "× floor [95 %]", format!("× {AXUM} [95 %]"));
+    let mut notes = Vec::new();
     for server in SERVERS {
-        let values = values(results, scenario, server.name, metric);
+        let values = values(results, server.name, metric);
         let Some(middle) = median(&values) else { continue };
         let spread = spread(&values).unwrap_or_default() * 100.0;
-        let _ = write!(text, "{:<26}{:>14}{:>6.1} %", server.name, figure(middle), spread);
+        let short = short(scenario, results, server.name);
+        let mark = if short.is_some() { " †" } else { "" };
+        notes.extend(short);
+        let _ = write!(text, "{:<26}{:>14}{spread:>6.1} %", format!("{}{mark}", server.name), figure(middle));
         for other in others {
-            let value = median(&self::values(results, scenario, server.name, *other));
+            let value = median(&self::values(results, server.name, *other));
             let _ = write!(text, "{:>12}", value.map(figure).unwrap_or_default());
         }
-        let to = |base| ratio(results, scenario, server.name, base).map(interval).unwrap_or_default();
+        let to = |base| ratio(scenario, results, server.name, base).map(interval).unwrap_or_default();
         let _ = writeln!(text, "   {:<24}{:<24}", to(FLOOR), to(AXUM));
+    }
+    notes.iter().for_each(|note| text.extend(["† ", note, "\n"]));
+    if scenario.threads > 1 {
+        text.push_str("Not for comparison with anything: the load generator may share the servers' cores.\n");
     }
     // Columns are padded, and the last ones may be empty.
     text.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
+/// In words, that runs of a server ended before it had used as much processor time as it should have.
+fn short(scenario: &Scenario, results: &Results, server: &str) -> Option<String> {
+    if results.quick || scenario.measure != Measure::Cpu {
+        return None;
+    }
+    let times: Vec<f64> = results.of(server).map(|(_, outcome)| outcome.cpu_seconds).collect();
+    let count = times.iter().filter(|time| **time < results.cpu_goal * ENOUGH).count();
+    let least = times.iter().copied().fold(f64::INFINITY, f64::min);
+    let goal = results.cpu_goal;
+    (count > 0).then(|| {
+        format!(
+            "{server}: {count} of {} runs used less than {goal} s of processor time; the least was {least:.2} s",
+            times.len()
+        )
+    })
+}
+
 /// Ratios of the main figure, run by run of the same turn.
-pub(crate) fn ratio(results: &Results, scenario: &Scenario, server: &str, base: &str) -> Option<Estimate> {
+pub(crate) fn ratio(scenario: &Scenario, results: &Results, server: &str, base: &str) -> Option<Estimate> {
     let of = Metric::main(scenario).of;
     let ratios: Vec<f64> = results
-        .of(scenario.name, server)
+        .of(server)
         .filter_map(|(turn, outcome)| {
-            let (_, base) = results.of(scenario.name, base).find(|(other, _)| *other == turn)?;
+            let (_, base) = results.of(base).find(|(other, _)| *other == turn)?;
             Some(of(outcome)? / of(base)?)
         })
         .collect();
@@ -47,8 +79,61 @@ pub(crate) fn ratio(results: &Results, scenario: &Scenario, server: &str, base: 
 }
 
 /// A figure of each run.
-pub(crate) fn values(results: &Results, scenario: &Scenario, server: &str, metric: Metric) -> Vec<f64> {
-    results.of(scenario.name, server).filter_map(|(_, outcome)| (metric.of)(outcome)).collect()
+pub(crate) fn values(results: &Results, server: &str, metric: Metric) -> Vec<f64> {
+    results.of(server).filter_map(|(_, outcome)| (metric.of)(outcome)).collect()
+}
+
+/// Everything that the tables have, for programs.
+#[derive(Debug, Serialize)]
+struct Summary<'a> {
+    scenario: &'static str,
+    about: &'static str,
+    machine: &'a Machine,
+    servers: BTreeMap<&'static str, Line>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    runs: usize,
+    /// Medians, by what they are.
+    medians: BTreeMap<&'static str, f64>,
+    spread: Option<f64>,
+    /// Of the scenario's main figure.
+    to_floor: Option<Estimate>,
+    to_axum_plain: Option<Estimate>,
+    /// Whether the clock ended runs before they had used enough processor time.
+    short_runs: bool,
+}
+
+/// Writes the figures of all tables to one file.
+pub(crate) fn summarize(all: &[(&'static Scenario, Results)], file: &Path) -> Result<()> {
+    let summaries: Vec<Summary<'_>> = all
+        .iter()
+        .map(|(scenario, results)| {
+            let servers =
+                SERVERS.iter().filter_map(|server| Some((server.name, line(scenario, results, server.name)?)));
+            let servers = servers.collect();
+            Summary { scenario: scenario.name, about: scenario.about, machine: &results.machine, servers }
+        })
+        .collect();
+    let json = serde_json::to_string_pretty(&summaries).context("cannot write down the summary")?;
+    write(file, &(json + "\n"))
+}
+
+fn line(scenario: &Scenario, results: &Results, server: &str) -> Option<Line> {
+    let main = Metric::main(scenario);
+    let runs = values(results, server, main);
+    let metrics = [main].into_iter().chain(Metric::others(scenario).iter().copied());
+    let medians: BTreeMap<_, _> =
+        metrics.filter_map(|metric| Some((metric.unit, median(&values(results, server, metric))?))).collect();
+    (!runs.is_empty()).then(|| Line {
+        runs: runs.len(),
+        medians,
+        spread: spread(&runs),
+        to_floor: ratio(scenario, results, server, FLOOR),
+        to_axum_plain: ratio(scenario, results, server, AXUM),
+        short_runs: short(scenario, results, server).is_some(),
+    })
 }
 
 fn interval(Estimate { median, low, high }: Estimate) -> String {
@@ -69,27 +154,25 @@ pub(crate) fn figure(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::turns::{Machine, Run};
+    use crate::results::Run;
     use bench_load::Outcome;
 
-    fn run(server: &'static str, turn: usize, cpu_us_per_message: f64) -> Run {
+    fn run(server: &str, turn: usize, cpu_us_per_message: f64) -> Run {
         let outcome = Outcome {
             scenario: "text-20".to_owned(),
             messages: 1,
             wall_seconds: 1.0,
-            cpu_seconds: 1.0,
+            cpu_seconds: if server == AXUM { 1.5 } else { 2.0 },
             system_seconds: 1.0,
             cpu_us_per_message,
             messages_per_second: 123_456.7,
             latency: None,
             idle: None,
         };
-        Run { server, turn, outcome }
+        Run { server: server.to_owned(), turn, outcome }
     }
 
-    #[test]
-    fn ratios_are_those_of_the_same_turn() {
-        let machine = Machine { processor: String::new(), cores: 2, kernel: String::new() };
+    fn results() -> Results {
         let runs = vec![
             run(FLOOR, 0, 1.0),
             run(AXUM, 0, 3.0),
@@ -98,13 +181,31 @@ mod tests {
             // Its other run has failed.
             run("sockeye", 1, 11.0),
         ];
-        let results = Results { machine, quick: true, runs, failures: Vec::new() };
+        let machine = Machine { processor: String::new(), cores: 2, kernel: String::new() };
+        let scenario = "text-20".to_owned();
+        Results { scenario, machine, quick: false, cpu_goal: 2.0, runs, failures: Vec::new() }
+    }
+
+    #[test]
+    fn ratios_are_those_of_the_same_turn() {
+        let results = results();
         let scenario = Scenario::find("text-20").unwrap();
-        assert_eq!(ratio(&results, scenario, AXUM, FLOOR).map(interval).unwrap(), "3.00 [3.00, 3.00]");
-        assert_eq!(ratio(&results, scenario, "sockeye", FLOOR).map(interval).unwrap(), "1.10 [1.10, 1.10]");
-        assert_eq!(ratio(&results, scenario, "node-ws", FLOOR), None);
+        assert_eq!(ratio(scenario, &results, AXUM, FLOOR).map(interval).unwrap(), "3.00 [3.00, 3.00]");
+        assert_eq!(ratio(scenario, &results, "sockeye", FLOOR).map(interval).unwrap(), "1.10 [1.10, 1.10]");
+        assert_eq!(ratio(scenario, &results, "node-ws", FLOOR), None);
         let text = of(scenario, &results);
-        assert_eq!(text.lines().count(), 1 + 1 + 1 + 3, "{text}");
+        assert_eq!(text.lines().count(), 1 + 1 + 1 + 3 + 1, "{text}");
         assert!(text.contains("123457"), "{text}");
+    }
+
+    #[test]
+    fn runs_with_too_little_processor_time_are_told() {
+        let scenario = Scenario::find("text-20").unwrap();
+        let mut results = results();
+        let text = of(scenario, &results);
+        assert!(text.contains("axum-plain †") && text.contains("axum-plain: 2 of 2 runs used less than 2 s"), "{text}");
+        assert!(!text.contains("floor †"), "{text}");
+        results.quick = true;
+        assert!(!of(scenario, &results).contains('†'));
     }
 }

@@ -1,93 +1,90 @@
 //! One run of each server after the other, and all of that again.
 
 use crate::process::{Running, output};
+use crate::results::{Machine, Results, Run};
 use crate::servers::{Places, Server};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use bench_load::{Outcome, Scenario, machine};
-use serde::Serialize;
-use std::fs::File;
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 /// How long a run may take in all, beyond its own limits.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Everything that came out.
-#[derive(Debug, Serialize)]
-pub(crate) struct Results {
-    /// On what.
-    pub(crate) machine: Machine,
-    /// Whether the runs were too short to mean anything.
-    pub(crate) quick: bool,
-    pub(crate) runs: Vec<Run>,
-    /// In words.
-    pub(crate) failures: Vec<String>,
+/// Seconds of the server's processor time in a run.
+const CPU: f64 = 2.0;
+
+/// The same where nothing is shown but that it works.
+const QUICK_CPU: f64 = 0.2;
+
+/// Where server and generator run.
+#[derive(Debug)]
+pub(crate) struct Cores {
+    all: Vec<usize>,
 }
 
-/// One run of one server.
-#[derive(Debug, Serialize)]
-pub(crate) struct Run {
-    pub(crate) server: &'static str,
-    /// From 0. Runs of the same number took place one after the other.
-    pub(crate) turn: usize,
-    pub(crate) outcome: Outcome,
+/// Which cores a scenario gives to whom.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Split {
+    pub(crate) server: Vec<usize>,
+    /// None: wherever the kernel likes it to be.
+    pub(crate) load: Option<usize>,
+    /// Whether server and generator have a core in common.
+    pub(crate) is_shared: bool,
 }
 
-#[derive(Debug, Serialize)]
-pub(crate) struct Machine {
-    pub(crate) processor: String,
-    pub(crate) cores: usize,
-    pub(crate) kernel: String,
-}
+impl Cores {
+    pub(crate) fn of_this_machine() -> Result<Self> {
+        let all = machine::cores()?;
+        match all.len() {
+            0 => bail!("this process may run on no core"),
+            1 => eprintln!("warning: server and load generator share the only core; no figure means anything"),
+            _ => {}
+        }
+        Ok(Self { all })
+    }
 
-impl Results {
-    /// What came out for a server in a scenario, with the number of the turn.
-    pub(crate) fn of<'a>(&'a self, scenario: &'a str, server: &'a str) -> impl Iterator<Item = (usize, &'a Outcome)> {
-        let runs = self.runs.iter().filter(move |run| run.server == server && run.outcome.scenario == scenario);
-        runs.map(|run| (run.turn, &run.outcome))
+    pub(crate) fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The first ones for the server, and the last for the generator.
+    pub(crate) fn split(&self, threads: usize) -> Split {
+        let server = self.all[..threads.min(self.all.len())].to_vec();
+        let load = self.all.last().copied().filter(|last| !server.contains(last));
+        Split { server, load, is_shared: load.is_none() }
     }
 }
 
-/// Runs everything. A run that fails is noted, and the others go on.
+/// Measures `servers` under one load. A run that fails is noted, and the others go on.
 pub(crate) fn run(
-    scenarios: &[&Scenario],
+    scenario: &Scenario,
     servers: &[&'static Server],
     places: &Places,
+    cores: &Cores,
     reps: usize,
     quick: bool,
     out: &Path,
 ) -> Result<Results> {
-    machine::raise_open_files();
-    let cores = machine::cores()?;
-    let (Some(server_core), Some(load_core)) = (cores.first(), cores.last()) else {
-        anyhow::bail!("this process may run on no core");
+    let mut results = Results {
+        scenario: scenario.name.to_owned(),
+        machine: Machine::this(cores.count()),
+        quick,
+        cpu_goal: if quick { QUICK_CPU } else { CPU },
+        runs: Vec::new(),
+        failures: Vec::new(),
     };
-    if server_core == load_core {
-        eprintln!("warning: server and load generator share one core; latencies mean nothing");
-    }
-    let count = scenarios.len() * servers.len() * reps;
-    eprintln!("{count} runs, {} s or so each", if quick { 1 } else { 4 });
-
-    let path = out.join("runs.jsonl");
-    let mut log = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    let mut results = Results { machine: this_machine(cores.len()), quick, runs: Vec::new(), failures: Vec::new() };
-    for scenario in scenarios {
-        for turn in 0..reps {
-            eprintln!("{}: turn {} of {reps}", scenario.name, turn + 1);
-            for server in servers {
-                let result = one(scenario, server, places, (*server_core, *load_core), quick, out);
-                match result.with_context(|| format!("{} under {}, turn {turn}", server.name, scenario.name)) {
-                    Ok(outcome) => {
-                        let run = Run { server: server.name, turn, outcome };
-                        writeln!(log, "{}", serde_json::to_string(&run)?)?;
-                        results.runs.push(run);
-                    }
-                    Err(error) => results.failures.push(format!("{error:#}")),
-                }
+    for turn in 0..reps {
+        eprintln!("{}: turn {} of {reps}", scenario.name, turn + 1);
+        for server in servers {
+            let result = one(scenario, server, places, &cores.split(scenario.threads), quick, out);
+            match result.with_context(|| format!("{} under {}, turn {turn}", server.name, scenario.name)) {
+                Ok(outcome) => results.runs.push(Run { server: server.name.to_owned(), turn, outcome }),
+                Err(error) => results.failures.push(format!("{error:#}")),
             }
         }
     }
+    results.save(out)?;
     Ok(results)
 }
 
@@ -96,28 +93,53 @@ fn one(
     scenario: &Scenario,
     server: &Server,
     places: &Places,
-    (server_core, load_core): (usize, usize),
+    split: &Split,
     quick: bool,
     out: &Path,
 ) -> Result<Outcome> {
     let log = out.join(format!("{}.log", server.name));
-    let (running, url) = Running::start(places.command(server)?, server_core, &log)?;
+    let (running, url) = Running::start(places.command(server, scenario.threads)?, &split.server, &log)?;
+    let limits: &[&str] =
+        if quick { &["--warm-up", "0.05", "--wall", "1", "--messages", "2000000"] } else { &["--wall", "8"] };
+    let cpu = if quick { QUICK_CPU } else { CPU };
+    let mut arguments: Vec<&str> = limits.to_vec();
+    let cpu = cpu.to_string();
+    arguments.extend(["--cpu", &cpu]);
+    load(scenario, places, split, &running, &url, &arguments)
+}
+
+/// One run of the load generator against a server that runs.
+pub(crate) fn load(
+    scenario: &Scenario,
+    places: &Places,
+    split: &Split,
+    running: &Running,
+    url: &str,
+    limits: &[&str],
+) -> Result<Outcome> {
     let mut load = places.load()?;
-    load.args(["--scenario", scenario.name, "--url", &url, "--pid", &running.id().to_string()]);
-    load.args(["--core", &load_core.to_string()]);
-    if quick {
-        load.args(["--warm-up", "0.05", "--cpu", "0.2", "--wall", "1", "--messages", "2000000"]);
-    }
-    let line = output(load, LIMIT)?;
+    load.args(["--scenario", scenario.name, "--url", url, "--pid", &running.id().to_string()]);
+    match split.load {
+        Some(core) => load.args(["--core", &core.to_string()]),
+        // One that never slept would take from the server what it shares with it.
+        None => load.arg("--sleep"),
+    };
+    let line = output(load.args(limits), LIMIT)?;
     serde_json::from_str(line.trim()).context("the load generator printed no result")
 }
 
-fn this_machine(cores: usize) -> Machine {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let info = read("/proc/cpuinfo");
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':')).map(|(_, name)| name);
-    let release = read("/proc/sys/kernel/osrelease");
-    // No further than the first dash: what follows names a distribution, or a host.
-    let kernel = release.trim().split('-').next().unwrap_or_default();
-    Machine { processor: model.unwrap_or("unknown").trim().to_owned(), cores, kernel: format!("Linux {kernel}") }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generator_has_a_core_of_its_own_where_there_are_enough() {
+        let cores = |count: usize| Cores { all: (0..count).collect() };
+        let split =
+            |server: &[usize], load: Option<usize>| Split { server: server.to_vec(), load, is_shared: load.is_none() };
+        assert_eq!(cores(2).split(1), split(&[0], Some(1)));
+        assert_eq!(cores(2).split(2), split(&[0, 1], None));
+        assert_eq!(cores(4).split(2), split(&[0, 1], Some(3)));
+        assert_eq!(cores(1).split(1), split(&[0], None));
+    }
 }

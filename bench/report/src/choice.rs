@@ -1,0 +1,50 @@
+//! Which servers are measured under which load.
+
+use crate::servers::{Kind, Places, SERVERS, Server};
+use anyhow::{Context as _, Result};
+use bench_load::Scenario;
+
+/// The word for the servers that stand out.
+const BEST: &str = "best";
+
+/// What was asked for, as far as it is there.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    servers: Vec<&'static Server>,
+    /// Whether only those take part in a scenario that stand out in it.
+    is_best: bool,
+}
+
+impl Choice {
+    /// All servers, those of these names, or `best`. A missing one that was named is an error.
+    pub(crate) fn new(names: &[String], places: &Places) -> Result<Self> {
+        let is_best = names == [BEST];
+        let names = if is_best { &[] } else { names };
+        for name in names {
+            let server = SERVERS.iter().find(|server| server.name == *name);
+            let server = server
+                .with_context(|| format!("there is no server `{name}`; --list tells the names, or use `best`"))?;
+            places.command(server, 1)?;
+        }
+        let mut servers = Vec::new();
+        for server in SERVERS {
+            if !(names.is_empty() || server.always || names.iter().any(|name| name == server.name)) {
+                continue;
+            }
+            match places.command(server, 1) {
+                Ok(_) => servers.push(server),
+                // Nobody waits for those that are not chosen.
+                Err(_) if is_best && server.best.is_empty() && !server.always => {}
+                Err(error) => eprintln!("without {}: {error:#}", server.name),
+            }
+        }
+        Ok(Self { servers, is_best })
+    }
+
+    /// Those that are measured under this load, in the order of a turn.
+    pub(crate) fn servers(&self, scenario: &Scenario) -> Vec<&'static Server> {
+        let kind = Kind::of(scenario);
+        let stands_out = |server: &Server| server.always || !self.is_best || server.best.contains(&kind);
+        self.servers.iter().copied().filter(|server| server.takes_part(scenario) && stands_out(server)).collect()
+    }
+}
