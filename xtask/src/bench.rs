@@ -5,7 +5,7 @@
 use crate::flags::BenchFlags;
 use crate::tools::Skip;
 use crate::{Context, environment, examples};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use std::path::PathBuf;
 use std::process::Command;
 use xshell::cmd;
@@ -13,24 +13,64 @@ use xshell::cmd;
 /// The plots of docs/PERFORMANCE.md.
 const PLOTS: &str = "docs/img";
 
+/// The manifest of the workspace.
+const MANIFEST: &str = "bench/Cargo.toml";
+
+/// How the programs of `bench/` are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Profile {
+    Release,
+    /// Where nothing is measured.
+    Dev,
+}
+
 pub(crate) fn run(ctx: &Context, flags: &BenchFlags) -> Result<()> {
+    report(ctx, flags, Profile::Release)
+}
+
+/// Lints and tests the workspace in `bench/`, and lets each of its programs do a little.
+pub(crate) fn check(ctx: &Context) -> Result<()> {
+    let sh = &ctx.sh;
+    cmd!(sh, "cargo fmt --all --manifest-path {MANIFEST} --check -- -l").run()?;
+    cmd!(sh, "cargo clippy --locked --manifest-path {MANIFEST} --workspace --all-targets -- -D warnings").run()?;
+    cmd!(sh, "cargo test --locked --manifest-path {MANIFEST} --workspace").run()?;
+    if !cfg!(target_os = "linux") {
+        bail!(Skip("the servers and the load generator need Linux; all else has passed".to_owned()));
+    }
+    let flags = BenchFlags {
+        quick: true,
+        only: vec!["text-20".to_owned()],
+        peers: vec!["axum-plain".to_owned()],
+        ..Default::default()
+    };
+    report(ctx, &flags, Profile::Dev)
+}
+
+/// Builds everything, and runs `bench/report`, which runs the others.
+fn report(ctx: &Context, flags: &BenchFlags, profile: Profile) -> Result<()> {
     ensure!(cfg!(target_os = "linux"), "the servers and the load generator need Linux (epoll, /proc)");
-    let report = build(ctx)?;
+    let report = build(ctx, profile)?;
     let mut command = Command::new(report);
     command.current_dir(&ctx.workspace.root);
+    command.arg("--out").arg(ctx.workspace.target.join("bench"));
     if flags.list {
         command.arg("--list");
+    } else if flags.redraw {
+        command.arg("--redraw");
     } else {
         command.arg("--sockeye").arg(examples::release(ctx, "example-echo")?);
-        node(ctx, &mut command)?;
-        command.arg("--out").arg(ctx.workspace.target.join("bench"));
-        // What a reader sees is what all of it has shown, not a part of it or a short run.
-        if !flags.quick && flags.only.is_empty() && flags.peers.is_empty() {
-            command.args(["--plots", PLOTS]);
+        if flags.peers.is_empty() || flags.peers.iter().any(|name| name == "node-ws") {
+            node(ctx, &mut command)?;
         }
     }
     if flags.quick {
         command.arg("--quick");
+    }
+    if flags.counts {
+        command.arg("--counts");
+    }
+    if flags.plots {
+        command.args(["--plots", PLOTS]);
     }
     for name in &flags.only {
         command.args(["--only", name]);
@@ -47,14 +87,15 @@ pub(crate) fn run(ctx: &Context, flags: &BenchFlags) -> Result<()> {
 }
 
 /// Builds the workspace in `bench/`, and gives the program that runs the others, which lie beside it.
-fn build(ctx: &Context) -> Result<PathBuf> {
+fn build(ctx: &Context, profile: Profile) -> Result<PathBuf> {
     let sh = &ctx.sh;
-    cmd!(sh, "cargo build --release --locked --manifest-path bench/Cargo.toml").run()?;
-    let json =
-        cmd!(sh, "cargo metadata --format-version 1 --no-deps --manifest-path bench/Cargo.toml").quiet().read()?;
+    let release: &[&str] = if profile == Profile::Release { &["--release"] } else { &[] };
+    cmd!(sh, "cargo build {release...} --locked --manifest-path {MANIFEST} --workspace").run()?;
+    let json = cmd!(sh, "cargo metadata --format-version 1 --no-deps --manifest-path {MANIFEST}").quiet().read()?;
     let metadata: serde_json::Value = serde_json::from_str(&json)?;
     let target = metadata["target_directory"].as_str().context("cargo does not tell where it builds bench/")?;
-    let report = PathBuf::from(target).join("release/report");
+    let folder = if profile == Profile::Release { "release" } else { "debug" };
+    let report = PathBuf::from(target).join(folder).join("report");
     ensure!(report.is_file(), "bench/ was built, and {} is not there", report.display());
     Ok(report)
 }

@@ -4,7 +4,7 @@
 
 use crate::flags::{AutobahnFlags, CiFlags, Client, InteropFlags};
 use crate::tools::{Skip, Tool};
-use crate::{Context, autobahn, docs, examples, features, interop, layers, package, tidy};
+use crate::{Context, autobahn, bench, docs, examples, features, interop, layers, package, tidy};
 use anyhow::{Context as _, Result, bail};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -84,6 +84,13 @@ const STEPS: &[Step] = &[
         hint: "it compiles in the dev profile (step test): look for `cfg(debug_assertions)`",
         needs: &[],
         run: examples::build,
+    },
+    Step {
+        name: "bench",
+        checks: "the workspace in bench/: formatting, clippy, tests, and a short run that measures nothing",
+        hint: "`cargo fmt`, `cargo clippy` and `cargo test` work inside bench/; `cargo xtask bench --quick` runs all of it",
+        needs: &[Tool::Rustfmt, Tool::Clippy],
+        run: bench::check,
     },
     Step {
         name: "autobahn",

@@ -109,10 +109,11 @@ pub(crate) enum Client {
     Browser,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(
-    after_help = "Prints a table for each scenario, and writes target/bench. A run of everything takes hours, and draws \
-    the plots in docs/img; all others draw theirs in target/bench. Nothing else should run on the machine meanwhile."
+    after_help = "Prints a table for each scenario, and writes target/bench: the results of each scenario, which a later \
+    run of it replaces, and what is drawn from all that are there. A run of everything takes many hours, and one with \
+    `--peers best` about one. Nothing else should run on the machine meanwhile."
 )]
 pub(crate) struct BenchFlags {
     /// Short runs: proves that everything works; the figures are worth nothing
@@ -121,12 +122,21 @@ pub(crate) struct BenchFlags {
     /// Only this scenario; may be given several times
     #[arg(long, value_name = "SCENARIO")]
     pub(crate) only: Vec<String>,
-    /// Only these servers, beside example-echo and the floor
+    /// Only these servers, beside example-echo and the floor; `best` are those of each scenario that stand out
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(crate) peers: Vec<String>,
     /// Runs of each server in each scenario; 21, or 3 with --quick
     #[arg(long, value_name = "N")]
     pub(crate) reps: Option<usize>,
+    /// Count system calls (needs strace) and instructions (needs valgrind) for each message; no time is measured
+    #[arg(long, conflicts_with = "reps")]
+    pub(crate) counts: bool,
+    /// Run nothing: print and draw what came out before
+    #[arg(long, conflicts_with_all = ["quick", "peers", "reps", "counts"])]
+    pub(crate) redraw: bool,
+    /// Draw the plots of docs/PERFORMANCE.md, in docs/img, instead of those in target/bench
+    #[arg(long, conflicts_with_all = ["quick", "counts"])]
+    pub(crate) plots: bool,
     /// Print the scenarios and the servers, and run nothing
     #[arg(long)]
     pub(crate) list: bool,
