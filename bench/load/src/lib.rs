@@ -12,6 +12,8 @@ mod scenario;
 mod connection;
 mod echo;
 mod handshake;
+mod http2;
+mod look;
 mod messages;
 
 mod outcome;

@@ -1,10 +1,12 @@
 //! One run of a scenario, bounded in time and messages.
 
 use crate::connection::Connection;
+use crate::http2;
+use crate::look::Look;
 use crate::messages::Messages;
 use crate::outcome::{Idle, Outcome, Samples};
 use crate::scenario::{Measure, Scenario};
-use crate::server::{Cpu, Server};
+use crate::server::Server;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
@@ -18,10 +20,10 @@ use std::time::{Duration, Instant};
 const BUFFER: usize = 512 << 10;
 
 /// How long nothing may come back.
-const SILENCE: Duration = Duration::from_secs(10);
+pub(crate) const SILENCE: Duration = Duration::from_secs(10);
 
 /// How often the limits are looked at.
-const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
 /// How long the server may settle before its memory is looked at.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -48,7 +50,7 @@ const PATIENCE: u32 = 3;
 
 impl Limits {
     /// Whether a run is over that has taken `wall`, and `cpu` of the server.
-    fn are_reached(&self, wall: Duration, cpu: Duration) -> bool {
+    pub(crate) fn are_reached(&self, wall: Duration, cpu: Duration) -> bool {
         let is_worth_it = cpu * PATIENCE >= self.cpu;
         cpu >= self.cpu || wall >= self.wall * if is_worth_it { PATIENCE } else { 1 }
     }
@@ -71,6 +73,9 @@ pub struct Target {
 ///
 /// When the server does not answer, answers with anything but an echo, or ends.
 pub fn run(scenario: &Scenario, target: &Target, limits: &Limits) -> Result<Outcome> {
+    if let Some(connections) = scenario.http2 {
+        return http2::run(scenario, target, *limits, connections);
+    }
     let mut generator = Generator::new(scenario, target, *limits)?;
     match scenario.measure {
         Measure::Cpu | Measure::Latency => generator.echoes(),
@@ -90,13 +95,6 @@ struct Generator<'a> {
     buffer: Vec<u8>,
     /// When something last came back.
     heard: Instant,
-}
-
-/// A look at the server and at the clock.
-#[derive(Clone, Copy)]
-struct Look {
-    at: Instant,
-    cpu: Cpu,
 }
 
 impl<'a> Generator<'a> {
@@ -122,7 +120,7 @@ impl<'a> Generator<'a> {
     }
 
     fn look(&self) -> Result<Look> {
-        Ok(Look { cpu: self.target.server.cpu()?, at: Instant::now() })
+        Look::at(&self.target.server)
     }
 
     /// Every connection sends all that it may have in flight, and again when all of that is back.
@@ -164,10 +162,9 @@ impl<'a> Generator<'a> {
             }
             let end = self.look()?;
             looked = end.at;
-            let wall = end.at.duration_since(start.at);
-            let used = end.cpu.total.saturating_sub(start.cpu.total);
+            let (wall, used) = start.until(&end);
             if is_over || is_warm && limits.are_reached(wall, used) {
-                let mut outcome = self.outcome(messages, start, end);
+                let mut outcome = start.outcome(self.scenario, messages, end);
                 outcome.latency = samples.percentiles();
                 return Ok(outcome);
             }
@@ -207,7 +204,7 @@ impl<'a> Generator<'a> {
             samples.add(second.elapsed());
             pairs += 1;
         }
-        let mut outcome = self.outcome(2 * pairs, start, self.look()?);
+        let mut outcome = start.outcome(self.scenario, 2 * pairs, self.look()?);
         outcome.latency = samples.percentiles();
         Ok(outcome)
     }
@@ -232,7 +229,7 @@ impl<'a> Generator<'a> {
             *resident = self.target.server.resident()?;
         }
         let [rss_few, rss_many] = resident;
-        let mut outcome = self.outcome(many as u64, start, self.look()?);
+        let mut outcome = start.outcome(self.scenario, many as u64, self.look()?);
         let bytes_per_connection = (rss_many as f64 - rss_few as f64) / (many - few) as f64;
         outcome.idle = Some(Idle { few, many, rss_few, rss_many, bytes_per_connection });
         Ok(outcome)
@@ -270,23 +267,6 @@ impl<'a> Generator<'a> {
         let waiting = self.connections.iter().position(|connection| !connection.is_done());
         let number = waiting.context("no connection waits for anything")?;
         bail!("nothing came back for {seconds} s; connection {number}: {}", self.connections[number].state());
-    }
-
-    fn outcome(&self, messages: u64, start: Look, end: Look) -> Outcome {
-        let wall = end.at.duration_since(start.at).as_secs_f64();
-        let cpu = end.cpu.total.saturating_sub(start.cpu.total).as_secs_f64();
-        let system = end.cpu.system.saturating_sub(start.cpu.system).as_secs_f64();
-        Outcome {
-            scenario: self.scenario.name.to_owned(),
-            messages,
-            wall_seconds: wall,
-            cpu_seconds: cpu,
-            system_seconds: system,
-            cpu_us_per_message: cpu * 1e6 / messages.max(1) as f64,
-            messages_per_second: messages as f64 / wall,
-            latency: None,
-            idle: None,
-        }
     }
 }
 

@@ -15,10 +15,12 @@ pub struct Scenario {
     pub size: usize,
     /// Frames that a message is cut into, at least one.
     pub fragments: usize,
-    /// Connections that are open at the same time.
+    /// WebSockets that are open at the same time.
     pub connections: usize,
     /// Messages that a connection sends at once; it sends no others before all of these have come back.
     pub in_flight: usize,
+    /// Over how many connections of HTTP/2 the WebSockets go (RFC 8441), evenly; `None` is HTTP/1.1, a connection each.
+    pub http2: Option<usize>,
     /// Of the server. With one, it has a core of its own; several share their cores with the generator where the machine
     /// has no others.
     pub threads: usize,
@@ -67,6 +69,7 @@ const BASE: Scenario = Scenario {
     fragments: 1,
     connections: 1,
     in_flight: 1,
+    http2: None,
     threads: 1,
     measure: Measure::Cpu,
 };
@@ -154,6 +157,14 @@ pub static SCENARIOS: &[Scenario] = &[
         ..BASE
     },
     Scenario {
+        name: "h2-text-20",
+        about: "100 WebSockets on 10 connections of HTTP/2, 1 in flight, 20 B text",
+        content: Content::Ascii,
+        connections: 100,
+        http2: Some(10),
+        ..BASE
+    },
+    Scenario {
         name: "latency-16",
         about: "1 connection, 16 B binary, time to the echo",
         size: 16,
@@ -205,7 +216,8 @@ mod tests {
 
     #[test]
     fn every_scenario_makes_sense() {
-        for Scenario { name, size, fragments, connections, in_flight, threads, measure, .. } in SCENARIOS {
+        for Scenario { name, size, fragments, connections, in_flight, http2, threads, measure, .. } in SCENARIOS {
+            assert!(http2.is_none_or(|tcp| connections % tcp == 0 && *measure == Measure::Cpu), "{name}");
             assert!(*threads >= 1, "{name}");
             assert!(*fragments >= 1 && size >= fragments, "{name}");
             assert!(*connections >= 1 && *in_flight >= 1, "{name}");

@@ -69,6 +69,9 @@ pub(crate) const SOCKEYE: &str = "sockeye";
 /// Ours with a runtime for each thread; it is another server only where there are several.
 const PER_CORE: &str = "sockeye-per-core";
 
+/// Those that take WebSockets over HTTP/2.
+const HTTP2: [&str; 2] = [SOCKEYE, AXUM];
+
 /// Those that can use several threads.
 const THREADED: [&str; 3] = [SOCKEYE, PER_CORE, AXUM];
 
@@ -92,7 +95,9 @@ impl Server {
 
     /// Whether it is measured under this load.
     pub(crate) fn takes_part(&self, scenario: &Scenario) -> bool {
-        if scenario.threads > 1 { THREADED.contains(&self.name) } else { self.name != PER_CORE }
+        let others = scenario.threads > 1 || self.name != PER_CORE;
+        let threads = scenario.threads == 1 || THREADED.contains(&self.name);
+        others && threads && (scenario.http2.is_none() || HTTP2.contains(&self.name))
     }
 }
 

@@ -1,0 +1,162 @@
+//! WebSockets over HTTP/2 (RFC 8441): streams of an extended CONNECT, several on each connection.
+//!
+//! One thread, as over HTTP/1.1, but on the `h2` crate and tokio. The main future is always ready, so that the runtime never
+//! sleeps either.
+
+use crate::echo::Echo;
+use crate::look::Look;
+use crate::messages::Messages;
+use crate::outcome::{Outcome, Samples};
+use crate::run::{LOOK, Limits, SILENCE, Target};
+use crate::scenario::Scenario;
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use h2::client::SendRequest;
+use h2::ext::Protocol;
+use h2::{RecvStream, SendStream};
+use http::{Method, Request, StatusCode};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Instant;
+use tokio::net::TcpStream;
+use tokio::task::{JoinSet, LocalSet, yield_now};
+use tokio::time::timeout;
+
+/// Runs a scenario over so many connections.
+pub(crate) fn run(scenario: &Scenario, target: &Target, limits: Limits, connections: usize) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    LocalSet::new().block_on(&runtime, drive(scenario, target, limits, connections))
+}
+
+/// What all streams share.
+struct Shared {
+    /// How often a stream may still send all that it may have in flight.
+    rounds: Cell<u64>,
+    /// Messages that have come back.
+    messages: Cell<u64>,
+    samples: RefCell<Samples>,
+    /// When something last came back.
+    heard: Cell<Instant>,
+}
+
+async fn drive(scenario: &Scenario, target: &Target, limits: Limits, connections: usize) -> Result<Outcome> {
+    let shared = Rc::new(Shared {
+        rounds: Cell::new(limits.messages / scenario.in_flight as u64),
+        messages: Cell::new(0),
+        samples: RefCell::new(Samples::new()),
+        heard: Cell::new(Instant::now()),
+    });
+    let mut opened = Vec::new();
+    for connection in 0..connections {
+        let mut client =
+            timeout(SILENCE, connect(target)).await.context("the server did not offer RFC 8441 in time")??;
+        for number in (connection..scenario.connections).step_by(connections) {
+            let streams = timeout(SILENCE, open(&mut client, target)).await.context("no answer to a CONNECT came")?;
+            opened.push((streams.with_context(|| format!("WebSocket {number}"))?, number));
+        }
+    }
+    let mut tasks = JoinSet::new();
+    for ((send, receive), number) in opened {
+        let messages = Messages::new(scenario, number)?;
+        tasks.spawn_local(echo(send, receive, messages, shared.clone()));
+    }
+
+    let mut start = Look::at(&target.server)?;
+    let mut looked = start.at;
+    let mut is_warm = limits.warm_up.is_zero();
+    loop {
+        if limits.sleeps {
+            tokio::time::sleep(LOOK).await;
+        } else {
+            yield_now().await;
+        }
+        while let Some(ended) = tasks.try_join_next() {
+            ended.context("a WebSocket has panicked")??;
+        }
+        let is_over = tasks.is_empty();
+        if looked.elapsed() < LOOK && !is_over {
+            continue;
+        }
+        let (silence, seconds) = (shared.heard.get().elapsed(), SILENCE.as_secs());
+        ensure!(silence < SILENCE, "nothing came back for {seconds} s");
+        let end = Look::at(&target.server)?;
+        looked = end.at;
+        let (wall, used) = start.until(&end);
+        if is_over || is_warm && limits.are_reached(wall, used) {
+            let mut outcome = start.outcome(scenario, shared.messages.get(), end);
+            outcome.latency = shared.samples.replace(Samples::new()).percentiles();
+            return Ok(outcome);
+        }
+        if !is_warm && wall >= limits.warm_up {
+            is_warm = true;
+            shared.messages.set(0);
+            shared.samples.borrow_mut().clear();
+            start = Look::at(&target.server)?;
+        }
+    }
+}
+
+/// A connection whose server has said that it knows the extended CONNECT.
+async fn connect(target: &Target) -> Result<SendRequest<Bytes>> {
+    let stream =
+        TcpStream::connect(target.address).await.with_context(|| format!("cannot connect to {}", target.address))?;
+    stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
+    let (client, connection) = h2::client::handshake(stream).await.context("the server speaks no HTTP/2")?;
+    tokio::task::spawn_local(async move {
+        // Its streams tell as well when it fails.
+        let _ = connection.await;
+    });
+    let mut client = client.ready().await.context("the server takes no request")?;
+    // RFC 8441 §3: a client may use it once the server's SETTINGS have come with SETTINGS_ENABLE_CONNECT_PROTOCOL.
+    while !client.is_extended_connect_protocol_enabled() {
+        yield_now().await;
+        client = client.ready().await.context("the server takes no request")?;
+    }
+    Ok(client)
+}
+
+/// A WebSocket on a stream of its own.
+async fn open(client: &mut SendRequest<Bytes>, target: &Target) -> Result<(SendStream<Bytes>, RecvStream)> {
+    let Target { address, path, .. } = target;
+    let request = Request::builder()
+        .method(Method::CONNECT)
+        .uri(format!("http://{address}{path}"))
+        .header("sec-websocket-version", "13")
+        .extension(Protocol::from_static("websocket"));
+    let request = request.body(()).context("no such request")?;
+    *client = client.clone().ready().await.context("the server takes no more streams")?;
+    let (answer, send) = client.send_request(request, false).context("cannot send a CONNECT")?;
+    let answer = answer.await.context("the server did not answer a CONNECT")?;
+    ensure!(answer.status() == StatusCode::OK, "the server answered a CONNECT with {}", answer.status());
+    Ok((send, answer.into_body()))
+}
+
+/// Sends all that may be in flight, and again when all of that is back, as often as anybody may.
+async fn echo(
+    mut send: SendStream<Bytes>,
+    mut receive: RecvStream,
+    messages: Messages,
+    shared: Rc<Shared>,
+) -> Result<()> {
+    let wire = Bytes::from(messages.wire.clone());
+    let mut echo = Echo::default();
+    while let Some(rounds) = shared.rounds.get().checked_sub(1) {
+        shared.rounds.set(rounds);
+        echo.restart();
+        let begun = Instant::now();
+        send.send_data(wire.clone(), false).context("cannot send")?;
+        while echo.position < messages.payloads.len() {
+            let bytes = receive.data().await.context("the server ended a WebSocket")?.context("cannot receive")?;
+            let _ = receive.flow_control().release_capacity(bytes.len());
+            let back = echo.receive(&bytes, &messages)?;
+            shared.messages.set(shared.messages.get() + back as u64);
+            if !echo.answers.is_empty() {
+                send.send_data(std::mem::take(&mut echo.answers).into(), false).context("cannot send a Pong")?;
+            }
+        }
+        let now = Instant::now();
+        shared.samples.borrow_mut().add(now.duration_since(begun));
+        shared.heard.set(now);
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! Looks at the server and at the clock, and what lies between two of them.
+
+use crate::outcome::Outcome;
+use crate::scenario::Scenario;
+use crate::server::{Cpu, Server};
+use anyhow::Result;
+use std::time::{Duration, Instant};
+
+/// A look at the server and at the clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    pub(crate) at: Instant,
+    pub(crate) cpu: Cpu,
+}
+
+impl Look {
+    pub(crate) fn at(server: &Server) -> Result<Self> {
+        Ok(Self { cpu: server.cpu()?, at: Instant::now() })
+    }
+
+    /// The clock, and the server's processor time, between this look and a later one.
+    pub(crate) fn until(&self, end: &Self) -> (Duration, Duration) {
+        (end.at.duration_since(self.at), end.cpu.total.saturating_sub(self.cpu.total))
+    }
+
+    /// What came out between this look and a later one.
+    pub(crate) fn outcome(&self, scenario: &Scenario, messages: u64, end: Self) -> Outcome {
+        let (wall, cpu) = self.until(&end);
+        let (wall, cpu) = (wall.as_secs_f64(), cpu.as_secs_f64());
+        Outcome {
+            scenario: scenario.name.to_owned(),
+            messages,
+            wall_seconds: wall,
+            cpu_seconds: cpu,
+            system_seconds: end.cpu.system.saturating_sub(self.cpu.system).as_secs_f64(),
+            cpu_us_per_message: cpu * 1e6 / messages.max(1) as f64,
+            messages_per_second: messages as f64 / wall,
+            latency: None,
+            idle: None,
+        }
+    }
+}
