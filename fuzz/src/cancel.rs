@@ -1,0 +1,263 @@
+//! Futures that are dropped at any of their polls: nothing is lost, nothing is there twice, nothing is half done.
+
+use std::{future::poll_fn, pin::pin, task::Poll};
+
+use arbitrary::Arbitrary;
+use sockeye_testkit::{Control, pipe_with_capacity};
+use sockeye_tokio::{Config, Connection, Message, PreparedMessage, Role, Stream, WebSocket, close_code};
+use tokio::{sync::oneshot, task::yield_now};
+
+use crate::{payload::Payload, plan, virtual_time::block_on};
+
+#[derive(Arbitrary, Debug)]
+struct Plan {
+    server_sends: bool,
+    capacity: u8,
+    read_chunk: u8,
+    write_chunk: u8,
+    /// Of the one that sends, in units of 32 bytes.
+    write_buffer: u8,
+    sender: Home,
+    receiver: Home,
+    messages: Vec<(Way, Payload)>,
+    /// How often each next future is polled before it is dropped; around and around.
+    send_polls: Vec<u8>,
+    recv_polls: Vec<u8>,
+    /// Whether the end is a `close` that is dropped as well, or a drop of the socket.
+    closes: bool,
+}
+
+#[derive(Arbitrary, Debug, Clone, Copy, PartialEq, Eq)]
+enum Home {
+    Handler,
+    Moved,
+    Undriven,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Way {
+    Send,
+    Prepared,
+    Sender,
+    Flushed,
+    Ping,
+}
+
+/// With more messages than this a plan says nothing new.
+const MESSAGES: usize = 24;
+
+pub fn run(data: &[u8]) {
+    let Some(mut plan) = plan::read::<Plan>(data) else { return };
+    plan.messages.truncate(MESSAGES);
+    block_on(play(plan));
+}
+
+/// What depends on the connection that sends.
+#[derive(Clone, Copy)]
+struct How {
+    /// A `send` that was dropped may have queued its message: it was waiting for the kernel.
+    may_be_queued: bool,
+    is_driven: bool,
+    closes: bool,
+}
+
+async fn play(plan: Plan) {
+    let (mut left, mut right) = pipe_with_capacity(usize::from(plan.capacity) + 1);
+    if plan.server_sends {
+        std::mem::swap(&mut left, &mut right);
+    }
+    let role = |server| if server { Role::Server } else { Role::Client };
+    for control in [left.control(), right.control()] {
+        chunks(&control, &plan);
+    }
+    let mut config = Config::default();
+    config.write_buffer_size = usize::from(plan.write_buffer) * 32;
+    let how = How {
+        may_be_queued: config.write_buffer_size == 0 || plan.sender == Home::Undriven,
+        is_driven: plan.sender != Home::Undriven,
+        // Without a driver a drop ends the stream without a Close.
+        closes: plan.closes || plan.sender == Home::Undriven,
+    };
+    let sender = Connection::new(Stream::boxed(left), role(plan.server_sends)).config(config);
+    let receiver = Connection::new(Stream::boxed(right), role(!plan.server_sends));
+
+    let polls = Polls::new(&plan.recv_polls);
+    let (mut tasks, received) = at(plan.receiver, receiver, move |socket| receive(socket, polls));
+    let polls = Polls::new(&plan.send_polls);
+    let messages =
+        plan.messages.into_iter().enumerate().map(|(i, (way, payload))| (way, message(i, &payload))).collect();
+    let (more, sent) = at(plan.sender, sender, move |socket| send(socket, messages, polls, how));
+    tasks.extend(more);
+    for task in tasks {
+        task.await.unwrap_or_else(|error| panic!("{error}"));
+    }
+    let done = "a task that has ended has said what it did";
+    judge(&sent.await.expect(done), &received.await.expect(done));
+}
+
+fn chunks(control: &Control, plan: &Plan) {
+    control.set_read_chunk(usize::from(plan.read_chunk) + 1);
+    control.set_write_chunk(usize::from(plan.write_chunk) + 1);
+}
+
+/// A message that no other is equal to. Short, since it goes through a narrow stream.
+fn message(number: usize, payload: &Payload) -> Message {
+    let mut bytes = payload.bytes();
+    bytes.truncate(3000);
+    match payload {
+        Payload::Text(text) if text.len() <= 3000 => Message::Text(format!("{number:04}{text}")),
+        _ => Message::Binary([&(number as u32).to_be_bytes()[..], &bytes].concat()),
+    }
+}
+
+type Task = tokio::task::JoinHandle<()>;
+
+/// Runs `work` on the socket of `connection`, wherever that lives. What it yields comes in the end.
+fn at<F, Fut>(home: Home, connection: Connection, work: F) -> (Vec<Task>, oneshot::Receiver<Fut::Output>)
+where
+    F: FnOnce(WebSocket) -> Fut + Send + 'static,
+    Fut: Future<Output: Send> + Send + 'static,
+{
+    let (done, output) = oneshot::channel();
+    let work = move |socket| async move { _ = done.send(work(socket).await) };
+    let tasks = match home {
+        Home::Handler => vec![tokio::spawn(connection.serve(work))],
+        Home::Undriven => vec![tokio::spawn(work(connection.into_websocket()))],
+        Home::Moved => {
+            let (give, taken) = oneshot::channel();
+            let driver = tokio::spawn(connection.serve(|socket| async move { drop(give.send(socket)) }));
+            let worker = tokio::spawn(async move {
+                work(taken.await.expect("a handler runs when its connection is polled")).await;
+            });
+            vec![driver, worker]
+        }
+    };
+    (tasks, output)
+}
+
+/// How often futures are polled, one after the other.
+struct Polls {
+    counts: Vec<u8>,
+    next: usize,
+    /// How many were dropped in a row. Each next one is polled longer, so that in the end one is ready.
+    dropped: usize,
+}
+
+impl Polls {
+    fn new(counts: &[u8]) -> Self {
+        Self { counts: counts.to_vec(), next: 0, dropped: 0 }
+    }
+
+    /// What `future` yields, or `None` when it was dropped before.
+    async fn limit<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        let count = self.counts.get(self.next % self.counts.len().max(1)).map_or(1, |count| usize::from(*count % 8));
+        self.next += 1;
+        let mut left = count + self.dropped / 64;
+        let mut future = pin!(future);
+        let output = poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => {
+                left -= 1;
+                Poll::Pending
+            }
+        })
+        .await;
+        if output.is_some() {
+            self.dropped = 0;
+        } else {
+            self.dropped += 1;
+            yield_now().await;
+        }
+        output
+    }
+}
+
+/// What was sent, and whether surely.
+async fn send(
+    mut socket: WebSocket,
+    messages: Vec<(Way, Message)>,
+    mut polls: Polls,
+    how: How,
+) -> Vec<(Message, bool)> {
+    let (sender, mut log) = (socket.sender(), Vec::new());
+    for (way, message) in messages {
+        if let Way::Flushed = way {
+            let _ = polls.limit(socket.flushed()).await;
+        }
+        if let Way::Ping = way {
+            let _ = polls.limit(socket.send(Message::Ping("?".into()))).await;
+        }
+        loop {
+            let tried = message.clone();
+            let sent = match way {
+                // Without a driver somebody has to poll the socket.
+                Way::Sender if how.is_driven => polls.limit(sender.send(tried)).await,
+                Way::Prepared => polls.limit(socket.send_prepared(prepare(&tried))).await,
+                Way::Send | Way::Sender | Way::Flushed | Way::Ping => polls.limit(socket.send(tried)).await,
+            };
+            match sent {
+                Some(sent) => {
+                    sent.unwrap_or_else(|error| panic!("{error}: nobody has closed"));
+                    log.push((message, true));
+                    break;
+                }
+                None if how.may_be_queued => {
+                    log.push((message, false));
+                    break;
+                }
+                // It was not queued, so it is tried again.
+                None => yield_now().await,
+            }
+        }
+    }
+    if how.closes {
+        // Queued by the first poll, whatever becomes of the future.
+        let closed = polls.limit(socket.close_with(close_code::AWAY, "done")).await;
+        closed.unwrap_or(Ok(())).unwrap_or_else(|error| panic!("{error}"));
+        assert!(sender.is_closed());
+        while socket.recv().await.is_some() {}
+    }
+    log
+}
+
+fn prepare(message: &Message) -> PreparedMessage {
+    match message {
+        Message::Text(text) => PreparedMessage::text(text),
+        other => PreparedMessage::binary(other.as_bytes()),
+    }
+}
+
+/// All data messages up to the Close that must come.
+async fn receive(mut socket: WebSocket, mut polls: Polls) -> Vec<Message> {
+    let mut received = Vec::new();
+    loop {
+        match polls.limit(socket.recv()).await {
+            Some(Some(Ok(Message::Close(_)))) => break,
+            Some(Some(Ok(message))) => received.extend(message.is_data().then_some(message)),
+            Some(Some(Err(error))) => panic!("{error} after {received:?}"),
+            Some(None) => panic!("no Close after {received:?}"),
+            None => {}
+        }
+    }
+    // Without a driver the answer is written while somebody asks for it.
+    let _ = socket.flushed().await;
+    assert!(socket.recv().await.is_none(), "something came after the Close");
+    received
+}
+
+/// Everything came once and in order, save for what may not have been sent.
+fn judge(sent: &[(Message, bool)], received: &[Message]) {
+    let mut left = sent.iter();
+    for message in received {
+        loop {
+            match left.next() {
+                Some((next, _)) if next == message => break,
+                Some((_, false)) => {}
+                other => panic!("received {message:?} where {other:?} is next; sent {sent:?}"),
+            }
+        }
+    }
+    let lost = left.find(|(_, surely)| *surely);
+    assert!(lost.is_none(), "{lost:?} was lost; received {received:?}");
+}
