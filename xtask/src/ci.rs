@@ -2,9 +2,9 @@
 //!
 //! The order is by cost, so that what fails fast fails first, and such that a step finds what the one before it built.
 
-use crate::flags::{AutobahnFlags, CiFlags, Client, InteropFlags};
+use crate::flags::{AutobahnFlags, CiFlags, Client, FuzzFlags, InteropFlags};
 use crate::tools::{Skip, Tool};
-use crate::{Context, autobahn, bench, docs, examples, features, interop, layers, package, tidy};
+use crate::{Context, autobahn, bench, docs, examples, features, fuzz, interop, layers, package, tidy};
 use anyhow::{Context as _, Result, bail};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -77,6 +77,13 @@ const STEPS: &[Step] = &[
         hint: "a file outside the crate's folder is not in its package; a dependency needs a version to be published",
         needs: &[],
         run: package::run,
+    },
+    Step {
+        name: "fuzz",
+        checks: "each fuzz target for 5 seconds, beginning with its seeds",
+        hint: "the input that broke a promise is in fuzz/artifacts; `RUSTC_BOOTSTRAP=1 SHOW_PLAN=1 cargo fuzz run TARGET FILE` shows it",
+        needs: &[Tool::CargoFuzz, Tool::Cxx],
+        run: |ctx| fuzz::run(ctx, &FuzzFlags { seconds: 5, target: Vec::new(), install: false }),
     },
     Step {
         name: "release",

@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Autobahn(AutobahnFlags),
     /// Let clients that others wrote talk to example-echo and example-chat
     Interop(InteropFlags),
+    /// Let libFuzzer look for what breaks a promise of the library
+    Fuzz(FuzzFlags),
     /// Measure example-echo beside other libraries' echo servers, all in turns
     Bench(BenchFlags),
     /// Build the chat and serve it
@@ -107,6 +109,20 @@ pub(crate) enum Client {
     Node,
     /// Chromium, at a page of example-echo and in two tabs of example-chat
     Browser,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "A run begins with fuzz/seeds and with what earlier runs have found, which is in target/fuzz.")]
+pub(crate) struct FuzzFlags {
+    /// How long each target runs
+    #[arg(long, default_value_t = 60, value_name = "N")]
+    pub(crate) seconds: u32,
+    /// Only this target; may be given several times
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) target: Vec<String>,
+    /// Install what is missing on this machine
+    #[arg(long)]
+    pub(crate) install: bool,
 }
 
 #[derive(Debug, Default, Args)]

@@ -13,6 +13,7 @@ mod environment;
 mod examples;
 mod features;
 mod flags;
+mod fuzz;
 mod interop;
 mod layers;
 mod package;
@@ -66,6 +67,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Package => package::run(&ctx)?,
         Command::Autobahn(flags) => autobahn::run(&ctx.installing(flags.install), &flags)?,
         Command::Interop(flags) => interop::run(&ctx.installing(flags.install), &flags)?,
+        Command::Fuzz(flags) => fuzz::run(&ctx.installing(flags.install), &flags)?,
         Command::Bench(flags) => bench::run(&ctx, &flags)?,
         Command::Demo(flags) => demo::run(&ctx, &flags)?,
     }

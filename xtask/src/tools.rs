@@ -21,6 +21,9 @@ pub(crate) enum Tool {
     Node,
     Npm,
     Chromium,
+    CargoFuzz,
+    /// A C++ compiler, as the `cc` crate finds it.
+    Cxx,
 }
 
 /// Not a failure of what is tested: something that the test needs is not there.
@@ -72,6 +75,8 @@ impl Tool {
             ),
             Tool::Npm => working("npm", &["--version"], "npm"),
             Tool::Chromium => chromium(),
+            Tool::CargoFuzz => working("cargo", &["fuzz", "--version"], "cargo fuzz"),
+            Tool::Cxx => cxx(),
         }
     }
 
@@ -87,6 +92,8 @@ impl Tool {
             Tool::Python3 => "install Python 3 (on Debian: python3 and python3-venv)",
             Tool::Node | Tool::Npm => "install Node.js 18 or later with npm",
             Tool::Chromium => "install Chromium, or set CHROMIUM to the path of a Chrome",
+            Tool::CargoFuzz => "`cargo install cargo-fuzz --locked`",
+            Tool::Cxx => "install a C++ compiler (on Debian: g++), or set CXX to one",
         }
     }
 
@@ -101,6 +108,8 @@ impl Tool {
             Tool::Node => apt_get(ctx, &["nodejs"])?,
             Tool::Npm => apt_get(ctx, &["npm"])?,
             Tool::Chromium => apt_get(ctx, &["chromium"])?,
+            Tool::CargoFuzz => cmd!(sh, "cargo install cargo-fuzz --locked").run()?,
+            Tool::Cxx => apt_get(ctx, &["g++"])?,
         }
         Ok(())
     }
@@ -147,6 +156,15 @@ fn chromium() -> Result<PathBuf, String> {
         .filter_map(on_path)
         .find(|path| succeeds(path, &["--version"]))
         .ok_or_else(|| "there is no Chromium on PATH".to_owned())
+}
+
+fn cxx() -> Result<PathBuf, String> {
+    let chosen = std::env::var_os("CXX").unwrap_or("c++".into());
+    if succeeds(&chosen, &["--version"]) {
+        Ok(chosen.into())
+    } else {
+        Err(format!("`{}`, the C++ compiler, does not run", chosen.to_string_lossy()))
+    }
 }
 
 fn working(program: &str, arguments: &[&str], name: &str) -> Result<PathBuf, String> {

@@ -1,0 +1,164 @@
+//! `cargo xtask fuzz`: libFuzzer drives each target of `fuzz/` for a while.
+//!
+//! `fuzz/` is a workspace of its own, so that this one stays quick to build and to check.
+
+use crate::Context;
+use crate::flags::FuzzFlags;
+use crate::tools::Tool;
+use anyhow::{Context as _, Result, bail, ensure};
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+use xshell::cmd;
+
+/// Plans of more bytes than this are slower and say nothing new.
+const MAX_LEN: usize = 1024;
+
+/// No plan takes a tenth of this, in seconds: one that does has hung without waiting for anything.
+const HANG: u32 = 20;
+
+/// How many lines of the log are shown after a failure: the panic's text, or the last.
+const SHOWN: usize = 20;
+
+pub(crate) fn run(ctx: &Context, flags: &FuzzFlags) -> Result<()> {
+    Tool::CargoFuzz.require(ctx)?;
+    Tool::Cxx.require(ctx)?;
+    let targets = select(targets(&ctx.workspace.root)?, &flags.target)?;
+    let sanitizer = sanitizer(ctx)?;
+    let sh = &ctx.sh;
+    // libFuzzer's instrumentation is behind `-Z` flags, which a stable compiler takes then.
+    let _bootstrap = sh.push_env("RUSTC_BOOTSTRAP", "1");
+    cmd!(sh, "cargo fuzz build --sanitizer {sanitizer}").run()?;
+
+    let mut failed = Vec::new();
+    for target in &targets {
+        match fuzz(ctx, target, sanitizer, flags.seconds)? {
+            Outcome::Passed { executions } => println!("{target:<10} {executions:>10} executions, nothing found"),
+            Outcome::Failed { log } => {
+                println!("{log}");
+                println!("{target:<10} FAILED; the input is in fuzz/artifacts/{target}");
+                failed.push(target.as_str());
+            }
+        }
+    }
+    ensure!(failed.is_empty(), "a promise is broken; found by {}", failed.join(", "));
+    Ok(())
+}
+
+enum Outcome {
+    Passed {
+        executions: u64,
+    },
+    Failed {
+        /// What libFuzzer said about it.
+        log: String,
+    },
+}
+
+/// The names of the files in `fuzz/targets`, sorted.
+fn targets(root: &Path) -> Result<Vec<String>> {
+    let folder = root.join("fuzz/targets");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry?.path();
+        if let Some(name) = path.file_stem().and_then(|stem| stem.to_str())
+            && path.extension().is_some_and(|extension| extension == "rs")
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn select(targets: Vec<String>, only: &[String]) -> Result<Vec<String>> {
+    if let Some(unknown) = only.iter().find(|name| !targets.contains(name)) {
+        bail!("there is no target `{unknown}`; the targets are {}", targets.join(", "));
+    }
+    Ok(targets.into_iter().filter(|target| only.is_empty() || only.contains(target)).collect())
+}
+
+/// The address sanitizer, where the toolchain has what it needs at run time.
+fn sanitizer(ctx: &Context) -> Result<&'static str> {
+    let sh = &ctx.sh;
+    let libraries = cmd!(sh, "rustc --print target-libdir").quiet().read()?;
+    let has_runtime = fs::read_dir(&libraries)
+        .with_context(|| format!("cannot list {libraries}"))?
+        .filter_map(Result::ok)
+        .any(|entry| entry.file_name().to_string_lossy().contains("_rt.asan"));
+    Ok(if has_runtime { "address" } else { "none" })
+}
+
+fn fuzz(ctx: &Context, target: &str, sanitizer: &str, seconds: u32) -> Result<Outcome> {
+    let folder = ctx.workspace.target.join("fuzz");
+    // libFuzzer writes what it finds into the first of its folders, and only reads the others.
+    let found = folder.join("corpus").join(target);
+    fs::create_dir_all(&found).with_context(|| format!("cannot create {}", found.display()))?;
+    let path = folder.join(format!("{target}.log"));
+    let log = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+
+    eprintln!("{target}: {seconds} s, log in {}", ctx.workspace.relative(&path).display());
+    let status = Command::new("cargo")
+        .current_dir(&ctx.workspace.root)
+        .env("RUSTC_BOOTSTRAP", "1")
+        // libFuzzer prints its own, of any thread.
+        .env("RUST_BACKTRACE", "0")
+        .args(["fuzz", "run", "--sanitizer", sanitizer, target])
+        .arg(&found)
+        .arg(Path::new("fuzz/seeds").join(target))
+        .arg("--")
+        .args([format!("-max_total_time={seconds}"), format!("-max_len={MAX_LEN}"), format!("-timeout={HANG}")])
+        .args(["-len_control=0", "-print_final_stats=1", "-verbosity=1"])
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .status()
+        .context("cannot start cargo fuzz")?;
+    let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
+    if !status.success() {
+        return Ok(Outcome::Failed { log: reason(&text) });
+    }
+    let executions = executions(&text).with_context(|| format!("{} does not say how often it ran", path.display()))?;
+    Ok(Outcome::Passed { executions })
+}
+
+/// Out of the statistics that libFuzzer ends with.
+fn executions(log: &str) -> Option<u64> {
+    let line = log.lines().rev().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))?;
+    line.trim().parse().ok()
+}
+
+/// The part of the log that says what was wrong.
+fn reason(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    let panic = lines.iter().position(|line| line.contains("panicked at"));
+    let start = panic.unwrap_or(lines.len().saturating_sub(SHOWN));
+    lines[start..].iter().take(SHOWN).copied().collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_executions_is_found() {
+        let log = "#12\tDONE\nstat::number_of_executed_units: 47159\nstat::average_exec_per_sec:     4287\n";
+        assert_eq!(executions(log), Some(47_159));
+        assert_eq!(executions("killed"), None);
+    }
+
+    #[test]
+    fn a_panic_is_what_was_wrong() {
+        let log = format!("#1\n{}thread panicked at src/a.rs:\nlost\n{}", "new\n".repeat(50), "frame\n".repeat(50));
+        assert!(reason(&log).starts_with("thread panicked at src/a.rs:\nlost\nframe"), "{}", reason(&log));
+        assert_eq!(reason("1\n2"), "1\n2");
+    }
+
+    #[test]
+    fn an_unknown_target_is_refused_with_the_names_there_are() {
+        let targets = || vec!["close".to_owned(), "decode".to_owned()];
+        assert_eq!(select(targets(), &[]).unwrap(), targets());
+        assert_eq!(select(targets(), &["decode".to_owned()]).unwrap(), ["decode"]);
+        let error = select(targets(), &["dekode".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("`dekode`") && error.contains("close, decode"), "{error}");
+    }
+}
