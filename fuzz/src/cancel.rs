@@ -12,9 +12,9 @@ use crate::{payload::Payload, plan, virtual_time::block_on};
 #[derive(Arbitrary, Debug)]
 struct Plan {
     server_sends: bool,
-    capacity: u8,
-    read_chunk: u8,
-    write_chunk: u8,
+    capacity: Size,
+    read_chunk: Size,
+    write_chunk: Size,
     /// Of the one that sends, in units of 32 bytes.
     write_buffer: u8,
     sender: Home,
@@ -25,6 +25,22 @@ struct Plan {
     recv_polls: Vec<u8>,
     /// Whether the end is a `close` that is dropped as well, or a drop of the socket.
     closes: bool,
+}
+
+/// Of a piece of the stream, in bytes. Half of them cut every header.
+#[derive(Arbitrary, Debug, Clone, Copy)]
+enum Size {
+    Small(u8),
+    Large(u16),
+}
+
+impl Size {
+    fn bytes(self) -> usize {
+        1 + match self {
+            Self::Small(bytes) => usize::from(bytes % 32),
+            Self::Large(bytes) => usize::from(bytes),
+        }
+    }
 }
 
 #[derive(Arbitrary, Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +78,7 @@ struct How {
 }
 
 async fn play(plan: Plan) {
-    let (mut left, mut right) = pipe_with_capacity(usize::from(plan.capacity) + 1);
+    let (mut left, mut right) = pipe_with_capacity(plan.capacity.bytes());
     if plan.server_sends {
         std::mem::swap(&mut left, &mut right);
     }
@@ -84,8 +100,9 @@ async fn play(plan: Plan) {
     let polls = Polls::new(&plan.recv_polls);
     let (mut tasks, received) = at(plan.receiver, receiver, move |socket| receive(socket, polls));
     let polls = Polls::new(&plan.send_polls);
-    let messages =
-        plan.messages.into_iter().enumerate().map(|(i, (way, payload))| (way, message(i, &payload))).collect();
+    let piece = plan.capacity.bytes().min(plan.read_chunk.bytes()).min(plan.write_chunk.bytes());
+    let numbered = plan.messages.into_iter().enumerate();
+    let messages = numbered.map(|(i, (way, payload))| (way, message(i, &payload, piece))).collect();
     let (more, sent) = at(plan.sender, sender, move |socket| send(socket, messages, polls, how));
     tasks.extend(more);
     for task in tasks {
@@ -96,16 +113,17 @@ async fn play(plan: Plan) {
 }
 
 fn chunks(control: &Control, plan: &Plan) {
-    control.set_read_chunk(usize::from(plan.read_chunk) + 1);
-    control.set_write_chunk(usize::from(plan.write_chunk) + 1);
+    control.set_read_chunk(plan.read_chunk.bytes());
+    control.set_write_chunk(plan.write_chunk.bytes());
 }
 
-/// A message that no other is equal to. Short, since it goes through a narrow stream.
-fn message(number: usize, payload: &Payload) -> Message {
+/// A message that no other is equal to, and that goes through the stream in a few dozen pieces.
+fn message(number: usize, payload: &Payload, piece: usize) -> Message {
+    let most = piece * 24;
     let mut bytes = payload.bytes();
-    bytes.truncate(3000);
+    bytes.truncate(most);
     match payload {
-        Payload::Text(text) if text.len() <= 3000 => Message::Text(format!("{number:04}{text}")),
+        Payload::Text(text) if text.len() <= most => Message::Text(format!("{number:04}{text}")),
         _ => Message::Binary([&(number as u32).to_be_bytes()[..], &bytes].concat()),
     }
 }
