@@ -87,6 +87,8 @@ fn files(ctx: &Context) -> Result<Vec<SourceFile>> {
     paths.dedup();
     Ok(paths
         .into_iter()
+        // Bytes, some of which happen to be text.
+        .filter(|path| !path.starts_with("fuzz/seeds/"))
         .filter_map(|path| {
             // Neither a file that was removed nor one that is no text has rules to keep.
             let text = fs::read_to_string(ctx.workspace.root.join(path)).ok()?;
