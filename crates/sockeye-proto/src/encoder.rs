@@ -239,6 +239,12 @@ impl Encoder {
         self.on(ClosingEvent::Violation, Some(&CloseFrame::new(code, &reason[..end])));
     }
 
+    /// The peer has ended its direction of the stream without a Close. Nothing is queued any more; what was can still be
+    /// written, and may be read.
+    pub fn peer_ended(&mut self) {
+        self.on(ClosingEvent::End, None);
+    }
+
     /// The stream ended or failed: nothing can be written any more, and what is queued is dropped.
     pub fn ended(&mut self) {
         self.on(ClosingEvent::End, None);

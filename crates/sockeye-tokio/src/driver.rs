@@ -128,11 +128,11 @@ impl Upkeep {
         if !shared.is_receiving() {
             shared.lock_receive().park(shared, cx);
         }
-        let (closing, dropped) = {
+        let (closing, dropped, is_unsent) = {
             let mut send = shared.lock_send();
             let _ = send.poll_write(cx);
             send.turn_ends();
-            (send.encoder.closing(), send.dropped)
+            (send.encoder.closing(), send.dropped, send.is_unsent())
         };
         match closing {
             Closing::Open => return Poll::Pending,
@@ -140,6 +140,8 @@ impl Upkeep {
             Closing::Sent if dropped => return Poll::Ready(Next::End),
             // The handler goes on receiving until the peer's Close.
             Closing::Sent => {}
+            // The peer has only ended its own direction.
+            Closing::Ended if is_unsent => return Poll::Ready(Next::End),
             // The stream cannot be written to. What was received before is still there for the handler; then it is told.
             Closing::Ended if dropped || shared.lock_receive().is_drained() => {
                 return Poll::Ready(Next::Drop(None));

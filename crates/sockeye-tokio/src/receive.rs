@@ -72,6 +72,9 @@ enum Watcher {
 /// tokio's cooperative budget would allow if each were a unit of it, but counted where it costs next to nothing.
 const STREAK: u8 = 128;
 
+/// A setting of so much, or more, means a whole buffer.
+const MOST: usize = 64 << 10;
+
 /// While nobody receives, the driver keeps at most this much of an unfinished message.
 const PARKED: usize = 64 << 10;
 
@@ -87,7 +90,10 @@ impl Receive {
         Self {
             stream: Some(stream),
             input: Input::exact(read_ahead),
-            read_size: config.read_buffer_size.clamp(1, Buffer::SIZE) as u32,
+            read_size: match config.read_buffer_size {
+                MOST.. => Buffer::SIZE as u32,
+                less => less.max(1) as u32,
+            },
             decoder: Decoder::new(role, config),
             kept: None,
             streak: 0,
@@ -357,7 +363,10 @@ impl Receive {
     fn ended(&mut self, shared: &Shared, error: Option<io::Error>) {
         let mut send = shared.lock_send();
         // What the stream failed with when it was written to says more than that it has ended.
-        let error = send.ended(error.map_or_else(Error::abrupt, Error::io));
+        let error = match error {
+            None => send.peer_ended(),
+            Some(error) => send.ended(Error::io(error)),
+        };
         shared.queued(send, &mut self.others);
         self.over(End::Untold(Err(error)));
     }

@@ -215,6 +215,18 @@ impl Send {
     pub(crate) fn ended(&mut self, error: Error) -> Error {
         let before = self.encoder.closing();
         self.encoder.ended();
+        self.over(before, error)
+    }
+
+    /// The peer has ended its direction of the stream; ours goes on until all is written that was queued. Returns the first
+    /// error.
+    pub(crate) fn peer_ended(&mut self) -> Error {
+        let before = self.encoder.closing();
+        self.encoder.peer_ended();
+        self.over(before, Error::abrupt())
+    }
+
+    fn over(&mut self, before: Closing, error: Error) -> Error {
         self.wake_all();
         match before {
             Closing::Open | Closing::Sent | Closing::Ended => {
@@ -326,6 +338,11 @@ impl Send {
         self.encoder.ended();
         self.wake_all();
         self.stream.take()
+    }
+
+    /// Whether something is queued that can be written.
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.is_writable() && self.encoder.buffered() > 0
     }
 
     /// Whether the stream can be written to.

@@ -35,6 +35,7 @@ fn half_closed() {
     let mut rows: Vec<_> = states().into_iter().map(Row::waits).collect();
     let close = || Frame::close(1000, "");
     rows.extend([
+        Row::new("a message and the end").send([Frame::text("hi")]).half_close().text("hi").end(),
         Row::new("after a Close").send([close()]).half_close().closes(1000),
         Row::new("after an answered Close").send([close()]).closes(1000).half_close(),
         Row::new("after a violation").bytes([0xFF]).half_close().fails(1002),
