@@ -21,8 +21,10 @@ pub struct Buffer(Vec<u8>);
 thread_local!(static POOL: Pool<Vec<u8>> = const { Pool::new() });
 
 impl Buffer {
-    /// The capacity of a pooled buffer in bytes: 64 KiB, what a read of a fast sender's queue usually yields.
-    pub const SIZE: usize = 64 << 10;
+    /// The capacity of a pooled buffer in bytes: 64 KiB, what a read of a fast sender's queue usually yields, and the longest
+    /// frame header. So the payload of a large message, which grows by four, ends with what is usual, a power of two,
+    /// and not a few bytes before it.
+    pub const SIZE: usize = (64 << 10) + 16;
 
     /// A buffer without capacity, which grows like a vector.
     pub const fn new() -> Self {
