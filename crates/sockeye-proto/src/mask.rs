@@ -41,45 +41,39 @@ pub(crate) fn copy(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: u
 }
 
 /// Like [`copy`], and returns whether what was appended is ASCII.
+// In place, so that the vector's parts can stay in registers: they would be written one by one, and be read in pairs by
+// whoever moves it, for which the processor has to wait until the stores have reached the cache.
+#[inline(always)]
 pub(crate) fn copy_text(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: usize) -> bool {
     if output.capacity() - output.len() < payload.len() {
-        return grow_and_copy(output, payload, key, offset);
+        output.reserve(payload.len());
     }
-    let key = rotate(u32::from_le_bytes(key), offset);
-    // The calls are tail calls, so that a payload of no more than a lane costs neither a call nor registers to be saved.
-    match payload.len() {
-        0..=LANE => append(output, payload, |copied| short(copied, key)),
-        AFTER_LANE..=MEDIUM => copy_medium(output, payload, key),
-        _ => copy_long(output, payload, key),
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn grow_and_copy(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: usize) -> bool {
-    output.reserve(payload.len());
-    copy_text(output, payload, key, offset)
-}
-
-#[inline(never)]
-fn copy_medium(output: &mut Vec<u8>, payload: &[u8], key: u32) -> bool {
-    append(output, payload, |copied| ends::<LANE>(copied, key))
-}
-
-#[inline(never)]
-fn copy_long(output: &mut Vec<u8>, payload: &[u8], key: u32) -> bool {
-    append(output, payload, |copied| long(copied, key))
-}
-
-/// Lets `store` write the bytes behind the end of `output`, and moves the end; it has to store at every position.
-#[inline(always)]
-fn append(output: &mut Vec<u8>, payload: &[u8], store: impl FnOnce(Copied<'_>) -> bool) -> bool {
     let target = &mut output.spare_capacity_mut()[..payload.len()];
-    let is_ascii = store(Copied { payload, target });
-    // SAFETY: `store` is `short`, `ends` or `long`, which store at every position of `target`; and `target` is within
-    // the capacity, or slicing would have panicked.
+    let is_ascii = store(Copied { payload, target }, rotate(u32::from_le_bytes(key), offset));
+    // SAFETY: `store` has stored at every position of `target`, which is within the capacity, or slicing would have panicked.
     unsafe { output.set_len(output.len() + payload.len()) };
     is_ascii
+}
+
+/// Stores at every position of the target.
+#[inline(never)]
+fn store(copied: Copied<'_>, key: u32) -> bool {
+    // The calls are tail calls, so that a payload of no more than a lane costs neither a call nor registers to be saved.
+    match copied.payload.len() {
+        0..=LANE => short(copied, key),
+        AFTER_LANE..=MEDIUM => store_medium(copied, key),
+        _ => store_long(copied, key),
+    }
+}
+
+#[inline(never)]
+fn store_medium(copied: Copied<'_>, key: u32) -> bool {
+    ends::<LANE>(copied, key)
+}
+
+#[inline(never)]
+fn store_long(copied: Copied<'_>, key: u32) -> bool {
+    long(copied, key)
 }
 
 /// A payload, and where it goes. Positions are checked; where the compiler cannot see that they fit, it is once a lane.
@@ -281,7 +275,10 @@ mod tests {
         if payload.len() >= LANE {
             let key = rotate(u32::from_le_bytes(KEY), offset);
             let mut output = Vec::with_capacity(payload.len());
-            append(&mut output, payload, |copied| lanes(copied, key));
+            let target = &mut output.spare_capacity_mut()[..payload.len()];
+            lanes(Copied { payload, target }, key);
+            // SAFETY: `lanes` stores at every position.
+            unsafe { output.set_len(payload.len()) };
             assert_eq!(output, expected, "{context}, portable");
             let mut bytes = payload.to_vec();
             assert_eq!(lanes(InPlace(&mut bytes), key), expected.is_ascii(), "{context}, portable and in place");
