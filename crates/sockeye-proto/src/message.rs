@@ -6,8 +6,8 @@ use crate::{CloseFrame, Error, Violation, pool};
 
 /// One WebSocket message, whole: fragments are joined before it is handed over ([RFC 6455 §5.6]).
 ///
-/// The payloads are plain `String` and `Vec<u8>`: a received one is allocated once, at its exact size, and belongs to
-/// the receiver.
+/// The payloads are plain `String` and `Vec<u8>`: a received one is in memory of its own, with little or no room to spare,
+/// and belongs to the receiver.
 ///
 /// ```
 /// use sockeye_proto::Message;
