@@ -2,7 +2,7 @@
 
 use crate::metric::Metric;
 use crate::results::{Machine, Results, write};
-use crate::servers::{AXUM, FLOOR, SERVERS};
+use crate::servers::{AXUM, FLOOR, SERVERS, SOCKEYE};
 use crate::statistics::{Estimate, estimate, median, spread};
 use anyhow::{Context as _, Result};
 use bench_load::{Measure, Scenario};
@@ -23,7 +23,8 @@ pub(crate) fn of(scenario: &Scenario, results: &Results) -> String {
     for other in others {
         let _ = write!(text, "{:>12}", other.unit);
     }
-    let _ = writeln!(text, "   {:<24}{:<24}", "× floor [95 %]", format!("× {AXUM} [95 %]"));
+    let heads = ["× floor [95 %]".to_owned(), format!("× {AXUM} [95 %]"), format!("{SOCKEYE} / it [95 %]")];
+    let _ = writeln!(text, "   {:<24}{:<24}{:<24}", heads[0], heads[1], heads[2]);
     let mut notes = Vec::new();
     for server in SERVERS {
         let values = values(results, server.name, metric);
@@ -37,8 +38,9 @@ pub(crate) fn of(scenario: &Scenario, results: &Results) -> String {
             let value = median(&self::values(results, server.name, *other));
             let _ = write!(text, "{:>12}", value.map(figure).unwrap_or_default());
         }
-        let to = |base| ratio(scenario, results, server.name, base).map(interval).unwrap_or_default();
-        let _ = writeln!(text, "   {:<24}{:<24}", to(FLOOR), to(AXUM));
+        let ratio = |one, base| ratio(scenario, results, one, base).map(interval).unwrap_or_default();
+        let [floor, axum, ours] = [ratio(server.name, FLOOR), ratio(server.name, AXUM), ratio(SOCKEYE, server.name)];
+        let _ = writeln!(text, "   {floor:<24}{axum:<24}{ours:<24}");
     }
     notes.iter().for_each(|note| text.extend(["† ", note, "\n"]));
     if scenario.threads > 1 {
@@ -101,6 +103,8 @@ struct Line {
     /// Of the scenario's main figure.
     to_floor: Option<Estimate>,
     to_axum_plain: Option<Estimate>,
+    /// What ours takes for each unit of this server's.
+    sockeye_to_it: Option<Estimate>,
     /// Whether the clock ended runs before they had used enough processor time.
     short_runs: bool,
 }
@@ -132,6 +136,7 @@ fn line(scenario: &Scenario, results: &Results, server: &str) -> Option<Line> {
         spread: spread(&runs),
         to_floor: ratio(scenario, results, server, FLOOR),
         to_axum_plain: ratio(scenario, results, server, AXUM),
+        sockeye_to_it: ratio(scenario, results, SOCKEYE, server),
         short_runs: short(scenario, results, server).is_some(),
     })
 }
