@@ -279,9 +279,7 @@ impl Send {
     fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.encoder.buffered() > 0 {
             let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
-            let polled = if let Some(bytes) = self.encoder.single() {
-                stream.poll_write(cx, &[IoSlice::new(bytes)])
-            } else if self.encoder.pieces() <= FEW {
+            let polled = if self.encoder.pieces() <= FEW {
                 write_some::<FEW>(&mut self.encoder, stream, cx)
             } else {
                 write_some::<SLICES>(&mut self.encoder, stream, cx)

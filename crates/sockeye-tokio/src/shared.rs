@@ -146,6 +146,7 @@ impl Shared {
         wakes.add(send.take_due());
     }
 
+    /// The next message. What has been read already, which is what most calls find, takes no more than this.
     #[inline]
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
         let own = self.is_own();
@@ -160,6 +161,7 @@ impl Shared {
         self.poll_recv_any(own, receive, cx)
     }
 
+    /// The next message, wherever it has to come from.
     fn poll_recv_any(
         &self,
         own: bool,
