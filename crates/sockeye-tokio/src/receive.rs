@@ -163,10 +163,17 @@ impl Receive {
     /// when there is.
     #[inline]
     pub(crate) fn waits(&mut self, cx: &mut Context<'_>) -> bool {
-        let waits = self.kept.is_none()
+        let Some(stream) = &mut self.stream else { return false };
+        if self.streak == 0 {
+            // It has waited before, and nothing was received since then.
+            stream.expect_some();
+            return false;
+        }
+        let waits = stream.is_drained()
+            && self.kept.is_none()
             && self.input.is_empty()
             && self.decoder.is_between_messages()
-            && self.stream.as_mut().is_some_and(|stream| stream.is_drained() && stream.poll_ready(cx).is_pending());
+            && stream.poll_ready(cx).is_pending();
         if waits {
             self.watcher = Watcher::Recv;
             self.streak = 0;

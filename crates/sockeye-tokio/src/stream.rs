@@ -10,6 +10,8 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes};
+#[cfg(target_os = "linux")]
+use rustix::net::SendFlags;
 #[cfg(unix)]
 use rustix::{buffer::spare_capacity, net::RecvFlags};
 use sockeye_proto::Buffer;
@@ -115,6 +117,14 @@ impl ReadHalf {
         matches!(self, Self::Tcp { is_drained: true, .. })
     }
 
+    /// The next read is tried without asking: whoever reads was woken, most likely by the stream.
+    #[inline]
+    pub(crate) fn expect_some(&mut self) {
+        if let Self::Tcp { is_drained, .. } = self {
+            *is_drained = false;
+        }
+    }
+
     /// Ready unless a read is known to be in vain; then `cx` is woken when it is not. To be asked before a buffer is taken
     /// for the read.
     #[inline(always)]
@@ -194,6 +204,14 @@ impl WriteHalf {
     #[inline]
     pub(crate) fn try_write(&self, bytes: &[u8]) -> Option<usize> {
         match self {
+            // Tokio's own call asks first whether the kernel takes any, and learns from the answer. Nearly always it does; if
+            // not, that call is made next.
+            #[cfg(target_os = "linux")]
+            Self::Tcp(half) => {
+                let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+                rustix::net::send(half.as_ref(), bytes, flags).ok().filter(|written| *written > 0)
+            }
+            #[cfg(not(target_os = "linux"))]
             Self::Tcp(half) => half.try_write(bytes).ok().filter(|written| *written > 0),
             Self::Boxed { .. } => None,
         }
