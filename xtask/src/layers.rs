@@ -78,6 +78,8 @@ const TABLE: &[Row] = &[
             to("bytes"), to("getrandom"), optional("axum-core"),
             // Reads into spare capacity, in the one call that tells tokio whether there is more.
             to("rustix"),
+            // Shuts one direction of a socket down that both halves share, which tokio does for its owner alone.
+            to("socket2"),
             // Locks that cost half of what those of the standard library do, twice for each message.
             to("parking_lot"),
         ],

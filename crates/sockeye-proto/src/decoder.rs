@@ -99,6 +99,12 @@ impl Decoder {
         self
     }
 
+    /// The limits and buffer sizes that it was made with.
+    #[inline]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Expects small messages to be [recycled](Message::recycle) from now on: they may have room for more than they hold,
     /// and so take turns in the same memory, of whatever size they are.
     pub fn lend(&mut self) {

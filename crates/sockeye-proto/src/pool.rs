@@ -117,10 +117,16 @@ impl<T: Lendable> Lent<T> {
 impl<T: Lendable> Drop for Lent<T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(mut value) = self.0.take()
-            && value.reset()
-        {
-            give(T::POOL, value);
+        if let Some(value) = self.0.take() {
+            give_back(value);
         }
+    }
+}
+
+// Apart, so that where there is mostly nothing to be given back it takes no more than a look.
+#[inline(never)]
+fn give_back<T: Lendable>(mut value: Box<T>) {
+    if value.reset() {
+        give(T::POOL, value);
     }
 }

@@ -27,12 +27,12 @@ pub(crate) struct Receive {
     stream: Option<ReadHalf>,
     decoder: Decoder,
     input: Input,
-    /// At most [`Buffer::SIZE`].
-    read_size: u32,
     /// `None` while receiving goes on and nothing was kept for the application.
     kept: Option<Box<Kept>>,
     /// How often something was read or a message handed over since `recv` last waited. At most [`STREAK`].
     streak: u8,
+    /// Whether the last read has taken all that there was, so that the next one would most likely be in vain.
+    is_drained: bool,
     /// Nobody will ever receive: what comes is read and dropped.
     abandoned: bool,
     /// Of a `recv` that is waiting.
@@ -90,13 +90,10 @@ impl Receive {
         Self {
             stream: Some(stream),
             input: Input::exact(read_ahead),
-            read_size: match config.read_buffer_size {
-                MOST.. => Buffer::SIZE as u32,
-                less => less.max(1) as u32,
-            },
             decoder: Decoder::new(role, config),
             kept: None,
             streak: 0,
+            is_drained: false,
             abandoned: false,
             waker: None,
             watcher: Watcher::Nobody,
@@ -163,17 +160,16 @@ impl Receive {
     /// when there is.
     #[inline]
     pub(crate) fn waits(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(stream) = &mut self.stream else { return false };
         if self.streak == 0 {
             // It has waited before, and nothing was received since then.
-            stream.expect_some();
-            return false;
+            self.is_drained = false;
         }
-        let waits = stream.is_drained()
-            && self.kept.is_none()
-            && self.input.is_empty()
-            && self.decoder.is_between_messages()
-            && stream.poll_ready(cx).is_pending();
+        let has_all =
+            self.is_drained && self.kept.is_none() && self.input.is_empty() && self.decoder.is_between_messages();
+        let waits = has_all && self.stream.as_ref().is_some_and(|stream| stream.poll_ready(cx).is_pending());
+        if has_all {
+            self.is_drained = waits;
+        }
         if waits {
             self.watcher = Watcher::Recv;
             self.streak = 0;
@@ -381,16 +377,23 @@ impl Receive {
     /// Reads once: into the large message in progress, or into a buffer that is lent for this read.
     #[inline(always)]
     fn poll_fill(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(0)) };
-        ready!(stream.poll_ready(cx))?;
+        let Some(stream) = &self.stream else { return Poll::Ready(Ok(0)) };
+        // Asked before a buffer is taken for the read. Whoever is woken reads without asking once more.
+        if std::mem::take(&mut self.is_drained) {
+            ready!(stream.poll_ready(cx))?;
+        }
         if most == usize::MAX
             && let Some(payload) = self.decoder.direct()
         {
             let room = payload.limit();
-            return stream.poll_read(cx, payload.into_inner(), room);
+            return stream.poll_read(cx, payload.into_inner(), room, &mut self.is_drained);
         }
+        let most = most.min(match self.decoder.config().read_buffer_size {
+            MOST.. => Buffer::SIZE,
+            less => less.max(1),
+        });
         let mut input = Input::lent();
-        let read = ready!(stream.poll_read(cx, input.spare(), most.min(self.read_size as usize)))?;
+        let read = ready!(stream.poll_read(cx, input.spare(), most, &mut self.is_drained))?;
         self.input = input;
         Poll::Ready(Ok(read))
     }

@@ -13,7 +13,7 @@ use crate::{
     fan::Fan,
     lock::{Due, List, Wakes},
     stream::WriteHalf,
-    waiters::{For, Ticket, Turn, Waiters},
+    waiters::{For, Line, Manner, Ticket, Turn, Waiters},
 };
 
 /// What lies behind the send lock.
@@ -22,26 +22,36 @@ pub(crate) struct Send {
     stream: Option<WriteHalf>,
     pub(crate) encoder: Encoder,
     config: Arc<Config>,
-    /// Why nothing can be sent any more, when it is not simply closed.
-    error: Option<Box<Error>>,
-    pub(crate) waiters: Waiters,
+    rare: Option<Box<Rare>>,
     /// Of the task that writes: the driver's, or the one that polls `recv` where there is no driver.
     writer: Option<Waker>,
-    /// Whether the writer has been woken, or will be when the lock is released, and has not looked since.
-    notified: bool,
-    /// Whether it is to be woken when the lock is released.
-    is_called: bool,
-    /// How often the driver has run since somebody first waited.
-    turn: Turn,
-    /// Without a driver: the tasks that wait for the stream. Several may write to it.
-    fan: Option<Arc<Fan>>,
     /// What was queued since a unit of the cooperative budget was last paid for it, in bytes.
     unpaid: u32,
     /// How often the stream was flushed.
     flushes: u32,
+    /// Whether something was written that the stream may still keep to itself.
+    is_unflushed: bool,
+    /// Whether the writer has been woken, or will be when the lock is released, and has not looked since.
+    notified: bool,
+    /// Whether it is to be woken when the lock is released.
+    is_called: bool,
+    /// Whether anybody is to be woken then.
+    is_due: bool,
     /// The application holds no `WebSocket` and no half of one any more.
     pub(crate) dropped: bool,
-    /// Who else is to be woken when the lock is released.
+}
+
+/// What most connections never need.
+#[derive(Default)]
+struct Rare {
+    /// Why nothing can be sent any more, when it is not simply closed.
+    error: Option<Error>,
+    waiters: Waiters,
+    /// How often the driver has run since somebody first waited.
+    turn: Turn,
+    /// Without a driver: the tasks that wait for the stream. Several may write to it.
+    fan: Option<Arc<Fan>>,
+    /// Who else than the writer is to be woken when the lock is released.
     others: List,
 }
 
@@ -75,17 +85,15 @@ impl Send {
             stream: Some(stream),
             encoder,
             config,
-            error: None,
-            waiters: Waiters::default(),
+            rare: (!driven).then(|| Box::new(Rare { fan: Some(Arc::default()), ..Rare::default() })),
             writer: None,
-            notified: false,
-            is_called: false,
-            turn: 0,
-            fan: (!driven).then(Arc::default),
             unpaid: 0,
             flushes: 0,
+            is_unflushed: false,
+            notified: false,
+            is_called: false,
+            is_due: false,
             dropped: false,
-            others: List::default(),
         }
     }
 
@@ -98,7 +106,24 @@ impl Send {
     /// Whether there is room, and nobody before `ticket` in the line.
     #[inline]
     pub(crate) fn admits(&self, ticket: Option<Ticket>) -> bool {
-        self.has_room() && self.waiters.line(For::Room).is_none_or(|line| line.is_first(ticket))
+        self.has_room() && self.line(For::Room).is_none_or(|line| line.is_first(ticket))
+    }
+
+    /// Those that wait for `what`, if ever there were some.
+    #[inline]
+    fn line(&self, what: For) -> Option<&Line> {
+        self.rare.as_ref().and_then(|rare| rare.waiters.line(what))
+    }
+
+    /// Whether anybody has ever waited.
+    #[inline]
+    fn is_waited_for(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.waiters.is_used())
+    }
+
+    /// Takes a place among those that wait for `what`, or keeps it.
+    pub(crate) fn wait(&mut self, what: For, ticket: &mut Option<Ticket>, manner: Manner, cx: &Context<'_>) {
+        self.rare.get_or_insert_default().waiters.line_mut(what).wait(ticket, manner, cx);
     }
 
     #[inline]
@@ -108,7 +133,7 @@ impl Send {
 
     /// Whether there is nothing that a driver would have to do, or look after.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.encoder.closing() == Closing::Open && !self.waiters.is_used()
+        self.encoder.closing() == Closing::Open && !self.is_waited_for()
     }
 
     /// Whether a message that comes now is queued at once: the connection is open, there is room, nobody waits for it, and
@@ -160,12 +185,14 @@ impl Send {
 
     /// Why nothing can be sent any more.
     pub(crate) fn reason(&self) -> Error {
-        self.error.as_deref().cloned().unwrap_or_else(Error::closed)
+        self.rare.as_ref().and_then(|rare| rare.error.clone()).unwrap_or_else(Error::closed)
     }
 
     /// Leaves a line. In that for room, the next one may go.
     pub(crate) fn leave(&mut self, what: For, ticket: Ticket) {
-        self.waiters.line_mut(what).leave(ticket);
+        if let Some(rare) = &mut self.rare {
+            rare.waiters.line_mut(what).leave(ticket);
+        }
         if what == For::Room {
             self.call();
         }
@@ -196,7 +223,7 @@ impl Send {
     #[inline]
     pub(crate) fn notify_writer(&mut self) {
         if !self.notified {
-            (self.notified, self.is_called) = (true, true);
+            (self.notified, self.is_called, self.is_due) = (true, true, true);
         }
     }
 
@@ -206,7 +233,7 @@ impl Send {
     }
 
     pub(crate) fn fail(&mut self, error: sockeye_proto::Error) {
-        self.error.get_or_insert_with(|| Box::new(Error::peer(error)));
+        self.rare.get_or_insert_default().error.get_or_insert_with(|| Error::peer(error));
         self.encoder.fail(error.close_code(), &error.to_string());
         self.wake_all();
     }
@@ -230,7 +257,7 @@ impl Send {
         self.wake_all();
         match before {
             Closing::Open | Closing::Sent | Closing::Ended => {
-                Error::clone(self.error.get_or_insert_with(|| Box::new(error)))
+                self.rare.get_or_insert_default().error.get_or_insert(error).clone()
             }
             // What went wrong after that is no news.
             Closing::Closed | Closing::Failed => error,
@@ -240,12 +267,11 @@ impl Send {
     /// Writes the queue. Ready when all of it is with the kernel, or when the stream has failed.
     #[inline]
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.encoder.buffered() == 0 && !self.is_unflushed() {
+        if self.encoder.buffered() == 0 && !self.is_unflushed {
             return Poll::Ready(());
         }
         // What most write: one piece, for which nobody waits, and which the kernel takes whole.
-        if !self.waiters.is_used()
-            && let (Some(bytes), Some(stream), None) = (self.encoder.single(), &self.stream, &self.fan)
+        if let (Some(bytes), Some(stream), None) = (self.encoder.single(), &self.stream, &self.rare)
             && let Some(written) = stream.try_write(bytes)
         {
             if written == bytes.len() {
@@ -258,7 +284,7 @@ impl Send {
     }
 
     fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let polled = match self.fan.clone() {
+        let polled = match self.rare.as_ref().and_then(|rare| rare.fan.clone()) {
             Some(fan) => fan.poll(cx, |cx| self.try_write(cx)),
             None => self.try_write(cx),
         };
@@ -278,7 +304,7 @@ impl Send {
 
     fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.encoder.buffered() > 0 {
-            let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
+            let Some(stream) = &self.stream else { return Poll::Ready(Ok(())) };
             let polled = if self.encoder.pieces() <= FEW {
                 write_some::<FEW>(&mut self.encoder, stream, cx)
             } else {
@@ -288,7 +314,7 @@ impl Send {
                 Poll::Ready(written) => written?,
                 Poll::Pending => {
                     // The queue may never be empty again. Who waits for what is with the stream does not wait for that.
-                    if stream.is_unflushed() && self.waiters.line(For::Writing).is_some_and(|line| !line.is_empty()) {
+                    if self.line(For::Writing).is_some_and(|line| !line.is_empty()) {
                         let _ = self.poll_flush(cx)?;
                     }
                     return Poll::Pending;
@@ -297,35 +323,32 @@ impl Send {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.is_unflushed = stream.is_buffered();
             self.encoder.advance(written);
-            if self.waiters.is_used() {
-                self.others.extend(self.waiters.all(For::Writing));
+            if self.is_waited_for() {
+                self.wake(For::Writing);
                 self.call();
             }
         }
         self.poll_flush(cx)
     }
 
-    #[inline]
-    fn is_unflushed(&self) -> bool {
-        self.stream.as_ref().is_some_and(WriteHalf::is_unflushed)
-    }
-
     /// Makes sure that nothing that was written stays in the stream.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(stream) = &mut self.stream
-            && stream.is_unflushed()
+        if let Some(stream) = &self.stream
+            && self.is_unflushed
         {
             ready!(stream.poll_flush(cx))?;
+            self.is_unflushed = false;
             self.flushes = self.flushes.wrapping_add(1);
-            self.others.extend(self.waiters.all(For::Writing));
+            self.wake(For::Writing);
         }
         Poll::Ready(Ok(()))
     }
 
     /// Ends the sending direction of the stream.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
+        match &self.stream {
             Some(stream) => stream.poll_shutdown(cx),
             None => Poll::Ready(Ok(())),
         }
@@ -357,7 +380,7 @@ impl Send {
     pub(crate) fn is_flushed(&self, flush: &mut Flush) -> bool {
         self.encoder.is_written(flush.position)
             && match &self.stream {
-                Some(stream) if stream.is_unflushed() => self.flushes != *flush.since.get_or_insert(self.flushes),
+                Some(_) if self.is_unflushed => self.flushes != *flush.since.get_or_insert(self.flushes),
                 Some(_) => true,
                 None => flush.since.is_none_or(|since| self.flushes != since),
             }
@@ -370,28 +393,47 @@ impl Send {
 
     /// The driver is about to poll the handler.
     pub(crate) fn turn_begins(&mut self) {
-        self.turn = self.turn.wrapping_add(1);
+        if let Some(rare) = &mut self.rare {
+            rare.turn = rare.turn.wrapping_add(1);
+        }
     }
 
     /// The driver has polled the handler: who had been called and has not come may never come.
     #[inline]
     pub(crate) fn turn_ends(&mut self) {
-        if self.waiters.is_used() && self.has_room() {
-            self.waiters.dismiss(self.turn);
+        if self.has_room()
+            && let Some(rare) = &mut self.rare
+        {
+            rare.waiters.dismiss(rare.turn);
             self.call();
         }
     }
 
     /// If there is room, tells who is first in line for it.
     fn call(&mut self) {
-        if self.has_room() && self.waiters.call(self.fan.is_none().then_some(self.turn), &mut self.others) {
-            self.notify_writer();
+        if self.has_room()
+            && let Some(rare) = &mut self.rare
+        {
+            let now = rare.fan.is_none().then_some(rare.turn);
+            let is_asking = rare.waiters.call(now, &mut rare.others);
+            self.is_due |= !rare.others.is_empty();
+            if is_asking {
+                self.notify_writer();
+            }
+        }
+    }
+
+    /// Those that wait for `what` shall look again.
+    fn wake(&mut self, what: For) {
+        if let Some(rare) = &mut self.rare {
+            rare.others.extend(rare.waiters.all(what));
+            self.is_due |= !rare.others.is_empty();
         }
     }
 
     fn wake_all(&mut self) {
         for what in [For::Room, For::Writing, For::End] {
-            self.others.extend(self.waiters.all(what));
+            self.wake(what);
         }
     }
 }
@@ -399,19 +441,23 @@ impl Send {
 impl Wakes for Send {
     #[inline]
     fn is_due(&self) -> bool {
-        self.is_called || !self.others.is_empty()
+        self.is_due
     }
 
     fn take_due(&mut self) -> Due {
+        self.is_due = false;
         let called = std::mem::take(&mut self.is_called);
-        Due { first: if called { self.writer.clone() } else { None }, others: std::mem::take(&mut self.others) }
+        Due {
+            first: if called { self.writer.clone() } else { None },
+            others: self.rare.as_mut().map(|rare| std::mem::take(&mut rare.others)).unwrap_or_default(),
+        }
     }
 }
 
 /// Writes once, at most `N` slices of a queue that is not empty.
 fn write_some<const N: usize>(
     encoder: &mut Encoder,
-    stream: &mut WriteHalf,
+    stream: &WriteHalf,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     let mut slices = [IoSlice::new(&[]); N];

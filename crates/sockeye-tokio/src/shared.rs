@@ -371,7 +371,7 @@ impl Shared {
     /// Takes a place among those that wait for `what`, or keeps it.
     fn wait(&self, send: &mut Send, what: For, ticket: &mut Option<Ticket>, manner: Manner, cx: &Context<'_>) {
         self.waited.store(true, Ordering::Relaxed);
-        send.waiters.line_mut(what).wait(ticket, manner, cx);
+        send.wait(what, ticket, manner, cx);
     }
 
     /// Waits until the kernel has everything that `flush` is about.

@@ -4,25 +4,25 @@ use std::{
     fmt,
     future::Future,
     io::{self, IoSlice},
+    net::Shutdown,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{BufMut, Bytes};
+use parking_lot::Mutex;
 #[cfg(target_os = "linux")]
 use rustix::net::SendFlags;
 #[cfg(unix)]
 use rustix::{buffer::spare_capacity, net::RecvFlags};
+use socket2::SockRef;
 use sockeye_proto::Buffer;
 #[cfg(unix)]
 use tokio::io::Interest;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::TcpStream,
     task::coop,
 };
 
@@ -66,22 +66,18 @@ impl Stream {
     }
 
     pub(crate) fn into_halves(self) -> (ReadHalf, WriteHalf, Bytes) {
-        let (read, write) = match self.inner {
+        let wire = Arc::new(match self.inner {
             Inner::Tcp(stream) => {
                 // A connection that sends two small messages 1 ms apart would wait for the acknowledgement of the first:
                 // everything is written in as few calls as can be, so there is nothing for Nagle's algorithm to gain.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY could not be set");
                 }
-                let (read, write) = stream.into_split();
-                (ReadHalf::Tcp { half: read, is_drained: false }, WriteHalf::Tcp(write))
+                Wire::Tcp(stream)
             }
-            Inner::Boxed(stream) => {
-                let shared = Arc::new(Mutex::new(stream));
-                (ReadHalf::Boxed(shared.clone()), WriteHalf::Boxed { stream: shared, unflushed: false })
-            }
-        };
-        (read, write, self.read_ahead)
+            Inner::Boxed(stream) => Wire::Boxed(Mutex::new(stream)),
+        });
+        (ReadHalf(wire.clone()), WriteHalf(wire), self.read_ahead)
     }
 }
 
@@ -101,65 +97,48 @@ impl fmt::Debug for Stream {
     }
 }
 
-pub(crate) enum ReadHalf {
-    Tcp {
-        half: OwnedReadHalf,
-        /// Whether the last read has taken all that there was, so that the next one would most likely be in vain.
-        is_drained: bool,
-    },
-    Boxed(Arc<Mutex<Box<dyn Io>>>),
+/// The stream as both halves hold it. Each TCP direction is used by its half alone, so no lock is needed there.
+enum Wire {
+    Tcp(TcpStream),
+    Boxed(Mutex<Box<dyn Io>>),
 }
 
+/// What a connection reads from.
+pub(crate) struct ReadHalf(Arc<Wire>);
+
 impl ReadHalf {
-    /// Whether a read would most likely be in vain.
+    /// Ready when a read would not be in vain; else `cx` is woken when it is not. A boxed stream does not know before it is
+    /// read.
     #[inline]
-    pub(crate) fn is_drained(&self) -> bool {
-        matches!(self, Self::Tcp { is_drained: true, .. })
-    }
-
-    /// The next read is tried without asking: whoever reads was woken, most likely by the stream.
-    #[inline]
-    pub(crate) fn expect_some(&mut self) {
-        if let Self::Tcp { is_drained, .. } = self {
-            *is_drained = false;
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &*self.0 {
+            Wire::Tcp(stream) => stream.poll_read_ready(cx),
+            Wire::Boxed(_) => Poll::Ready(Ok(())),
         }
     }
 
-    /// Ready unless a read is known to be in vain; then `cx` is woken when it is not. To be asked before a buffer is taken
-    /// for the read.
-    #[inline(always)]
-    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp { half, is_drained: drained @ true } => {
-                // Whoever is woken reads without asking once more.
-                *drained = false;
-                half.as_ref().poll_read_ready(cx)
-            }
-            _ => Poll::Ready(Ok(())),
-        }
-    }
-
-    /// Reads once, and appends at most `most` bytes to `buffer`, which has room for some. 0 is the end of the stream. Whoever
-    /// reads in a loop has to see to it that others have their turn.
+    /// Reads once, and appends at most `most` bytes to `buffer`, which has room for some. 0 is the end of the stream. Sets
+    /// `is_drained` if it has taken all that there was. Whoever reads in a loop has to see to it that others have their turn.
     #[inline(always)]
     pub(crate) fn poll_read(
-        &mut self,
+        &self,
         cx: &mut Context<'_>,
         buffer: &mut Vec<u8>,
         most: usize,
+        is_drained: &mut bool,
     ) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp { half, is_drained } => loop {
-                match try_read(half.as_ref(), buffer, most, is_drained) {
+        match &*self.0 {
+            Wire::Tcp(stream) => loop {
+                match try_read(stream, buffer, most, is_drained) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     read => return Poll::Ready(read),
                 }
-                ready!(half.as_ref().poll_read_ready(cx))?;
+                ready!(stream.poll_read_ready(cx))?;
             },
             // `read_buf` keeps nothing between two polls, so each poll may begin a new one; it is the way to read into
             // spare capacity that needs no `unsafe`.
-            Self::Boxed(stream) => pin!(lock(stream).read_buf(&mut buffer.limit(most))).poll(cx),
+            Wire::Boxed(stream) => pin!(stream.lock().read_buf(&mut buffer.limit(most))).poll(cx),
         }
     }
 }
@@ -190,81 +169,70 @@ fn try_read(stream: &TcpStream, buffer: &mut Vec<u8>, most: usize, is_drained: &
     stream.try_read_buf(&mut buffer.limit(most))
 }
 
-pub(crate) enum WriteHalf {
-    Tcp(OwnedWriteHalf),
-    Boxed {
-        stream: Arc<Mutex<Box<dyn Io>>>,
-        /// Whether something was written that the stream may still keep to itself.
-        unflushed: bool,
-    },
-}
+/// What a connection writes to.
+pub(crate) struct WriteHalf(Arc<Wire>);
 
 impl WriteHalf {
+    /// Whether what was written may stay in the stream until it is flushed.
+    #[inline]
+    pub(crate) fn is_buffered(&self) -> bool {
+        matches!(*self.0, Wire::Boxed(_))
+    }
+
     /// Writes some of what is in one piece, if the kernel takes any now and it is a matter of one call.
     #[inline]
     pub(crate) fn try_write(&self, bytes: &[u8]) -> Option<usize> {
-        match self {
-            // Tokio's own call asks first whether the kernel takes any, and learns from the answer. Nearly always it does; if
-            // not, that call is made next.
-            #[cfg(target_os = "linux")]
-            Self::Tcp(half) => {
-                let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-                rustix::net::send(half.as_ref(), bytes, flags).ok().filter(|written| *written > 0)
-            }
-            #[cfg(not(target_os = "linux"))]
-            Self::Tcp(half) => half.try_write(bytes).ok().filter(|written| *written > 0),
-            Self::Boxed { .. } => None,
-        }
+        let Wire::Tcp(stream) = &*self.0 else { return None };
+        // Tokio's own call asks first whether the kernel takes any, and learns from the answer. Nearly always it does; if
+        // not, that call is made next.
+        #[cfg(target_os = "linux")]
+        let written = rustix::net::send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        #[cfg(not(target_os = "linux"))]
+        let written = stream.try_write(bytes);
+        written.ok().filter(|written| *written > 0)
     }
 
     /// Writes some of `slices`. Takes no part in the cooperative budget: what a handler has sent before its budget was
     /// spent has to reach the peer.
-    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(half) => loop {
-                match half.try_write_vectored(slices) {
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match &*self.0 {
+            Wire::Tcp(stream) => loop {
+                match stream.try_write_vectored(slices) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     result => return Poll::Ready(result),
                 }
-                ready!(unconstrained(cx, |cx| half.as_ref().poll_write_ready(cx)))?;
+                ready!(unconstrained(cx, |cx| stream.poll_write_ready(cx)))?;
             },
-            Self::Boxed { stream, unflushed } => {
-                let mut stream = lock(stream);
-                let written = if slices.len() > 1 && !stream.is_write_vectored() {
+            Wire::Boxed(stream) => {
+                let mut stream = stream.lock();
+                if slices.len() > 1 && !stream.is_write_vectored() {
                     // A stream that takes one slice at a time, as TLS does, would make a record of each header.
                     let joined = join(slices);
-                    ready!(unconstrained(cx, |cx| Pin::new(&mut **stream).poll_write(cx, &joined)))?
+                    unconstrained(cx, |cx| Pin::new(&mut **stream).poll_write(cx, &joined))
                 } else {
-                    ready!(unconstrained(cx, |cx| Pin::new(&mut **stream).poll_write_vectored(cx, slices)))?
-                };
-                *unflushed = true;
-                Poll::Ready(Ok(written))
+                    unconstrained(cx, |cx| Pin::new(&mut **stream).poll_write_vectored(cx, slices))
+                }
             }
         }
     }
 
-    /// Whether something was written that the stream may still keep to itself.
-    #[inline]
-    pub(crate) fn is_unflushed(&self) -> bool {
-        matches!(self, Self::Boxed { unflushed: true, .. })
-    }
-
     /// Makes sure that nothing that was written stays in the stream.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Self::Boxed { stream, unflushed: unflushed @ true } = self {
-            let mut stream = lock(stream);
-            ready!(unconstrained(cx, |cx| Pin::new(&mut **stream).poll_flush(cx)))?;
-            *unflushed = false;
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &*self.0 {
+            Wire::Tcp(_) => Poll::Ready(Ok(())),
+            Wire::Boxed(stream) => {
+                let mut stream = stream.lock();
+                unconstrained(cx, |cx| Pin::new(&mut **stream).poll_flush(cx))
+            }
         }
-        Poll::Ready(Ok(()))
     }
 
     /// Ends the sending direction.
-    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(half) => Pin::new(half).poll_shutdown(cx),
-            Self::Boxed { stream, .. } => {
-                let mut stream = lock(stream);
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &*self.0 {
+            Wire::Tcp(stream) => Poll::Ready(SockRef::from(stream).shutdown(Shutdown::Write)),
+            Wire::Boxed(stream) => {
+                let mut stream = stream.lock();
                 unconstrained(cx, |cx| Pin::new(&mut **stream).poll_shutdown(cx))
             }
         }
@@ -284,8 +252,4 @@ fn join(slices: &[IoSlice<'_>]) -> Buffer {
 /// Polls without a part in the cooperative budget.
 pub(crate) fn unconstrained<T>(cx: &mut Context<'_>, poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
     pin!(coop::unconstrained(std::future::poll_fn(poll))).poll(cx)
-}
-
-fn lock(stream: &Mutex<Box<dyn Io>>) -> MutexGuard<'_, Box<dyn Io>> {
-    stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
