@@ -191,6 +191,14 @@ impl Decoder {
         self.state.is_none()
     }
 
+    /// How many bytes have arrived of what has begun and is not complete, a message or the frame that would begin one. `None`
+    /// between two messages, and when all is over.
+    pub fn unfinished(&self) -> Option<u64> {
+        let state = self.state.as_ref().filter(|state| state.end.is_none())?;
+        let held = state.message.held() + state.control.len() + usize::from(state.partial.length);
+        Some(held as u64)
+    }
+
     /// Whether a message has begun that is not complete.
     pub fn is_assembling(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.message.is_assembling())

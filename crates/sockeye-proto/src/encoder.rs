@@ -273,6 +273,16 @@ impl Encoder {
         self.control.as_ref().map_or(0, |control| control.unsent().len())
     }
 
+    /// How many bytes have been written in all.
+    pub fn written(&self) -> u64 {
+        self.written.data + self.written.control
+    }
+
+    /// How many bytes of data frames have been queued in all, and of Closes.
+    pub fn queued_data(&self) -> u64 {
+        self.written.data + self.data_len() as u64
+    }
+
     /// The position behind everything that is queued now. What was dropped when the stream ended counts as well, so that it
     /// is never reached.
     pub fn queued(&self) -> Position {
