@@ -26,14 +26,14 @@ use sockeye_tokio::{Config, Shutdown, Timeouts};
 #[must_use]
 pub struct WebSocketDefaults {
     pub(crate) config: Arc<Config>,
-    pub(crate) timeouts: Timeouts,
+    pub(crate) timeouts: Arc<Timeouts>,
     pub(crate) origins: Origins,
     pub(crate) shutdown: Option<Shutdown>,
 }
 
 impl Default for WebSocketDefaults {
     fn default() -> Self {
-        Self { config: Config::shared(), timeouts: Timeouts::default(), origins: Origins::default(), shutdown: None }
+        Self { config: Config::shared(), timeouts: Timeouts::shared(), origins: Origins::default(), shutdown: None }
     }
 }
 
@@ -50,8 +50,8 @@ impl WebSocketDefaults {
     }
 
     /// Deadlines of a connection.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
+    pub fn timeouts(mut self, timeouts: impl Into<Arc<Timeouts>>) -> Self {
+        self.timeouts = timeouts.into();
         self
     }
 

@@ -83,8 +83,8 @@ impl<F> WebSocketUpgrade<F> {
     }
 
     /// The deadlines of the connection.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.settings.timeouts = timeouts;
+    pub fn timeouts(mut self, timeouts: impl Into<Arc<Timeouts>>) -> Self {
+        self.settings.timeouts = timeouts.into();
         self
     }
 

@@ -85,8 +85,7 @@ async fn limits() {
 
 #[tokio::test]
 async fn a_close_deadline() {
-    let mut timeouts = Timeouts::default();
-    timeouts.close = Duration::from_millis(1);
+    let timeouts = Timeouts::new().close(Duration::from_millis(1));
     let app = Router::new()
         .route("/", get(|ws: WebSocketUpgrade| async { ws.on_upgrade(|_socket| async {}) }))
         .layer(Extension(WebSocketDefaults::new().timeouts(timeouts)));

@@ -52,7 +52,7 @@ pub struct Connection {
     role: Role,
     config: Arc<Config>,
     protocol: Option<HeaderValue>,
-    timeouts: Timeouts,
+    timeouts: Arc<Timeouts>,
     shutdown: Option<Shutdown>,
 }
 
@@ -64,7 +64,7 @@ impl Connection {
             role,
             config: Config::shared(),
             protocol: None,
-            timeouts: Timeouts::default(),
+            timeouts: Timeouts::shared(),
             shutdown: None,
         }
     }
@@ -81,9 +81,10 @@ impl Connection {
         self
     }
 
-    /// Sets the deadlines. They are the driver's: [`into_websocket`](Self::into_websocket) ignores them.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
+    /// Sets the deadlines. They are the driver's: [`into_websocket`](Self::into_websocket) ignores them. Connections that are
+    /// given the same `Arc` share it.
+    pub fn timeouts(mut self, timeouts: impl Into<Arc<Timeouts>>) -> Self {
+        self.timeouts = timeouts.into();
         self
     }
 
@@ -112,7 +113,7 @@ impl Connection {
         let (role, timeouts, shutdown) = (self.role, self.timeouts.clone(), self.shutdown.clone());
         let shared = self.into_shared(true);
         let registration = shutdown.map(|shutdown| shutdown.register(&shared));
-        Driver::new(shared, handler, role, &timeouts, registration)
+        Driver::new(shared, handler, role, timeouts, registration)
     }
 
     /// The WebSocket without a driver; see [`WebSocket::new`].

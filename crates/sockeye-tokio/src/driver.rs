@@ -9,15 +9,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use sockeye_proto::{Closing, Role};
+use sockeye_proto::{CloseFrame, Closing, Role, close_code};
 
 use crate::{
     Error, Timeouts, WebSocket,
-    ending::{Deadline, Ending},
+    deadlines::Verdict,
+    ending::Ending,
     shared::Shared,
     shutdown::{Outcome, Registration},
     split::Handle,
     stream::unconstrained,
+    timekeeper::Timekeeper,
 };
 
 /// One connection and its handler. Only the driver writes to the stream.
@@ -35,7 +37,7 @@ pub(crate) struct Driver<F, Fut> {
 struct Upkeep {
     stage: Stage,
     role: Role,
-    deadline: Deadline,
+    time: Timekeeper,
     registration: Option<Registration>,
 }
 
@@ -62,7 +64,7 @@ where
         shared: Arc<Shared>,
         handler: F,
         role: Role,
-        timeouts: &Timeouts,
+        timeouts: Arc<Timeouts>,
         registration: Option<Registration>,
     ) -> Self {
         let socket = WebSocket::from_handle(Handle::new(shared.clone()));
@@ -70,7 +72,7 @@ where
             shared,
             handler: Handler::Start(Box::new((handler, socket))),
             panic: None,
-            upkeep: Upkeep { stage: Stage::Open, role, deadline: Deadline::new(timeouts.close), registration },
+            upkeep: Upkeep { stage: Stage::Open, role, time: Timekeeper::new(timeouts), registration },
         }
     }
 }
@@ -104,8 +106,9 @@ fn poll_boxed<Fut: Future<Output = ()>>(mut handler: Pin<Box<Fut>>, cx: &mut Con
 }
 
 impl Upkeep {
-    fn poll(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
         shared.lock_send().writer_looks(cx);
+        self.time.begin(shared);
         if let Stage::Open = self.stage {
             match self.poll_open(shared, cx) {
                 Poll::Pending => return Poll::Pending,
@@ -115,7 +118,7 @@ impl Upkeep {
         }
         if let Stage::Ending(ending) = &mut self.stage {
             let done = ending.poll(shared, cx).is_ready();
-            if !done && !self.deadline.poll(cx) {
+            if !done && !matches!(self.time.look(shared), Some(Verdict::Drop(_))) {
                 return Poll::Pending;
             }
             self.finish(shared, None);
@@ -128,30 +131,40 @@ impl Upkeep {
         if !shared.is_receiving() {
             shared.lock_receive().park(shared, cx);
         }
-        let (closing, dropped, is_unsent) = {
-            let mut send = shared.lock_send();
-            let _ = send.poll_write(cx);
-            send.turn_ends();
-            (send.encoder.closing(), send.dropped, send.is_unsent())
-        };
-        match closing {
-            Closing::Open => return Poll::Pending,
-            Closing::Closed | Closing::Failed => return Poll::Ready(Next::End),
-            Closing::Sent if dropped => return Poll::Ready(Next::End),
-            // The handler goes on receiving until the peer's Close.
-            Closing::Sent => {}
-            // The peer has only ended its own direction.
-            Closing::Ended if is_unsent => return Poll::Ready(Next::End),
-            // The stream cannot be written to. What was received before is still there for the handler; then it is told.
-            Closing::Ended if dropped || shared.lock_receive().is_drained() => {
-                return Poll::Ready(Next::Drop(None));
+        loop {
+            let (closing, dropped, is_unsent) = {
+                let mut send = shared.lock_send();
+                let _ = send.poll_write(cx);
+                send.turn_ends();
+                (send.encoder.closing(), send.dropped, send.is_unsent())
+            };
+            match closing {
+                Closing::Open => {}
+                Closing::Closed | Closing::Failed => return Poll::Ready(Next::End),
+                Closing::Sent if dropped => return Poll::Ready(Next::End),
+                // The handler goes on receiving until the peer's Close.
+                Closing::Sent => {}
+                // The peer has only ended its own direction.
+                Closing::Ended if is_unsent => return Poll::Ready(Next::End),
+                // The stream cannot be written to. What was received before is still there for the handler; then it is told.
+                Closing::Ended if dropped || shared.lock_receive().is_drained() => {
+                    return Poll::Ready(Next::Drop(None));
+                }
+                Closing::Ended => {}
             }
-            Closing::Ended => {}
+            match self.time.look(shared) {
+                None => return Poll::Pending,
+                Some(Verdict::Ping) => shared.ping(),
+                Some(Verdict::Close(reason)) => {
+                    // An error means that the connection is closing already.
+                    let _ = shared.close(CloseFrame::new(close_code::AWAY, reason));
+                }
+                Some(Verdict::Fail(missed)) => shared.time_out(Error::timeout(missed.what, missed.within)),
+                Some(Verdict::Drop(missed)) => {
+                    return Poll::Ready(Next::Drop(Some(Error::timeout(missed.what, missed.within))));
+                }
+            }
         }
-        if self.deadline.poll(cx) {
-            return Poll::Ready(Next::Drop(Some(Error::timeout("the peer did not answer the Close in time"))));
-        }
-        Poll::Pending
     }
 
     /// Drops the stream. Whoever still waits is told `error`, unless the stream has failed before.
@@ -168,6 +181,7 @@ impl Upkeep {
         let read = shared.lock_receive().end(Some(error));
         drop((read, write));
         self.stage = Stage::Done;
+        self.time.end();
         if let Some(registration) = &mut self.registration {
             registration.outcome = outcome;
         }
@@ -205,7 +219,7 @@ where
         let this = &mut *self;
         if this.shared.is_cut() {
             this.handler = Handler::Done;
-            this.upkeep.finish(&this.shared, Some(Error::timeout("the deadline of the shutdown has passed")));
+            this.upkeep.finish(&this.shared, Some(Error::timeout("the deadline of the shutdown has passed", None)));
             return this.done();
         }
         let entered = this.shared.enter();
@@ -213,7 +227,7 @@ where
             // The handler's socket was dropped while unwinding, so the peer is told 1011; then the panic goes on.
             this.panic = Some(panic);
         }
-        if this.shared.is_resting() && matches!(this.handler, Handler::Running(_)) {
+        if this.shared.is_resting() && this.upkeep.time.is_quiet() && matches!(this.handler, Handler::Running(_)) {
             return Poll::Pending;
         }
         // The cooperative budget is the handler's. One that spends it all in every poll must not starve its connection, nor

@@ -1,14 +1,8 @@
 //! The ending of a connection: everything that was said is written, and the peer is heard out, under one deadline.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::task::{Context, Poll, ready};
 
 use sockeye_proto::Role;
-use tokio::time::{Sleep, sleep};
 
 use crate::shared::Shared;
 
@@ -25,7 +19,7 @@ pub(crate) struct Ending {
     role: Role,
     is_shut_down: bool,
     is_heard_out: bool,
-    discarded: usize,
+    discarded: u32,
 }
 
 impl Ending {
@@ -50,23 +44,5 @@ impl Ending {
             self.is_shut_down = true;
         }
         if self.is_heard_out { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-/// The close deadline: begins to run when it is looked at first.
-pub(crate) struct Deadline {
-    after: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Deadline {
-    pub(crate) fn new(after: Duration) -> Self {
-        Self { after, timer: None }
-    }
-
-    /// Whether it has passed; if not, `cx` is woken when it does.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        let after = self.after;
-        self.timer.get_or_insert_with(|| Box::pin(sleep(after))).as_mut().poll(cx).is_ready()
     }
 }

@@ -1,6 +1,6 @@
 //! `Error`: why a connection does not do what it was asked to, sorted by whose doing it was.
 
-use std::{error, fmt, io, sync::Arc};
+use std::{error, fmt, io, sync::Arc, time::Duration};
 
 use sockeye_proto::Violation;
 
@@ -24,7 +24,7 @@ enum Kind {
     Peer(sockeye_proto::Error),
     Invalid(Violation),
     Abrupt,
-    Timeout(&'static str),
+    Timeout(&'static str, Option<Duration>),
     Closed,
     Io(Arc<io::Error>),
 }
@@ -41,9 +41,9 @@ impl Error {
         matches!(self.0, Kind::Peer(sockeye_proto::Error::Limit { .. }))
     }
 
-    /// Whether a deadline passed.
+    /// Whether a deadline passed, of [`Timeouts`](crate::Timeouts) or of a [`Shutdown`](crate::Shutdown).
     pub fn is_timeout(&self) -> bool {
-        matches!(self.0, Kind::Timeout(_))
+        matches!(self.0, Kind::Timeout(..))
     }
 
     /// Whether the connection ended without a Close: the peer's program or network is gone.
@@ -92,8 +92,9 @@ impl Error {
         Self(Kind::Abrupt)
     }
 
-    pub(crate) fn timeout(what: &'static str) -> Self {
-        Self(Kind::Timeout(what))
+    /// `what` was not done `within` some time.
+    pub(crate) fn timeout(what: &'static str, within: impl Into<Option<Duration>>) -> Self {
+        Self(Kind::Timeout(what, within.into()))
     }
 
     pub(crate) fn closed() -> Self {
@@ -112,7 +113,8 @@ impl fmt::Display for Error {
             Kind::Peer(error) => write!(f, "the peer went past a limit: {error}"),
             Kind::Invalid(violation) => write!(f, "the message may not be sent: {violation}"),
             Kind::Abrupt => f.write_str("the connection ended without a Close"),
-            Kind::Timeout(what) => write!(f, "the connection timed out: {what}"),
+            Kind::Timeout(what, None) => write!(f, "the connection timed out: {what}"),
+            Kind::Timeout(what, Some(within)) => write!(f, "the connection timed out: {what} within {within:?}"),
             Kind::Closed => f.write_str("the connection is closed"),
             Kind::Io(error) => write!(f, "the stream failed: {error}"),
         }
@@ -125,7 +127,7 @@ impl error::Error for Error {
             Kind::Peer(error) => Some(error),
             Kind::Invalid(violation) => Some(violation),
             Kind::Io(error) => Some(&**error),
-            Kind::Abrupt | Kind::Timeout(_) | Kind::Closed => None,
+            Kind::Abrupt | Kind::Timeout(..) | Kind::Closed => None,
         }
     }
 }

@@ -43,9 +43,11 @@
 //!
 //! [Sockeye]: https://docs.rs/sockeye
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod clock;
 mod connection;
+mod deadlines;
 mod driver;
 mod ending;
 mod error;
@@ -61,6 +63,7 @@ mod shared;
 mod shutdown;
 mod split;
 mod stream;
+mod timekeeper;
 mod timeouts;
 mod waiters;
 mod websocket;

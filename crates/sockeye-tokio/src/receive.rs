@@ -6,13 +6,15 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use sockeye_proto::{Buffer, CloseFrame, Config, Decoder, Input, Message, Role};
-use tokio::task::yield_now;
+use tokio::{task::yield_now, time::Instant};
 
 use crate::{
     Error,
+    clock::{Clock, Moment},
     lock::{Due, List, Wakes},
     shared::Shared,
     stream::ReadHalf,
@@ -27,6 +29,16 @@ pub(crate) struct Receive {
     stream: Option<ReadHalf>,
     decoder: Decoder,
     input: Input,
+    /// The last round trip in microseconds, 0 while none is known.
+    latency: u32,
+    /// What tells when something was heard of the peer, where that counts.
+    clock: Option<Arc<Clock>>,
+    /// When that was.
+    heard: Moment,
+    /// Whether a text or binary message was received since the driver looked.
+    is_active: bool,
+    /// The driver's own Ping, while it is not answered.
+    ping: Option<Box<Ping>>,
     /// `None` while receiving goes on and nothing was kept for the application.
     kept: Option<Box<Kept>>,
     /// How often something was read or a message handed over since `recv` last waited. At most [`STREAK`].
@@ -51,6 +63,11 @@ struct Kept {
     parked: Option<Message>,
     /// How receiving has ended, which it does once.
     end: Option<End>,
+}
+
+struct Ping {
+    nonce: [u8; 8],
+    sent: Instant,
 }
 
 enum End {
@@ -83,7 +100,7 @@ const PARKED: usize = 64 << 10;
 const TURN: usize = 128;
 
 /// What is discarded at the end of a connection, before it is dropped with bytes unread.
-const DISCARDED: usize = 1 << 20;
+const DISCARDED: u32 = 1 << 20;
 
 impl Receive {
     pub(crate) fn new(stream: ReadHalf, read_ahead: &[u8], role: Role, config: Arc<Config>) -> Self {
@@ -91,6 +108,11 @@ impl Receive {
             stream: Some(stream),
             input: Input::exact(read_ahead),
             decoder: Decoder::new(role, config),
+            latency: 0,
+            clock: None,
+            heard: Moment::ZERO,
+            is_active: false,
+            ping: None,
             kept: None,
             streak: 0,
             is_drained: false,
@@ -109,6 +131,7 @@ impl Receive {
             return None;
         }
         let message = self.input.decode_whole(&mut self.decoder)?;
+        self.is_active = true;
         self.streak += 1;
         Some(message)
     }
@@ -154,6 +177,12 @@ impl Receive {
             }
         }
         self.poll_kept()
+    }
+
+    /// Whether nothing has begun that is not complete.
+    #[inline]
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.decoder.is_between_messages()
     }
 
     /// Whether all that has come was received, and it is known without a read that there is no more. Then `cx` is woken
@@ -280,7 +309,7 @@ impl Receive {
     pub(crate) fn poll_discard(
         &mut self,
         shared: &Shared,
-        discarded: &mut usize,
+        discarded: &mut u32,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         drop(self.take_parked());
@@ -295,7 +324,8 @@ impl Receive {
                 // Whatever is wrong with what nobody wants any more: a Close of ours has gone before.
                 Ok(None) | Err(_) => match ready!(self.poll_fill(cx, Buffer::SIZE))? {
                     0 => break,
-                    read => *discarded += read,
+                    // A read brings much less than what a `u32` can tell.
+                    read => *discarded += read as u32,
                 },
             }
         }
@@ -333,9 +363,16 @@ impl Receive {
     /// same step, and to what is no message at all: then, as with a Close, receiving is over.
     #[inline(never)]
     fn next_of_any_kind(&mut self, shared: &Shared) -> Option<Message> {
-        let decoded = self.input.decode(&mut self.decoder);
+        let decoded = loop {
+            match self.input.decode(&mut self.decoder) {
+                Ok(Some(Message::Pong(payload))) if self.is_expected(&payload) => {}
+                decoded => break decoded,
+            }
+        };
         if let Ok(None | Some(Message::Text(_) | Message::Binary(_) | Message::Pong(_))) = decoded {
-            return decoded.ok().flatten();
+            let message = decoded.ok().flatten();
+            self.is_active |= message.as_ref().is_some_and(Message::is_data);
+            return message;
         }
         let mut send = shared.lock_send();
         let message = match decoded {
@@ -361,6 +398,49 @@ impl Receive {
         message
     }
 
+    /// From now on it is noted when something is heard of the peer.
+    pub(crate) fn listen(&mut self, clock: Arc<Clock>) {
+        self.heard = clock.now();
+        self.clock = Some(clock);
+    }
+
+    /// What there is to know about the peer, and whether a message was received since this was asked last.
+    pub(crate) fn hearing(&mut self) -> Hearing {
+        Hearing {
+            heard: self.heard,
+            is_listening: self.kept.is_none() && self.watcher != Watcher::Nobody,
+            has_received: std::mem::take(&mut self.is_active),
+            unfinished: self.decoder.unfinished(),
+        }
+    }
+
+    /// The driver sends a Ping with this payload.
+    pub(crate) fn expect_pong(&mut self, nonce: [u8; 8]) {
+        self.ping = Some(Box::new(Ping { nonce, sent: Instant::now() }));
+    }
+
+    /// How long the last Ping of the driver and its answer have taken.
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        (self.latency > 0).then(|| Duration::from_micros(self.latency.into()))
+    }
+
+    /// Whether a Pong answers the driver's own Ping.
+    fn is_expected(&mut self, payload: &[u8]) -> bool {
+        // RFC 6455 §5.5.3: a Pong "must have identical Application data as found in the message body of the Ping frame
+        // being replied to".
+        let answered = self.ping.take_if(|ping| ping.nonce == payload);
+        if let Some(ping) = &answered {
+            self.latency = u32::try_from(ping.sent.elapsed().as_micros()).unwrap_or(u32::MAX).max(1);
+        }
+        answered.is_some()
+    }
+
+    /// Receiving is over with `error`.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.over(End::Untold(Err(error)));
+        self.wake();
+    }
+
     /// The stream has ended, or failed with `error`.
     #[cold]
     fn ended(&mut self, shared: &Shared, error: Option<io::Error>) {
@@ -382,21 +462,37 @@ impl Receive {
         if std::mem::take(&mut self.is_drained) {
             ready!(stream.poll_ready(cx))?;
         }
-        if most == usize::MAX
+        let read = if most == usize::MAX
             && let Some(payload) = self.decoder.direct()
         {
             let room = payload.limit();
-            return stream.poll_read(cx, payload.into_inner(), room, &mut self.is_drained);
+            ready!(stream.poll_read(cx, payload.into_inner(), room, &mut self.is_drained))?
+        } else {
+            let most = most.min(match self.decoder.config().read_buffer_size {
+                MOST.. => Buffer::SIZE,
+                less => less.max(1),
+            });
+            let mut input = Input::lent();
+            let read = ready!(stream.poll_read(cx, input.spare(), most, &mut self.is_drained))?;
+            self.input = input;
+            read
+        };
+        if let Some(clock) = &self.clock {
+            self.heard = clock.now();
         }
-        let most = most.min(match self.decoder.config().read_buffer_size {
-            MOST.. => Buffer::SIZE,
-            less => less.max(1),
-        });
-        let mut input = Input::lent();
-        let read = ready!(stream.poll_read(cx, input.spare(), most, &mut self.is_drained))?;
-        self.input = input;
         Poll::Ready(Ok(read))
     }
+}
+
+/// What the receiving half knows about the peer.
+pub(crate) struct Hearing {
+    /// When something was heard last.
+    pub(crate) heard: Moment,
+    /// Whether what it sends is read.
+    pub(crate) is_listening: bool,
+    pub(crate) has_received: bool,
+    /// How much of an unfinished message has arrived.
+    pub(crate) unfinished: Option<u64>,
 }
 
 impl Wakes for Receive {

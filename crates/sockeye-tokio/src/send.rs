@@ -6,10 +6,11 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use sockeye_proto::{CloseFrame, Closing, Config, Encoder, Outgoing, Position, Refusal};
+use sockeye_proto::{CloseFrame, Closing, Config, Encoder, Outgoing, Position, Refusal, close_code};
 
 use crate::{
     Error,
+    deadlines::Taken,
     fan::Fan,
     lock::{Due, List, Wakes},
     stream::WriteHalf,
@@ -236,6 +237,27 @@ impl Send {
         self.rare.get_or_insert_default().error.get_or_insert_with(|| Error::peer(error));
         self.encoder.fail(error.close_code(), &error.to_string());
         self.wake_all();
+    }
+
+    /// The peer has not done something in time, which is said to it.
+    pub(crate) fn time_out(&mut self, error: &Error) {
+        self.rare.get_or_insert_default().error.get_or_insert_with(|| error.clone());
+        self.encoder.fail(close_code::POLICY, &error.to_string());
+        self.wake_all();
+    }
+
+    /// How much has been written in all, if something is queued that has not.
+    pub(crate) fn unsent(&self) -> Option<u64> {
+        self.is_unsent().then(|| self.encoder.written())
+    }
+
+    /// How much of what was written the other end has taken, as far as it can be known.
+    pub(crate) fn taken(&self) -> Taken {
+        let on_its_way = self.stream.as_ref().map_or(0, WriteHalf::on_its_way);
+        Taken {
+            bytes: self.encoder.written().saturating_sub(on_its_way),
+            is_all: on_its_way == 0 && self.encoder.buffered() == 0,
+        }
     }
 
     /// The stream has ended or failed. Returns the first such error.

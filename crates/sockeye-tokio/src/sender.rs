@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     sync::Arc,
+    time::Duration,
 };
 
 use sockeye_proto::{CloseCode, CloseFrame, Message, Outgoing, PreparedMessage};
@@ -61,6 +62,12 @@ pub enum TrySendError {
 impl Sender {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// How long the peer took to answer the last Ping of the [keep-alive](crate::Timeouts::keep_alive); see
+    /// [`WebSocket::latency`](crate::WebSocket::latency).
+    pub fn latency(&self) -> Option<Duration> {
+        self.shared.lock_receive().latency()
     }
 
     /// Sends a message: waits until less than [`write_buffer_size`](crate::Config::write_buffer_size) is queued, first

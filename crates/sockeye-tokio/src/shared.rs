@@ -49,6 +49,15 @@ pub(crate) enum Who {
     Sender,
 }
 
+/// How a `recv` waits.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wait {
+    /// It has read all that there was, and was not kept from looking by a spent budget: the stream wakes it.
+    read: bool,
+    /// It is in the middle of a message, whose time is limited.
+    amid: bool,
+}
+
 impl Shared {
     pub(crate) fn new(receive: Receive, send: Send, driven: bool, protocol: Option<HeaderValue>) -> Self {
         let unbuffered = send.is_unbuffered();
@@ -90,7 +99,29 @@ impl Shared {
     /// Makes the driver end the connection at once.
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::Relaxed);
+        self.wake_driver();
+    }
+
+    /// Has the driver look after its connection.
+    pub(crate) fn wake_driver(&self) {
         self.lock_send().notify_writer();
+    }
+
+    /// Queues a Ping of the driver's own, whose Pong is not for the application.
+    pub(crate) fn ping(&self) {
+        // It only has to be one that the peer does not send by chance. RFC 6455 §5.5.3: "A Pong frame MAY be sent
+        // unsolicited."
+        let nonce = getrandom::u64().unwrap_or_default().to_be_bytes();
+        self.lock_receive().expect_pong(nonce);
+        // An error means that the connection is closing, so that there is nothing to be kept alive.
+        let _ = self.lock_send().encode(Message::Ping(nonce.to_vec()).into());
+    }
+
+    /// The peer has not done something in time: it is told so, and so is the application.
+    pub(crate) fn time_out(&self, error: Error) {
+        let mut receive = self.lock_receive();
+        self.lock_send().time_out(&error);
+        receive.fail(error);
     }
 
     /// Whether the connection is to end at once.
@@ -168,26 +199,26 @@ impl Shared {
         mut receive: Locked<'_, Receive>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
-        let mut read = false;
+        let mut wait = Wait::default();
         let polled = if own && receive.waits(cx) {
-            read = coop::has_budget_remaining();
+            wait.read = coop::has_budget_remaining();
             receive.release();
             Poll::Pending
         } else {
-            self.poll_next(own, receive, &mut read, cx)
+            self.poll_next(own, receive, &mut wait, cx)
         };
         if !self.driven {
-            return self.poll_undriven(polled, read, cx);
+            return self.poll_undriven(polled, wait.read, cx);
         }
         if own && polled.is_pending() {
-            self.pause(read, cx);
+            self.pause(wait, cx);
         }
         polled
     }
 
-    /// The handler waits for a message. If it has `read` all that there was, the stream wakes it.
+    /// The handler waits for a message.
     #[inline]
-    fn pause(&self, read: bool, cx: &mut Context<'_>) {
+    fn pause(&self, wait: Wait, cx: &mut Context<'_>) {
         let mut locked = self.lock_send();
         let send = &mut *locked;
         let is_writer = send.is_writer(cx);
@@ -196,11 +227,11 @@ impl Shared {
         }
         // What was queued goes out before: the handler may block on the answer.
         let is_written = send.poll_write(cx).is_ready();
-        if read && is_writer {
+        if wait.read && is_writer {
             // The stream wakes the driver's task, so the driver need not look at it. Within a set of futures that has wakers
             // of its own, that would not be certain.
             self.receiving.store(true, Ordering::Relaxed);
-            self.resting.store(is_written && send.is_at_rest(), Ordering::Relaxed);
+            self.resting.store(is_written && !wait.amid && send.is_at_rest(), Ordering::Relaxed);
         }
         locked.release();
     }
@@ -234,19 +265,18 @@ impl Shared {
                 drop(send);
                 let read = self.lock_receive().end(Some(error));
                 drop(read);
-                self.poll_next(false, self.lock_receive(), &mut false, cx)
+                self.poll_next(false, self.lock_receive(), &mut Wait::default(), cx)
             }
             _ => polled,
         }
     }
 
-    /// Sets `read` when it waits for the stream, and has not been kept from looking at it by a spent budget.
     #[inline(never)]
     fn poll_next(
         &self,
         own: bool,
         mut locked: Locked<'_, Receive>,
-        read: &mut bool,
+        wait: &mut Wait,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
         if !coop::has_budget_remaining() {
@@ -259,7 +289,8 @@ impl Shared {
         let watched = foreign && receive.driver_watches();
         let polled = receive.poll_recv(self, watched, cx);
         if polled.is_pending() {
-            *read = coop::has_budget_remaining();
+            wait.read = coop::has_budget_remaining();
+            wait.amid = !receive.is_between_messages();
             receive.wait(cx);
         }
         if foreign && !watched {

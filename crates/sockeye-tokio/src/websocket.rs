@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use futures_core::{FusedStream, Stream as Messages};
@@ -224,6 +225,12 @@ impl WebSocket {
     /// [RFC 6455 §1.9]: https://www.rfc-editor.org/rfc/rfc6455#section-1.9
     pub fn protocol(&self) -> Option<&HeaderValue> {
         self.handle.protocol.as_deref()
+    }
+
+    /// How long the peer took to answer the last Ping of the [keep-alive](crate::Timeouts::keep_alive), and the way there and
+    /// back. `None` until there was one, which takes a pause in what the peer sends; and without a driver.
+    pub fn latency(&self) -> Option<Duration> {
+        self.handle.lock_receive().latency()
     }
 
     /// A handle that sends to this connection from any task, and does not keep it open.

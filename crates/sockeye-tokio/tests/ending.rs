@@ -223,8 +223,7 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let (client, server) = pipe_with_capacity(capacity);
-    let mut timeouts = Timeouts::default();
-    timeouts.close = Duration::from_secs(seconds);
+    let timeouts = Timeouts::none().close(Duration::from_secs(seconds));
     let connection = Connection::new(Stream::boxed(server), Role::Server).timeouts(timeouts);
     (Peer::client(client).within(Duration::from_secs(3600)), tokio::spawn(connection.serve(handler)))
 }

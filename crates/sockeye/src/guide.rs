@@ -9,6 +9,9 @@ pub mod choosing_crates {}
 #[doc = include_str!("../guide/state-and-extractors.md")]
 pub mod state_and_extractors {}
 
+#[doc = include_str!("../guide/keep-alive-and-timeouts.md")]
+pub mod keep_alive_and_timeouts {}
+
 #[doc = include_str!("../guide/many-cores.md")]
 pub mod many_cores {}
 

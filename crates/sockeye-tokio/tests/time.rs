@@ -1,0 +1,360 @@
+//! The deadlines of a connection. Time is paused: it passes when everybody waits for it.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+use std::{future::Future, future::pending, time::Duration};
+
+use sockeye_testkit::{Frame, Peer, PipeEnd, RawFrame, pipe, pipe_with_capacity};
+use sockeye_tokio::{Connection, Message, Role, Stream, Timeouts, WebSocket, close_code};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpSocket},
+    runtime::Handle,
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn start<F, Fut>(timeouts: Timeouts, handler: F) -> (Peer<PipeEnd>, JoinHandle<()>)
+where
+    F: FnOnce(WebSocket) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let (client, server) = pipe();
+    (Peer::client(client).within(10 * HOUR), serve(server, timeouts, handler))
+}
+
+fn serve<F, Fut>(stream: PipeEnd, timeouts: Timeouts, handler: F) -> JoinHandle<()>
+where
+    F: FnOnce(WebSocket) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    tokio::spawn(Connection::new(Stream::boxed(stream), Role::Server).timeouts(timeouts).serve(handler))
+}
+
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if message.is_data() {
+            socket.send(message).await.unwrap();
+        }
+    }
+}
+
+/// The error that ends receiving, and all that comes before it.
+async fn to_the_end(mut socket: WebSocket) -> (Vec<Message>, Option<sockeye_tokio::Error>) {
+    let mut messages = Vec::new();
+    loop {
+        match socket.recv().await {
+            Some(Ok(message)) => messages.push(message),
+            Some(Err(error)) => {
+                assert!(socket.recv().await.is_none());
+                return (messages, Some(error));
+            }
+            None => return (messages, None),
+        }
+    }
+}
+
+/// The next frame, which is a Ping, and how long it took to come.
+async fn ping(client: &mut Peer<PipeEnd>) -> (RawFrame, Duration) {
+    let begun = Instant::now();
+    let frame = client.expect_frame().await;
+    assert!(frame.is_plain(0x9), "{frame:?}");
+    (frame, begun.elapsed())
+}
+
+#[track_caller]
+fn assert_within_a_tick(time: Duration, of: Duration) {
+    assert!((of..=of + SECOND).contains(&time), "{time:?}, and not {of:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_sent_a_ping_and_one_that_answers_stays() {
+    let (mut client, _task) = start(Timeouts::new(), echo);
+    for _ in 0..3 {
+        let (frame, time) = ping(&mut client).await;
+        assert_within_a_tick(time, 20 * SECOND);
+        client.send(Frame::pong(frame.payload)).await;
+    }
+    // Anything that comes puts the next one off.
+    sleep(15 * SECOND).await;
+    client.send(Frame::text("here")).await;
+    client.expect_text("here").await;
+    assert_within_a_tick(ping(&mut client).await.1, 20 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_ping_says_something_else() {
+    let (mut client, _task) = start(Timeouts::new().pong(None), echo);
+    let (first, second) = (ping(&mut client).await.0, ping(&mut client).await.0);
+    assert_ne!(first.payload, second.payload);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_does_not_answer_is_dropped_and_the_handler_is_told() {
+    let (tell, told) = oneshot::channel();
+    let (mut client, task) = start(Timeouts::new(), |socket| async { tell.send(to_the_end(socket).await).unwrap() });
+    ping(&mut client).await;
+    let asked = Instant::now();
+    client.expect_eof().await;
+    assert_within_a_tick(asked.elapsed(), 20 * SECOND);
+    task.await.unwrap();
+    let (messages, error) = told.await.unwrap();
+    assert_eq!(messages, []);
+    let error = error.unwrap();
+    assert!(error.is_timeout());
+    assert_eq!(error.to_string(), "the connection timed out: the peer did not answer a Ping within 20s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pong_to_the_drivers_ping_is_not_the_applications_and_tells_the_latency() {
+    let (tell, told) = oneshot::channel();
+    let (mut client, _task) = start(Timeouts::new(), |mut socket| async move {
+        let sender = socket.sender();
+        assert_eq!(socket.latency(), None);
+        let received = socket.recv().await.unwrap().unwrap();
+        assert_eq!(socket.latency(), sender.latency());
+        tell.send((received, socket.latency())).unwrap();
+    });
+    let (frame, _) = ping(&mut client).await;
+    sleep(Duration::from_millis(70)).await;
+    client.send_all([Frame::pong(frame.payload), Frame::pong("unasked")]).await;
+    let (received, latency) = told.await.unwrap();
+    assert_eq!(received, Message::Pong("unasked".into()));
+    assert_eq!(latency, Some(Duration::from_millis(70)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pong_among_messages_that_come_together_keeps_none_of_them_back() {
+    let (mut client, _task) = start(Timeouts::new(), echo);
+    let (frame, _) = ping(&mut client).await;
+    client.send_all([Frame::text("a"), Frame::pong(frame.payload), Frame::text("b")]).await;
+    client.expect_text("a").await;
+    client.expect_text("b").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_never_receives_is_kept_alive_as_well() {
+    let (mut client, task) = start(Timeouts::new(), |socket| async move {
+        let _socket = socket;
+        pending().await
+    });
+    let (frame, _) = ping(&mut client).await;
+    client.send(Frame::pong(frame.payload)).await;
+    assert_within_a_tick(ping(&mut client).await.1, 20 * SECOND);
+    client.expect_eof().await;
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_application_has_stopped_reading_no_pong_is_missed() {
+    let (mut client, _task) = start(Timeouts::new(), |mut socket| async move {
+        sleep(HOUR).await;
+        // The first of them is parked, and with it the Pong behind it.
+        assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text("one"));
+        assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text("two"));
+        socket.send(Message::text("still here")).await.unwrap();
+        pending::<()>().await;
+    });
+    let (frame, _) = ping(&mut client).await;
+    client.send_all([Frame::text("one"), Frame::text("two"), Frame::pong(frame.payload)]).await;
+    client.expect_text("still here").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_dropped_and_others_are_untouched() {
+    let (tell, told) = oneshot::channel();
+    let (client, server) = pipe_with_capacity(1000);
+    let task = serve(server, Timeouts::new().keep_alive(None), |mut socket| async move {
+        // Waits when 128 KiB are queued.
+        let failed = loop {
+            if let Err(error) = socket.send(Message::binary(vec![0; 50_000])).await {
+                break error;
+            }
+        };
+        tell.send(failed).unwrap();
+    });
+    let (mut other, _task) = start(Timeouts::new().keep_alive(None), echo);
+    let begun = Instant::now();
+    for _ in 0..29 {
+        sleep(SECOND).await;
+        other.send(Frame::text("and you?")).await;
+        other.expect_text("and you?").await;
+    }
+    assert!(!task.is_finished());
+    task.await.unwrap();
+    assert_eq!(begun.elapsed(), 30 * SECOND);
+    let error = told.await.unwrap();
+    assert!(error.is_timeout(), "{error}");
+    other.send(Frame::text("I am fine")).await;
+    other.expect_text("I am fine").await;
+    drop(client);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_little_by_little_stays() {
+    let (mut client, server) = pipe_with_capacity(1000);
+    let task = serve(server, Timeouts::new().keep_alive(None), |mut socket| async move {
+        socket.send(Message::binary(vec![7; 100_000])).await.unwrap();
+        socket.flushed().await.unwrap();
+    });
+    let mut bytes = [0; 5_000];
+    for _ in 0..20 {
+        sleep(29 * SECOND).await;
+        client.read_exact(&mut bytes).await.unwrap();
+    }
+    assert!(!task.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unfinished_message_has_to_go_on() {
+    let (tell, told) = oneshot::channel();
+    let (mut client, _task) = start(Timeouts::new(), |socket| async { tell.send(to_the_end(socket).await).unwrap() });
+    let whole = Frame::text("0123456789").bytes();
+    let (begin, rest) = whole.split_at(10);
+    client.send_bytes(begin).await;
+    sleep(29 * SECOND).await;
+    // Pings in between are answered, and do not count.
+    let (frame, _) = ping(&mut client).await;
+    assert!(!frame.payload.is_empty());
+    client.send_bytes(&rest[..1]).await;
+    let begun = Instant::now();
+    let mut pinged = false;
+    loop {
+        let frame = client.expect_frame().await;
+        if frame.is_plain(0x9) && !pinged {
+            pinged = true;
+            continue;
+        }
+        assert_eq!(frame.close_code(), Some(close_code::POLICY), "{frame:?}");
+        break;
+    }
+    assert_eq!(begun.elapsed(), 30 * SECOND);
+    let error = told.await.unwrap().1.unwrap();
+    assert!(error.is_timeout(), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn fragments_with_nothing_in_them_do_not_count() {
+    let (mut client, _task) = start(Timeouts::new().keep_alive(None), echo);
+    client.send(Frame::text("begun").fin(false)).await;
+    let begun = Instant::now();
+    for _ in 0..2 {
+        sleep(10 * SECOND).await;
+        client.send(Frame::continuation("").fin(false)).await;
+    }
+    client.expect_close(close_code::POLICY).await;
+    assert_eq!(begun.elapsed(), 30 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_closed_however_alive_the_peer_is() {
+    let timeouts = Timeouts::new().idle(80 * SECOND);
+    let (mut client, task) = start(timeouts, echo);
+    client.send(Frame::text("hi")).await;
+    client.expect_text("hi").await;
+    let begun = Instant::now();
+    loop {
+        let frame = client.expect_frame().await;
+        if !frame.is_plain(0x9) {
+            assert_eq!(frame.close_code(), Some(close_code::AWAY), "{frame:?}");
+            break;
+        }
+        client.send(Frame::pong(frame.payload)).await;
+    }
+    assert!((80 * SECOND..=90 * SECOND).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    client.send(Frame::close(close_code::AWAY, "")).await;
+    client.expect_eof().await;
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_keeps_a_connection_from_being_idle() {
+    let (mut client, _task) = start(Timeouts::none().idle(80 * SECOND), |mut socket| async move {
+        for _ in 0..10 {
+            sleep(60 * SECOND).await;
+            socket.send(Message::text("tick")).await.unwrap();
+        }
+        pending::<()>().await;
+    });
+    for _ in 0..10 {
+        client.expect_text("tick").await;
+    }
+    client.expect_close(close_code::AWAY).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_begin_together_do_not_end_together() {
+    let mut ends = Vec::new();
+    let begun = Instant::now();
+    let clients: Vec<_> = (0..50).map(|_| start(Timeouts::none().max_age(HOUR), echo)).collect();
+    for (mut client, _task) in clients {
+        client.expect_close(close_code::AWAY).await;
+        ends.push(begun.elapsed());
+    }
+    ends.sort();
+    // Read one after the other, so what is seen is when the latest so far has come.
+    assert!(ends[0] >= HOUR * 9 / 10 && ends[49] <= HOUR * 11 / 10 + SECOND, "{ends:?}");
+    ends.dedup();
+    assert!(ends.len() > 1, "{ends:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn none_means_none() {
+    let (mut client, _task) = start(Timeouts::none(), echo);
+    client.send(Frame::text("unfinished").fin(false)).await;
+    client.expect_silence(9 * HOUR).await;
+    client.send(Frame::continuation(" business")).await;
+    client.expect_text("unfinished business").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn short_deadlines_are_kept_to_a_sixteenth() {
+    let (_slow, _first) = start(Timeouts::new(), echo);
+    let short = Duration::from_millis(320);
+    let (mut client, _task) = start(Timeouts::none().keep_alive(short), echo);
+    let (_, time) = ping(&mut client).await;
+    assert!((short..=short + short / 8).contains(&time), "{time:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_ticks_where_there_is_no_connection() {
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for _ in 0..3 {
+        let (client, task) = start(Timeouts::new(), echo);
+        drop(client);
+        task.await.unwrap();
+        sleep(2 * SECOND).await;
+        assert_eq!(tasks(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_peer_is_not_mistaken_for_one_that_is_gone() {
+    // Over TCP, in real time, since the kernel is asked how much the peer has taken. It takes nothing for longer than a Ping
+    // may stay unanswered, then a little at a time, and sees the Ping long after it was due.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8 << 10).unwrap();
+    let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+    let (server, _) = listener.accept().await.unwrap();
+    let millis = Duration::from_millis;
+    let timeouts = Timeouts::none().keep_alive(millis(20)).pong(millis(400));
+    let task = tokio::spawn(Connection::new(server, Role::Server).timeouts(timeouts).serve(|mut socket| async move {
+        socket.send(Message::binary(vec![0; 1 << 20])).await.unwrap();
+        to_the_end(socket).await;
+    }));
+    let mut client = client;
+    let mut taken = 0;
+    let mut buffer = vec![0; 16 << 10];
+    let begun = Instant::now();
+    while taken < 1 << 20 {
+        taken += client.read(&mut buffer).await.unwrap();
+        sleep(millis(20)).await;
+    }
+    assert!(begun.elapsed() > millis(800), "too fast to tell: {:?}", begun.elapsed());
+    assert!(!task.is_finished());
+}
