@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::{
     CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Message, PayloadEncoder, PreparedMessage, Violation,
     control::Control,
+    dropping::Dropped,
     header::{Header, MAX_CONTROL, OpCode},
     mask,
     pool::{self, Lent},
@@ -273,21 +274,22 @@ impl Encoder {
         self.control.as_ref().map_or(0, |control| control.unsent().len())
     }
 
-    /// How many bytes have been written in all.
+    /// How many bytes have been written in all. What was [dropped](Self::drop_oldest) before counts as well.
     pub fn written(&self) -> u64 {
         self.written.data + self.written.control
     }
 
     /// How many bytes of data frames have been queued in all, and of Closes.
     pub fn queued_data(&self) -> u64 {
-        self.written.data + self.data_len() as u64
+        let gap = self.data.get().map_or(0, |data| data.gap.bytes());
+        self.written.data + (self.data_len() + gap) as u64
     }
 
     /// The position behind everything that is queued now. What was dropped when the stream ended counts as well, so that it
     /// is never reached.
     pub fn queued(&self) -> Position {
         Position {
-            data: self.written.data + self.data_len() as u64 + u64::from(self.lost),
+            data: self.queued_data() + u64::from(self.lost),
             control: self.written.control + self.control_len() as u64,
         }
     }
@@ -302,6 +304,35 @@ impl Encoder {
     #[inline]
     pub fn lend_buffer(&mut self) {
         self.data.get_or_lend().lend_buffer();
+    }
+
+    /// Makes room for `wanted` bytes, if there are as many: drops the oldest text and binary messages, whole ones, of which
+    /// nothing has been written. What has been begun is finished, so that the stream of messages goes on behind the gap.
+    /// Pings and Pongs stay, and once a Close is queued nothing is dropped.
+    ///
+    /// What was dropped counts as written for [`is_written`](Self::is_written), when all before it has been.
+    ///
+    /// ```
+    /// use sockeye_proto::{Encoder, Message};
+    ///
+    /// let mut encoder = Encoder::server();
+    /// for text in ["one", "two", "three"] {
+    ///     encoder.encode(Message::text(text)).unwrap();
+    /// }
+    /// assert_eq!(encoder.drop_oldest(1).messages, 1);
+    /// assert_eq!(encoder.take_bytes(), b"\x81\x03two\x81\x05three");
+    /// ```
+    pub fn drop_oldest(&mut self, wanted: usize) -> Dropped {
+        let (true, Some(data)) = (self.closing.may_send(), self.data.get_mut()) else { return Dropped::default() };
+        let begun = data.begun();
+        let dropped = data.drop_oldest(wanted);
+        data.gap.widen(begun, dropped.bytes);
+        self.buffered -= dropped.bytes;
+        self.written.data += data.gap.pass(0) as u64;
+        if self.data_len() == 0 {
+            self.data = Lent::NONE;
+        }
+        dropped
     }
 
     /// The stream takes no more for now: gives back what memory the queue does not need.
@@ -371,7 +402,8 @@ impl Encoder {
 
     #[inline]
     fn advance_data(&mut self, n: usize) {
-        self.written.data += n as u64;
+        let dropped = self.data.get_mut().map_or(0, |data| data.gap.pass(n));
+        self.written.data += (n + dropped) as u64;
         let is_rest = n < self.data_len();
         self.buffered -= n;
         match self.data.get_mut() {
@@ -385,7 +417,8 @@ impl Encoder {
     #[inline]
     pub fn advance_all(&mut self) {
         if self.control.is_none() {
-            self.written.data += self.buffered as u64;
+            let dropped = self.data.get_mut().map_or(0, |data| data.gap.pass(self.buffered));
+            self.written.data += (self.buffered + dropped) as u64;
             self.buffered = 0;
             self.data = Lent::NONE;
         }

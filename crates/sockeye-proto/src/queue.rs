@@ -20,18 +20,47 @@ const CHUNKS: usize = 16;
 /// It knows where the frame ends that has been begun, so that control frames can be put between two frames.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    chunks: VecDeque<Chunk>,
+    pub(crate) chunks: VecDeque<Chunk>,
     /// The newest frames, small ones behind one another. Behind all of `chunks`.
     tail: Buffer,
     /// How much of the first chunk, or of `tail` when there is none, has been written.
-    position: usize,
+    pub(crate) position: usize,
     /// The start of a frame in the first inline chunk, at or before `position`: where to begin looking for the end of the
     /// frame that `position` is in.
     frame: usize,
+    pub(crate) gap: Gap,
+}
+
+/// Where messages were dropped behind a frame that had been begun.
+#[derive(Debug, Default)]
+pub(crate) struct Gap {
+    /// How many bytes are left to be written before it.
+    before: usize,
+    /// How many were dropped.
+    bytes: usize,
+}
+
+impl Gap {
+    /// So many bytes were dropped behind those that are left of the frame that was begun.
+    pub(crate) fn widen(&mut self, before: usize, bytes: usize) {
+        self.before = before;
+        self.bytes += bytes;
+    }
+
+    /// How many bytes were dropped that do not count as written yet.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// So many bytes have been written. Returns how many were dropped behind them.
+    pub(crate) fn pass(&mut self, written: usize) -> usize {
+        self.before = self.before.saturating_sub(written);
+        if self.before == 0 { std::mem::take(&mut self.bytes) } else { 0 }
+    }
 }
 
 #[derive(Debug)]
-enum Chunk {
+pub(crate) enum Chunk {
     /// Whole frames, the last of which may have its payload in the chunk behind.
     Inline(Buffer),
     /// The payload of the header that ends the chunk before.
@@ -63,6 +92,7 @@ impl Lendable for Queue {
         }
         self.tail.clear();
         (self.position, self.frame) = (0, 0);
+        self.gap = Gap::default();
         self.tail.capacity() == Buffer::SIZE && self.chunks.capacity() <= CHUNKS
     }
 }
@@ -186,7 +216,7 @@ impl Queue {
         }
     }
 
-    fn seal(&mut self) {
+    pub(crate) fn seal(&mut self) {
         if !self.tail.is_empty() {
             self.chunks.push_back(Chunk::Inline(std::mem::take(&mut self.tail)));
         }

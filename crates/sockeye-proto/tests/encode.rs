@@ -327,3 +327,103 @@ fn nobody_writes_more_than_is_queued() {
     encoder.encode(Message::text("abc")).unwrap();
     encoder.advance(6);
 }
+
+/// A sequence of numbers that is the same in each run.
+fn numbers(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    }
+}
+
+#[test]
+fn what_is_dropped_is_the_oldest_and_whole_and_the_rest_goes_on() {
+    for seed in 0..300 {
+        let mut number = numbers(seed);
+        let mut encoder = if seed % 2 == 0 { server() } else { client() };
+        // Each payload begins with its number. The queue as it should be: numbers, and sizes on the wire.
+        let (mut next, mut queued, mut wire, mut dropped) = (0_u32, Vec::new(), Vec::new(), Vec::new());
+        let mut total = 0;
+        for _ in 0..60 {
+            match number(4) {
+                0 | 1 => {
+                    let mut payload = vec![0; LENGTHS[number(LENGTHS.len() - 1)].max(4)];
+                    payload[..4].copy_from_slice(&next.to_be_bytes());
+                    let before = encoder.buffered();
+                    if number(3) == 0 {
+                        encoder.encode(PreparedMessage::binary(payload)).unwrap();
+                    } else {
+                        encoder.encode(Message::Binary(payload)).unwrap();
+                    }
+                    queued.push((next, total..total + encoder.buffered() - before));
+                    total += encoder.buffered() - before;
+                    next += 1;
+                }
+                2 => {
+                    let n = number(100_000).min(encoder.buffered());
+                    let slices = 1 + number(5);
+                    wire.extend(write(&mut encoder, slices, n));
+                }
+                _ => {
+                    let (wanted, before, target) = (number(50_000), encoder.buffered(), encoder.queued());
+                    let room = encoder.drop_oldest(wanted);
+                    assert_eq!(encoder.buffered(), before - room.bytes);
+                    let written = wire.len() + dropped.iter().map(|(_, size)| size).sum::<usize>();
+                    let whole = queued.iter().position(|(_, range)| range.start >= written).unwrap_or(queued.len());
+                    let mut bytes = 0;
+                    let gone = queued[whole..].iter().take_while(|(_, range)| {
+                        let enough = bytes >= wanted;
+                        bytes += if enough { 0 } else { range.len() };
+                        !enough
+                    });
+                    let gone: Vec<_> = gone.map(|(number, range)| (*number, range.len())).collect();
+                    assert_eq!((room.messages, room.bytes), (gone.len(), bytes), "seed {seed}");
+                    // The positions behind the gap move up to it.
+                    queued.drain(whole..whole + gone.len());
+                    for (_, range) in &mut queued[..whole] {
+                        *range = range.start + bytes..range.end + bytes;
+                    }
+                    dropped.extend(gone);
+                    assert_eq!(encoder.queued(), target);
+                }
+            }
+        }
+        let rest = encoder.buffered();
+        wire.extend(write(&mut encoder, 3, rest));
+        assert!(encoder.is_written(encoder.queued()));
+        let expected: Vec<u32> = (0..next).filter(|number| dropped.iter().all(|(gone, _)| gone != number)).collect();
+        let frames = parse_frames(&wire);
+        let sent = frames.iter().map(|frame| u32::from_be_bytes(frame.payload[..4].try_into().unwrap()));
+        assert_eq!(sent.collect::<Vec<_>>(), expected, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_position_before_a_gap_is_reached_when_all_before_it_is_written() {
+    let mut encoder = server();
+    encoder.encode(Message::text("a".repeat(100))).unwrap();
+    let (first, before) = (encoder.queued(), encoder.buffered());
+    encoder.encode(Message::text("b".repeat(200))).unwrap();
+    let second = encoder.queued();
+    write(&mut encoder, 1, 10);
+    assert_eq!(encoder.drop_oldest(usize::MAX).messages, 1);
+    write(&mut encoder, 1, before - 11);
+    assert!(!encoder.is_written(first));
+    write(&mut encoder, 1, 1);
+    assert!(encoder.is_written(first) && encoder.is_written(second));
+}
+
+#[test]
+fn pings_and_a_close_are_not_dropped() {
+    let mut encoder = server();
+    encoder.encode(Message::text("old")).unwrap();
+    encoder.encode(Message::Ping(b"p".to_vec())).unwrap();
+    assert_eq!(encoder.drop_oldest(usize::MAX).messages, 1);
+    encoder.encode(Message::text("new")).unwrap();
+    encoder.encode(Message::Close(None)).unwrap();
+    assert_eq!(encoder.drop_oldest(usize::MAX).messages, 0);
+    assert_eq!(names(&parse_frames(&encoder.take_bytes())), ["9:p", "1:new", "8:"]);
+}
