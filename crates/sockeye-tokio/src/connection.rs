@@ -6,8 +6,8 @@ use http::HeaderValue;
 use sockeye_proto::{Config, Encoder, Role};
 
 use crate::{
-    Shutdown, Stream, Timeouts, WebSocket, driver::Driver, masks::RandomMasks, receive::Receive, send::Send,
-    shared::Shared, split::Handle,
+    Budget, Overflow, Shutdown, Stream, Timeouts, WebSocket, driver::Driver, masks::RandomMasks, receive::Receive,
+    send::Send, shared::Shared, split::Handle,
 };
 
 /// Runs `handler` on a stream that has finished its opening handshake, with the connection's driver beside it. Ready
@@ -54,6 +54,8 @@ pub struct Connection {
     protocol: Option<HeaderValue>,
     timeouts: Arc<Timeouts>,
     shutdown: Option<Shutdown>,
+    overflow: Overflow,
+    budget: Option<Budget>,
 }
 
 impl Connection {
@@ -66,6 +68,8 @@ impl Connection {
             protocol: None,
             timeouts: Timeouts::shared(),
             shutdown: None,
+            overflow: Overflow::default(),
+            budget: None,
         }
     }
 
@@ -85,6 +89,20 @@ impl Connection {
     /// given the same `Arc` share it.
     pub fn timeouts(mut self, timeouts: impl Into<Arc<Timeouts>>) -> Self {
         self.timeouts = timeouts.into();
+        self
+    }
+
+    /// Sets what becomes of messages that are [pushed](crate::Sender::push) when the queue is full. Default: the connection is
+    /// closed with 1013.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// Makes what is queued for this connection count against `budget`. It is the driver that makes room for others:
+    /// [`into_websocket`](Self::into_websocket) ignores it.
+    pub fn budget(mut self, budget: &Budget) -> Self {
+        self.budget = Some(budget.clone());
         self
     }
 
@@ -138,7 +156,12 @@ impl Connection {
         };
         let (read, write, read_ahead) = self.stream.into_halves();
         let receive = Receive::new(read, &read_ahead, self.role, config.clone());
-        let send = Send::new(write, encoder, config, driven);
-        Arc::new(Shared::new(receive, send, driven, self.protocol))
+        let mut send = Send::new(write, encoder, config, driven);
+        send.set_overflow(self.overflow);
+        let shared = Arc::new(Shared::new(receive, send, driven, self.protocol));
+        if let Some(budget) = self.budget.filter(|_| driven) {
+            shared.lock_send().open_account(budget.open(Arc::downgrade(&shared)));
+        }
+        shared
     }
 }

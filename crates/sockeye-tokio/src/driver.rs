@@ -108,6 +108,7 @@ fn poll_boxed<Fut: Future<Output = ()>>(mut handler: Pin<Box<Fut>>, cx: &mut Con
 impl Upkeep {
     fn poll(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
         shared.lock_send().writer_looks(cx);
+        shared.make_way();
         self.time.begin(shared);
         if let Stage::Open = self.stage {
             match self.poll_open(shared, cx) {

@@ -45,6 +45,7 @@
 
 #![deny(unsafe_code)]
 
+mod budget;
 mod clock;
 mod connection;
 mod deadlines;
@@ -54,6 +55,7 @@ mod error;
 mod fan;
 mod lock;
 mod masks;
+mod overflow;
 mod receive;
 mod receiving;
 mod send;
@@ -68,8 +70,10 @@ mod timeouts;
 mod waiters;
 mod websocket;
 
+pub use budget::Budget;
 pub use connection::{Connection, serve};
 pub use error::Error;
+pub use overflow::{Overflow, Pushed};
 pub use sender::{Sender, TrySendError};
 pub use shutdown::{Drained, Shutdown, ShutdownHold};
 pub use sockeye_proto::{

@@ -6,10 +6,13 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use sockeye_proto::{CloseFrame, Closing, Config, Encoder, Outgoing, Position, Refusal, close_code};
+use sockeye_proto::{
+    CloseCode, CloseFrame, Closing, Config, Encoder, Message, Outgoing, Position, Refusal, close_code,
+};
 
 use crate::{
-    Error,
+    Error, Overflow,
+    budget::Account,
     deadlines::Taken,
     fan::Fan,
     lock::{Due, List, Wakes},
@@ -27,9 +30,11 @@ pub(crate) struct Send {
     /// Of the task that writes: the driver's, or the one that polls `recv` where there is no driver.
     writer: Option<Waker>,
     /// What was queued since a unit of the cooperative budget was last paid for it, in bytes.
-    unpaid: u32,
-    /// How often the stream was flushed.
-    flushes: u32,
+    unpaid: u16,
+    /// How often the stream was flushed, and how often it took something. Only whether they have changed is looked at.
+    flushes: u16,
+    writes: u16,
+    overflow: Overflow,
     /// Whether something was written that the stream may still keep to itself.
     is_unflushed: bool,
     /// Whether the writer has been woken, or will be when the lock is released, and has not looked since.
@@ -52,6 +57,10 @@ struct Rare {
     turn: Turn,
     /// Without a driver: the tasks that wait for the stream. Several may write to it.
     fan: Option<Arc<Fan>>,
+    /// What the queue takes of a budget.
+    account: Option<Account>,
+    /// How many messages were dropped.
+    dropped: u64,
     /// Who else than the writer is to be woken when the lock is released.
     others: List,
 }
@@ -61,7 +70,7 @@ pub(crate) struct Flush {
     position: Position,
     /// How often the stream had been flushed when all up to `position` was found written to it. One more, and the kernel
     /// has it.
-    since: Option<u32>,
+    since: Option<u16>,
 }
 
 /// From this much on, the queue is written while the handler still runs: more would not make the system call cheaper.
@@ -70,8 +79,8 @@ pub(crate) const CORK: usize = 64 << 10;
 /// A unit of the cooperative budget pays for this many queued bytes, and each message counts as [`OVERHEAD`] more: some
 /// sixteen small messages, or one of a kilobyte. So a handler that answers 64 messages in a row is not interrupted before
 /// its answers can be written in one call.
-const UNIT: u32 = 1024;
-const OVERHEAD: u32 = 64;
+const UNIT: u16 = 1024;
+const OVERHEAD: u16 = 64;
 
 /// The most slices of one vectored write. Longer queues take another call.
 const SLICES: usize = 64;
@@ -90,6 +99,8 @@ impl Send {
             writer: None,
             unpaid: 0,
             flushes: 0,
+            writes: 0,
+            overflow: Overflow::default(),
             is_unflushed: false,
             notified: false,
             is_called: false,
@@ -163,13 +174,73 @@ impl Send {
         if let Err(reason) = self.encoder.push(message) {
             return Err(self.refusal(reason));
         }
-        // More than a unit is a unit, so that no sum overflows.
-        self.unpaid += (self.encoder.buffered() - before).min(UNIT as usize) as u32 + OVERHEAD;
+        // More than a unit is a unit; and what is queued without waiting is not paid for.
+        let unpaid = (self.encoder.buffered() - before).min(UNIT.into()) as u16 + OVERHEAD;
+        self.unpaid = self.unpaid.saturating_add(unpaid);
         if !self.encoder.closing().may_send() {
             // It was a Close: whoever waits to send waits in vain.
             self.wake_all();
         }
         Ok(())
+    }
+
+    /// What becomes of messages for which there is no room.
+    pub(crate) fn overflow(&self) -> Overflow {
+        self.overflow
+    }
+
+    pub(crate) fn set_overflow(&mut self, overflow: Overflow) {
+        self.overflow = overflow;
+    }
+
+    /// What is queued counts against a budget from now on.
+    pub(crate) fn open_account(&mut self, account: Account) {
+        self.rare.get_or_insert_default().account = Some(account);
+    }
+
+    /// Tells the budget how much is queued, if there is one.
+    pub(crate) fn account(&mut self) {
+        if let Some(rare) = &mut self.rare
+            && let Some(account) = &mut rare.account
+        {
+            rare.others.extend(account.set(self.encoder.buffered(), self.writer.as_ref()));
+            self.is_due |= !rare.others.is_empty();
+        }
+    }
+
+    /// Whether the connection has to be closed for the sake of a budget.
+    pub(crate) fn is_evicted(&self) -> bool {
+        self.rare.as_ref().and_then(|rare| rare.account.as_ref()).is_some_and(Account::is_evicted)
+    }
+
+    /// Drops the oldest messages until there is room for `message`. Returns how many.
+    pub(crate) fn make_room(&mut self, message: &Outgoing) -> usize {
+        let missing = self.encoder.buffered() + length(message);
+        let dropped = self.encoder.drop_oldest(missing.saturating_sub(self.config.max_write_buffer_size)).messages;
+        self.count_dropped(dropped);
+        dropped
+    }
+
+    pub(crate) fn count_dropped(&mut self, messages: usize) {
+        if messages > 0 {
+            self.rare.get_or_insert_default().dropped += messages as u64;
+        }
+    }
+
+    /// How many messages were dropped for want of room.
+    pub(crate) fn dropped_messages(&self) -> u64 {
+        self.rare.as_ref().map_or(0, |rare| rare.dropped)
+    }
+
+    /// Closes the connection of a peer that is too slow: drops what is queued, so that the Close is next.
+    pub(crate) fn disconnect(&mut self, code: CloseCode) -> Result<(), Error> {
+        let close = CloseFrame::new(code, "more is sent than is read");
+        self.check(&Message::Close(Some(close.clone())).into())?;
+        let dropped = self.encoder.drop_oldest(usize::MAX).messages;
+        self.count_dropped(dropped);
+        let closed = self.encode(Message::Close(Some(close)).into());
+        self.account();
+        closed
     }
 
     /// Why `message` can never be sent, if so.
@@ -246,9 +317,9 @@ impl Send {
         self.wake_all();
     }
 
-    /// How much has been written in all, if something is queued that has not.
+    /// How often the stream has taken something, if something is queued that it has not.
     pub(crate) fn unsent(&self) -> Option<u64> {
-        self.is_unsent().then(|| self.encoder.written())
+        self.is_unsent().then_some(self.writes.into())
     }
 
     /// How much of what was written the other end has taken, as far as it can be known.
@@ -293,7 +364,8 @@ impl Send {
             return Poll::Ready(());
         }
         // What most write: one piece, for which nobody waits, and which the kernel takes whole.
-        if let (Some(bytes), Some(stream), None) = (self.encoder.single(), &self.stream, &self.rare)
+        if self.rare.is_none()
+            && let (Some(bytes), Some(stream)) = (self.encoder.single(), &self.stream)
             && let Some(written) = stream.try_write(bytes)
         {
             if written == bytes.len() {
@@ -301,8 +373,11 @@ impl Send {
                 return Poll::Ready(());
             }
             self.encoder.advance(written);
+            self.writes = self.writes.wrapping_add(1);
         }
-        self.poll_write_queue(cx)
+        let polled = self.poll_write_queue(cx);
+        self.account();
+        polled
     }
 
     fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -347,6 +422,7 @@ impl Send {
             }
             self.is_unflushed = stream.is_buffered();
             self.encoder.advance(written);
+            self.writes = self.writes.wrapping_add(1);
             if self.is_waited_for() {
                 self.wake(For::Writing);
                 self.call();
@@ -380,6 +456,9 @@ impl Send {
     pub(crate) fn end(&mut self) -> Option<WriteHalf> {
         self.encoder.ended();
         self.wake_all();
+        if let Some(rare) = &mut self.rare {
+            rare.account = None;
+        }
         self.stream.take()
     }
 

@@ -11,8 +11,8 @@ use sockeye_proto::{CloseCode, CloseFrame, Message, Outgoing, PreparedMessage};
 use thiserror::Error;
 
 use crate::{
-    Error,
-    sending::{Place, Sending, flushed, try_send},
+    Error, Overflow, Pushed,
+    sending::{Place, Sending, flushed, push, try_send},
     shared::{Shared, Who},
     waiters::For,
 };
@@ -107,6 +107,42 @@ impl Sender {
     /// The message and why it was not queued.
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<(), TrySendError> {
         try_send(&self.shared, message.into())
+    }
+
+    /// Queues a message for a peer of which nobody wants to wait. Where [`try_send`](Self::try_send) has no room, this does
+    /// what the connection's [`Overflow`] says.
+    ///
+    /// ```
+    /// # use sockeye_tokio::{Message, Pushed, Sender};
+    /// fn tell(sender: &Sender, price: u32) {
+    ///     match sender.push(Message::text(price.to_string())) {
+    ///         Ok(Pushed::Queued) => {}
+    ///         Ok(other) => println!("a slow peer: {other:?}, {} bytes are queued for it", sender.buffered()),
+    ///         Err(error) => println!("gone: {error}"),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The message and why it was not queued: the connection is closing, the message may not be sent, or there is no room and
+    /// [`Overflow::Wait`] says that it is not to be dropped.
+    pub fn push(&self, message: impl Into<Outgoing>) -> Result<Pushed, TrySendError> {
+        push(&self.shared, message.into(), None)
+    }
+
+    /// As [`push`](Self::push), with an [`Overflow`] for this message alone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`push`](Self::push); [`TrySendError::Invalid`] also for a code that may not be sent.
+    pub fn push_with(&self, message: impl Into<Outgoing>, overflow: Overflow) -> Result<Pushed, TrySendError> {
+        push(&self.shared, message.into(), overflow)
+    }
+
+    /// How many messages were dropped for want of room since the connection began.
+    pub fn dropped(&self) -> u64 {
+        self.shared.lock_send().dropped_messages()
     }
 
     /// Waits until the kernel has everything that was queued before this call.

@@ -9,7 +9,7 @@ use std::{
 use sockeye_proto::Outgoing;
 
 use crate::{
-    Error, TrySendError,
+    Error, Overflow, Pushed, TrySendError,
     send::Flush,
     shared::{Shared, Who},
     waiters::{For, Ticket},
@@ -90,6 +90,50 @@ pub(crate) fn try_send(shared: &Shared, message: Outgoing) -> Result<(), TrySend
     // It was checked just above, under the same lock.
     let _ = shared.queue_unwritten(&mut send, message);
     Ok(())
+}
+
+/// What `push` of every handle does.
+pub(crate) fn push(
+    shared: &Shared,
+    message: Outgoing,
+    overflow: impl Into<Option<Overflow>>,
+) -> Result<Pushed, TrySendError> {
+    let message = match try_send(shared, message) {
+        Ok(()) => return Ok(Pushed::Queued),
+        Err(TrySendError::Full(message)) => message,
+        Err(other) => return Err(other),
+    };
+    let mut send = shared.lock_send();
+    match overflow.into().unwrap_or(send.overflow()) {
+        Overflow::Wait => Err(TrySendError::Full(message)),
+        Overflow::DropNewest => {
+            send.count_dropped(1);
+            Ok(Pushed::Dropped)
+        }
+        Overflow::DropOldest => {
+            let displaced = send.make_room(&message);
+            if !send.fits(&message) {
+                // What has been begun is longer than the queue may be.
+                send.count_dropped(1);
+                return Ok(Pushed::Dropped);
+            }
+            if let Err(error) = send.check(&message) {
+                return Err(TrySendError::Closed(message, error));
+            }
+            // It was checked just above, under the same lock.
+            let _ = shared.queue_unwritten(&mut send, message);
+            Ok(if displaced > 0 { Pushed::Displaced(displaced) } else { Pushed::Queued })
+        }
+        Overflow::Disconnect(code) => match send.disconnect(code) {
+            Ok(()) => {
+                send.count_dropped(1);
+                send.notify_writer();
+                Ok(Pushed::Disconnected)
+            }
+            Err(error) if error.is_invalid() => Err(TrySendError::Invalid(message, error)),
+            Err(error) => Err(TrySendError::Closed(message, error)),
+        },
+    }
 }
 
 /// What `flushed` of every handle does.

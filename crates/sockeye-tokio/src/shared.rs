@@ -7,7 +7,7 @@ use std::{
 
 use http::HeaderValue;
 use parking_lot::Mutex;
-use sockeye_proto::{CloseFrame, Message, Outgoing};
+use sockeye_proto::{CloseFrame, Message, Outgoing, close_code};
 use tokio::task::coop;
 
 use crate::{
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     waited: AtomicBool,
     /// Whether the connection is to end at once.
     cut: AtomicBool,
+    /// Whether the driver is to ask if it has to close the connection for the sake of a budget.
+    evicted: AtomicBool,
     driven: bool,
     /// Whether a `send` returns only when the stream has its message.
     unbuffered: bool,
@@ -69,6 +71,7 @@ impl Shared {
             resting: AtomicBool::new(false),
             waited: AtomicBool::new(false),
             cut: AtomicBool::new(false),
+            evicted: AtomicBool::new(false),
             driven,
             unbuffered,
             protocol: protocol.map(Box::new),
@@ -100,6 +103,23 @@ impl Shared {
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::Relaxed);
         self.wake_driver();
+    }
+
+    /// Has the driver, which is woken by others, close the connection for the sake of a budget.
+    pub(crate) fn evict(&self) {
+        self.evicted.store(true, Ordering::Relaxed);
+    }
+
+    /// Closes the connection if it was picked to make room for others.
+    pub(crate) fn make_way(&self) {
+        if self.evicted.swap(false, Ordering::Relaxed) {
+            let mut send = self.lock_send();
+            if send.is_evicted() {
+                tracing::warn!(buffered = send.encoder.buffered(), "the fattest queue of the budget is dropped");
+                // An error means that the connection is closing already.
+                let _ = send.disconnect(close_code::AGAIN);
+            }
+        }
     }
 
     /// Has the driver look after its connection.
@@ -383,6 +403,7 @@ impl Shared {
         send.encode(message)?;
         if !own {
             send.notify_writer();
+            send.account();
         }
         Ok(())
     }

@@ -233,6 +233,11 @@ impl WebSocket {
         self.handle.lock_receive().latency()
     }
 
+    /// How many bytes are queued that the kernel has not taken.
+    pub fn buffered(&self) -> usize {
+        self.handle.lock_send().encoder.buffered()
+    }
+
     /// A handle that sends to this connection from any task, and does not keep it open.
     pub fn sender(&self) -> Sender {
         Sender::new(self.handle.shared().clone())

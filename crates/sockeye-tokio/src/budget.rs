@@ -1,0 +1,177 @@
+//! `Budget`: how much memory all transmit queues may take together.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    task::Waker,
+};
+
+use parking_lot::Mutex;
+
+use crate::shared::Shared;
+
+/// A bound on what is queued for all connections that were given it. Cheap to clone; all clones are one.
+///
+/// Each queue has a bound of its own ([`Config::max_write_buffer_size`](crate::Config::max_write_buffer_size)), but ten
+/// thousand slow peers may fill ten thousand queues. When all of them together hold more than the budget, the connection with
+/// the fattest queue is closed with 1013, "try again later", and what was queued for it is dropped; then the next, until
+/// it is enough. It is a bound for overload: what comes on top between two looks is a message for each connection at most.
+///
+/// ```
+/// use sockeye_tokio::{Budget, Connection, Role, Stream};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let budget = Budget::new(64 << 20);
+/// let (stream, _peer) = tokio::io::duplex(1024);
+/// let connection = Connection::new(Stream::boxed(stream), Role::Server).budget(&budget);
+/// # tokio::spawn(connection.serve(|_socket| async {}));
+/// assert_eq!(budget.used(), 0);
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Budget {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    used: usize,
+    /// What those hold that have been picked and still have to go: as good as free.
+    leaving: usize,
+    evicted: u64,
+    /// Each at the place that its [`Account`] knows.
+    queues: Vec<Option<Queue>>,
+    free: Vec<usize>,
+}
+
+struct Queue {
+    connection: Weak<Shared>,
+    bytes: usize,
+    /// Of its driver.
+    waker: Option<Waker>,
+    is_evicted: bool,
+}
+
+impl Budget {
+    /// A budget of `max` bytes.
+    pub fn new(max: usize) -> Self {
+        Self { inner: Arc::new(Inner { max, state: Mutex::default() }) }
+    }
+
+    /// How many bytes there may be.
+    pub fn max(&self) -> usize {
+        self.inner.max
+    }
+
+    /// How many bytes are queued in all: those that the kernel has not taken.
+    pub fn used(&self) -> usize {
+        self.inner.state.lock().used
+    }
+
+    /// How many connections were closed for being the fattest.
+    pub fn evicted(&self) -> u64 {
+        self.inner.state.lock().evicted
+    }
+
+    /// An account for a connection.
+    pub(crate) fn open(&self, connection: Weak<Shared>) -> Account {
+        let queue = Some(Queue { connection, bytes: 0, waker: None, is_evicted: false });
+        let mut state = self.inner.state.lock();
+        let place = match state.free.pop() {
+            Some(place) => {
+                state.queues[place] = queue;
+                place
+            }
+            None => {
+                state.queues.push(queue);
+                state.queues.len() - 1
+            }
+        };
+        Account { budget: self.clone(), place, bytes: 0 }
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.inner.state.lock();
+        f.debug_struct("Budget").field("max", &self.inner.max).field("used", &state.used).finish_non_exhaustive()
+    }
+}
+
+/// What a connection has on a budget.
+pub(crate) struct Account {
+    budget: Budget,
+    place: usize,
+    bytes: usize,
+}
+
+impl Account {
+    /// So much is queued now. Returns the wakers of those drivers that have to close their connections for it; `waker` is that
+    /// of its own.
+    pub(crate) fn set(&mut self, bytes: usize, waker: Option<&Waker>) -> Vec<Waker> {
+        if bytes == self.bytes {
+            return Vec::new();
+        }
+        // Whose last owner this may be: nothing is dropped under the lock, since it gives its account back.
+        let (mut connections, mut wakers) = (Vec::new(), Vec::new());
+        let mut state = self.budget.inner.state.lock();
+        state.used = state.used + bytes - self.bytes;
+        state.set(self.place, bytes, waker);
+        self.bytes = bytes;
+        while state.used - state.leaving > self.budget.inner.max
+            && let Some((connection, waker)) = state.evict()
+        {
+            connections.push(connection);
+            wakers.extend(waker);
+        }
+        drop(state);
+        for connection in connections.iter().filter_map(Weak::upgrade) {
+            connection.evict();
+        }
+        wakers
+    }
+
+    /// Whether the connection has to be closed.
+    pub(crate) fn is_evicted(&self) -> bool {
+        self.budget.inner.state.lock().queues[self.place].as_ref().is_some_and(|queue| queue.is_evicted)
+    }
+}
+
+impl State {
+    fn set(&mut self, place: usize, bytes: usize, waker: Option<&Waker>) {
+        let Some(queue) = &mut self.queues[place] else { return };
+        if queue.is_evicted {
+            self.leaving = self.leaving + bytes - queue.bytes;
+            // With an empty queue it was fast enough after all, or is being closed.
+            queue.is_evicted = bytes > 0;
+        }
+        queue.bytes = bytes;
+        queue.waker = waker.cloned();
+    }
+
+    /// Picks the fattest of those that stay.
+    fn evict(&mut self) -> Option<(Weak<Shared>, Option<Waker>)> {
+        let staying = self.queues.iter_mut().flatten().filter(|queue| !queue.is_evicted && queue.bytes > 0);
+        let fattest = staying.max_by_key(|queue| queue.bytes)?;
+        fattest.is_evicted = true;
+        self.leaving += fattest.bytes;
+        self.evicted += 1;
+        Some((fattest.connection.clone(), fattest.waker.take()))
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let mut state = self.budget.inner.state.lock();
+        state.used -= self.bytes;
+        state.set(self.place, 0, None);
+        state.queues[self.place] = None;
+        state.free.push(self.place);
+    }
+}
