@@ -10,9 +10,9 @@ use std::{
 };
 
 use sockeye_proto::PreparedMessage;
-use sockeye_tokio::{Sender, TrySendError};
+use sockeye_tokio::{Overflow, Pushed, Sender, TrySendError};
 
-use crate::{Membership, Overflow};
+use crate::Membership;
 
 /// The live connections of an application, each with a value of the application's own. Cheap to clone; all clones are
 /// one hub.
@@ -30,7 +30,8 @@ pub struct Hub<T> {
 
 struct Inner<T> {
     members: Mutex<Members<T>>,
-    overflow: Overflow,
+    /// Where it is not for the connections to say.
+    overflow: Option<Overflow>,
     overflowed: AtomicU64,
 }
 
@@ -51,22 +52,28 @@ pub(crate) type MemberId = u64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Delivery {
-    /// Members for whom it was queued.
+    /// Members for whom it was queued, in the place of older messages where [`Overflow::DropOldest`] says so.
     pub queued: usize,
-    /// Members whose queue was full, and with whom was done what [`Overflow`] says.
+    /// Members whose queue was full, and with whom was done what [`Overflow`] says. With [`Overflow::Wait`] they are left
+    /// out: a broadcast waits for nobody.
     pub overflowed: usize,
     /// Members whose connection was closing.
     pub closed: usize,
 }
 
 impl<T> Hub<T> {
-    /// A hub without members, which disconnects a member that reads too slowly.
+    /// A hub without members. With one that reads too slowly it does what its connection's [`Overflow`] says: by default it
+    /// is disconnected.
     pub fn new() -> Self {
-        Self::with_overflow(Overflow::default())
+        Self::make(None)
     }
 
-    /// A hub without members that does with slow ones what `overflow` says.
+    /// A hub without members that does with slow ones what `overflow` says, whatever their connections say.
     pub fn with_overflow(overflow: Overflow) -> Self {
+        Self::make(Some(overflow))
+    }
+
+    fn make(overflow: Option<Overflow>) -> Self {
         let members = Mutex::new(Members { by_id: BTreeMap::new(), next: 0 });
         Self { inner: Arc::new(Inner { members, overflow, overflowed: AtomicU64::new(0) }) }
     }
@@ -116,14 +123,23 @@ impl<T> Hub<T> {
             if Some(*id) == except {
                 continue;
             }
-            match member.sender.try_send(message.clone()) {
-                Ok(()) => delivery.queued += 1,
-                Err(TrySendError::Full(_)) => {
-                    self.overflow(*id, &member.sender);
+            let pushed = match self.inner.overflow {
+                Some(overflow) => member.sender.push_with(message.clone(), overflow),
+                None => member.sender.push(message.clone()),
+            };
+            match pushed {
+                Ok(Pushed::Queued) => delivery.queued += 1,
+                Ok(Pushed::Displaced(_)) => {
+                    delivery.queued += 1;
                     delivery.overflowed += 1;
                 }
+                Ok(_) | Err(TrySendError::Full(_)) => delivery.overflowed += 1,
                 Err(TrySendError::Closed(..) | TrySendError::Invalid(..)) => delivery.closed += 1,
             }
+        }
+        if delivery.overflowed > 0 {
+            let total = self.inner.overflowed.fetch_add(delivery.overflowed as u64, Ordering::Relaxed);
+            tracing::debug!(members = delivery.overflowed, total, "some members read too slowly");
         }
         delivery
     }
@@ -132,24 +148,6 @@ impl<T> Hub<T> {
         let member = self.lock().by_id.remove(&id);
         // Not under the lock: a value of the application's may do anything when it is dropped.
         drop(member);
-    }
-
-    fn overflow(&self, id: MemberId, sender: &Sender) {
-        let total = self.inner.overflowed.fetch_add(1, Ordering::Relaxed) + 1;
-        match self.inner.overflow {
-            Overflow::Disconnect(code) => {
-                tracing::debug!(
-                    member = id,
-                    code,
-                    buffered = sender.buffered(),
-                    total,
-                    "a slow member is disconnected"
-                );
-                if let Err(error) = sender.close_with(code, "too slow") {
-                    tracing::debug!(member = id, %error, "a slow member could not be sent a Close");
-                }
-            }
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Members<T>> {

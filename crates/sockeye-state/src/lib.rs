@@ -24,8 +24,7 @@
 
 mod hub;
 mod membership;
-mod overflow;
 
 pub use hub::{Delivery, Hub};
 pub use membership::Membership;
-pub use overflow::Overflow;
+pub use sockeye_tokio::Overflow;
