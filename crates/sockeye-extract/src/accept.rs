@@ -171,9 +171,13 @@ where
     let mut connection = Connection::new(stream(upgraded), Role::Server)
         .config(settings.config)
         .timeouts(settings.timeouts)
+        .overflow(settings.overflow)
         .protocol(protocol);
     if let Some(shutdown) = &settings.shutdown {
         connection = connection.shutdown(shutdown);
+    }
+    if let Some(budget) = &settings.budget {
+        connection = connection.budget(budget);
     }
     let connection = connection.serve(callback);
     // The connection is registered by now.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sockeye_handshake::Origins;
-use sockeye_tokio::{Config, Shutdown, Timeouts};
+use sockeye_tokio::{Budget, Config, Overflow, Shutdown, Timeouts};
 
 /// What every [`WebSocketUpgrade`](crate::WebSocketUpgrade) that comes from a request starts with. It travels in the
 /// request's extensions; a handler may override each of them.
@@ -29,11 +29,20 @@ pub struct WebSocketDefaults {
     pub(crate) timeouts: Arc<Timeouts>,
     pub(crate) origins: Origins,
     pub(crate) shutdown: Option<Shutdown>,
+    pub(crate) overflow: Overflow,
+    pub(crate) budget: Option<Budget>,
 }
 
 impl Default for WebSocketDefaults {
     fn default() -> Self {
-        Self { config: Config::shared(), timeouts: Timeouts::shared(), origins: Origins::default(), shutdown: None }
+        Self {
+            config: Config::shared(),
+            timeouts: Timeouts::shared(),
+            origins: Origins::default(),
+            shutdown: None,
+            overflow: Overflow::default(),
+            budget: None,
+        }
     }
 }
 
@@ -58,6 +67,19 @@ impl WebSocketDefaults {
     /// Which origins may open a WebSocket. Default: the server's own.
     pub fn origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
+        self
+    }
+
+    /// What becomes of messages that are [pushed](sockeye_tokio::Sender::push) to a peer which reads too slowly. Default: it
+    /// is disconnected with 1013.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// How much the transmit queues of all connections may take together. Default: there is no such bound.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = Some(budget);
         self
     }
 

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use http::HeaderValue;
 use hyper::upgrade::OnUpgrade;
 use sockeye_handshake::{OpeningHandshake, Origins};
-use sockeye_tokio::{Config, Shutdown, Timeouts};
+use sockeye_tokio::{Budget, Config, Overflow, Shutdown, Timeouts};
 
 use crate::{DefaultOnFailedUpgrade, WebSocketDefaults};
 
@@ -80,6 +80,18 @@ impl<F> WebSocketUpgrade<F> {
     /// The settings of this connection alone, to be changed.
     fn change(&mut self) -> &mut Config {
         Arc::make_mut(&mut self.settings.config)
+    }
+
+    /// Sets what becomes of messages that are [pushed](sockeye_tokio::Sender::push) to a peer which reads too slowly.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.settings.overflow = overflow;
+        self
+    }
+
+    /// Makes what is queued for this connection count against `budget`.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.settings.budget = Some(budget);
+        self
     }
 
     /// The deadlines of the connection.

@@ -12,6 +12,9 @@ pub mod state_and_extractors {}
 #[doc = include_str!("../guide/keep-alive-and-timeouts.md")]
 pub mod keep_alive_and_timeouts {}
 
+#[doc = include_str!("../guide/slow-clients.md")]
+pub mod slow_clients {}
+
 #[doc = include_str!("../guide/many-cores.md")]
 pub mod many_cores {}
 

@@ -35,8 +35,8 @@ pub use sockeye_tokio as runtime;
 
 #[cfg(feature = "ws")]
 pub use sockeye_tokio::{
-    Connection, Drained, Error, ReceiveHalf, SendHalf, Sender, Shutdown, Stream, Timeouts, TrySendError, WebSocket,
-    serve,
+    Budget, Connection, Drained, Error, Overflow, Pushed, ReceiveHalf, SendHalf, Sender, Shutdown, Stream, Timeouts,
+    TrySendError, WebSocket, serve,
 };
 
 /// The extractor: the crate `sockeye-extract`.
