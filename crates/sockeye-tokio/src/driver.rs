@@ -15,8 +15,8 @@ use crate::{
     Error, Timeouts, WebSocket,
     deadlines::Verdict,
     ending::Ending,
+    registration::{Outcome, Registration},
     shared::Shared,
-    shutdown::{Outcome, Registration},
     split::Handle,
     stream::unconstrained,
     timekeeper::Timekeeper,
@@ -107,7 +107,10 @@ fn poll_boxed<Fut: Future<Output = ()>>(mut handler: Pin<Box<Fut>>, cx: &mut Con
 
 impl Upkeep {
     fn poll(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
-        shared.lock_send().writer_looks(cx);
+        if shared.lock_send().writer_looks(cx) && shared.orders.are_given() {
+            // It may have come while there was nobody to be woken.
+            cx.waker().wake_by_ref();
+        }
         shared.make_way();
         self.time.begin(shared);
         if let Stage::Open = self.stage {
@@ -172,7 +175,7 @@ impl Upkeep {
     fn finish(&mut self, shared: &Shared, error: Option<Error>) {
         let mut send = shared.lock_send();
         let outcome = match send.encoder.closing() {
-            _ if shared.is_cut() => Outcome::Cut,
+            _ if shared.orders.is_cut() => Outcome::Cut,
             Closing::Closed => Outcome::Closed,
             _ => Outcome::Lost,
         };
@@ -198,6 +201,21 @@ enum Next {
 }
 
 impl<F, Fut> Driver<F, Fut> {
+    /// Does what the `Shutdown` wants. Returns whether that was the end.
+    #[cold]
+    #[inline(never)]
+    fn obey(&mut self, cx: &mut Context<'_>) -> bool {
+        let cut = self.shared.orders.is_cut();
+        if cut {
+            self.handler = Handler::Done;
+            self.upkeep.finish(&self.shared, Some(Error::timeout("the deadline of the shutdown has passed", None)));
+        } else if let Some(registration) = &mut self.upkeep.registration {
+            // Not ready, it wakes the driver when the turn of the connection has come.
+            let _ = unconstrained(cx, |cx| registration.poll_leave(&self.shared, cx));
+        }
+        cut
+    }
+
     /// Both the handler and the connection are done.
     fn done(&mut self) -> Poll<()> {
         // Whoever polled this may keep it for long.
@@ -218,9 +236,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        if this.shared.is_cut() {
-            this.handler = Handler::Done;
-            this.upkeep.finish(&this.shared, Some(Error::timeout("the deadline of the shutdown has passed", None)));
+        if this.shared.orders.are_given() && this.obey(cx) {
             return this.done();
         }
         let entered = this.shared.enter();

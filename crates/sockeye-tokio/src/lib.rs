@@ -47,6 +47,7 @@
 
 mod budget;
 mod clock;
+mod closing;
 mod connection;
 mod deadlines;
 mod driver;
@@ -55,9 +56,11 @@ mod error;
 mod fan;
 mod lock;
 mod masks;
+mod orders;
 mod overflow;
 mod receive;
 mod receiving;
+mod registration;
 mod send;
 mod sender;
 mod sending;

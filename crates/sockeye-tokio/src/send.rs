@@ -127,7 +127,7 @@ impl Send {
         self.rare.as_ref().and_then(|rare| rare.waiters.line(what))
     }
 
-    /// Whether anybody has ever waited.
+    /// Whether anybody has ever waited for more than the end.
     #[inline]
     fn is_waited_for(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.waiters.is_used())
@@ -270,13 +270,15 @@ impl Send {
         }
     }
 
-    /// The task that writes looks at the queue now, and is to be woken by `cx` when there is more.
-    pub(crate) fn writer_looks(&mut self, cx: &Context<'_>) {
+    /// The task that writes looks at the queue now, and is to be woken by `cx` when there is more. Returns whether it could
+    /// not be woken by that before.
+    pub(crate) fn writer_looks(&mut self, cx: &Context<'_>) -> bool {
         self.looks();
-        match &mut self.writer {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            waker => *waker = Some(cx.waker().clone()),
+        let new = !self.is_writer(cx);
+        if new {
+            self.writer = Some(cx.waker().clone());
         }
+        new
     }
 
     /// The task that writes looks at the queue now: whatever comes later is worth waking it.
@@ -297,6 +299,12 @@ impl Send {
         if !self.notified {
             (self.notified, self.is_called, self.is_due) = (true, true, true);
         }
+    }
+
+    /// Wakes the task that writes, whether or not it was woken before: it looks at other things before the queue, and may
+    /// have done so.
+    pub(crate) fn call_writer(&mut self) {
+        (self.notified, self.is_called, self.is_due) = (true, true, true);
     }
 
     pub(crate) fn peer_closed(&mut self, frame: Option<&CloseFrame>) {
@@ -525,7 +533,7 @@ impl Send {
     }
 
     /// Those that wait for `what` shall look again.
-    fn wake(&mut self, what: For) {
+    pub(crate) fn wake(&mut self, what: For) {
         if let Some(rare) = &mut self.rare {
             rare.others.extend(rare.waiters.all(what));
             self.is_due |= !rare.others.is_empty();

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::{
     Error, Overflow, Pushed,
+    closing::UntilClosing,
     sending::{Place, Sending, flushed, push, try_send},
     shared::{Shared, Who},
     waiters::For,
@@ -181,6 +182,16 @@ impl Sender {
     pub async fn closed(&self) {
         let mut place = Place::new(&self.shared, Who::Sender, For::End);
         poll_fn(|cx| self.shared.poll_closed(&mut place.ticket, cx)).await;
+    }
+
+    /// Waits until this connection is to close; see [`WebSocket::closing`](crate::WebSocket::closing). A task beside the
+    /// handler may say goodbye as well: the connection closes when the handler does, or at the end of the time for it.
+    ///
+    /// # Cancel safety
+    ///
+    /// It only waits: dropping it changes nothing.
+    pub fn closing(&self) -> impl Future<Output = ()> + Send + Sync + Unpin + use<> {
+        UntilClosing::new(self.shared.clone())
     }
 
     /// How many bytes are queued and not yet with the kernel.

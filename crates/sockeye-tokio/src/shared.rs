@@ -13,6 +13,7 @@ use tokio::task::coop;
 use crate::{
     Error,
     lock::{List, Locked, Wakes},
+    orders::Orders,
     receive::Receive,
     send::{CORK, Flush, Send},
     waiters::{For, Manner, Ticket},
@@ -29,10 +30,10 @@ pub(crate) struct Shared {
     receiving: AtomicBool,
     /// Whether, when it did, there was nothing to do for the driver, and nothing was queued since.
     resting: AtomicBool,
-    /// Whether anybody has ever waited to send: then the driver counts its turns.
+    /// Whether anybody has ever waited for room or for a write: then the driver counts its turns.
     waited: AtomicBool,
-    /// Whether the connection is to end at once.
-    cut: AtomicBool,
+    /// What the `Shutdown` wants.
+    pub(crate) orders: Orders,
     /// Whether the driver is to ask if it has to close the connection for the sake of a budget.
     evicted: AtomicBool,
     driven: bool,
@@ -70,7 +71,7 @@ impl Shared {
             receiving: AtomicBool::new(false),
             resting: AtomicBool::new(false),
             waited: AtomicBool::new(false),
-            cut: AtomicBool::new(false),
+            orders: Orders::default(),
             evicted: AtomicBool::new(false),
             driven,
             unbuffered,
@@ -99,10 +100,16 @@ impl Shared {
         self.unbuffered || (!self.driven && who == Who::Handle)
     }
 
+    /// Makes the driver close the connection when its turn has come.
+    pub(crate) fn leave(&self) {
+        self.orders.leave();
+        self.lock_send().call_writer();
+    }
+
     /// Makes the driver end the connection at once.
     pub(crate) fn cut(&self) {
-        self.cut.store(true, Ordering::Relaxed);
-        self.wake_driver();
+        self.orders.cut();
+        self.lock_send().call_writer();
     }
 
     /// Has the driver, which is woken by others, close the connection for the sake of a budget.
@@ -124,7 +131,7 @@ impl Shared {
 
     /// Has the driver look after its connection.
     pub(crate) fn wake_driver(&self) {
-        self.lock_send().notify_writer();
+        self.lock_send().call_writer();
     }
 
     /// Queues a Ping of the driver's own, whose Pong is not for the application.
@@ -144,10 +151,15 @@ impl Shared {
         receive.fail(error);
     }
 
-    /// Whether the connection is to end at once.
-    #[inline]
-    pub(crate) fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::Relaxed)
+    /// Tells the handler to say goodbye, if it wants to and was not told before. Returns whether it was now.
+    pub(crate) fn begin_goodbye(&self) -> bool {
+        if !self.orders.is_asked() || self.orders.is_told() {
+            return false;
+        }
+        let mut send = self.lock_send();
+        self.orders.tell();
+        send.wake(For::End);
+        send.encoder.closing().may_send()
     }
 
     /// Marks this thread as the one that polls the handler, until the guard is dropped.
@@ -422,7 +434,9 @@ impl Shared {
 
     /// Takes a place among those that wait for `what`, or keeps it.
     fn wait(&self, send: &mut Send, what: For, ticket: &mut Option<Ticket>, manner: Manner, cx: &Context<'_>) {
-        self.waited.store(true, Ordering::Relaxed);
+        if what != For::End {
+            self.waited.store(true, Ordering::Relaxed);
+        }
         send.wait(what, ticket, manner, cx);
     }
 
@@ -448,6 +462,16 @@ impl Shared {
         if !self.may_write(who) {
             send.notify_writer();
         }
+        Poll::Pending
+    }
+
+    /// Waits until the handler is told to say goodbye, or nothing can be sent any more.
+    pub(crate) fn poll_closing(&self, ticket: &mut Option<Ticket>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut send = self.lock_send();
+        if self.orders.is_told() || !send.encoder.closing().may_send() {
+            return Poll::Ready(());
+        }
+        self.wait(&mut send, For::End, ticket, Manner::Insisting, cx);
         Poll::Pending
     }
 

@@ -14,13 +14,14 @@ use sockeye_proto::{CloseFrame, Message, PreparedMessage, close_code};
 
 use crate::{
     Error, Sender,
+    closing::UntilClosing,
     receiving::{Lent, Receiving},
     sending::{Sending, flushed},
     shared::{Shared, Who},
 };
 
 /// Keeps a connection open. When the last one is dropped the connection closes: with 1011 if that happens while a panic
-/// unwinds, else with 1000.
+/// unwinds, with 1001 once its `Shutdown` has begun, else with 1000.
 pub(crate) struct Handle(Arc<Shared>);
 
 impl Handle {
@@ -45,7 +46,11 @@ impl Drop for Handle {
     fn drop(&mut self) {
         if self.is_driven() {
             self.lock_send().dropped = true;
-            let code = if std::thread::panicking() { close_code::ERROR } else { close_code::NORMAL };
+            let code = match self.orders.is_leaving() {
+                _ if std::thread::panicking() => close_code::ERROR,
+                true => close_code::AWAY,
+                false => close_code::NORMAL,
+            };
             // An error means that a Close went before. The driver has to learn of the drop all the same.
             if self.close(CloseFrame::new(code, "")).is_err() {
                 self.lock_send().notify_writer();
@@ -93,6 +98,15 @@ impl ReceiveHalf {
     /// As for [`recv`](Self::recv).
     pub async fn recv_ref(&mut self) -> Option<Result<&Message, Error>> {
         self.lent.next(&self.handle).await
+    }
+
+    /// Waits until this connection is to close; see [`WebSocket::closing`](crate::WebSocket::closing).
+    ///
+    /// # Cancel safety
+    ///
+    /// It only waits: dropping it changes nothing.
+    pub fn closing(&self) -> impl Future<Output = ()> + Send + Sync + Unpin + use<> {
+        UntilClosing::new(self.handle.shared().clone())
     }
 }
 

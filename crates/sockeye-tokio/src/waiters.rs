@@ -37,35 +37,45 @@ pub(crate) type Turn = u32;
 
 /// All that wait. Most connections never have one, so it is a pointer until there is.
 #[derive(Default)]
-pub(crate) struct Waiters(Option<Box<[Line; 3]>>);
+pub(crate) struct Waiters(Option<Box<Lines>>);
+
+#[derive(Default)]
+struct Lines {
+    all: [Line; 3],
+    /// Whether anybody has ever waited for anything but the end.
+    are_used: bool,
+}
 
 impl Waiters {
-    /// Whether anybody has ever waited.
+    /// Whether anybody has ever waited for something that the writing of the queue brings about. Who waits for the end, as
+    /// many handlers do all the time, is no reason to look after every write.
     #[inline]
     pub(crate) fn is_used(&self) -> bool {
-        self.0.is_some()
+        self.0.as_ref().is_some_and(|lines| lines.are_used)
     }
 
     /// Those that wait for `what`, if ever there were some.
     #[inline]
     pub(crate) fn line(&self, what: For) -> Option<&Line> {
-        self.0.as_deref().map(|lines| &lines[what as usize])
+        self.0.as_deref().map(|lines| &lines.all[what as usize])
     }
 
     pub(crate) fn line_mut(&mut self, what: For) -> &mut Line {
-        &mut self.0.get_or_insert_default()[what as usize]
+        let lines = self.0.get_or_insert_default();
+        lines.are_used |= what != For::End;
+        &mut lines.all[what as usize]
     }
 
     /// Tells who is first that there is room. Returns whether the driver has to look after a turn whether it has come;
     /// without a driver, whose turns are `None`, nobody waits for one that may not come.
     pub(crate) fn call(&mut self, now: Option<Turn>, wakes: &mut List) -> bool {
-        self.0.as_mut().is_some_and(|lines| lines[For::Room as usize].call(now, wakes))
+        self.0.as_mut().is_some_and(|lines| lines.all[For::Room as usize].call(now, wakes))
     }
 
     /// The turn `now` is over: the first goes if it was called before and has not come.
     pub(crate) fn dismiss(&mut self, now: Turn) {
         if let Some(lines) = &mut self.0 {
-            lines[For::Room as usize].dismiss(now);
+            lines.all[For::Room as usize].dismiss(now);
         }
     }
 

@@ -16,6 +16,7 @@ use sockeye_proto::{CloseCode, CloseFrame, Config, Message, Outgoing, PreparedMe
 
 use crate::{
     Connection, Error, ReceiveHalf, SendHalf, Sender, Stream, TrySendError,
+    closing::UntilClosing,
     receiving::{Lent, Receiving},
     send::Flush,
     sending::{Sending, flushed, try_send},
@@ -29,8 +30,9 @@ use crate::{
 /// Receive with [`recv`](Self::recv) or as a `Stream`, send with [`send`](Self::send) or as a `Sink`; take a
 /// [`sender`](Self::sender) for other tasks, or [split](Self::into_split) it.
 ///
-/// The connection closes when this is dropped, in whatever task that happens: with 1000, or with 1011 while a panic
-/// unwinds. The close handshake is then finished in the background.
+/// The connection closes when this is dropped, in whatever task that happens: with 1000, with 1001 once its
+/// [`Shutdown`](crate::Shutdown) has begun, or with 1011 while a panic unwinds. The close handshake is then finished in the
+/// background.
 ///
 /// # With and without a driver
 ///
@@ -218,6 +220,41 @@ impl WebSocket {
             closed => closed?,
         }
         flushed(&self.handle, Who::Handle).await
+    }
+
+    /// Waits until this connection is to close: its turn in a [`Shutdown`](crate::Shutdown) has come; or nothing can be
+    /// sent any more, whoever has closed it. For the handler that wants to say goodbye.
+    ///
+    /// A handler that has called it once may send for a while when its turn has come, 5 s unless
+    /// [`goodbye`](crate::Shutdown::goodbye) says otherwise, and should close or drop the socket, which then closes with
+    /// 1001. If it does not, the Close is sent all the same. A handler that has never called it is sent the Close at once.
+    ///
+    /// The future borrows nothing, so that it fits into `select!` beside [`recv`](Self::recv). Once it is ready it stays so.
+    ///
+    /// ```
+    /// # use sockeye_tokio::{Message, WebSocket};
+    /// async fn handler(mut socket: WebSocket) {
+    ///     let mut closing = socket.closing();
+    ///     loop {
+    ///         tokio::select! {
+    ///             () = &mut closing => {
+    ///                 let _ = socket.send(Message::text("back in a minute")).await;
+    ///                 break;
+    ///             }
+    ///             received = socket.recv() => match received {
+    ///                 Some(Ok(_message)) => { /* … */ }
+    ///                 _ => break,
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// It only waits: dropping it changes nothing.
+    pub fn closing(&self) -> impl Future<Output = ()> + Send + Sync + Unpin + use<> {
+        UntilClosing::new(self.handle.shared().clone())
     }
 
     /// The subprotocol that the opening handshake has agreed on ([RFC 6455 §1.9]).

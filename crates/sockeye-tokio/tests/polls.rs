@@ -225,10 +225,32 @@ async fn recv() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn closing() {
+    at_each_poll(async |polls| {
+        let shutdown = Shutdown::new().window(Duration::ZERO);
+        let (client, connection) = narrow(1 << 17);
+        let mut done = None;
+        let serving = connection.shutdown(&shutdown).serve(async |mut socket: WebSocket| {
+            let begin = async {
+                yield_now().await;
+                shutdown.begin();
+            };
+            (done, ()) = join!(at_most(polls, socket.closing()), begin);
+            socket.send(long("a")).await.unwrap();
+        });
+        let ((), (letters, code)) = join!(serving, everything(client));
+        assert_eq!((&letters[..], code), ("a", Some(1001)));
+        done.is_some()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn begun_and_drain() {
     const DEADLINE: Duration = Duration::from_secs(5);
     at_each_poll(async |polls| {
-        let shutdown = Shutdown::new();
+        // Time stands still while everybody is busy, so no turn but the first would come.
+        let shutdown = Shutdown::new().window(Duration::ZERO);
         let (client, connection) = narrow(1 << 17);
         let serving = connection.shutdown(&shutdown).serve(async |mut socket: WebSocket| {
             socket.send(long("a")).await.unwrap();

@@ -1,9 +1,17 @@
 //! A graceful shutdown: who is told what, and how it is counted.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod goodbye;
+mod threads;
+mod window;
+
 use std::{
     future::{Future, pending},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Wake, Waker},
     time::Duration,
 };
 
@@ -12,7 +20,7 @@ use sockeye_tokio::{Connection, Message, Role, Shutdown, Stream, WebSocket};
 use tokio::{
     sync::oneshot,
     task::{JoinHandle, yield_now},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -51,10 +59,8 @@ async fn every_connection_is_closed_with_1001_and_waited_for() {
     assert_eq!(shutdown.connections(), 50);
     assert!(!shutdown.is_begun());
 
-    let begun = Instant::now();
     let drained = shutdown.drain(DEADLINE).await;
     assert_eq!((drained.closed, drained.lost, drained.cut), (50, 0, 0));
-    assert_eq!(begun.elapsed(), Duration::ZERO);
     for client in clients {
         assert_eq!(client.await.unwrap(), 1001);
     }
@@ -115,28 +121,126 @@ async fn a_peer_that_vanishes_is_lost_and_not_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_received_before_is_still_handled() {
-    let shutdown = Shutdown::new();
-    let (mut client, _task) = start(&shutdown, |mut socket| async move {
-        let mut texts = 0;
-        while let Some(Ok(message)) = socket.recv().await {
-            texts += usize::from(message.is_text());
-            // Sending fails once the Close is queued, which is no reason to stop reading.
-            let _ = socket.send(Message::text("answer")).await;
+async fn recv_yields_what_was_received_and_then_none_and_send_fails() {
+    let shutdown = Shutdown::new().window(Duration::ZERO);
+    let (mut client, task) = start(&shutdown, |mut socket| async move {
+        assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text("1"));
+        socket.send(Message::text("answer")).await.unwrap();
+        // Longer than it takes until the Close is sent.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(socket.send(Message::text("too late")).await.unwrap_err().is_closed());
+        assert!(socket.sender().try_send(Message::text("too late")).is_err());
+        for text in ["2", "3"] {
+            assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text(text));
         }
-        assert_eq!(texts, 3);
+        assert!(matches!(socket.recv().await, Some(Ok(Message::Close(Some(frame)))) if frame.code == 1001));
+        assert!(socket.recv().await.is_none());
     });
     client.send_all([Frame::text("1"), Frame::text("2")]).await;
-    yield_now().await;
+    client.expect_text("answer").await;
     shutdown.begin();
+    client.expect_close(1001).await;
     client.send_all([Frame::text("3"), Frame::close(1001, "")]).await;
-    let drained = shutdown.drain(DEADLINE);
-    let client = tokio::spawn(async move {
-        while client.try_read_frame().await.unwrap().is_some() {}
-        client.shutdown().await;
+    client.expect_eof().await;
+    drop(client);
+    assert_eq!(shutdown.drain(DEADLINE).await.closed, 1);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_begin_closes_without_a_drain() {
+    let shutdown = Shutdown::new();
+    let (client, task) = start(&shutdown, echo);
+    // From a thread without a runtime, as a signal handler may have it.
+    let begun = shutdown.clone();
+    std::thread::spawn(move || begun.begin()).join().unwrap();
+    assert_eq!(polite(client).await, 1001);
+    task.await.unwrap();
+    assert_eq!(shutdown.drain(DEADLINE).await.closed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_begin_it() {
+    let shutdown = Shutdown::new();
+    let own = shutdown.clone();
+    let (give, take) = oneshot::channel();
+    let (mut client, _task) = start(&shutdown, |mut socket| async move {
+        let (tell, told) = oneshot::channel();
+        drop(give.send((socket.sender(), tell)));
+        told.await.unwrap();
+        own.begin();
+        while let Some(Ok(_)) = socket.recv().await {}
     });
-    assert_eq!(drained.await.closed, 1);
-    client.await.unwrap();
+    let (sender, tell) = take.await.unwrap();
+    // The connection has been woken for this before it is for the shutdown.
+    sender.try_send(Message::text("pushed")).unwrap();
+    tell.send(()).unwrap();
+    client.expect_text("pushed").await;
+    assert_eq!(timeout(DEADLINE, polite(client)).await, Ok(1001));
+    assert_eq!(shutdown.drain(DEADLINE).await.closed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_has_not_run_yet_is_closed_as_well() {
+    let shutdown = Shutdown::new();
+    let (client, server) = pipe();
+    let connection = Connection::new(Stream::boxed(server), Role::Server).shutdown(&shutdown).serve(echo);
+    shutdown.begin();
+    tokio::spawn(connection);
+    assert_eq!(polite(Peer::client(client)).await, 1001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_is_dropped_early_cuts_nothing_and_may_be_repeated() {
+    let shutdown = Shutdown::new().window(Duration::from_secs(8));
+    let clients: Vec<_> = (0..50).map(|_| tokio::spawn(polite(start(&shutdown, echo).0))).collect();
+    yield_now().await;
+    timeout(Duration::from_secs(1), shutdown.drain(Duration::from_secs(60))).await.unwrap_err();
+    assert!(shutdown.is_begun());
+    for client in clients {
+        assert_eq!(client.await.unwrap(), 1001);
+    }
+    let (one, other) = tokio::join!(shutdown.drain(DEADLINE), shutdown.drain(DEADLINE));
+    assert_eq!((one.closed, one.lost, one.cut), (50, 0, 0));
+    assert_eq!(one, other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_may_wait_for_ever() {
+    let shutdown = Shutdown::new();
+    let (client, _task) = start(&shutdown, echo);
+    let client = tokio::spawn(polite(client));
+    assert_eq!(shutdown.drain(Duration::MAX).await.closed, 1);
+    assert_eq!(client.await.unwrap(), 1001);
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_come_and_go_wake_nobody_that_waits_for_the_begin() {
+    let shutdown = Shutdown::new();
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(count.clone());
+    let mut begun = Box::pin(shutdown.begun());
+    assert!(begun.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    for _ in 0..100 {
+        let hold = shutdown.hold();
+        let (client, _task) = start(&shutdown, |_socket| async {});
+        drop(hold);
+        assert_eq!(polite(client).await, 1000);
+    }
+    assert_eq!(count.0.load(Ordering::Relaxed), 0);
+    shutdown.begin();
+    assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    assert!(begun.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
 }
 
 #[tokio::test(start_paused = true)]
