@@ -26,8 +26,8 @@ impl<F> WebSocketUpgrade<F> {
     ///
     /// [`ShuttingDown`](crate::rejection::ShuttingDown) or [`OriginNotAllowed`](crate::rejection::OriginNotAllowed).
     pub fn check(&self) -> Result<(), Rejection> {
-        if self.settings.shutdown.as_ref().is_some_and(|shutdown| shutdown.is_begun()) {
-            return Err(Reject::ShuttingDown.into());
+        if let Some(retry_after) = self.settings.shutdown.as_ref().and_then(Shutdown::refusing) {
+            return Err(Reject::ShuttingDown { retry_after }.into());
         }
         self.handshake.check_origin(&self.settings.origins).map_err(|reject| {
             tracing::warn!("{reject}");

@@ -83,7 +83,8 @@ impl WebSocketDefaults {
         self
     }
 
-    /// Registers every connection with `shutdown`: after `begin()` new ones are refused with 503, open ones are closed.
+    /// Registers every connection with `shutdown`: after [`begin()`](Shutdown::begin) new ones are refused with 503, open
+    /// ones are closed. Default: none.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
         self.shutdown = Some(shutdown);
         self

@@ -181,8 +181,8 @@ rejections! {
         /// A page of another origin may not open a WebSocket here: 403. See
         /// [`WebSocketUpgrade::origins`](crate::WebSocketUpgrade::origins).
         OriginNotAllowed { .. };
-        /// The server is shutting down: 503. See [`WebSocketUpgrade::shutdown`](crate::WebSocketUpgrade::shutdown).
-        ShuttingDown {};
+        /// The server is shutting down: 503, with `Retry-After`. See [`WebSocketUpgrade::shutdown`](crate::WebSocketUpgrade::shutdown).
+        ShuttingDown { .. };
     }
 }
 

@@ -119,7 +119,8 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// Registers the connection with `shutdown`: after `begin()` it is refused with 503, or closed if it is open.
+    /// Registers the connection with `shutdown`: after [`begin()`](Shutdown::begin) it is refused with 503, or closed if it
+    /// is open. Default: none.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
         self.settings.shutdown = Some(shutdown);
         self

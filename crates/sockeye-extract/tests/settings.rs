@@ -1,11 +1,11 @@
-//! Defaults that travel with the request, what a handler overrides, and shutdown.
+//! Defaults that travel with the request, and what a handler overrides.
 
 #![cfg(feature = "axum")]
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 mod common;
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -13,13 +13,9 @@ use axum::{
     routing::get,
 };
 use common::{echo, exchange, serve};
-use futures_util::FutureExt;
-use sockeye_extract::{Config, Origins, Shutdown, Timeouts, WebSocketDefaults, WebSocketUpgrade};
+use sockeye_extract::{Config, Origins, Timeouts, WebSocketDefaults, WebSocketUpgrade};
 use sockeye_testkit::{Frame, Peer, UpgradeRequest};
-use tokio::{
-    net::TcpStream,
-    sync::{Notify, mpsc},
-};
+use tokio::net::TcpStream;
 
 async fn handler(ws: WebSocketUpgrade) -> Response {
     ws.on_upgrade(echo)
@@ -93,68 +89,4 @@ async fn a_close_deadline() {
     // The peer never answers the Close: without the deadline its stream would not end within the 5 s.
     peer.expect_close(1000).await;
     peer.expect_eof().await;
-}
-
-#[tokio::test]
-async fn shutdown() {
-    let (shutdown, (sender, mut receiver)) = (Shutdown::new(), mpsc::unbounded_channel());
-    let waits = move |ws: WebSocketUpgrade| async move {
-        ws.on_upgrade(move |mut socket| async move {
-            sender.send(()).unwrap();
-            while let Some(Ok(_)) = socket.recv().await {}
-        })
-    };
-    let app =
-        Router::new().route("/", get(waits)).layer(Extension(WebSocketDefaults::new().shutdown(shutdown.clone())));
-    let address = serve(app).await;
-    let mut peer = open(address, "/").await;
-    receiver.recv().await.unwrap();
-    assert_eq!(shutdown.connections(), 1);
-
-    shutdown.begin();
-    peer.expect_close(1001).await;
-    assert_eq!(
-        exchange(address, UpgradeRequest::new("/")).await,
-        "HTTP/1.1 503 Service Unavailable\nretry-after: 1\ncontent-type: text/plain; charset=utf-8\n\
-         content-length: 52\n\nServer is shutting down, and takes no new WebSockets"
-    );
-    peer.send(Frame::close(1001, "")).await;
-    peer.expect_eof().await;
-    drop(peer);
-    let drained = shutdown.drain(Duration::from_secs(60)).await;
-    assert_eq!((drained.closed, drained.cut), (1, 0));
-}
-
-#[tokio::test]
-async fn a_drain_waits_for_a_connection_that_is_on_its_way() {
-    let (shutdown, gate) = (Shutdown::new(), Arc::new(Notify::new()));
-    let (accepted, mut receiver) = mpsc::unbounded_channel();
-    let (own, opened) = (shutdown.clone(), gate.clone());
-    let slow = move |ws: WebSocketUpgrade| async move {
-        let response = ws.shutdown(own).on_upgrade(|mut socket| async move { while socket.recv().await.is_some() {} });
-        accepted.send(()).unwrap();
-        opened.notified().await;
-        response
-    };
-    let address = serve(Router::new().route("/", get(slow))).await;
-    let client = tokio::spawn(async move { open(address, "/").await });
-    receiver.recv().await.unwrap();
-
-    let mut drain = pin!(shutdown.drain(Duration::from_secs(60)));
-    assert!(drain.as_mut().now_or_never().is_none());
-    gate.notify_one();
-    let mut peer = client.await.unwrap();
-    peer.expect_close(1001).await;
-    peer.send(Frame::close(1001, "")).await;
-    drop(peer);
-    assert_eq!(drain.await.closed, 1);
-}
-
-#[tokio::test]
-async fn a_handlers_own_shutdown() {
-    let own = Shutdown::new();
-    own.begin();
-    let refused = move |ws: WebSocketUpgrade| async move { ws.shutdown(own).on_upgrade(echo) };
-    let address = serve(Router::new().route("/", get(refused))).await;
-    assert!(exchange(address, UpgradeRequest::new("/")).await.starts_with("HTTP/1.1 503 "));
 }

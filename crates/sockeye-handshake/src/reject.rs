@@ -1,5 +1,7 @@
 //! Why a client's opening handshake is refused, and the response that says so.
 
+use std::time::Duration;
+
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
     header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE},
@@ -112,7 +114,11 @@ pub enum Reject {
 
     /// The server is about to go away, and takes no new connections.
     #[error("Server is shutting down, and takes no new WebSockets")]
-    ShuttingDown,
+    ShuttingDown {
+        /// How long the client should wait before it tries again: `Retry-After`, in whole seconds, rounded up, at least
+        /// one, so that nobody spins.
+        retry_after: Duration,
+    },
 }
 
 impl Reject {
@@ -123,7 +129,7 @@ impl Reject {
             Self::MethodNotGet | Self::MethodNotConnect => StatusCode::METHOD_NOT_ALLOWED,
             Self::ConnectionNotUpgradable => StatusCode::UPGRADE_REQUIRED,
             Self::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
-            Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ShuttingDown { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::InvalidConnectionHeader
             | Self::InvalidUpgradeHeader
             | Self::InvalidProtocolPseudoheader
@@ -158,9 +164,12 @@ impl Reject {
             Self::InvalidWebSocketVersionHeader | Self::RepeatedHeader { name: "Sec-WebSocket-Version" } => {
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            // RFC 9110 §15.6.4: "The server MAY send a Retry-After header field". Another instance, or this one when it
-            // is back, takes the connection, so a second is enough to keep clients from spinning.
-            Self::ShuttingDown => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
+            // RFC 9110 §15.6.4: "The server MAY send a Retry-After header field", whose delay is in whole seconds
+            // (§10.2.3).
+            Self::ShuttingDown { retry_after } => {
+                let seconds = retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0));
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            }
             _ => {}
         }
         headers

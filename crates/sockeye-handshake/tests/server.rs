@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+use std::time::Duration;
+
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, request::Builder};
 use sockeye_handshake::{Head, OpeningHandshake, Reject, asks_for_websocket};
 
@@ -369,10 +371,14 @@ fn rejections() {
             "WebSocket request couldn't be upgraded since no upgrade state was present"
         )
     );
-    assert_eq!(
-        fields(Reject::ShuttingDown),
-        expect(503, &[text, "retry-after: 1"], "Server is shutting down, and takes no new WebSockets")
-    );
+    for (millis, seconds) in [(0, 1), (1, 1), (1_000, 1), (1_001, 2), (30_000, 30)] {
+        let retry_after = Duration::from_millis(millis);
+        let text = [text, &format!("retry-after: {seconds}")];
+        assert_eq!(
+            fields(Reject::ShuttingDown { retry_after }),
+            expect(503, &text, "Server is shutting down, and takes no new WebSockets")
+        );
+    }
     // Ours name the value, escaped and cut.
     let reject = read(&with_bytes("sec-websocket-key", &[b"\t\x80a"])).unwrap_err();
     assert_eq!(reject.body(), r"`Sec-WebSocket-Key` header must be 16 bytes in base64, and `\t\x80a` is not");
