@@ -93,6 +93,14 @@ const STEPS: &[Step] = &[
         run: examples::build,
     },
     Step {
+        name: "shutdown",
+        checks: "example-shutdown closes 2,000 live connections with 1001, twice in a row",
+        hint: "`RUST_LOG=debug cargo run --release -p example-shutdown -- --connections 2000` is one run; \
+               it names the limit of open files if that is too low",
+        needs: &[],
+        run: examples::shutdown,
+    },
+    Step {
         name: "bench",
         checks: "the workspace in bench/: formatting, clippy, tests, and a short run that measures nothing",
         hint: "`cargo fmt`, `cargo clippy` and `cargo test` work inside bench/; `cargo xtask bench --quick` runs all of it",

@@ -12,15 +12,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 use xshell::cmd;
 
-/// The examples that other programs are run against.
+/// The examples that other programs are run against, and the one that tests itself.
 ///
 /// Always built by the same command, since cargo unifies the features of what it is asked to build: one package less,
 /// and half of the dependencies are compiled again.
-const SERVED: [&str; 2] = ["example-chat", "example-echo"];
+const SERVED: [&str; 3] = ["example-chat", "example-echo", "example-shutdown"];
 
 /// How long a server may take until it says where it listens, and to end.
 const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(20);
+
+/// How long example-shutdown may take, whose shutdown has a deadline of its own.
+const SHUTDOWN: Duration = Duration::from_secs(60);
 
 /// Builds the served examples with optimisations.
 pub(crate) fn build(ctx: &Context) -> Result<()> {
@@ -32,6 +35,19 @@ pub(crate) fn build(ctx: &Context) -> Result<()> {
 pub(crate) fn release(ctx: &Context, binary: &str) -> Result<PathBuf> {
     let packages: Vec<&str> = SERVED.iter().flat_map(|name| ["--package", name]).collect();
     executable(ctx, &[&["--release"], &packages[..]].concat(), binary)
+}
+
+/// Has example-shutdown close 2,000 connections of its own, twice in a row.
+pub(crate) fn shutdown(ctx: &Context) -> Result<()> {
+    let binary = release(ctx, "example-shutdown")?;
+    for _ in 0..2 {
+        let mut command = Command::new(&binary);
+        command.args(["--connections", "2000"]);
+        if !run(command, SHUTDOWN)?.success() {
+            bail!("not every client was closed with 1001 and then a clean end; the counts are above");
+        }
+    }
+    Ok(())
 }
 
 /// Runs `cargo build` with these arguments, and gives the path of the binary, which depends on cargo's configuration.
