@@ -15,6 +15,9 @@ pub mod keep_alive_and_timeouts {}
 #[doc = include_str!("../guide/slow-clients.md")]
 pub mod slow_clients {}
 
+#[doc = include_str!("../guide/shutting-down.md")]
+pub mod shutting_down {}
+
 #[doc = include_str!("../guide/many-cores.md")]
 pub mod many_cores {}
 

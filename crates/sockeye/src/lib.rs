@@ -2,8 +2,8 @@
 //!
 //! # Guide
 //!
-//! The module [`guide`] has pages on getting started, on which crate to take, on state, on many cores, and on coming from
-//! axum.
+//! The module [`guide`] has pages on getting started, on which crate to take, on state, on shutting down, on many cores,
+//! and on coming from axum.
 //!
 //! # Features
 //!
