@@ -75,7 +75,7 @@ const TABLE: &[Row] = &[
         may: &[
             to("sockeye-proto"), to("tokio"), to("futures-core"), to("futures-sink"), to("http"), to("tracing"), to("thiserror"),
             // `bytes` is what an HTTP layer hands over that had read ahead; `getrandom` makes the masking keys.
-            to("bytes"), to("getrandom"), optional("axum-core"),
+            to("bytes"), to("getrandom"), optional("axum-core"), optional("metrics"),
             // Reads into spare capacity, in the one call that tells tokio whether there is more.
             to("rustix"),
             // Shuts one direction of a socket down that both halves share, which tokio does for its owner alone.

@@ -43,6 +43,11 @@ impl PreparedMessage {
         Self::new(OpCode::Binary, data.as_ref())
     }
 
+    /// Whether it is a text, and not binary.
+    pub fn is_text(&self) -> bool {
+        self.shared.opcode == OpCode::Text
+    }
+
     /// The payload in bytes.
     pub fn payload(&self) -> &[u8] {
         &self.shared.frame[self.shared.payload..]

@@ -15,6 +15,7 @@ use crate::{
     Error, Timeouts, WebSocket,
     deadlines::Verdict,
     ending::Ending,
+    journal, metering,
     registration::{Outcome, Registration},
     shared::Shared,
     split::Handle,
@@ -67,6 +68,7 @@ where
         timeouts: Arc<Timeouts>,
         registration: Option<Registration>,
     ) -> Self {
+        metering::opened();
         let socket = WebSocket::from_handle(Handle::new(shared.clone()));
         Self {
             shared,
@@ -89,6 +91,7 @@ where
             Self::Running(handler) => catch_unwind(AssertUnwindSafe(|| poll_boxed(handler, cx))),
             Self::Start(start) => catch_unwind(AssertUnwindSafe(|| {
                 let (handler, socket) = *start;
+                journal::begin(socket.shared());
                 poll_boxed(Box::pin(handler(socket)), cx)
             })),
             Self::Done => return Ok(()),
@@ -185,6 +188,7 @@ impl Upkeep {
         let read = shared.lock_receive().end(Some(error));
         drop((read, write));
         self.stage = Stage::Done;
+        journal::end(shared);
         self.time.end();
         if let Some(registration) = &mut self.registration {
             registration.outcome = outcome;

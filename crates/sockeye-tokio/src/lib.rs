@@ -40,6 +40,8 @@
 //!
 //! * `axum-core` (off by default): `From<Error> for axum_core::Error`, so that `?` in code that was written for
 //!   `axum::extract::ws` still works.
+//! * `metrics` (off by default): counters, gauges and histograms through the [`metrics`](https://docs.rs/metrics) facade.
+//!   The guide of `sockeye` has the table of their names.
 //!
 //! [Sockeye]: https://docs.rs/sockeye
 
@@ -54,8 +56,10 @@ mod driver;
 mod ending;
 mod error;
 mod fan;
+mod journal;
 mod lock;
 mod masks;
+mod metering;
 mod orders;
 mod overflow;
 mod receive;

@@ -15,7 +15,9 @@ use tokio::{task::yield_now, time::Instant};
 use crate::{
     Error,
     clock::{Clock, Moment},
+    journal::{Kind, Tally},
     lock::{Due, List, Wakes},
+    metering,
     shared::Shared,
     stream::ReadHalf,
 };
@@ -37,8 +39,7 @@ pub(crate) struct Receive {
     heard: Moment,
     /// Whether a text or binary message was received since the driver looked.
     is_active: bool,
-    /// The driver's own Ping, while it is not answered.
-    ping: Option<Box<Ping>>,
+    rare: Option<Box<Rare>>,
     /// `None` while receiving goes on and nothing was kept for the application.
     kept: Option<Box<Kept>>,
     /// How often something was read or a message handed over since `recv` last waited. At most [`STREAK`].
@@ -63,6 +64,15 @@ struct Kept {
     parked: Option<Message>,
     /// How receiving has ended, which it does once.
     end: Option<End>,
+}
+
+/// What most connections do not have, most of the time.
+#[derive(Default)]
+struct Rare {
+    /// The driver's own Ping, while it is not answered.
+    ping: Option<Ping>,
+    /// What was received, where somebody wants to know.
+    tally: Option<(Tally, Instant)>,
 }
 
 struct Ping {
@@ -112,7 +122,7 @@ impl Receive {
             clock: None,
             heard: Moment::ZERO,
             is_active: false,
-            ping: None,
+            rare: None,
             kept: None,
             streak: 0,
             is_drained: false,
@@ -133,6 +143,7 @@ impl Receive {
         let message = self.input.decode_whole(&mut self.decoder)?;
         self.is_active = true;
         self.streak += 1;
+        self.note(&message);
         Some(message)
     }
 
@@ -371,19 +382,24 @@ impl Receive {
         };
         if let Ok(None | Some(Message::Text(_) | Message::Binary(_) | Message::Pong(_))) = decoded {
             let message = decoded.ok().flatten();
-            self.is_active |= message.as_ref().is_some_and(Message::is_data);
+            if let Some(message) = &message {
+                self.is_active |= message.is_data();
+                self.note(message);
+            }
             return message;
         }
         let mut send = shared.lock_send();
         let message = match decoded {
             Ok(Some(Message::Close(frame))) => {
+                metering::received(Kind::Close, frame.as_ref().map_or(0, |frame| frame.reason.len() + 2));
                 send.peer_closed(frame.as_ref());
                 self.over(End::Untold(Ok(frame)));
                 None
             }
             Ok(message) => {
                 if let Some(Message::Ping(payload)) = &message {
-                    send.encoder.pong(payload);
+                    metering::received(Kind::Ping, payload.len());
+                    send.pong(payload);
                 }
                 message
             }
@@ -414,9 +430,31 @@ impl Receive {
         }
     }
 
+    /// From now on it is counted what is received.
+    pub(crate) fn count(&mut self) {
+        self.rare.get_or_insert_default().tally = Some((Tally::default(), Instant::now()));
+    }
+
+    /// What was received since then, and when that was.
+    pub(crate) fn account(&self) -> Option<(Tally, Instant)> {
+        self.rare.as_ref().and_then(|rare| rare.tally)
+    }
+
+    /// A message was received.
+    #[inline]
+    fn note(&mut self, message: &Message) {
+        metering::received(Kind::of(message), message.len());
+        if let Some(rare) = &mut self.rare
+            && let Some((tally, _)) = &mut rare.tally
+            && message.is_data()
+        {
+            tally.add(message.len());
+        }
+    }
+
     /// The driver sends a Ping with this payload.
     pub(crate) fn expect_pong(&mut self, nonce: [u8; 8]) {
-        self.ping = Some(Box::new(Ping { nonce, sent: Instant::now() }));
+        self.rare.get_or_insert_default().ping = Some(Ping { nonce, sent: Instant::now() });
     }
 
     /// How long the last Ping of the driver and its answer have taken.
@@ -428,11 +466,16 @@ impl Receive {
     fn is_expected(&mut self, payload: &[u8]) -> bool {
         // RFC 6455 §5.5.3: a Pong "must have identical Application data as found in the message body of the Ping frame
         // being replied to".
-        let answered = self.ping.take_if(|ping| ping.nonce == payload);
-        if let Some(ping) = &answered {
-            self.latency = u32::try_from(ping.sent.elapsed().as_micros()).unwrap_or(u32::MAX).max(1);
+        let Some(rare) = &mut self.rare else { return false };
+        let Some(ping) = rare.ping.take_if(|ping| ping.nonce == payload) else { return false };
+        if rare.tally.is_none() {
+            self.rare = None;
         }
-        answered.is_some()
+        let round_trip = ping.sent.elapsed();
+        metering::received(Kind::Pong, payload.len());
+        metering::round_trip(round_trip);
+        self.latency = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX).max(1);
+        true
     }
 
     /// Receiving is over with `error`.

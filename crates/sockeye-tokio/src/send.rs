@@ -15,7 +15,9 @@ use crate::{
     budget::Account,
     deadlines::Taken,
     fan::Fan,
+    journal::{By, Kind, Tally, Verdict},
     lock::{Due, List, Wakes},
+    metering,
     stream::WriteHalf,
     waiters::{For, Line, Manner, Ticket, Turn, Waiters},
 };
@@ -61,6 +63,12 @@ struct Rare {
     account: Option<Account>,
     /// How many messages were dropped.
     dropped: u64,
+    /// What was sent, where somebody wants to know.
+    tally: Option<Tally>,
+    /// Who has ended the connection.
+    verdict: Option<Verdict>,
+    /// How much was queued when that was told to the metrics last.
+    metered: usize,
     /// Who else than the writer is to be woken when the lock is released.
     others: List,
 }
@@ -171,14 +179,24 @@ impl Send {
     #[inline]
     pub(crate) fn encode(&mut self, message: Outgoing) -> Result<(), Error> {
         let before = self.encoder.buffered();
+        let close = match &message {
+            Outgoing::Message(Message::Close(frame)) => frame.as_ref().map(|frame| frame.code),
+            _ => None,
+        };
+        // Most connections are not counted, and pay nothing for those that are.
+        let counted = (metering::IS_ON || self.rare.is_some()).then(|| (Kind::of_outgoing(&message), length(&message)));
         if let Err(reason) = self.encoder.push(message) {
             return Err(self.refusal(reason));
         }
         // More than a unit is a unit; and what is queued without waiting is not paid for.
         let unpaid = (self.encoder.buffered() - before).min(UNIT.into()) as u16 + OVERHEAD;
         self.unpaid = self.unpaid.saturating_add(unpaid);
+        if let Some((kind, payload)) = counted {
+            self.note_sent(kind, payload);
+        }
         if !self.encoder.closing().may_send() {
             // It was a Close: whoever waits to send waits in vain.
+            self.note_end(By::Local, close);
             self.wake_all();
         }
         Ok(())
@@ -198,8 +216,13 @@ impl Send {
         self.rare.get_or_insert_default().account = Some(account);
     }
 
-    /// Tells the budget how much is queued, if there is one.
+    /// Tells those that want to know how much is queued.
     pub(crate) fn account(&mut self) {
+        if metering::IS_ON && (self.encoder.buffered() > 0 || self.rare.is_some()) {
+            let rare = self.rare.get_or_insert_default();
+            metering::queued(rare.metered, self.encoder.buffered());
+            rare.metered = self.encoder.buffered();
+        }
         if let Some(rare) = &mut self.rare
             && let Some(account) = &mut rare.account
         {
@@ -223,6 +246,7 @@ impl Send {
 
     pub(crate) fn count_dropped(&mut self, messages: usize) {
         if messages > 0 {
+            metering::dropped(messages);
             self.rare.get_or_insert_default().dropped += messages as u64;
         }
     }
@@ -307,21 +331,71 @@ impl Send {
         (self.notified, self.is_called, self.is_due) = (true, true, true);
     }
 
+    /// The peer's Ping is answered.
+    pub(crate) fn pong(&mut self, payload: &[u8]) {
+        metering::sent(Kind::Pong, payload.len());
+        self.encoder.pong(payload);
+    }
+
+    /// From now on it is counted what is sent.
+    pub(crate) fn count(&mut self) {
+        self.rare.get_or_insert_default().tally = Some(Tally::default());
+    }
+
+    /// What was sent since then.
+    pub(crate) fn tally(&self) -> Option<Tally> {
+        self.rare.as_ref().and_then(|rare| rare.tally)
+    }
+
+    /// Who has ended the connection.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        self.rare.as_ref().and_then(|rare| rare.verdict)
+    }
+
+    /// A message was queued.
+    fn note_sent(&mut self, kind: Kind, payload: usize) {
+        metering::sent(kind, payload);
+        if let Some(rare) = &mut self.rare
+            && let Some(tally) = &mut rare.tally
+            && matches!(kind, Kind::Text | Kind::Binary)
+        {
+            tally.add(payload);
+        }
+    }
+
+    /// The connection ends. What comes first counts.
+    fn note_end(&mut self, by: By, code: Option<CloseCode>) {
+        self.rare.get_or_insert_default().verdict.get_or_insert(Verdict { by, code });
+    }
+
+    /// The connection ends with a Close that is queued by the encoder, unless it has ended before.
+    fn note_answer(&mut self, by: By, code: Option<CloseCode>, reason: usize) {
+        if self.encoder.closing().may_send() {
+            metering::sent(Kind::Close, code.map_or(0, |_| reason + 2));
+        }
+        self.note_end(by, code);
+    }
+
     pub(crate) fn peer_closed(&mut self, frame: Option<&CloseFrame>) {
+        self.note_answer(By::Peer, frame.map(|frame| frame.code), 0);
         self.encoder.peer_closed(frame);
         self.wake_all();
     }
 
     pub(crate) fn fail(&mut self, error: sockeye_proto::Error) {
         self.rare.get_or_insert_default().error.get_or_insert_with(|| Error::peer(error));
-        self.encoder.fail(error.close_code(), &error.to_string());
+        let reason = error.to_string();
+        self.note_answer(By::Local, Some(error.close_code()), reason.len());
+        self.encoder.fail(error.close_code(), &reason);
         self.wake_all();
     }
 
     /// The peer has not done something in time, which is said to it.
     pub(crate) fn time_out(&mut self, error: &Error) {
         self.rare.get_or_insert_default().error.get_or_insert_with(|| error.clone());
-        self.encoder.fail(close_code::POLICY, &error.to_string());
+        let reason = error.to_string();
+        self.note_answer(By::Local, Some(close_code::POLICY), reason.len());
+        self.encoder.fail(close_code::POLICY, &reason);
         self.wake_all();
     }
 
@@ -355,6 +429,7 @@ impl Send {
     }
 
     fn over(&mut self, before: Closing, error: Error) -> Error {
+        self.note_end(By::Nobody, None);
         self.wake_all();
         match before {
             Closing::Open | Closing::Sent | Closing::Ended => {
@@ -464,6 +539,7 @@ impl Send {
     pub(crate) fn end(&mut self) -> Option<WriteHalf> {
         self.encoder.ended();
         self.wake_all();
+        self.account();
         if let Some(rare) = &mut self.rare {
             rare.account = None;
         }

@@ -20,7 +20,7 @@ use crate::{
     receiving::{Lent, Receiving},
     send::Flush,
     sending::{Sending, flushed, try_send},
-    shared::Who,
+    shared::{Shared, Who},
     split::Handle,
     waiters::{For, Manner, Ticket},
 };
@@ -77,6 +77,10 @@ impl WebSocket {
     /// ```
     pub fn new(stream: impl Into<Stream>, role: Role, config: Config) -> Self {
         Connection::new(stream, role).config(config).into_websocket()
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.handle
     }
 
     pub(crate) fn from_handle(handle: Handle) -> Self {
