@@ -209,6 +209,13 @@ impl Decoder {
         self.state.as_ref().map_or(0, |state| state.message.held())
     }
 
+    /// Drops what is held of an unfinished message: no more bytes will come. How decoding has ended, if it has, stays.
+    pub fn abandon(&mut self) {
+        if self.state.as_ref().is_some_and(|state| state.end.is_none()) {
+            self.state = None;
+        }
+    }
+
     #[cold]
     fn fail(&mut self, error: Error, input: &mut &[u8]) -> Error {
         self.end(End::Failed(error), input);

@@ -126,3 +126,18 @@ fn what_is_held_is_reported() {
     assert_eq!((run.decoder.is_assembling(), run.decoder.held()), (false, 0));
     assert!(run.decoder.direct().is_none());
 }
+
+/// What is unfinished when the stream ends is dropped; what was wrong stays wrong.
+#[test]
+fn what_is_unfinished_can_be_dropped() {
+    let mut run = Run::new(Role::Server, &Config::default());
+    run.feed(&Frame::text("Hel").fin(false).bytes()).decoder.abandon();
+    assert_eq!((run.decoder.is_assembling(), run.decoder.held()), (false, 0));
+    run.feed(&Frame::text("whole").bytes());
+    assert_eq!(run.outcome.messages, ["whole".into()]);
+    let violation = Err(Error::Violation(Violation::UnexpectedContinuation));
+    for _ in 0..2 {
+        assert_eq!(run.decoder.decode(&mut &Frame::continuation("lo").bytes()[..]), violation);
+        run.decoder.abandon();
+    }
+}

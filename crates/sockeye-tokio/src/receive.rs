@@ -347,6 +347,9 @@ impl Receive {
     pub(crate) fn end(&mut self, error: Option<Error>) -> Option<ReadHalf> {
         self.over(error.map_or(End::Told, |error| End::Untold(Err(error))));
         self.wake();
+        // Whoever still holds a `Sender` must not hold this.
+        self.input = Input::new();
+        self.decoder.abandon();
         self.stream.take()
     }
 

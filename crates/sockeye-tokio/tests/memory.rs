@@ -5,8 +5,8 @@ use std::future::Future;
 
 use allocation_counter::{AllocationInfo, measure};
 use sockeye_testkit::{Frame, Peer, PipeEnd, pipe, pipe_with_capacity};
-use sockeye_tokio::{Connection, Message, Role, Stream, WebSocket};
-use tokio::{io::AsyncWriteExt, net::TcpListener, runtime::Runtime, task::JoinHandle};
+use sockeye_tokio::{Connection, Message, Role, Sender, Stream, WebSocket};
+use tokio::{io::AsyncWriteExt, net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 const MIB: u64 = 1 << 20;
 
@@ -182,4 +182,56 @@ fn a_client_that_stops_reading_holds_what_is_queued_for_it_and_no_more() {
         }
     });
     assert!(stalled.bytes_current < 100 * 4096 + (2 << 16), "{stalled:?}");
+}
+
+#[test]
+fn an_ended_connection_keeps_little_for_those_who_still_hold_a_sender() {
+    let runtime = runtime();
+    let unfinished = Frame::binary(vec![7; 100_000]).fin(false).bytes();
+    let endings = [
+        ("a Close", Frame::close(1000, "").bytes()),
+        ("nothing", Vec::new()),
+        ("a part of a header", vec![0x82]),
+        ("a part of a payload", unfinished[..90_000].to_vec()),
+        ("a part of a message", unfinished),
+        ("a violation", vec![0xFF; 10_000]),
+    ];
+    for (name, wire) in endings {
+        for way in [echo_to_the_end, echo_in_a_task] {
+            // The first ones fill the pools of the thread and of the runtime.
+            let mut senders = runtime.block_on(senders_of_ended(100, &wire, way));
+            let ended = cost(&runtime, async { senders.extend(senders_of_ended(100, &wire, way).await) });
+            let each = ended.bytes_current / 100;
+            assert!(each < 2048, "{each} bytes for each connection that has ended after {name}: {ended:?}");
+        }
+    }
+}
+
+type Way = fn(WebSocket) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn echo_to_the_end(socket: WebSocket) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(echo(socket))
+}
+
+fn echo_in_a_task(socket: WebSocket) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async { drop(tokio::spawn(echo(socket))) })
+}
+
+/// Senders of `count` connections, on each of which the client has sent `wire` and ended the stream.
+async fn senders_of_ended(count: usize, wire: &[u8], way: Way) -> Vec<Sender> {
+    let mut senders = Vec::with_capacity(200);
+    for _ in 0..count {
+        let (tell, told) = oneshot::channel();
+        let (mut client, server) = pipe();
+        let task = serve(server, move |socket| {
+            let _ = tell.send(socket.sender());
+            way(socket)
+        });
+        client.write_all(wire).await.unwrap();
+        client.shutdown().await.unwrap();
+        let _ = tokio::io::copy(&mut client, &mut tokio::io::sink()).await;
+        task.await.unwrap();
+        senders.push(told.await.unwrap());
+    }
+    senders
 }
