@@ -91,7 +91,7 @@ const TABLE: &[Row] = &[
         may: &[
             to("sockeye-handshake"), to("sockeye-tokio"), to("hyper"), to("hyper-util"), optional("axum-core"), to("tracing"),
             // `tokio` spawns the upgraded connection and names its `TcpStream`.
-            to("bytes"), to("http"), to("tokio"),
+            to("bytes"), to("http"), to("tokio"), optional("metrics"),
         ],
         never: &["axum"],
     },

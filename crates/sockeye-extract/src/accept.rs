@@ -12,9 +12,9 @@ use hyper_util::{rt::TokioIo, server::conn::auto};
 use sockeye_handshake::Reject;
 use sockeye_tokio::{Connection, Role, Shutdown, ShutdownHold, Stream, WebSocket};
 use tokio::net::TcpStream;
-use tracing::Instrument;
+use tracing::{Instrument, Span, field};
 
-use crate::{Rejection, WebSocketDefaults, WebSocketUpgrade, failed::Failed};
+use crate::{Rejection, WebSocketDefaults, WebSocketUpgrade, failed::Failed, observing};
 
 impl<F> WebSocketUpgrade<F> {
     /// Whether the request would be accepted as things stand: by its origin, and while the server is not shutting down.
@@ -26,13 +26,14 @@ impl<F> WebSocketUpgrade<F> {
     ///
     /// [`ShuttingDown`](crate::rejection::ShuttingDown) or [`OriginNotAllowed`](crate::rejection::OriginNotAllowed).
     pub fn check(&self) -> Result<(), Rejection> {
+        self.check_request().map_err(Rejection::from).inspect_err(observing::refused)
+    }
+
+    fn check_request(&self) -> Result<(), Reject> {
         if let Some(retry_after) = self.settings.shutdown.as_ref().and_then(Shutdown::refusing) {
-            return Err(Reject::ShuttingDown { retry_after }.into());
+            return Err(Reject::ShuttingDown { retry_after });
         }
-        self.handshake.check_origin(&self.settings.origins).map_err(|reject| {
-            tracing::warn!("{reject}");
-            reject.into()
-        })
+        self.handshake.check_origin(&self.settings.origins).inspect_err(|reject| tracing::warn!("{reject}"))
     }
 
     /// Answers the request, and runs `callback` on the connection in a task of its own, within the current span.
@@ -114,8 +115,13 @@ impl<F> WebSocketUpgrade<F> {
         if let (Some(wished), None) = (&self.protocol, &protocol) {
             tracing::warn!(protocol = ?wished, "the client did not request this subprotocol, so it is not sent");
         }
+        // Without one of its own, the connection stays within the span of its request.
+        let span = if self.span.is_disabled() { Span::current() } else { self.span };
+        if let Some(protocol) = &protocol {
+            span.record("protocol", field::debug(protocol));
+        }
         let connection = connect(self.on_upgrade, self.on_failed_upgrade, self.settings, hold, protocol, callback);
-        tokio::spawn(Upgrade::Coming(Box::pin(connection)).in_current_span());
+        tokio::spawn(Upgrade::Coming(Box::pin(connection)).instrument(span));
         Ok(response)
     }
 }
@@ -168,7 +174,9 @@ where
             return None;
         }
     };
-    let mut connection = Connection::new(stream(upgraded), Role::Server)
+    let stream = stream(upgraded);
+    observing::note_peer(&stream);
+    let mut connection = Connection::new(stream, Role::Server)
         .config(settings.config)
         .timeouts(settings.timeouts)
         .overflow(settings.overflow)

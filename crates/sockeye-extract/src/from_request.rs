@@ -2,10 +2,12 @@
 
 use http::{Extensions, Request};
 use hyper::{ext::Protocol, upgrade::OnUpgrade};
-use sockeye_handshake::{Head, OpeningHandshake};
+use sockeye_handshake::{Head, OpeningHandshake, Reject};
+use tracing::Span;
 
 use crate::{
-    DefaultOnFailedUpgrade, Rejection, WebSocketDefaults, WebSocketUpgrade, rejection::ConnectionNotUpgradable,
+    DefaultOnFailedUpgrade, Rejection, WebSocketDefaults, WebSocketUpgrade, observing,
+    rejection::ConnectionNotUpgradable,
 };
 
 impl WebSocketUpgrade {
@@ -18,14 +20,28 @@ impl WebSocketUpgrade {
     ///
     /// What is wrong with the request. It is as it was then, the upgrade included.
     pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
-        let handshake = OpeningHandshake::read(&head(Head::from(&*request), request.extensions()))?;
-        Self::new(handshake, request.extensions_mut())
+        let handshake = OpeningHandshake::read(&head(Head::from(&*request), request.extensions()));
+        let span = observing::span(request.uri().path());
+        Self::new(handshake, span, request.extensions_mut())
     }
 
-    fn new(handshake: OpeningHandshake, extensions: &mut Extensions) -> Result<Self, Rejection> {
+    fn new(
+        handshake: Result<OpeningHandshake, Reject>,
+        span: Span,
+        extensions: &mut Extensions,
+    ) -> Result<Self, Rejection> {
+        Self::try_new(handshake, span, extensions).inspect_err(observing::refused)
+    }
+
+    fn try_new(
+        handshake: Result<OpeningHandshake, Reject>,
+        span: Span,
+        extensions: &mut Extensions,
+    ) -> Result<Self, Rejection> {
         Ok(Self {
-            handshake,
+            handshake: handshake?,
             on_upgrade: extensions.remove::<OnUpgrade>().ok_or(ConnectionNotUpgradable)?,
+            span,
             protocol: None,
             settings: extensions.get::<WebSocketDefaults>().cloned().unwrap_or_default(),
             on_failed_upgrade: DefaultOnFailedUpgrade,
@@ -50,8 +66,9 @@ mod axum {
         type Rejection = Rejection;
 
         async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-            let handshake = OpeningHandshake::read(&head(Head::from(&*parts), &parts.extensions))?;
-            Self::new(handshake, &mut parts.extensions)
+            let handshake = OpeningHandshake::read(&head(Head::from(&*parts), &parts.extensions));
+            let span = observing::span(parts.uri.path());
+            Self::new(handshake, span, &mut parts.extensions)
         }
     }
 

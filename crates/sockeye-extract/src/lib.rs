@@ -25,6 +25,7 @@ mod accept;
 mod defaults;
 mod failed;
 mod from_request;
+mod observing;
 pub mod rejection;
 mod upgrade;
 

@@ -56,6 +56,16 @@ macro_rules! rejections {
         }
 
         impl WebSocketUpgradeRejection {
+            /// The name of its type.
+            #[cfg(feature = "metrics")]
+            pub(crate) fn name(&self) -> &'static str {
+                match self {
+                    $( Self::$known(_) => stringify!($known), )+
+                    $( Self::$own(_) => stringify!($own), )+
+                    Self::Other(_) => "Other",
+                }
+            }
+
             fn reject(&self) -> Reject {
                 match self {
                     $( Self::$known(rejection) => rejection.reject(), )+

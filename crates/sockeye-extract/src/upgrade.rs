@@ -6,6 +6,7 @@ use http::HeaderValue;
 use hyper::upgrade::OnUpgrade;
 use sockeye_handshake::{OpeningHandshake, Origins};
 use sockeye_tokio::{Budget, Config, Overflow, Shutdown, Timeouts};
+use tracing::Span;
 
 use crate::{DefaultOnFailedUpgrade, WebSocketDefaults};
 
@@ -27,6 +28,8 @@ pub struct WebSocketUpgrade<F = DefaultOnFailedUpgrade> {
     /// Chosen by the handler; sent only if the client requested it.
     pub(crate) protocol: Option<HeaderValue>,
     pub(crate) settings: WebSocketDefaults,
+    /// Of the connection; none if nobody wants one.
+    pub(crate) span: Span,
     pub(crate) on_failed_upgrade: F,
 }
 
@@ -188,6 +191,7 @@ impl<F> WebSocketUpgrade<F> {
             on_upgrade: self.on_upgrade,
             protocol: self.protocol,
             settings: self.settings,
+            span: self.span,
             on_failed_upgrade: callback,
         }
     }

@@ -14,9 +14,10 @@ use axum::{Router, extract::Request, middleware, response::Response, routing::ge
 use common::{exchange, serve};
 use http::HeaderValue;
 use sockeye_extract::{Message, WebSocketUpgrade};
-use sockeye_testkit::{Peer, UpgradeRequest};
-use tokio::net::TcpStream;
+use sockeye_testkit::{Frame, Peer, UpgradeRequest};
+use tokio::{net::TcpStream, task::yield_now};
 use tracing::{Instrument, Span};
+use tracing_subscriber::fmt::format::FmtSpan;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -32,10 +33,17 @@ impl io::Write for Log {
     }
 }
 
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
 async fn handler(mut ws: WebSocketUpgrade) -> Response {
     ws.set_selected_protocol(HeaderValue::from_static("wamp"));
     ws.on_upgrade(|mut socket| async move {
         let name = Span::current().metadata().map_or("none", |metadata| metadata.name());
+        socket.recv().await.unwrap().unwrap();
         socket.send(Message::text(name)).await.unwrap();
     })
 }
@@ -47,21 +55,48 @@ async fn the_span_and_the_warnings() {
     tracing_subscriber::fmt()
         .with_ansi(false)
         .with_max_level(tracing::Level::TRACE)
+        .with_span_events(FmtSpan::CLOSE)
         .with_writer(move || writer.clone())
         .init();
     let in_span =
         |request: Request, next: middleware::Next| next.run(request).instrument(tracing::info_span!("request"));
     let address = serve(Router::new().route("/", get(handler)).layer(middleware::from_fn(in_span))).await;
 
-    let (_, mut peer) = Peer::open(TcpStream::connect(address).await.unwrap(), UpgradeRequest::new("/")).await;
-    peer.expect_text("request").await;
+    let (_, mut peer) = Peer::open(TcpStream::connect(address).await.unwrap(), UpgradeRequest::new("/?secret=x")).await;
+    peer.send(Frame::text("four")).await;
+    peer.expect_text("websocket").await;
+    peer.expect_close(1000).await;
+    peer.send(Frame::close(1000, "")).await;
+    peer.expect_eof().await;
+    let peer = peer.into_inner();
+    let this_end = peer.local_addr().unwrap();
+    drop(peer);
+    let is_over = || log.text().lines().any(|line| line.contains("websocket") && line.contains(": close time."));
+    while !is_over() {
+        yield_now().await;
+    }
 
     let evil = UpgradeRequest::new("/").header("Origin", "https://evil.example\t\x1b[31m");
     assert!(!exchange(address, evil).await.contains("101"));
     let evil = UpgradeRequest::new("/").header("Origin", "https://evil.example\t\u{9b}31m");
     assert!(exchange(address, evil).await.starts_with("HTTP/1.1 403 "));
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
+    let ended = log.lines().find(|line| line.contains(": close time.") && line.contains("websocket")).unwrap();
+    for field in [
+        r#"request:websocket{path="/""#,
+        &format!("peer={this_end}"),
+        "close.code=1000",
+        r#"close.by="local""#,
+        "duration=",
+        "received.messages=1",
+        "received.bytes=4",
+        "sent.messages=1",
+        "sent.bytes=9",
+    ] {
+        assert!(ended.contains(field), "no {field} in {ended}");
+    }
+    assert!(!log.contains("secret"), "{log}");
     let refused: Vec<_> = log.lines().filter(|line| line.contains("evil.example")).collect();
     let (warnings, traces): (Vec<&str>, _) = refused.iter().partition(|line| line.contains(" WARN "));
     let traces: Vec<&str> = traces;

@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     io::{self, IoSlice},
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
@@ -63,6 +63,14 @@ impl Stream {
     pub fn with_read_ahead(mut self, bytes: Bytes) -> Self {
         self.read_ahead = bytes;
         self
+    }
+
+    /// The address at the other end, where it is a `TcpStream`.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        match &self.inner {
+            Inner::Tcp(stream) => stream.peer_addr().ok(),
+            Inner::Boxed(_) => None,
+        }
     }
 
     pub(crate) fn into_halves(self) -> (ReadHalf, WriteHalf, Bytes) {
