@@ -178,27 +178,38 @@ impl Send {
     /// Queues `message`, unless it can never be sent.
     #[inline]
     pub(crate) fn encode(&mut self, message: Outgoing) -> Result<(), Error> {
-        let before = self.encoder.buffered();
+        // Most connections are not counted, and pay nothing for those that are.
+        if metering::IS_ON || self.rare.is_some() || matches!(message, Outgoing::Message(Message::Close(_))) {
+            return self.encode_noting(message);
+        }
+        self.push(message)
+    }
+
+    fn encode_noting(&mut self, message: Outgoing) -> Result<(), Error> {
+        let (kind, payload) = (Kind::of_outgoing(&message), length(&message));
         let close = match &message {
-            Outgoing::Message(Message::Close(frame)) => frame.as_ref().map(|frame| frame.code),
+            Outgoing::Message(Message::Close(frame)) => Some(frame.as_ref().map(|frame| frame.code)),
             _ => None,
         };
-        // Most connections are not counted, and pay nothing for those that are.
-        let counted = (metering::IS_ON || self.rare.is_some()).then(|| (Kind::of_outgoing(&message), length(&message)));
+        self.push(message)?;
+        self.note_sent(kind, payload);
+        if let Some(code) = close {
+            self.note_end(By::Local, code);
+            // Whoever waits to send waits in vain.
+            self.wake_all();
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn push(&mut self, message: Outgoing) -> Result<(), Error> {
+        let before = self.encoder.buffered();
         if let Err(reason) = self.encoder.push(message) {
             return Err(self.refusal(reason));
         }
         // More than a unit is a unit; and what is queued without waiting is not paid for.
         let unpaid = (self.encoder.buffered() - before).min(UNIT.into()) as u16 + OVERHEAD;
         self.unpaid = self.unpaid.saturating_add(unpaid);
-        if let Some((kind, payload)) = counted {
-            self.note_sent(kind, payload);
-        }
-        if !self.encoder.closing().may_send() {
-            // It was a Close: whoever waits to send waits in vain.
-            self.note_end(By::Local, close);
-            self.wake_all();
-        }
         Ok(())
     }
 
