@@ -11,6 +11,7 @@
 //! | [`subprotocol`] | `Sec-WebSocket-Protocol`: what was requested, what is chosen |
 //! | [`extension`] | `Sec-WebSocket-Extensions`: offers as values |
 //! | [`origin`] | [`Origins`]: which pages may open a WebSocket |
+//! | [`forwarded`] | `X-Forwarded-For` and `Forwarded`: who the client is, behind proxies |
 //! | [`reject`] | [`Reject`]: why a request is refused, and the response that says so |
 //!
 //! Everything here is a pure function of [`http`] types: no sockets, no async, no clock, no log. That is what makes
@@ -19,6 +20,7 @@
 mod authority;
 pub mod client;
 pub mod extension;
+pub mod forwarded;
 mod grammar;
 mod head;
 pub mod key;

@@ -4,7 +4,12 @@
 
 use http::{HeaderName, HeaderValue, Method, Request, Response, Version};
 use proptest::prelude::*;
-use sockeye_handshake::{Head, Offer, OpeningHandshake, Origins, asks_for_websocket, client::ClientRequest, key::Key};
+use sockeye_handshake::{
+    Head, Offer, OpeningHandshake, Origins, asks_for_websocket,
+    client::ClientRequest,
+    forwarded::{client_address, forwarded, x_forwarded_for},
+    key::Key,
+};
 
 const NAMES: [&str; 10] = [
     "host",
@@ -125,6 +130,18 @@ proptest! {
         if let Ok(offer) = text.parse::<Offer>() {
             prop_assert_eq!(offer.to_string().parse::<Offer>(), Ok(offer));
         }
+    }
+
+    #[test]
+    fn what_proxies_say(values in prop::collection::vec(value(), 0..4), hops in 0..6_usize) {
+        let mut headers = http::HeaderMap::new();
+        for (index, value) in values.iter().enumerate() {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                headers.append(["x-forwarded-for", "forwarded"][index % 2], value);
+            }
+        }
+        let address = client_address(&headers, hops);
+        prop_assert!(address.is_none() || [x_forwarded_for(&headers, hops), forwarded(&headers, hops)].contains(&address));
     }
 
     #[test]
