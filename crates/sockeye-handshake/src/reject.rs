@@ -119,6 +119,23 @@ pub enum Reject {
         /// one, so that nobody spins.
         retry_after: Duration,
     },
+
+    /// As many WebSockets are open as the server takes. How many those are is in the server's log, and not here: it would
+    /// tell an attacker how much is missing.
+    #[error("Server has as many WebSockets open as `ConnectionLimits::total` allows: try again later")]
+    TooManyConnections,
+
+    /// As many WebSockets are open as the server takes from one client, or from whatever else it counts by (RFC 6585 §4).
+    #[error(
+        "Client has as many WebSockets open as `ConnectionLimits::per_key` allows: close one of them, or try again later"
+    )]
+    TooManyConnectionsPerKey,
+
+    /// As many WebSockets are being opened as the server takes at once.
+    #[error(
+        "Server is opening as many WebSockets at once as `ConnectionLimits::upgrades_in_flight` allows: try again later"
+    )]
+    TooManyUpgrades,
 }
 
 impl Reject {
@@ -129,7 +146,10 @@ impl Reject {
             Self::MethodNotGet | Self::MethodNotConnect => StatusCode::METHOD_NOT_ALLOWED,
             Self::ConnectionNotUpgradable => StatusCode::UPGRADE_REQUIRED,
             Self::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
-            Self::ShuttingDown { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ShuttingDown { .. } | Self::TooManyConnections | Self::TooManyUpgrades => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::TooManyConnectionsPerKey => StatusCode::TOO_MANY_REQUESTS,
             Self::InvalidConnectionHeader
             | Self::InvalidUpgradeHeader
             | Self::InvalidProtocolPseudoheader
@@ -169,6 +189,13 @@ impl Reject {
             Self::ShuttingDown { retry_after } => {
                 let seconds = retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0));
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            }
+            // An upgrade takes as long as it takes to write the response, so a moment later there is room.
+            Self::TooManyUpgrades => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
+            // RFC 6585 §4, on 429: "MAY include a Retry-After header". WebSockets stay open for long, and nobody knows
+            // when one ends: ten seconds, so that ten thousand who wait ask a thousand times a second.
+            Self::TooManyConnections | Self::TooManyConnectionsPerKey => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("10"));
             }
             _ => {}
         }

@@ -379,6 +379,32 @@ fn rejections() {
             expect(503, &text, "Server is shutting down, and takes no new WebSockets")
         );
     }
+    assert_eq!(
+        fields(Reject::TooManyConnections),
+        expect(
+            503,
+            &[text, "retry-after: 10"],
+            "Server has as many WebSockets open as `ConnectionLimits::total` allows: try again later"
+        )
+    );
+    assert_eq!(
+        fields(Reject::TooManyConnectionsPerKey),
+        expect(
+            429,
+            &[text, "retry-after: 10"],
+            "Client has as many WebSockets open as `ConnectionLimits::per_key` allows: close one of them, or try again \
+             later"
+        )
+    );
+    assert_eq!(
+        fields(Reject::TooManyUpgrades),
+        expect(
+            503,
+            &[text, "retry-after: 1"],
+            "Server is opening as many WebSockets at once as `ConnectionLimits::upgrades_in_flight` allows: try again \
+             later"
+        )
+    );
     // Ours name the value, escaped and cut.
     let reject = read(&with_bytes("sec-websocket-key", &[b"\t\x80a"])).unwrap_err();
     assert_eq!(reject.body(), r"`Sec-WebSocket-Key` header must be 16 bytes in base64, and `\t\x80a` is not");
