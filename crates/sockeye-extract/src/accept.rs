@@ -14,21 +14,25 @@ use sockeye_tokio::{Connection, Role, Shutdown, ShutdownHold, Stream, WebSocket}
 use tokio::net::TcpStream;
 use tracing::{Instrument, Span, field};
 
-use crate::{Rejection, WebSocketDefaults, WebSocketUpgrade, failed::Failed, observing};
+use crate::{Rejection, WebSocketDefaults, WebSocketUpgrade, failed::Failed, limits::InFlight, observing};
 
 impl<F> WebSocketUpgrade<F> {
-    /// Whether the request would be accepted as things stand: by its origin, and while the server is not shutting down.
+    /// Whether the request would be accepted as things stand: by its origin, while the server is not shutting down, and
+    /// while there is room for one more connection.
     ///
     /// `on_upgrade` and [`accept`](Self::accept) check it anyway. Call it before work that is in vain for a request
-    /// that is refused.
+    /// that is refused. It reserves nothing: the last place may be taken until they are called.
     ///
     /// # Errors
     ///
-    /// [`ShuttingDown`](crate::rejection::ShuttingDown) or [`OriginNotAllowed`](crate::rejection::OriginNotAllowed).
+    /// [`ShuttingDown`](crate::rejection::ShuttingDown), [`OriginNotAllowed`](crate::rejection::OriginNotAllowed), or the
+    /// limit that is reached, by [`limits`](Self::limits).
     pub fn check(&self) -> Result<(), Rejection> {
-        self.check_request().map_err(Rejection::from).inspect_err(observing::refused)
+        let limits = || self.settings.limits.as_ref().map_or(Ok(()), |limits| limits.check(&self.keys));
+        self.check_request().and_then(|()| limits()).map_err(Rejection::from).inspect_err(observing::refused)
     }
 
+    /// What does not depend on other connections.
     fn check_request(&self) -> Result<(), Reject> {
         if let Some(retry_after) = self.settings.shutdown.as_ref().and_then(Shutdown::refusing) {
             return Err(Reject::ShuttingDown { retry_after });
@@ -100,7 +104,7 @@ impl<F> WebSocketUpgrade<F> {
     }
 
     /// `accept` and `on_upgrade`, save for the body.
-    fn open<C, Fut>(self, callback: C) -> Result<Response<()>, Rejection>
+    fn open<C, Fut>(mut self, callback: C) -> Result<Response<()>, Rejection>
     where
         C: FnOnce(WebSocket) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
@@ -108,7 +112,11 @@ impl<F> WebSocketUpgrade<F> {
     {
         // Before the check, so that a drain which begins in between waits for this connection.
         let hold = self.settings.shutdown.as_ref().map(Shutdown::hold);
-        self.check()?;
+        // Last, so that nothing that is refused for another reason ever takes a place.
+        let keys = std::mem::take(&mut self.keys);
+        let admit = || self.settings.limits.as_ref().map(|limits| limits.admit(keys)).transpose();
+        let admitted = self.check_request().and_then(|()| admit()).map_err(Rejection::from);
+        let (place, in_flight) = admitted.inspect_err(observing::refused)?.unzip();
         let response = self.handshake.accept(self.protocol.as_ref());
         // The socket's protocol is what was sent, not what was wished for.
         let protocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL).cloned();
@@ -120,32 +128,51 @@ impl<F> WebSocketUpgrade<F> {
         if let Some(protocol) = &protocol {
             span.record("protocol", field::debug(protocol));
         }
-        let connection = connect(self.on_upgrade, self.on_failed_upgrade, self.settings, hold, protocol, callback);
-        tokio::spawn(Upgrade::Coming(Box::pin(connection)).instrument(span));
+        let connection =
+            connect(self.on_upgrade, self.on_failed_upgrade, self.settings, hold, in_flight, protocol, callback);
+        // Two types of task, so that a connection without limits holds nothing for them.
+        match place {
+            None => drop(tokio::spawn(Upgrade::new(connection, ()).instrument(span))),
+            Some(place) => drop(tokio::spawn(Upgrade::new(connection, place).instrument(span))),
+        }
         Ok(response)
     }
 }
 
 /// The task of a connection: waits for it, then runs it. What it needs while it waits does not stay in memory as long as
 /// the connection.
-enum Upgrade<C, S> {
+struct Upgrade<C, S, P> {
+    stage: Stage<C, S>,
+    /// The connection's place among those that are allowed, if they are counted. It is given up by its drop, after the
+    /// connection's.
+    _place: P,
+}
+
+enum Stage<C, S> {
     Coming(Pin<Box<C>>),
     Running(S),
 }
 
-impl<C, S> Future for Upgrade<C, S>
+impl<C, S, P> Upgrade<C, S, P> {
+    fn new(connection: C, place: P) -> Self {
+        Self { stage: Stage::Coming(Box::pin(connection)), _place: place }
+    }
+}
+
+impl<C, S, P> Future for Upgrade<C, S, P>
 where
     C: Future<Output = Option<S>>,
     S: Future<Output = ()> + Unpin,
+    P: Unpin,
 {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            match &mut *self {
-                Self::Running(connection) => return Pin::new(connection).poll(cx),
-                Self::Coming(connection) => match ready!(connection.as_mut().poll(cx)) {
-                    Some(connection) => *self = Self::Running(connection),
+            match &mut self.stage {
+                Stage::Running(connection) => return Pin::new(connection).poll(cx),
+                Stage::Coming(connection) => match ready!(connection.as_mut().poll(cx)) {
+                    Some(connection) => self.stage = Stage::Running(connection),
                     None => return Poll::Ready(()),
                 },
             }
@@ -159,6 +186,7 @@ async fn connect<F, C, Fut>(
     on_failed_upgrade: F,
     settings: WebSocketDefaults,
     hold: Option<ShutdownHold>,
+    in_flight: Option<InFlight>,
     protocol: Option<HeaderValue>,
     callback: C,
 ) -> Option<impl Future<Output = ()> + Unpin>
@@ -174,6 +202,7 @@ where
             return None;
         }
     };
+    drop(in_flight);
     let stream = stream(upgraded);
     observing::note_peer(&stream);
     let mut connection = Connection::new(stream, Role::Server)

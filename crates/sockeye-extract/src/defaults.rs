@@ -5,6 +5,8 @@ use std::sync::Arc;
 use sockeye_handshake::Origins;
 use sockeye_tokio::{Budget, Config, Overflow, Shutdown, Timeouts};
 
+use crate::ConnectionLimits;
+
 /// What every [`WebSocketUpgrade`](crate::WebSocketUpgrade) that comes from a request starts with. It travels in the
 /// request's extensions; a handler may override each of them.
 ///
@@ -31,6 +33,7 @@ pub struct WebSocketDefaults {
     pub(crate) shutdown: Option<Shutdown>,
     pub(crate) overflow: Overflow,
     pub(crate) budget: Option<Budget>,
+    pub(crate) limits: Option<ConnectionLimits>,
 }
 
 impl Default for WebSocketDefaults {
@@ -42,12 +45,14 @@ impl Default for WebSocketDefaults {
             shutdown: None,
             overflow: Overflow::default(),
             budget: None,
+            limits: None,
         }
     }
 }
 
 impl WebSocketDefaults {
-    /// What an extractor has without any: the defaults of [`Config`], [`Timeouts`] and [`Origins`], no [`Shutdown`].
+    /// What an extractor has without any: the defaults of [`Config`], [`Timeouts`] and [`Origins`], no [`Shutdown`] and
+    /// no [`ConnectionLimits`].
     pub fn new() -> Self {
         Self::default()
     }
@@ -87,6 +92,12 @@ impl WebSocketDefaults {
     /// ones are closed. Default: none.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
         self.shutdown = Some(shutdown);
+        self
+    }
+
+    /// Which connections are admitted. Default: all; [`ConnectionLimits`] says why.
+    pub fn limits(mut self, limits: ConnectionLimits) -> Self {
+        self.limits = Some(limits);
         self
     }
 }

@@ -1,6 +1,8 @@
 //! How a request becomes a [`WebSocketUpgrade`].
 
-use http::{Extensions, Request};
+use std::mem::swap;
+
+use http::{Extensions, Request, request::Parts};
 use hyper::{ext::Protocol, upgrade::OnUpgrade};
 use sockeye_handshake::{Head, OpeningHandshake, Reject};
 use tracing::Span;
@@ -13,8 +15,9 @@ use crate::{
 impl WebSocketUpgrade {
     /// Reads the opening handshake in a request that came from hyper, and takes the connection's upgrade out of it.
     ///
-    /// [`WebSocketDefaults`] in the request's extensions are what it starts with. Origin and shutdown are looked at in
-    /// [`accept`](Self::accept), so that a handler can still change them.
+    /// [`WebSocketDefaults`] in the request's extensions are what it starts with. Origin, shutdown and limits are looked
+    /// at in [`accept`](Self::accept), so that a handler can still change them; a
+    /// [`per_key`](crate::ConnectionLimits::per_key) of these defaults is asked now.
     ///
     /// # Errors
     ///
@@ -22,7 +25,9 @@ impl WebSocketUpgrade {
     pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
         let handshake = OpeningHandshake::read(&head(Head::from(&*request), request.extensions()));
         let span = observing::span(request.uri().path());
-        Self::new(handshake, span, request.extensions_mut())
+        let mut upgrade = Self::new(handshake, span, request.extensions_mut())?;
+        upgrade.ask_keys(|ask| with_parts(request, ask));
+        Ok(upgrade)
     }
 
     fn new(
@@ -44,9 +49,32 @@ impl WebSocketUpgrade {
             span,
             protocol: None,
             settings: extensions.get::<WebSocketDefaults>().cloned().unwrap_or_default(),
+            keys: Vec::new(),
             on_failed_upgrade: DefaultOnFailedUpgrade,
         })
     }
+
+    /// Asks for the request's keys, if the defaults have limits that count by some. `with` hands over its parts.
+    fn ask_keys(&mut self, with: impl FnOnce(&mut dyn FnMut(&Parts))) {
+        if let Some(limits) = self.settings.limits.as_ref().filter(|limits| limits.has_keys()) {
+            with(&mut |parts| self.keys = limits.keys(parts));
+        }
+    }
+}
+
+/// Hands the parts of a request to `look`, and puts them back.
+fn with_parts<B>(request: &mut Request<B>, look: &mut dyn FnMut(&Parts)) {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.version = request.version();
+    let mut exchange = |parts: &mut Parts| {
+        swap(&mut parts.method, request.method_mut());
+        swap(&mut parts.uri, request.uri_mut());
+        swap(&mut parts.headers, request.headers_mut());
+        swap(&mut parts.extensions, request.extensions_mut());
+    };
+    exchange(&mut parts);
+    look(&parts);
+    exchange(&mut parts);
 }
 
 /// With the `:protocol` that hyper put into the extensions.
@@ -57,7 +85,6 @@ fn head<'a>(head: Head<'a>, extensions: &'a Extensions) -> Head<'a> {
 #[cfg(feature = "axum")]
 mod axum {
     use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-    use http::request::Parts;
     use sockeye_handshake::asks_for_websocket;
 
     use super::*;
@@ -68,7 +95,9 @@ mod axum {
         async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
             let handshake = OpeningHandshake::read(&head(Head::from(&*parts), &parts.extensions));
             let span = observing::span(parts.uri.path());
-            Self::new(handshake, span, &mut parts.extensions)
+            let mut upgrade = Self::new(handshake, span, &mut parts.extensions)?;
+            upgrade.ask_keys(|ask| ask(parts));
+            Ok(upgrade)
         }
     }
 

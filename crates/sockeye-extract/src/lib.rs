@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`WebSocketUpgrade`] | the extractor: a request that asks for a WebSocket, and how it shall be answered |
 //! | [`WebSocketDefaults`] | what all extractors of a router start with |
+//! | [`ConnectionLimits`] | how many connections there may be, in total and by key |
 //! | [`WebSocket`], [`Message`] | what the handler gets, and what it receives and sends |
 //! | [`rejection`] | one type for each way to refuse a request |
 //!
@@ -25,6 +26,7 @@ mod accept;
 mod defaults;
 mod failed;
 mod from_request;
+mod limits;
 mod observing;
 pub mod rejection;
 mod upgrade;
@@ -33,6 +35,7 @@ pub use defaults::WebSocketDefaults;
 pub use failed::DefaultOnFailedUpgrade;
 #[cfg(feature = "axum")]
 pub use failed::OnFailedUpgrade;
+pub use limits::{ClientNetwork, ConnectionLimits, Refusals, by_forwarded};
 pub use rejection::WebSocketUpgradeRejection as Rejection;
 pub use sockeye_handshake::Origins;
 pub use sockeye_tokio::{

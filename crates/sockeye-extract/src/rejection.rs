@@ -193,6 +193,14 @@ rejections! {
         OriginNotAllowed { .. };
         /// The server is shutting down: 503, with `Retry-After`. See [`WebSocketUpgrade::shutdown`](crate::WebSocketUpgrade::shutdown).
         ShuttingDown { .. };
+        /// As many WebSockets are open as [`ConnectionLimits::total`](crate::ConnectionLimits::total) allows: 503.
+        TooManyConnections {};
+        /// As many WebSockets of the same key are open as
+        /// [`ConnectionLimits::per_key`](crate::ConnectionLimits::per_key) allows: 429.
+        TooManyConnectionsPerKey {};
+        /// As many WebSockets are on their way as
+        /// [`ConnectionLimits::upgrades_in_flight`](crate::ConnectionLimits::upgrades_in_flight) allows: 503.
+        TooManyUpgrades {};
     }
 }
 

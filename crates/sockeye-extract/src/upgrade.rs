@@ -2,13 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use http::HeaderValue;
+use http::{HeaderValue, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use sockeye_handshake::{OpeningHandshake, Origins};
 use sockeye_tokio::{Budget, Config, Overflow, Shutdown, Timeouts};
 use tracing::Span;
 
-use crate::{DefaultOnFailedUpgrade, WebSocketDefaults};
+use crate::{ConnectionLimits, DefaultOnFailedUpgrade, WebSocketDefaults, limits::Key};
 
 /// A request that asks for a WebSocket, rightly: the extractor for axum, and
 /// [`from_request`](WebSocketUpgrade::from_request) for bare hyper.
@@ -30,6 +30,8 @@ pub struct WebSocketUpgrade<F = DefaultOnFailedUpgrade> {
     pub(crate) settings: WebSocketDefaults,
     /// Of the connection; none if nobody wants one.
     pub(crate) span: Span,
+    /// The request's keys by the limits among the settings.
+    pub(crate) keys: Vec<Box<dyn Key>>,
     pub(crate) on_failed_upgrade: F,
 }
 
@@ -129,6 +131,59 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
+    /// Which connections are admitted: by these limits, in the place of those of [`WebSocketDefaults`], by which this
+    /// connection is not counted then. [`ConnectionLimits::new`] lifts them.
+    ///
+    /// A clone of the defaults' limits with another [`total`](ConnectionLimits::total) or
+    /// [`upgrades_in_flight`](ConnectionLimits::upgrades_in_flight) goes on counting with them. So a route may be
+    /// refused early, and leave room for a more important one:
+    ///
+    /// ```
+    /// # use axum::{extract::State, response::Response};
+    /// # use sockeye_extract::{ConnectionLimits, WebSocketUpgrade};
+    /// # #[cfg(feature = "axum")]
+    /// async fn ticker(State(limits): State<ConnectionLimits>, ws: WebSocketUpgrade) -> Response {
+    ///     ws.limits(limits.total(40_000)).on_upgrade(|_socket| async {})
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If they have a [`per_key`](ConnectionLimits::per_key) that those of the defaults do not have. It wants to see the
+    /// request, which is not kept for it: use [`limits_for`](Self::limits_for), or give the route `WebSocketDefaults` of
+    /// its own.
+    #[track_caller]
+    pub fn limits(mut self, limits: ConnectionLimits) -> Self {
+        if !self.settings.limits.as_ref().is_some_and(|defaults| limits.has_keys_of(defaults)) {
+            assert!(
+                !limits.has_keys(),
+                "limits with a `per_key` of their own have to see the request: use `limits_for(limits, &parts)`, or a \
+                 layer with `WebSocketDefaults` on the route"
+            );
+            self.keys = Vec::new();
+        }
+        self.settings.limits = Some(limits);
+        self
+    }
+
+    /// As [`limits`](Self::limits), for limits whose [`per_key`](ConnectionLimits::per_key) is asked now, for the request
+    /// that had these `parts`.
+    ///
+    /// ```
+    /// # use axum::{extract::State, response::Response};
+    /// # use http::request::Parts;
+    /// # use sockeye_extract::{ConnectionLimits, WebSocketUpgrade};
+    /// # #[cfg(feature = "axum")]
+    /// async fn upload(State(limits): State<ConnectionLimits>, parts: Parts, ws: WebSocketUpgrade) -> Response {
+    ///     ws.limits_for(limits, &parts).on_upgrade(|_socket| async {})
+    /// }
+    /// ```
+    pub fn limits_for(mut self, limits: ConnectionLimits, parts: &Parts) -> Self {
+        self.keys = limits.keys(parts);
+        self.settings.limits = Some(limits);
+        self
+    }
+
     /// Chooses the subprotocol: the first of `protocols`, in the server's order of preference, that the client
     /// requested. None, if there is no such one.
     ///
@@ -192,6 +247,7 @@ impl<F> WebSocketUpgrade<F> {
             protocol: self.protocol,
             settings: self.settings,
             span: self.span,
+            keys: self.keys,
             on_failed_upgrade: callback,
         }
     }

@@ -18,7 +18,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use sockeye_extract::{Origins, Rejection, WebSocketDefaults, WebSocketUpgrade};
+use sockeye_extract::{ConnectionLimits, Origins, Rejection, WebSocketDefaults, WebSocketUpgrade};
 use sockeye_testkit::{Frame, Peer, UpgradeRequest};
 use tokio::{
     io::AsyncWriteExt,
@@ -122,4 +122,45 @@ async fn refusals() {
     // Refused by `accept`, which has the text in the response's extensions.
     let evil = exchange(address, UpgradeRequest::new("/").header("Origin", "http://localhost")).await;
     assert!(evil.starts_with("HTTP/1.1 403 ") && evil.contains("Origin `http://localhost` may not open"), "{evil}");
+}
+
+/// The key is asked for the whole head of the request, which is as it was afterwards.
+#[tokio::test]
+async fn limits_by_key() {
+    type Head = (String, String, http::Version, Vec<u8>, Option<SocketAddr>);
+    let by_head = |parts: &http::request::Parts| -> Option<Head> {
+        let user = parts.headers.get("x-user")?.as_bytes().to_vec();
+        let peer = parts.extensions.get().copied();
+        Some((parts.method.to_string(), parts.uri.to_string(), parts.version, user, peer))
+    };
+    let limits = ConnectionLimits::new().per_key(1, by_head);
+    let own = limits.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(WebSocketDefaults::new().limits(own.clone()));
+        request.extensions_mut().insert(SocketAddr::from(([192, 0, 2, 1], 1)));
+        let ws = WebSocketUpgrade::from_request(&mut request);
+        assert_eq!((request.method().as_str(), request.version()), ("GET", http::Version::HTTP_11));
+        assert_eq!(request.headers()["host"], "localhost");
+        assert!(request.uri().path().starts_with('/') && request.extensions().get::<SocketAddr>().is_some());
+        let response = ws.map_or_else(|rejection| rejection.into_http().map(drop), |ws| ws.accept(echo));
+        async { Ok::<_, Infallible>(response.map(|()| Empty::<Bytes>::new())) }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let io = TokioIo::new(listener.accept().await.unwrap().0);
+            tokio::spawn(http1::Builder::new().serve_connection(io, service.clone()).with_upgrades());
+        }
+    });
+    let mut peers = Vec::new();
+    for (path, user, status) in
+        [("/a", "ada", 101), ("/a", "ada", 429), ("/b", "ada", 101), ("/a", "grace", 101), ("/b", "ada", 429)]
+    {
+        let request = UpgradeRequest::new(path).header("X-User", user);
+        let (head, peer) = Peer::open(TcpStream::connect(address).await.unwrap(), request).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {user}: {head}");
+        peers.push(peer);
+    }
+    assert_eq!((limits.open(), limits.refused().per_key), (3, 2));
 }
