@@ -37,6 +37,9 @@
 //! Those of axum, by the same names and with the same defaults. `ws` is ours: it gives [`extract::ws`], and axum's own
 //! stays off.
 
+#[cfg(feature = "ws")]
+mod connect_info;
+
 pub use axum::*;
 
 /// All of `axum::extract`, with [`ws`](extract::ws) replaced.
@@ -44,5 +47,13 @@ pub mod extract {
     pub use axum::extract::*;
     // A name that is given goes before one that a glob brings in, also where another crate has turned axum's `ws` on.
     #[cfg(feature = "ws")]
-    pub use sockeye_extract::{self as ws, WebSocketUpgrade};
+    pub use sockeye_extract::WebSocketUpgrade;
+
+    /// All of `sockeye-extract`, and what belongs to it and knows axum.
+    #[cfg(feature = "ws")]
+    pub mod ws {
+        pub use crate::connect_info::by_connect_info;
+        #[doc(inline)]
+        pub use sockeye_extract::*;
+    }
 }
