@@ -18,6 +18,9 @@ pub mod slow_clients {}
 #[doc = include_str!("../guide/shutting-down.md")]
 pub mod shutting_down {}
 
+#[doc = include_str!("../guide/security.md")]
+pub mod security {}
+
 #[doc = include_str!("../guide/metrics-and-tracing.md")]
 pub mod metrics_and_tracing {}
 

@@ -2,8 +2,8 @@
 //!
 //! # Guide
 //!
-//! The module [`guide`] has pages on getting started, on which crate to take, on state, on shutting down, on many cores,
-//! and on coming from axum.
+//! The module [`guide`] has pages on getting started, on which crate to take, on state, on shutting down, on security, on
+//! many cores, and on coming from axum.
 //!
 //! # Features
 //!
@@ -45,7 +45,8 @@ pub use sockeye_extract as extract;
 
 #[cfg(feature = "ws")]
 pub use sockeye_extract::{
-    DefaultOnFailedUpgrade, OnFailedUpgrade, Origins, Rejection, WebSocketDefaults, WebSocketUpgrade, rejection,
+    ClientNetwork, ConnectionLimits, DefaultOnFailedUpgrade, OnFailedUpgrade, Origins, Refusals, Rejection,
+    WebSocketDefaults, WebSocketUpgrade, by_forwarded, rejection,
 };
 
 /// What shared state holds: the crate `sockeye-state`.
