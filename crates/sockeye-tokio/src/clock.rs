@@ -191,6 +191,10 @@ impl Clock {
         state.due[place as usize] = None;
         state.connections[place as usize] = None;
         state.free.push(place);
+        if state.is_empty() {
+            // Nobody is left to tick for: the task ends now, and not a second later.
+            self.earlier.notify_one();
+        }
     }
 
     fn instant(&self, moment: Moment) -> Instant {
@@ -204,11 +208,11 @@ impl Clock {
         let mut woken = Vec::new();
         let mut state = self.state.lock();
         let now = self.look();
-        let State { due, connections, free, next } = &mut *state;
-        if free.len() == due.len() {
+        if state.is_empty() {
             *state = State::default();
             return None;
         }
+        let State { due, connections, next, .. } = &mut *state;
         let mut first = now.after(self.tick());
         for (due, connection) in due.iter_mut().zip(connections) {
             match *due {
@@ -226,6 +230,12 @@ impl Clock {
             connection.wake_driver();
         }
         Some(self.instant(first))
+    }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.free.len() == self.due.len()
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::Handle,
     sync::oneshot,
-    task::JoinHandle,
+    task::{JoinHandle, yield_now},
     time::{Instant, sleep},
 };
 
@@ -327,7 +327,8 @@ async fn nothing_ticks_where_there_is_no_connection() {
         let (client, task) = start(Timeouts::new(), echo);
         drop(client);
         task.await.unwrap();
-        sleep(2 * SECOND).await;
+        yield_now().await;
+        yield_now().await;
         assert_eq!(tasks(), before);
     }
 }
