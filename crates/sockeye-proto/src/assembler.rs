@@ -1,16 +1,18 @@
 //! Fragments → one message, within the limits.
 
 use crate::{
-    Config, Error, Limit, Message, PayloadDecoder, Violation,
+    Buffer, Config, Error, Limit, Message, PayloadDecoder, Violation,
     header::{Header, OpCode},
     mask, utf8,
 };
 
 /// Judges a frame that is a message by itself.
 #[inline]
-pub(crate) fn check_alone(length: u64, config: &Config) -> Result<(), Error> {
-    check(Limit::FrameSize, config.max_frame_size, length)?;
-    check(Limit::MessageSize, config.max_message_size, length)?;
+pub(crate) fn check_alone(header: &Header, config: &Config) -> Result<(), Error> {
+    check(Limit::FrameSize, config.max_frame_size, header.length)?;
+    if !header.rsv1 {
+        check(Limit::MessageSize, config.max_message_size, header.length)?;
+    }
     check(Limit::Fragments, config.max_fragments, 1)
 }
 
@@ -18,8 +20,10 @@ pub(crate) fn check_alone(length: u64, config: &Config) -> Result<(), Error> {
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
     kind: Option<Kind>,
-    /// Whether the payload goes through the extension.
+    /// Whether the payload goes through the extension. Then nothing of it is kept here.
     transformed: bool,
+    /// How much of such a payload has arrived.
+    arrived: u64,
     frames: usize,
     /// The lengths of the frames so far as their headers declared them.
     declared: u64,
@@ -53,7 +57,10 @@ impl Assembler {
         }
         check(Limit::FrameSize, config.max_frame_size, header.length)?;
         self.declared = self.declared.saturating_add(header.length);
-        check(Limit::MessageSize, config.max_message_size, self.declared)?;
+        // What an extension yields may also be shorter than what it is given: the extension keeps to the limit.
+        if !self.transformed {
+            check(Limit::MessageSize, config.max_message_size, self.declared)?;
+        }
         self.frames += 1;
         check(Limit::Fragments, config.max_fragments, self.frames as u64)
     }
@@ -70,23 +77,18 @@ impl Assembler {
         max: usize,
     ) -> Result<(), Error> {
         if let (true, Some(extension)) = (self.transformed, extension) {
-            let mut plain = crate::Buffer::pooled();
-            for (index, piece) in piece.chunks(crate::Buffer::SIZE).enumerate() {
-                plain.clear();
-                mask::copy(&mut plain, piece, key.unwrap_or_default(), offset + index * crate::Buffer::SIZE);
-                extension.push(&plain, &mut self.payload, max)?;
-            }
-        } else {
-            self.reserve(piece.len(), coming);
-            match key {
-                Some(key) => {
-                    let is_ascii = mask::copy_text(&mut self.payload, piece, key, offset);
-                    return self.validate(is_ascii);
-                }
-                None => self.payload.extend_from_slice(piece),
-            }
+            self.arrived += piece.len() as u64;
+            return unmasked(piece, key, offset, |piece| extension.push(piece, max));
         }
-        self.validate(false)
+        self.reserve(piece.len(), coming);
+        let is_ascii = match key {
+            Some(key) => mask::copy_text(&mut self.payload, piece, key, offset),
+            None => {
+                self.payload.extend_from_slice(piece);
+                false
+            }
+        };
+        self.validate(is_ascii)
     }
 
     /// The allocation of the message, with room for some of the `coming` bytes of its frame, so that they can be read
@@ -122,11 +124,10 @@ impl Assembler {
         extension: Option<&mut (dyn PayloadDecoder + 'static)>,
         max: usize,
     ) -> Result<Message, Error> {
-        if let (true, Some(extension)) = (self.transformed, extension) {
-            extension.finish(&mut self.payload, max)?;
-            self.validate(false)?;
-        }
         let mut done = std::mem::take(self);
+        if let (true, Some(extension)) = (done.transformed, extension) {
+            return transformed(done.kind == Some(Kind::Text), extension.finish(&[], max)?);
+        }
         if done.payload.capacity() > done.payload.len() * 2 {
             // What an application keeps should not hold the room that the growth of many fragments has left.
             done.payload.shrink_to_fit();
@@ -145,9 +146,9 @@ impl Assembler {
         self.kind.is_some()
     }
 
-    /// How many bytes of the message are held.
+    /// How many bytes of the message are held. Of one that goes through the extension it is what has arrived.
     pub(crate) fn held(&self) -> usize {
-        self.payload.len()
+        self.payload.len() + self.arrived as usize
     }
 
     /// RFC 6455 §8.1: the text is looked at as it arrives, so that it fails at its first impossible byte. What has been
@@ -178,6 +179,29 @@ impl Assembler {
             self.payload.reserve_exact(wanted - self.payload.len());
         }
     }
+}
+
+/// Hands over a message that an extension has yielded.
+pub(crate) fn transformed(is_text: bool, payload: Vec<u8>) -> Result<Message, Error> {
+    // RFC 7692 §6: what is text, and has to be UTF-8, is the message and not what is on the wire.
+    Ok(if is_text { Message::Text(utf8::whole(payload)?) } else { Message::Binary(payload) })
+}
+
+/// Gives `piece` to `take`, as it was before it was masked, in one piece or in several.
+fn unmasked(
+    piece: &[u8],
+    key: Option<[u8; 4]>,
+    offset: usize,
+    mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Some(key) = key else { return take(piece) };
+    let mut plain = Buffer::pooled();
+    for (index, piece) in piece.chunks(Buffer::SIZE).enumerate() {
+        plain.clear();
+        mask::copy(&mut plain, piece, key, offset + index * Buffer::SIZE);
+        take(&plain)?;
+    }
+    Ok(())
 }
 
 #[inline]

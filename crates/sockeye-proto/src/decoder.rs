@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::{BufMut, buf::Limit as Limited};
 
 use crate::{
-    CloseFrame, Config, Error, Message, PayloadDecoder, Role,
-    assembler::{Assembler, check_alone},
+    Buffer, CloseFrame, Config, Error, Message, PayloadDecoder, Role, Violation,
+    assembler::{self, Assembler, check_alone},
     header::{Header, MAX_CONTROL, MAX_HEADER, OpCode, Rules, Whole},
     mask, pool, utf8,
 };
@@ -204,7 +204,7 @@ impl Decoder {
         self.state.as_ref().is_some_and(|state| state.message.is_assembling())
     }
 
-    /// How many bytes of an incomplete message are held.
+    /// How many bytes of an incomplete message are held; of one that goes through an extension, how many have arrived.
     pub fn held(&self) -> usize {
         self.state.as_ref().map_or(0, |state| state.message.held())
     }
@@ -225,6 +225,8 @@ impl Decoder {
     fn end(&mut self, end: End, input: &mut &[u8]) {
         *input = &[];
         **self.state.get_or_insert_default() = State { end: Some(end), ..State::default() };
+        // It may hold what has come of a message.
+        self.extension = None;
     }
 
     fn step(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
@@ -264,8 +266,11 @@ impl Decoder {
         if header.opcode.is_control() && whole {
             return control(header.opcode, plain(&header, input)).map(Some);
         }
-        if header.opcode.is_data_start() && whole && header.fin && !header.rsv1 && !self.is_assembling() {
-            check_alone(header.length, &self.config)?;
+        if header.opcode.is_data_start() && whole && header.fin && !self.is_assembling() {
+            check_alone(&header, &self.config)?;
+            if header.rsv1 {
+                return self.transformed(&header, input).map(Some);
+            }
             let payload = plain(&header, input);
             return Ok(Some(match header.opcode {
                 OpCode::Text => Message::Text(utf8::whole(payload)?),
@@ -280,6 +285,23 @@ impl Decoder {
         }
         state.frame = Some(Frame { header, arrived: 0 });
         Ok(None)
+    }
+
+    /// A message in one frame, all of which is in `input`, that goes through the extension.
+    fn transformed(&mut self, header: &Header, input: &mut &[u8]) -> Result<Message, Error> {
+        let wire = take(input, header.length as usize);
+        // A header with RSV1 is a violation where there is none.
+        let Some(extension) = &mut self.extension else { return Err(Violation::ReservedBits.into()) };
+        let max = self.config.max_message_size;
+        let payload = match header.mask {
+            Some(key) => {
+                let mut plain = Buffer::pooled();
+                mask::copy(&mut plain, wire, key, 0);
+                extension.finish(&plain, max)?
+            }
+            None => extension.finish(wire, max)?,
+        };
+        assembler::transformed(header.opcode == OpCode::Text, payload)
     }
 
     /// Takes what `input` has of the unfinished frame.

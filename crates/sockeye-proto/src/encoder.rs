@@ -5,7 +5,8 @@ use std::{fmt, io::IoSlice};
 use thiserror::Error;
 
 use crate::{
-    CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Message, PayloadEncoder, PreparedMessage, Violation,
+    Buffer, CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Message, PayloadEncoder, PreparedMessage,
+    Violation,
     control::Control,
     dropping::Dropped,
     header::{Header, MAX_CONTROL, OpCode},
@@ -37,6 +38,29 @@ pub enum Outgoing {
     Message(Message),
     /// A message that is sent to many.
     Prepared(PreparedMessage),
+    /// A message that no extension may transform: it is not compressed, so that its length on the wire says nothing about
+    /// what is in it. In a box, so that it does not make all others longer.
+    Secret(Box<Message>),
+}
+
+impl Outgoing {
+    /// A message that is not compressed, whatever was agreed.
+    ///
+    /// Who can add text of their own to a message, and sees how long it is on the wire, learns what else is in it: the more of
+    /// it they have guessed, the shorter it is compressed (as CRIME and BREACH did). So what carries a secret beside
+    /// something that others have written should be sent like this.
+    pub fn secret(message: Message) -> Self {
+        Self::Secret(Box::new(message))
+    }
+
+    /// The message, if it belongs to this connection.
+    fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Message(message) => Some(message),
+            Self::Secret(message) => Some(message),
+            Self::Prepared(_) => None,
+        }
+    }
 }
 
 impl From<Message> for Outgoing {
@@ -195,12 +219,21 @@ impl Encoder {
 
     fn queue(&mut self, message: Outgoing) {
         match message {
-            Outgoing::Message(Message::Text(text)) => self.data(OpCode::Text, text.into_bytes()),
-            Outgoing::Message(Message::Binary(data)) => self.data(OpCode::Binary, data),
-            Outgoing::Message(Message::Ping(data)) => self.control(OpCode::Ping, &data),
-            Outgoing::Message(Message::Pong(data)) => self.control(OpCode::Pong, &data),
-            Outgoing::Message(Message::Close(frame)) => self.on(ClosingEvent::LocalClose, frame.as_ref()),
+            Outgoing::Message(message) => self.message(message, false),
+            Outgoing::Secret(message) => self.message(*message, true),
             Outgoing::Prepared(message) => self.prepared(message),
+        }
+    }
+
+    fn message(&mut self, message: Message, is_secret: bool) {
+        match message {
+            Message::Text(text) if is_secret => self.untransformed(OpCode::Text, text.into_bytes()),
+            Message::Binary(data) if is_secret => self.untransformed(OpCode::Binary, data),
+            Message::Text(text) => self.data(OpCode::Text, text.into_bytes()),
+            Message::Binary(data) => self.data(OpCode::Binary, data),
+            Message::Ping(data) => self.control(OpCode::Ping, &data),
+            Message::Pong(data) => self.control(OpCode::Pong, &data),
+            Message::Close(frame) => self.on(ClosingEvent::LocalClose, frame.as_ref()),
         }
     }
 
@@ -308,7 +341,8 @@ impl Encoder {
 
     /// Makes room for `wanted` bytes, if there are as many: drops the oldest text and binary messages, whole ones, of which
     /// nothing has been written. What has been begun is finished, so that the stream of messages goes on behind the gap.
-    /// Pings and Pongs stay, and once a Close is queued nothing is dropped.
+    /// Pings and Pongs stay, and once a Close is queued nothing is dropped. Where messages may refer to those before them, as
+    /// with the context takeover of permessage-deflate, all go that can, since those behind a gap could not be read.
     ///
     /// What was dropped counts as written for [`is_written`](Self::is_written), when all before it has been.
     ///
@@ -325,7 +359,16 @@ impl Encoder {
     pub fn drop_oldest(&mut self, wanted: usize) -> Dropped {
         let (true, Some(data)) = (self.closing.may_send(), self.data.get_mut()) else { return Dropped::default() };
         let begun = data.begun();
-        let dropped = data.drop_oldest(wanted);
+        let extension = self.transform.as_deref_mut().and_then(|transform| transform.extension.as_deref_mut());
+        let dropped = match extension.filter(|extension| wanted > 0 && extension.shared_key().is_none()) {
+            // What is queued behind the oldest may refer to it, so that it is of no use without.
+            Some(extension) => {
+                let dropped = data.drop_oldest(usize::MAX);
+                extension.restart();
+                dropped
+            }
+            None => data.drop_oldest(wanted),
+        };
         data.gap.widen(begun, dropped.bytes);
         self.buffered -= dropped.bytes;
         self.written.data += data.gap.pass(0) as u64;
@@ -450,12 +493,12 @@ impl Encoder {
         if !self.closing.may_send() {
             return Err(Refusal::Closed);
         }
-        match message {
+        match message.message() {
             // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less".
-            Outgoing::Message(Message::Ping(data) | Message::Pong(data)) if data.len() > MAX_CONTROL => {
+            Some(Message::Ping(data) | Message::Pong(data)) if data.len() > MAX_CONTROL => {
                 Err(Refusal::Invalid(Violation::OversizedControl))
             }
-            Outgoing::Message(Message::Close(Some(frame))) => frame.check().map_err(Refusal::Invalid),
+            Some(Message::Close(Some(frame))) => frame.check().map_err(Refusal::Invalid),
             _ => Ok(()),
         }
     }
@@ -472,31 +515,44 @@ impl Encoder {
             if let Some(frame) = frame {
                 frame.write(&mut body);
             }
-            self.copied(OpCode::Close, &body);
+            self.copied(OpCode::Close, false, &body);
         }
     }
 
     #[inline]
     fn data(&mut self, opcode: OpCode, payload: Vec<u8>) {
         if payload.len() <= COPY && self.transform.is_none() {
-            self.copied(opcode, &payload);
+            self.copied(opcode, false, &payload);
             return pool::keep(payload);
         }
         self.data_any(opcode, payload);
     }
 
-    fn data_any(&mut self, opcode: OpCode, mut payload: Vec<u8>) {
-        let mut rsv1 = false;
+    fn data_any(&mut self, opcode: OpCode, payload: Vec<u8>) {
         if let Some(extension) = self.transform.as_mut().and_then(|transform| transform.extension.as_mut()) {
-            let mut transformed = Vec::new();
+            // RFC 7692 §6.1: a message is transformed first, and what comes of it is the payload of its frames.
+            let mut transformed = Buffer::pooled();
             if extension.encode(&payload, &mut transformed) {
-                (rsv1, payload) = (true, transformed);
+                pool::keep(payload);
+                return match transformed.len() {
+                    ..=COPY => self.copied(opcode, true, &transformed),
+                    _ => self.moved(opcode, true, transformed.to_vec()),
+                };
             }
         }
-        if payload.len() <= COPY && !rsv1 {
-            self.copied(opcode, &payload);
-            return pool::keep(payload);
+        self.untransformed(opcode, payload);
+    }
+
+    /// A message as it is, whatever extension there may be.
+    fn untransformed(&mut self, opcode: OpCode, payload: Vec<u8>) {
+        if payload.len() > COPY {
+            return self.moved(opcode, false, payload);
         }
+        self.copied(opcode, false, &payload);
+        pool::keep(payload);
+    }
+
+    fn moved(&mut self, opcode: OpCode, rsv1: bool, mut payload: Vec<u8>) {
         let header = self.header(opcode, rsv1, payload.len());
         if let Some(key) = header.mask {
             mask::apply(&mut payload, key, 0);
@@ -507,16 +563,27 @@ impl Encoder {
     }
 
     #[inline]
-    fn copied(&mut self, opcode: OpCode, payload: &[u8]) {
-        let header = self.header(opcode, false, payload.len());
+    fn copied(&mut self, opcode: OpCode, rsv1: bool, payload: &[u8]) {
+        let header = self.header(opcode, rsv1, payload.len());
         self.buffered += self.data.get_or_default().inline(|output| write(output, header, payload));
     }
 
     fn prepared(&mut self, message: PreparedMessage) {
-        if self.transform.is_some() {
+        let message = match self.transform.as_deref_mut() {
+            None => message,
+            Some(Transform { masks: None, extension: Some(extension) }) if !message.is_secret() => {
+                let Some(key) = extension.shared_key() else {
+                    return self.data_any(message.opcode(), message.payload().to_vec());
+                };
+                message.transformed(key, |payload, output| extension.encode(payload, output)).unwrap_or(message)
+            }
+            Some(Transform { masks: None, .. }) => message,
             // RFC 6455 §5.3: each frame of a client has a key of its own, so its bytes cannot be shared.
-            return self.data(message.opcode(), message.payload().to_vec());
-        }
+            Some(_) if message.is_secret() => {
+                return self.untransformed(message.opcode(), message.payload().to_vec());
+            }
+            Some(_) => return self.data_any(message.opcode(), message.payload().to_vec()),
+        };
         self.buffered += message.frame().len();
         self.data.get_or_default().prepared(message);
     }

@@ -6,11 +6,12 @@ use thiserror::Error;
 
 use crate::{CloseCode, close_code};
 
-/// A rule of [RFC 6455] that was broken, one variant each.
+/// A rule of [RFC 6455], or of [RFC 7692] where a section is said to be of that, that was broken; one variant each.
 ///
 /// [`close_code`](Self::close_code) is the only map from a violation to the wire.
 ///
 /// [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
+/// [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Violation {
@@ -56,6 +57,17 @@ pub enum Violation {
     /// §5.5.1: the reason of a Close is not valid UTF-8.
     #[error("the reason of a Close is not valid UTF-8 (RFC 6455 section 5.5.1)")]
     InvalidCloseReason,
+    /// RFC 7692 §7.2.2: a compressed message is no DEFLATE stream, or is cut short.
+    #[error("a compressed message cannot be inflated (RFC 7692 section 7.2.2)")]
+    InvalidDeflate,
+    /// RFC 7692 §8.2 and a limit of ours: a compressed message grows beyond the ratio that is allowed, as one does that is
+    /// meant to fill the memory.
+    #[error("a compressed message becomes too many times as long as it is (RFC 7692 section 8.2)")]
+    CompressionRatio,
+    /// RFC 7692 §8.2 and a limit of ours: much of a compressed message yields nothing, as of one that is meant to keep the
+    /// processor busy.
+    #[error("a compressed message is inflated to next to nothing (RFC 7692 section 8.2)")]
+    CompressionWork,
 }
 
 impl Violation {
@@ -64,7 +76,10 @@ impl Violation {
     /// [RFC 6455 §7.4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
     pub const fn close_code(self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 | Self::InvalidCloseReason => close_code::INVALID,
+            // RFC 6455 §7.4.1: 1007 is for "data within a message that was not consistent with the type of the message".
+            Self::InvalidUtf8 | Self::InvalidCloseReason | Self::InvalidDeflate => close_code::INVALID,
+            // RFC 6455 §7.4.1: 1008 is for "a message that violates its policy".
+            Self::CompressionRatio | Self::CompressionWork => close_code::POLICY,
             Self::ReservedBits
             | Self::ReservedOpcode
             | Self::NonMinimalLength

@@ -185,7 +185,8 @@ fn check_first(first: u8, rules: Rules) -> Result<OpCode, Violation> {
     // RFC 6455 §5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_."
     let opcode = OpCode::from_bits(first & 0x0F).ok_or(Violation::ReservedOpcode)?;
     // RFC 6455 §5.2: the reserved bits "MUST be 0 unless an extension is negotiated that defines meanings for non-zero
-    // values". RFC 7692 §6: RSV1 is set on the first frame of a message, and never on a control frame.
+    // values". RFC 7692 §6.1: "An endpoint MUST NOT set the "Per-Message Compressed" bit of control frames and non-first
+    // fragments of a data message."
     let claimed = if rules.rsv1 && opcode.is_data_start() { 0x40 } else { 0 };
     if first & 0x70 & !claimed != 0 {
         return Err(Violation::ReservedBits);

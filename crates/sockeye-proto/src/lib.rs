@@ -25,10 +25,13 @@
 //!
 //! # Features
 //!
+//! * `deflate` (off by default): the module `deflate`, permessage-deflate ([RFC 7692]). It compresses nothing by itself: a
+//!   [`Decoder`] and an [`Encoder`] are given what it has for them.
 //! * `tungstenite` (off by default): conversions between [`Message`] and `tungstenite::Message`. Each release of
 //!   tungstenite is a breaking one, which is why they are not part of the default API.
 //!
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
+//! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
 
 mod assembler;
 mod buffer;
@@ -37,6 +40,8 @@ mod closing;
 mod config;
 mod control;
 mod decoder;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 mod dropping;
 mod encoder;
 mod error;

@@ -1,9 +1,9 @@
 //! `PreparedMessage`: encoded once, sent to many.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::{
-    Message,
+    Buffer, Message,
     header::{Header, OpCode},
 };
 
@@ -30,7 +30,15 @@ struct Shared {
     frame: Vec<u8>,
     /// Where the payload begins in `frame`.
     payload: usize,
+    /// Whether it goes out as it is.
+    is_secret: bool,
+    /// What extensions have made of it, one for each key. Of these there are as many as servers are configured in different
+    /// ways, and peers have agreed to something else.
+    transformed: Mutex<Vec<(u64, Transformed)>>,
 }
+
+/// What comes of a message, once anybody has asked for it; `None` where it is sent as it is.
+type Transformed = Arc<OnceLock<Option<PreparedMessage>>>;
 
 impl PreparedMessage {
     /// A text message.
@@ -46,6 +54,19 @@ impl PreparedMessage {
     /// Whether it is a text, and not binary.
     pub fn is_text(&self) -> bool {
         self.shared.opcode == OpCode::Text
+    }
+
+    /// The same message, which no extension may transform: see [`Outgoing::secret`].
+    ///
+    /// [`Outgoing::secret`]: crate::Outgoing::secret
+    #[must_use]
+    pub fn secret(mut self) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.is_secret = true;
+            return self;
+        }
+        let Shared { opcode, frame, payload, .. } = &*self.shared;
+        Self::from_frame(*opcode, frame.clone(), *payload, true)
     }
 
     /// The payload in bytes.
@@ -71,13 +92,47 @@ impl PreparedMessage {
         self.shared.opcode
     }
 
+    pub(crate) fn is_secret(&self) -> bool {
+        self.shared.is_secret
+    }
+
+    /// What `transform` makes of the payload, for those whose key this is: it is asked once for all of them. `None` if it does
+    /// nothing.
+    pub(crate) fn transformed(&self, key: u64, transform: impl FnOnce(&[u8], &mut Vec<u8>) -> bool) -> Option<Self> {
+        let slot = {
+            // Nothing that could fail is done under this lock.
+            let mut transformed = self.shared.transformed.lock().unwrap_or_else(PoisonError::into_inner);
+            match transformed.iter().find(|(of, _)| *of == key) {
+                Some((_, slot)) => slot.clone(),
+                None => {
+                    let slot = Transformed::default();
+                    transformed.push((key, slot.clone()));
+                    slot
+                }
+            }
+        };
+        let made = slot.get_or_init(|| {
+            let mut output = Buffer::pooled();
+            transform(self.payload(), &mut output).then(|| Self::framed(self.shared.opcode, true, &output))
+        });
+        made.clone()
+    }
+
     fn new(opcode: OpCode, data: &[u8]) -> Self {
-        let header = Header { fin: true, rsv1: false, opcode, mask: None, length: data.len() as u64 };
+        Self::framed(opcode, false, data)
+    }
+
+    fn framed(opcode: OpCode, rsv1: bool, data: &[u8]) -> Self {
+        let header = Header { fin: true, rsv1, opcode, mask: None, length: data.len() as u64 };
         let mut frame = Vec::with_capacity(crate::header::MAX_HEADER + data.len());
         header.write(&mut frame);
         let payload = frame.len();
         frame.extend_from_slice(data);
-        Self { shared: Arc::new(Shared { opcode, frame, payload }) }
+        Self::from_frame(opcode, frame, payload, false)
+    }
+
+    fn from_frame(opcode: OpCode, frame: Vec<u8>, payload: usize, is_secret: bool) -> Self {
+        Self { shared: Arc::new(Shared { opcode, frame, payload, is_secret, transformed: Mutex::default() }) }
     }
 }
 

@@ -666,6 +666,7 @@ fn length(message: &Outgoing) -> usize {
     match message {
         Outgoing::Message(message) => message.len(),
         Outgoing::Prepared(message) => message.payload().len(),
+        Outgoing::Secret(message) => message.len(),
         _ => 0,
     }
 }

@@ -1,0 +1,55 @@
+//! The end of what went one way, which the messages to come may refer to.
+
+/// At most a window of the newest bytes, in memory of little more than their size: it grows with what really goes over the
+/// connection.
+#[derive(Debug)]
+pub(super) struct History {
+    bytes: Vec<u8>,
+    window: usize,
+}
+
+impl History {
+    pub(super) fn new(window: usize) -> Self {
+        Self { bytes: Vec::new(), window }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes = Vec::new();
+    }
+
+    /// Appends these bytes, and forgets those that leave the window.
+    pub(super) fn push(&mut self, newest: &[u8]) {
+        let newest = &newest[newest.len().saturating_sub(self.window)..];
+        let surplus = (self.bytes.len() + newest.len()).saturating_sub(self.window);
+        self.bytes.drain(..surplus);
+        let length = self.bytes.len() + newest.len();
+        if self.bytes.capacity() < length {
+            // Twice as much, but never more than the window.
+            let wanted = (self.bytes.capacity() * 2).clamp(length, self.window);
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(newest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::History;
+
+    #[test]
+    fn it_is_the_end_of_all_that_was_pushed() {
+        let mut all = Vec::new();
+        let mut history = History::new(100);
+        for length in [0, 1, 30, 69, 1, 99, 100, 101, 250, 3] {
+            let piece: Vec<u8> = (0..length).map(|i| (all.len() + i) as u8).collect();
+            all.extend_from_slice(&piece);
+            history.push(&piece);
+            assert_eq!(history.bytes(), &all[all.len().saturating_sub(100)..]);
+            assert!(history.bytes.capacity() <= 100);
+        }
+    }
+}

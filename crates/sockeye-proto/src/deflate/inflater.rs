@@ -1,0 +1,181 @@
+//! The inflating end.
+
+use std::thread::LocalKey;
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::{TAIL, WindowBits, guard::Guard, history::History, output::Output};
+use crate::{
+    Error, PayloadDecoder, Violation,
+    pool::{Lendable, Lent, Pool},
+};
+
+/// Up to this size a message that is still arriving is kept as it comes: a decompressor takes more memory than that, and a
+/// peer that sends a little and waits must not be lent one.
+const KEPT: usize = 16 << 10;
+
+/// A block with the BFINAL bit that holds nothing, and padding.
+const LAST: [u8; 2] = [0x03, 0x00];
+
+/// Inflates the messages of one connection. It holds a decompressor only while a large message is arriving.
+#[derive(Debug)]
+pub(super) struct Inflater {
+    max_ratio: u32,
+    /// With context takeover.
+    history: Option<History>,
+    message: Option<Box<Unfinished>>,
+}
+
+#[derive(Debug, Default)]
+struct Unfinished {
+    /// As it has arrived, while that is little. Nothing has been inflated then.
+    kept: Vec<u8>,
+    work: Option<Work>,
+}
+
+impl Inflater {
+    pub(super) fn new(window: WindowBits, keeps_context: bool, max_ratio: u32) -> Self {
+        let history = keeps_context.then(|| History::new(1 << window.zlib()));
+        Self { max_ratio, history, message: None }
+    }
+}
+
+impl PayloadDecoder for Inflater {
+    fn push(&mut self, piece: &[u8], max: usize) -> Result<(), Error> {
+        let Unfinished { kept, work } = &mut **self.message.get_or_insert_default();
+        if work.is_none() {
+            if kept.len() + piece.len() <= KEPT {
+                kept.extend_from_slice(piece);
+                return Ok(());
+            }
+            let work = work.insert(Work::new(self.history.as_ref(), Output::default())?);
+            work.feed(&std::mem::take(kept), max, self.max_ratio)?;
+        }
+        match work {
+            Some(work) => work.feed(piece, max, self.max_ratio),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, piece: &[u8], max: usize) -> Result<Vec<u8>, Error> {
+        let Unfinished { kept, work } = self.message.take().map(|message| *message).unwrap_or_default();
+        let mut work = match work {
+            Some(work) => work,
+            None => Work::new(self.history.as_ref(), Output::lent())?,
+        };
+        work.feed(&kept, max, self.max_ratio)?;
+        work.feed(piece, max, self.max_ratio)?;
+        let payload = work.finish(max, self.max_ratio)?;
+        if let Some(history) = &mut self.history {
+            history.push(&payload);
+        }
+        Ok(payload)
+    }
+}
+
+/// A decompressor at work on a message.
+#[derive(Debug)]
+struct Work {
+    stream: Lent<Stream>,
+    output: Output,
+    guard: Guard,
+    /// Whether all that was taken ends with the end of a final block.
+    is_at_end: bool,
+}
+
+impl Work {
+    fn new(history: Option<&History>, output: Output) -> Result<Self, Error> {
+        let mut stream = Lent::<Stream>::NONE;
+        let decompress = &mut stream.get_or_lend().0;
+        if let Some(history) = history.filter(|history| !history.bytes().is_empty()) {
+            // It cannot fail before the first byte.
+            decompress.set_dictionary(history.bytes()).map_err(|_| Violation::InvalidDeflate)?;
+        }
+        Ok(Self { stream, output, guard: Guard::default(), is_at_end: false })
+    }
+
+    fn feed(&mut self, mut piece: &[u8], max: usize, max_ratio: u32) -> Result<(), Error> {
+        while !piece.is_empty() {
+            let (now, rest) = piece.split_at(piece.len().min(self.guard.room()));
+            self.inflate(now, max)?;
+            self.guard.took(now.len(), self.output.total(), max_ratio)?;
+            piece = rest;
+        }
+        Ok(())
+    }
+
+    /// Inflates until all of the input is taken, and all that it yields is there.
+    fn inflate(&mut self, mut input: &[u8], max: usize) -> Result<(), Error> {
+        let decompress = &mut self.stream.get_or_lend().0;
+        loop {
+            let (taken, total) = (decompress.total_in(), self.output.total());
+            let room = self.output.room(max);
+            let before = room.len();
+            let status = decompress.decompress_vec(input, room, FlushDecompress::Sync);
+            let yielded = room.len() - before;
+            // First, since what is inflated up to an error counts as well.
+            let has_room = self.output.count(yielded, max)?;
+            // RFC 7692 §8.2 leaves it to RFC 6455 how to fail: there is nothing to be done with such a message.
+            let status = status.map_err(|_| Violation::InvalidDeflate)?;
+            let took = (decompress.total_in() - taken) as usize;
+            input = &input[took..];
+            self.is_at_end = false;
+            if status == Status::StreamEnd {
+                // RFC 7692 §7.2.1: an endpoint MAY use "DEFLATE blocks with the "BFINAL" bit set to 1"; "The next DEFLATE block
+                // follows the padded data if any."
+                decompress.reset(false);
+                self.guard.ended(self.output.total())?;
+                self.is_at_end = input.is_empty();
+                if input.is_empty() {
+                    return Ok(());
+                }
+            } else if input.is_empty() && has_room {
+                return Ok(());
+            } else if took == 0 && self.output.total() == total {
+                // It has room, and takes nothing: that does not happen, and must not happen for ever.
+                return Err(Violation::InvalidDeflate.into());
+            }
+        }
+    }
+
+    fn finish(mut self, max: usize, max_ratio: u32) -> Result<Vec<u8>, Error> {
+        self.guard.ratio(self.output.total(), max_ratio)?;
+        // RFC 7692 §7.2.3.6 makes an empty message one octet. One of none can mean nothing else, and a final block that was
+        // not followed by the one that is cut is as complete.
+        if !self.guard.is_new() && !self.is_at_end {
+            let total = self.output.total();
+            // RFC 7692 §7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message." And an
+            // empty block that ends the stream, which it does only where a block can begin: so a message that was cut short is
+            // found out. Whatever comes next is inflated by a stream of its own.
+            let [a, b, c, d] = TAIL;
+            let [first, second] = LAST;
+            let ended = self.inflate(&[a, b, c, d, first, second], max);
+            if ended.is_err() || self.output.total() != total || !self.is_at_end {
+                return Err(Violation::InvalidDeflate.into());
+            }
+        }
+        Ok(self.output.into_payload())
+    }
+}
+
+/// A decompressor that is as good as new. It has the largest window: one that is larger than the peer's does no harm, and all
+/// of a thread are alike.
+#[derive(Debug)]
+struct Stream(Decompress);
+
+thread_local!(static POOL: Pool<Box<Stream>> = const { Pool::new() });
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self(Decompress::new(false))
+    }
+}
+
+impl Lendable for Stream {
+    const POOL: &'static LocalKey<Pool<Box<Self>>> = &POOL;
+
+    fn reset(&mut self) -> bool {
+        self.0.reset(false);
+        true
+    }
+}

@@ -1,0 +1,223 @@
+//! What is compressed, what is not, and what comes out at the other end.
+
+use super::*;
+use sockeye_proto::{Violation, close_code};
+
+#[test]
+fn messages_come_out_as_they_were() {
+    for memory in [Memory::Low, Memory::Balanced, Memory::Best] {
+        for agreed in [Parameters::default(), no_takeover()] {
+            let compression = Compression::new().memory(memory).threshold(0);
+            for (role, client) in [(Role::Server, false), (Role::Client, true)] {
+                let mut encoder = match client {
+                    true => Encoder::client(Box::new(|| [1, 2, 3, 4])),
+                    false => Encoder::server(),
+                }
+                .with_extension(agreed.encoder(role, &compression));
+                let other = if client { Role::Server } else { Role::Client };
+                let mut decoder =
+                    Decoder::new(other, Config::default()).with_extension(agreed.decoder(other, &Compression::new()));
+                let sizes = [0, 1, 30, 4000, 70_000, 17, 300_000, 0, 2_000_000, 5];
+                for (round, size) in sizes.into_iter().cycle().take(25).enumerate() {
+                    let message = match round % 3 {
+                        0 => Message::binary(noise(size, round as u64)),
+                        _ => Message::text(json(size / 60, round as u64 / 3)),
+                    };
+                    encoder.encode(message.clone()).unwrap();
+                    encoder.encode(Message::Ping(vec![round as u8])).unwrap();
+                    let received = decode(&mut decoder, &encoder.take_bytes()).unwrap();
+                    assert!(received.contains(&message), "{memory:?} {agreed:?} {role:?} round {round}");
+                    assert_eq!(received.len(), 2);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn short_messages_and_those_that_gain_nothing_are_sent_as_they_are() {
+    for memory in [Memory::Low, Memory::Best] {
+        let mut encoder = encoder(Parameters::default(), Compression::new().memory(memory));
+        let (short, noise) = ("a".repeat(1023), noise(50_000, 1));
+        encoder.encode(Message::text(&short)).unwrap();
+        encoder.encode(Message::binary(noise.clone())).unwrap();
+        encoder.encode(Message::text(short.clone() + "a")).unwrap();
+        let sent = frames(&encoder.take_bytes());
+        assert_eq!(sent[0], (false, short.into_bytes()));
+        assert_eq!(sent[1], (false, noise));
+        assert!(sent[2].0 && sent[2].1.len() < 30);
+    }
+}
+
+#[test]
+fn what_was_not_sent_compressed_is_not_referred_to() {
+    let mut encoder = encoder(Parameters::default(), Compression::new().memory(Memory::Best).threshold(0));
+    let mut peer = Peer::new(true);
+    let noise = noise(3000, 7);
+    for round in 0..20 {
+        let text = json(20, round);
+        encoder.encode(Message::binary(noise.clone())).unwrap();
+        encoder.encode(Message::text(&text)).unwrap();
+        let sent = frames(&encoder.take_bytes());
+        assert!(!sent[0].0 && sent[1].0, "round {round}");
+        assert_eq!(peer.inflate(&sent[1].1), text.as_bytes(), "round {round}");
+    }
+}
+
+#[test]
+fn context_takeover_makes_what_is_alike_shorter() {
+    let sent = |memory| {
+        let mut encoder = encoder(Parameters::default(), Compression::new().memory(memory).threshold(0));
+        (0..50).for_each(|round| encoder.encode(Message::text(json(5, round))).unwrap());
+        encoder.take_bytes().len()
+    };
+    let (low, balanced, best) = (sent(Memory::Low), sent(Memory::Balanced), sent(Memory::Best));
+    assert!(balanced * 10 < low * 7 && best <= balanced, "{low} {balanced} {best}");
+}
+
+/// More connections than a thread keeps compressors take turns.
+#[test]
+fn a_connection_goes_on_whatever_compressor_it_is_lent() {
+    let agreed = Parameters::default();
+    for memory in [Memory::Balanced, Memory::Best] {
+        let compression = Compression::new().memory(memory).threshold(0);
+        let mut connections: Vec<_> = (0..20).map(|_| (encoder(agreed, compression), Peer::new(true))).collect();
+        for round in 0..10 {
+            for (index, (encoder, peer)) in connections.iter_mut().enumerate() {
+                // Some are sent to more often.
+                for part in 0..=index % 3 {
+                    let text = json(10 + part, round * 3);
+                    encoder.encode(Message::text(&text)).unwrap();
+                    let sent = frames(&encoder.take_bytes());
+                    assert!(sent[0].0);
+                    assert_eq!(peer.inflate(&sent[0].1), text.as_bytes());
+                }
+            }
+        }
+        // In another thread there is no compressor that knows of them.
+        let (mut encoder, mut peer) = connections.pop().unwrap();
+        let sent = std::thread::spawn(move || {
+            encoder.encode(Message::text(json(10, 4))).unwrap();
+            frames(&encoder.take_bytes())
+        });
+        assert_eq!(peer.inflate(&sent.join().unwrap()[0].1), json(10, 4).as_bytes());
+    }
+}
+
+#[test]
+fn what_was_dropped_from_the_queue_is_not_referred_to() {
+    for memory in [Memory::Low, Memory::Balanced, Memory::Best] {
+        let mut encoder = encoder(Parameters::default(), Compression::new().memory(memory).threshold(0));
+        let mut peer = Peer::new(true);
+        for round in 0..30 {
+            for part in 0..4 {
+                encoder.encode(Message::text(json(10, round * 4 + part))).unwrap();
+            }
+            let dropped = encoder.drop_oldest(usize::from(round % 3 != 0)).messages;
+            // Those that may refer to one that goes have to go with it.
+            assert_eq!(
+                dropped,
+                if round % 3 == 0 {
+                    0
+                } else if memory == Memory::Low {
+                    1
+                } else {
+                    4
+                }
+            );
+            encoder.encode(Message::text(json(10, round))).unwrap();
+            let received: Vec<_> = frames(&encoder.take_bytes()).iter().map(|sent| peer.inflate(&sent.1)).collect();
+            assert_eq!(received.len(), 5 - dropped);
+            assert_eq!(received[4 - dropped], json(10, round).as_bytes());
+        }
+    }
+}
+
+#[test]
+fn what_is_secret_is_not_compressed() {
+    let text = "token ".repeat(1000);
+    for client in [false, true] {
+        let plain = || if client { Encoder::client(Box::new(|| [0; 4])) } else { Encoder::server() };
+        let encoder = |memory| {
+            let compression = Compression::new().memory(memory);
+            plain().with_extension(Parameters::default().encoder(Role::Server, &compression))
+        };
+        for memory in [Memory::Low, Memory::Best] {
+            for message in [Message::text(&text), Message::binary(&*text)] {
+                let (mut ours, mut expected) = (encoder(memory), plain());
+                ours.encode(Outgoing::secret(message.clone())).unwrap();
+                expected.encode(message.clone()).unwrap();
+                assert_eq!(ours.take_bytes(), expected.take_bytes());
+                // It is not in the window of what follows either.
+                ours.encode(message.clone()).unwrap();
+                let (mut other, mut again) = (encoder(memory), Vec::new());
+                other.encode(message).unwrap();
+                again.extend(other.take_bytes());
+                assert_eq!(ours.take_bytes(), again);
+            }
+        }
+    }
+    // What may not be sent may not be sent as a secret.
+    let ping = Outgoing::secret(Message::Ping(vec![0; 126]));
+    assert!(Encoder::server().encode(ping).is_err());
+}
+
+#[test]
+fn a_text_must_be_utf8_after_it_was_inflated() {
+    for text in [&b"\xFF"[..], b"abc\xE2\x82", "κόσμε".as_bytes()] {
+        let payload = Peer::new(true).deflate(text);
+        let expected = match std::str::from_utf8(text) {
+            Ok(text) => Ok(vec![Message::text(text)]),
+            Err(_) => Err(Violation::InvalidUtf8.into()),
+        };
+        let mut one = decoder(Parameters::default(), &Config::default());
+        assert_eq!(decode(&mut one, &compressed(&payload).bytes()), expected);
+        let mut two = decoder(Parameters::default(), &Config::default());
+        let wire = [compressed(&payload[..2]).fin(false), Frame::continuation(&payload[2..])];
+        assert_eq!(decode(&mut two, &wire.iter().flat_map(Frame::bytes).collect::<Vec<_>>()), expected);
+    }
+}
+
+#[test]
+fn control_frames_go_between_the_fragments() {
+    let text = json(2000, 3);
+    let payload = Peer::new(true).deflate(text.as_bytes());
+    let mut decoder = decoder(Parameters::default(), &Config::default());
+    let mut wire = compressed(&[]).fin(false).bytes();
+    for (index, part) in payload.chunks(payload.len() / 7).enumerate() {
+        wire.extend(Frame::ping([index as u8]).bytes());
+        wire.extend(Frame::continuation(part).fin(false).bytes());
+    }
+    wire.extend(Frame::continuation([]).bytes());
+    let received = decode(&mut decoder, &wire).unwrap();
+    assert_eq!(received.len(), 9);
+    assert_eq!(received[8], Message::text(text));
+}
+
+#[test]
+fn what_cannot_be_inflated_is_a_violation() {
+    let text = json(100, 5);
+    let good = Peer::new(true).deflate(text.as_bytes());
+    let stored = [0x00, 0x0A, 0x00, 0xF5, 0xFF, b'a', b'b', b'c'];
+    let mut wrong: Vec<Vec<u8>> = vec![vec![0x07], vec![0xFF; 20], stored.to_vec(), noise(40_000, 9)];
+    // Cut short, wherever that is.
+    wrong.extend((1..good.len()).map(|end| good[..end].to_vec()));
+    for payload in wrong {
+        let mut decoder = decoder(Parameters::default(), &Config::default());
+        let error = decode(&mut decoder, &compressed(&payload).bytes()).unwrap_err();
+        assert_eq!(error, Violation::InvalidDeflate.into(), "{} bytes", payload.len());
+        assert_eq!(error.close_code(), close_code::INVALID);
+    }
+}
+
+#[test]
+fn uncompressed_messages_are_none_of_the_windows_business() {
+    let mut peer = Peer::new(true);
+    let mut decoder = decoder(Parameters::default(), &Config::default());
+    for round in 0..20 {
+        let (text, plain) = (json(8, round), json(9, round + 100));
+        let mut wire = compressed(&peer.deflate(text.as_bytes())).bytes();
+        wire.extend(Frame::text(plain.clone()).bytes());
+        assert_eq!(decode(&mut decoder, &wire), Ok(vec![Message::text(text), Message::text(plain)]));
+    }
+}

@@ -1,0 +1,80 @@
+//! `PreparedMessage`: compressed once for all whose parameters are the same.
+
+use super::*;
+use sockeye_proto::PreparedMessage;
+
+/// How much all of the encoders hold of their own.
+fn send(message: &PreparedMessage, agreed: Parameters, compression: Compression) -> Vec<u8> {
+    let mut encoder = encoder(agreed, compression);
+    encoder.encode(message.clone()).unwrap();
+    encoder.take_bytes()
+}
+
+#[test]
+fn all_receivers_get_the_same_bytes_and_can_read_them() {
+    let text = json(500, 1);
+    let message = PreparedMessage::text(&text);
+    let small = Parameters { server_max_window_bits: bits(9), ..no_takeover() };
+    for agreed in [no_takeover(), small, Parameters::default()] {
+        for compression in [Compression::new(), Compression::new().level(9), Compression::new().memory(Memory::Best)] {
+            let first = send(&message, agreed, compression);
+            assert_eq!(send(&message, agreed, compression), first);
+            let sent = frames(&first);
+            assert!(sent[0].0 && sent[0].1.len() * 2 < text.len());
+            assert_eq!(Peer::new(true).inflate(&sent[0].1), text.as_bytes());
+        }
+    }
+    // Where nothing was agreed, it is what it was.
+    let mut plain = Encoder::server();
+    plain.encode(message.clone()).unwrap();
+    assert_eq!(frames(&plain.take_bytes()), [(false, text.clone().into_bytes())]);
+    // And a client masks its own.
+    let mut client = Encoder::client(Box::new(|| [9, 8, 7, 6]))
+        .with_extension(no_takeover().encoder(Role::Client, &Compression::new()));
+    client.encode(message).unwrap();
+    let mut server = decoder(no_takeover(), &Config::default());
+    assert_eq!(decode(&mut server, &client.take_bytes()), Ok(vec![Message::text(text)]));
+}
+
+/// Counted by what it takes: a second receiver of the same kind compresses nothing, and so takes no compressor.
+#[test]
+fn it_is_compressed_once_for_each_kind_of_receiver() {
+    let message = PreparedMessage::text(json(500, 2));
+    // In a thread of its own, which has no compressor yet.
+    let work = move || {
+        let cost = |bits: u8| {
+            let agreed = Parameters { server_max_window_bits: super::bits(bits), ..no_takeover() };
+            let info = allocation_counter::measure(|| drop(send(&message, agreed, Compression::new())));
+            info.bytes_max
+        };
+        let (first, second) = (cost(15), cost(15));
+        assert!(first > 200_000 && second < 100_000, "{first} {second}");
+        let (first, second) = (cost(9), cost(9));
+        assert!(first > 100_000 && second < 100_000, "{first} {second}");
+    };
+    std::thread::spawn(work).join().unwrap();
+}
+
+#[test]
+fn what_gains_nothing_is_shared_as_it_is() {
+    for data in [noise(5000, 3), b"short".to_vec()] {
+        let message = PreparedMessage::binary(&data);
+        for _ in 0..2 {
+            assert_eq!(frames(&send(&message, no_takeover(), Compression::new())), [(false, data.clone())]);
+        }
+    }
+}
+
+#[test]
+fn a_secret_is_not_compressed() {
+    let text = json(500, 4);
+    let message = PreparedMessage::text(&text);
+    let (kept, secret) = (message.clone(), message.secret());
+    for memory in [Memory::Low, Memory::Best] {
+        let compression = Compression::new().memory(memory);
+        let sent = send(&secret, Parameters::default(), compression);
+        assert_eq!(frames(&sent), [(false, text.clone().into_bytes())]);
+        // Whoever has the other one still has it.
+        assert!(frames(&send(&kept, Parameters::default(), compression))[0].0);
+    }
+}

@@ -1,0 +1,104 @@
+//! The examples of RFC 7692 §7.2.3, byte for byte, and what §6 says about RSV1.
+
+use super::*;
+use sockeye_proto::Violation;
+
+fn hello(decoder: &mut Decoder, frames: &[Frame]) {
+    let wire: Vec<u8> = frames.iter().flat_map(Frame::bytes).collect();
+    assert_eq!(decode(decoder, &wire), Ok(vec![Message::text("Hello")]), "{frames:?}");
+}
+
+fn default() -> Decoder {
+    decoder(Parameters::default(), &Config::default())
+}
+
+#[test]
+fn a_message_compressed_using_one_compressed_deflate_block() {
+    let payload = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    hello(&mut default(), &[compressed(&payload)]);
+    // "0x41 0x03 0xf2 0x48 0xcd" and "0x80 0x04 0xc9 0xc9 0x07 0x00"
+    let (first, second) = (compressed(&payload[..3]).fin(false), Frame::continuation(&payload[3..]));
+    assert_eq!(first.server_bytes(), [0x41, 0x03, 0xf2, 0x48, 0xcd]);
+    assert_eq!(second.server_bytes(), [0x80, 0x04, 0xc9, 0xc9, 0x07, 0x00]);
+    hello(&mut default(), &[first, second]);
+
+    let mut encoder = encoder(no_takeover(), Compression::new().threshold(0));
+    // Of this text one octet would be gained by nobody: seven instead of five. So here is one that is worth it.
+    encoder.encode(Message::text("Hello")).unwrap();
+    encoder.encode(Message::text("HelloHelloHello")).unwrap();
+    let sent = frames(&encoder.take_bytes());
+    assert_eq!(sent[0], (false, b"Hello".to_vec()));
+    assert!(sent[1].0 && sent[1].1.len() < 15);
+}
+
+#[test]
+fn sharing_the_lz77_sliding_window() {
+    let payload = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    let mut decoder = default();
+    hello(&mut decoder, &[compressed(&payload)]);
+    hello(&mut decoder, &[compressed(&[0xf2, 0x00, 0x11, 0x00, 0x00])]);
+    // And again, since the window moves on.
+    hello(&mut decoder, &[compressed(&[0xf2, 0x00, 0x11, 0x00, 0x00])]);
+    // Without context takeover there is nothing to refer to.
+    let mut decoder = super::decoder(no_takeover(), &Config::default());
+    hello(&mut decoder, &[compressed(&payload)]);
+    let wire = compressed(&[0xf2, 0x00, 0x11, 0x00, 0x00]).bytes();
+    assert_eq!(decode(&mut decoder, &wire), Err(Violation::InvalidDeflate.into()));
+}
+
+#[test]
+fn using_a_deflate_block_with_no_compression() {
+    hello(&mut default(), &[compressed(&[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00])]);
+}
+
+#[test]
+fn using_a_deflate_block_with_bfinal_set_to_1() {
+    let payload = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
+    let mut decoder = default();
+    hello(&mut decoder, &[compressed(&payload)]);
+    hello(&mut decoder, &[compressed(&payload)]);
+    // Cut down to the final block: complete, if not by the letter.
+    hello(&mut decoder, &[compressed(&payload[..7])]);
+    // The window is that of the messages before.
+    hello(&mut decoder, &[compressed(&[0xf2, 0x00, 0x11, 0x00, 0x00])]);
+}
+
+#[test]
+fn two_deflate_blocks_in_one_message() {
+    let payload = [0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00];
+    hello(&mut default(), &[compressed(&payload)]);
+}
+
+#[test]
+fn a_compressed_empty_message() {
+    for payload in [&[0x00][..], &[]] {
+        let wire = compressed(payload).bytes();
+        let mut decoder = default();
+        for _ in 0..3 {
+            assert_eq!(decode(&mut decoder, &wire), Ok(vec![Message::text("")]));
+        }
+    }
+    let wire = [compressed(&[]).fin(false), Frame::continuation([0x00]).fin(false), Frame::continuation([])];
+    let wire: Vec<u8> = wire.iter().flat_map(Frame::bytes).collect();
+    assert_eq!(decode(&mut default(), &wire), Ok(vec![Message::text("")]));
+}
+
+#[test]
+fn rsv1_is_for_the_first_frames_of_messages() {
+    let wrong = [
+        vec![Frame::ping("").rsv(COMPRESSED)],
+        vec![Frame::pong("").rsv(COMPRESSED)],
+        vec![Frame::close(1000, "").rsv(COMPRESSED)],
+        vec![compressed(&[0x00]).fin(false), Frame::continuation([]).rsv(COMPRESSED)],
+        vec![Frame::text("a").fin(false), Frame::continuation("b").rsv(COMPRESSED)],
+        vec![compressed(&[0x00]).rsv(2)],
+        vec![compressed(&[0x00]).rsv(3)],
+    ];
+    for frames in wrong {
+        let wire: Vec<u8> = frames.iter().flat_map(Frame::bytes).collect();
+        assert_eq!(decode(&mut default(), &wire), Err(Violation::ReservedBits.into()), "{frames:?}");
+    }
+    // And where nothing was agreed, for none.
+    let mut plain = Decoder::new(Role::Server, Config::default());
+    assert_eq!(decode(&mut plain, &compressed(&[0x00]).bytes()), Err(Violation::ReservedBits.into()));
+}
