@@ -138,6 +138,12 @@ pub enum AnswerError {
         /// The extension's name.
         value: String,
     },
+    /// The server's answer about an extension is none to what was offered.
+    #[error("the server answered `{value}`, which is not what was offered")]
+    ExtensionParameters {
+        /// The answer.
+        value: String,
+    },
     /// `Sec-WebSocket-Extensions` does not follow its grammar.
     #[error("the answer's `Sec-WebSocket-Extensions` header is malformed: {0}")]
     MalformedExtensions(#[from] extension::Malformed),
@@ -221,7 +227,8 @@ impl ClientRequest {
         Ok(self)
     }
 
-    /// Offers an extension, after those offered before.
+    /// Offers an extension, after those offered before. An answer with another one fails; whether its parameters are an answer
+    /// to this offer is for whoever negotiates it (for permessage-deflate: `deflate::Offered::check`).
     pub fn offer(mut self, offer: Offer) -> Self {
         self.offers.push(offer);
         self
@@ -278,10 +285,10 @@ impl ClientRequest {
     fn finish(self, mut request: Request<()>, accept: Option<HeaderValue>) -> (Request<()>, Expected) {
         let headers = request.headers_mut();
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        if let Some(list) = list(&self.protocols, |protocol| protocol.to_str().unwrap_or_default().to_owned()) {
+        if let Some(list) = list(&self.protocols) {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, list);
         }
-        if let Some(list) = list(&self.offers, Offer::to_string) {
+        if let Some(list) = extension::list(&self.offers) {
             headers.insert(SEC_WEBSOCKET_EXTENSIONS, list);
         }
         headers.extend(self.headers);
@@ -374,11 +381,8 @@ fn unique<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a He
     grammar::unique(headers, name).map_err(|grammar::Repeated| AnswerError::RepeatedHeader { name: name.clone() })
 }
 
-/// One header line with all of `items`; `None` without any, since an empty list is not sent. Items are made of tokens,
-/// so that the line is a valid value.
-fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> Option<HeaderValue> {
-    if items.is_empty() {
-        return None;
-    }
-    HeaderValue::try_from(items.iter().map(text).collect::<Vec<_>>().join(", ")).ok()
+/// One header line with all of these tokens; `None` without any, since an empty list is not sent.
+fn list(tokens: &[HeaderValue]) -> Option<HeaderValue> {
+    let tokens: Vec<&str> = tokens.iter().map(|token| token.to_str().unwrap_or_default()).collect();
+    if tokens.is_empty() { None } else { HeaderValue::try_from(tokens.join(", ")).ok() }
 }

@@ -6,7 +6,7 @@
 
 use std::{fmt, str::FromStr};
 
-use http::{HeaderMap, header::SEC_WEBSOCKET_EXTENSIONS};
+use http::{HeaderMap, HeaderValue, header::SEC_WEBSOCKET_EXTENSIONS};
 
 use crate::{grammar, reject::shown};
 
@@ -32,6 +32,15 @@ pub struct Offer {
 }
 
 impl Offer {
+    /// An extension of our own with its parameters, all of them tokens.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn from_tokens(name: &str, params: Vec<(&str, Option<String>)>) -> Self {
+        Self {
+            name: name.to_owned(),
+            params: params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        }
+    }
+
     /// The extension's registered name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -89,6 +98,13 @@ pub fn parse(headers: &HeaderMap) -> Result<Vec<Offer>, Malformed> {
         return Err(Malformed { value: String::new() });
     }
     Ok(offers)
+}
+
+/// The header line for these extensions; `None` without any.
+pub(crate) fn list(extensions: &[Offer]) -> Option<HeaderValue> {
+    let texts: Vec<String> = extensions.iter().map(Offer::to_string).collect();
+    // Made of tokens, it is a valid value.
+    if texts.is_empty() { None } else { HeaderValue::try_from(texts.join(", ")).ok() }
 }
 
 /// `extension = extension-token *( ";" extension-param )`

@@ -10,6 +10,7 @@
 //! | [`key`] | [`Key`](key::Key): `Sec-WebSocket-Key`, and the `Sec-WebSocket-Accept` that answers it |
 //! | [`subprotocol`] | `Sec-WebSocket-Protocol`: what was requested, what is chosen |
 //! | [`extension`] | `Sec-WebSocket-Extensions`: offers as values |
+//! | `deflate` | permessage-deflate: an offer accepted, an answer checked (feature `deflate`) |
 //! | [`origin`] | [`Origins`]: which pages may open a WebSocket |
 //! | [`forwarded`] | `X-Forwarded-For` and `Forwarded`: who the client is, behind proxies |
 //! | [`reject`] | [`Reject`]: why a request is refused, and the response that says so |
@@ -19,6 +20,8 @@
 
 mod authority;
 pub mod client;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 pub mod extension;
 pub mod forwarded;
 mod grammar;

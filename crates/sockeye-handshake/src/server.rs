@@ -6,8 +6,8 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
     header::{
-        CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-        SEC_WEBSOCKET_VERSION, UPGRADE,
+        CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
     },
 };
 
@@ -163,6 +163,13 @@ impl OpeningHandshake {
     /// [RFC 8441 §5]: https://www.rfc-editor.org/rfc/rfc8441#section-5
     #[must_use]
     pub fn accept(&self, protocol: Option<&HeaderValue>) -> Response<()> {
+        self.accept_with(protocol, &[])
+    }
+
+    /// The same with `extensions`, which whoever negotiates them has made out of the [`offers`](Self::offers); see the module
+    /// `deflate`.
+    #[must_use]
+    pub fn accept_with(&self, protocol: Option<&HeaderValue>, extensions: &[Offer]) -> Response<()> {
         let mut response = Response::new(());
         if let Some(key) = &self.key {
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -177,7 +184,10 @@ impl OpeningHandshake {
         if let Some(protocol) = protocol.filter(|protocol| self.requested_protocols.contains(protocol)) {
             response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol.clone());
         }
-        // RFC 6455 §9.1 lets a server answer with none of the extensions that were offered, and we accept none yet.
+        // RFC 6455 §11.3.2: the header "MUST NOT appear more than once in an HTTP response". Without any it is left out.
+        if let Some(list) = extension::list(extensions) {
+            response.headers_mut().insert(SEC_WEBSOCKET_EXTENSIONS, list);
+        }
         response
     }
 }
