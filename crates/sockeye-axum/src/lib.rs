@@ -35,7 +35,7 @@
 //! # Features
 //!
 //! Those of axum, by the same names and with the same defaults. `ws` is ours: it gives [`extract::ws`], and axum's own
-//! stays off.
+//! stays off. `deflate` is ours as well: `compression` of [`extract::ws::WebSocketUpgrade`], which axum does not have.
 
 #[cfg(feature = "ws")]
 mod connect_info;

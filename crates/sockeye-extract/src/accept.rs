@@ -14,7 +14,9 @@ use sockeye_tokio::{Connection, Role, Shutdown, ShutdownHold, Stream, WebSocket}
 use tokio::net::TcpStream;
 use tracing::{Instrument, Span, field};
 
-use crate::{Rejection, WebSocketDefaults, WebSocketUpgrade, failed::Failed, limits::InFlight, observing};
+use crate::{
+    Rejection, WebSocketDefaults, WebSocketUpgrade, agreement::Agreement, failed::Failed, limits::InFlight, observing,
+};
 
 impl<F> WebSocketUpgrade<F> {
     /// Whether the request would be accepted as things stand: by its origin, while the server is not shutting down, and
@@ -117,7 +119,8 @@ impl<F> WebSocketUpgrade<F> {
         let admit = || self.settings.limits.as_ref().map(|limits| limits.admit(keys)).transpose();
         let admitted = self.check_request().and_then(|()| admit()).map_err(Rejection::from);
         let (place, in_flight) = admitted.inspect_err(observing::refused)?.unzip();
-        let response = self.handshake.accept(self.protocol.as_ref());
+        let agreement = Agreement::of(&self.handshake, &self.settings);
+        let response = self.handshake.accept_with(self.protocol.as_ref(), &agreement.answer);
         // The socket's protocol is what was sent, not what was wished for.
         let protocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL).cloned();
         if let (Some(wished), None) = (&self.protocol, &protocol) {
@@ -128,8 +131,8 @@ impl<F> WebSocketUpgrade<F> {
         if let Some(protocol) = &protocol {
             span.record("protocol", field::debug(protocol));
         }
-        let connection =
-            connect(self.on_upgrade, self.on_failed_upgrade, self.settings, hold, in_flight, protocol, callback);
+        let agreed = Agreed { protocol, agreement, hold, in_flight };
+        let connection = connect(self.on_upgrade, self.on_failed_upgrade, self.settings, agreed, callback);
         // Two types of task, so that a connection without limits holds nothing for them.
         match place {
             None => drop(tokio::spawn(Upgrade::new(connection, ()).instrument(span))),
@@ -180,14 +183,20 @@ where
     }
 }
 
+/// What the answer to the request says about the connection, and what keeps a shutdown waiting for it.
+struct Agreed {
+    protocol: Option<HeaderValue>,
+    agreement: Agreement,
+    hold: Option<ShutdownHold>,
+    in_flight: Option<InFlight>,
+}
+
 /// Waits for the HTTP layer, and gives the connection that is to be run, if there is one.
 async fn connect<F, C, Fut>(
     on_upgrade: OnUpgrade,
     on_failed_upgrade: F,
     settings: WebSocketDefaults,
-    hold: Option<ShutdownHold>,
-    in_flight: Option<InFlight>,
-    protocol: Option<HeaderValue>,
+    agreed: Agreed,
     callback: C,
 ) -> Option<impl Future<Output = ()> + Unpin>
 where
@@ -202,6 +211,7 @@ where
             return None;
         }
     };
+    let Agreed { protocol, agreement, hold, in_flight } = agreed;
     drop(in_flight);
     let stream = stream(upgraded);
     observing::note_peer(&stream);
@@ -216,7 +226,7 @@ where
     if let Some(budget) = &settings.budget {
         connection = connection.budget(budget);
     }
-    let connection = connection.serve(callback);
+    let connection = agreement.apply(connection).serve(callback);
     // The connection is registered by now.
     drop(hold);
     Some(connection)

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use sockeye_handshake::Origins;
+#[cfg(feature = "deflate")]
+use sockeye_tokio::proto::deflate::Compression;
 use sockeye_tokio::{Budget, Config, Overflow, Shutdown, Timeouts};
 
 use crate::ConnectionLimits;
@@ -34,6 +36,8 @@ pub struct WebSocketDefaults {
     pub(crate) overflow: Overflow,
     pub(crate) budget: Option<Budget>,
     pub(crate) limits: Option<ConnectionLimits>,
+    #[cfg(feature = "deflate")]
+    pub(crate) compression: Option<Compression>,
 }
 
 impl Default for WebSocketDefaults {
@@ -46,6 +50,8 @@ impl Default for WebSocketDefaults {
             overflow: Overflow::default(),
             budget: None,
             limits: None,
+            #[cfg(feature = "deflate")]
+            compression: None,
         }
     }
 }
@@ -85,6 +91,20 @@ impl WebSocketDefaults {
     /// How much the transmit queues of all connections may take together. Default: there is no such bound.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = Some(budget);
+        self
+    }
+
+    /// How messages are compressed for clients that offer permessage-deflate, as browsers do. Default: they are not. `None`
+    /// is the default again.
+    ///
+    /// ```
+    /// use sockeye_extract::{Compression, WebSocketDefaults};
+    ///
+    /// let defaults = WebSocketDefaults::new().compression(Compression::new());
+    /// ```
+    #[cfg(feature = "deflate")]
+    pub fn compression(mut self, compression: impl Into<Option<Compression>>) -> Self {
+        self.compression = compression.into();
         self
     }
 

@@ -21,8 +21,11 @@
 //!
 //! * `axum` (on by default): [`WebSocketUpgrade`] is an extractor of axum 0.8 and has `on_upgrade`, rejections are
 //!   responses, and `?` takes a socket's error where `axum::Error` is wanted. It depends on `axum-core` alone.
+//! * `deflate` (off by default): `compression` of [`WebSocketUpgrade`] and [`WebSocketDefaults`], for permessage-deflate. As
+//!   long as that is not called, nothing is compressed.
 
 mod accept;
+mod agreement;
 mod defaults;
 mod failed;
 mod from_request;
@@ -38,6 +41,8 @@ pub use failed::OnFailedUpgrade;
 pub use limits::{ClientNetwork, ConnectionLimits, Refusals, by_forwarded};
 pub use rejection::WebSocketUpgradeRejection as Rejection;
 pub use sockeye_handshake::Origins;
+#[cfg(feature = "deflate")]
+pub use sockeye_tokio::proto::deflate::{Compression, Memory};
 pub use sockeye_tokio::{
     CloseCode, CloseFrame, Config, Drained, Error, Message, PreparedMessage, ReceiveHalf, SendHalf, Sender, Shutdown,
     Timeouts, TrySendError, WebSocket, close_code,

@@ -124,6 +124,29 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
+    /// How messages are compressed if the client offers permessage-deflate, as browsers do. Default: they are not. `None` is
+    /// the default again.
+    ///
+    /// Compression costs processor time on both sides, and lets somebody who sees the lengths of messages guess at what is
+    /// in them: see [`Outgoing::secret`](sockeye_tokio::Outgoing::secret), which
+    /// [`send_secret`](sockeye_tokio::WebSocket::send_secret) makes use of.
+    ///
+    /// ```
+    /// # use axum::response::Response;
+    /// # use sockeye_extract::WebSocketUpgrade;
+    /// use sockeye_extract::Compression;
+    ///
+    /// # #[cfg(feature = "axum")]
+    /// async fn handler(ws: WebSocketUpgrade) -> Response {
+    ///     ws.compression(Compression::new()).on_upgrade(|_socket| async {})
+    /// }
+    /// ```
+    #[cfg(feature = "deflate")]
+    pub fn compression(mut self, compression: impl Into<Option<sockeye_tokio::proto::deflate::Compression>>) -> Self {
+        self.settings.compression = compression.into();
+        self
+    }
+
     /// Registers the connection with `shutdown`: after [`begin()`](Shutdown::begin) it is refused with 503, or closed if it
     /// is open. Default: none.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc};
 
 use http::HeaderValue;
-use sockeye_proto::{Config, Encoder, Role};
+use sockeye_proto::{Config, Decoder, Encoder, PayloadDecoder, PayloadEncoder, Role};
 
 use crate::{
     Budget, Overflow, Shutdown, Stream, Timeouts, WebSocket, driver::Driver, masks::RandomMasks, receive::Receive,
@@ -56,6 +56,7 @@ pub struct Connection {
     shutdown: Option<Shutdown>,
     overflow: Overflow,
     budget: Option<Budget>,
+    extension: Option<(Box<dyn PayloadEncoder>, Box<dyn PayloadDecoder>)>,
 }
 
 impl Connection {
@@ -70,6 +71,7 @@ impl Connection {
             shutdown: None,
             overflow: Overflow::default(),
             budget: None,
+            extension: None,
         }
     }
 
@@ -113,6 +115,29 @@ impl Connection {
         self
     }
 
+    /// Sets what the opening handshake has agreed on that transforms payloads: what is sent, and what is received. Default:
+    /// nothing.
+    ///
+    /// ```
+    /// # #[cfg(feature = "deflate")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use sockeye_tokio::{Connection, Role, Stream, proto::deflate::{Compression, Parameters}};
+    ///
+    /// let (compression, agreed) = (Compression::new(), Parameters::default());
+    /// let (stream, _peer) = tokio::io::duplex(1024);
+    /// let connection = Connection::new(Stream::boxed(stream), Role::Server)
+    ///     .extension(agreed.encoder(Role::Server, &compression), agreed.decoder(Role::Server, &compression));
+    /// # tokio::spawn(connection.serve(|_socket| async {}));
+    /// # }
+    /// # #[cfg(not(feature = "deflate"))]
+    /// # fn main() {}
+    /// ```
+    pub fn extension(mut self, encoder: Box<dyn PayloadEncoder>, decoder: Box<dyn PayloadDecoder>) -> Self {
+        self.extension = Some((encoder, decoder));
+        self
+    }
+
     /// Runs `handler` on the WebSocket, with the connection's driver beside it.
     ///
     /// The connection closes when the handler drops the [`WebSocket`], which it may also move to another task. The future
@@ -150,12 +175,17 @@ impl Connection {
             let raised = Arc::make_mut(&mut config);
             raised.max_write_buffer_size = raised.write_buffer_size;
         }
-        let encoder = match self.role {
+        let mut encoder = match self.role {
             Role::Server => Encoder::server(),
             Role::Client => Encoder::client(RandomMasks::boxed()),
         };
+        let mut decoder = Decoder::new(self.role, config.clone());
+        if let Some((payloads_out, payloads_in)) = self.extension {
+            encoder = encoder.with_extension(payloads_out);
+            decoder = decoder.with_extension(payloads_in);
+        }
         let (read, write, read_ahead) = self.stream.into_halves();
-        let receive = Receive::new(read, &read_ahead, self.role, config.clone());
+        let receive = Receive::new(read, &read_ahead, decoder);
         let mut send = Send::new(write, encoder, config, driven);
         send.set_overflow(self.overflow);
         let shared = Arc::new(Shared::new(receive, send, driven, self.protocol));

@@ -42,6 +42,7 @@
 //!   `axum::extract::ws` still works.
 //! * `metrics` (off by default): counters, gauges and histograms through the [`metrics`](https://docs.rs/metrics) facade.
 //!   The guide of `sockeye` has the table of their names.
+//! * `deflate` (off by default): `proto::deflate`, permessage-deflate, for [`Connection::extension`].
 //!
 //! [Sockeye]: https://docs.rs/sockeye
 

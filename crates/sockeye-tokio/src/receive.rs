@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use sockeye_proto::{Buffer, CloseFrame, Config, Decoder, Input, Message, Role};
+use sockeye_proto::{Buffer, CloseFrame, Decoder, Input, Message};
 use tokio::{task::yield_now, time::Instant};
 
 use crate::{
@@ -113,11 +113,11 @@ const TURN: usize = 128;
 const DISCARDED: u32 = 1 << 20;
 
 impl Receive {
-    pub(crate) fn new(stream: ReadHalf, read_ahead: &[u8], role: Role, config: Arc<Config>) -> Self {
+    pub(crate) fn new(stream: ReadHalf, read_ahead: &[u8], decoder: Decoder) -> Self {
         Self {
             stream: Some(stream),
             input: Input::exact(read_ahead),
-            decoder: Decoder::new(role, config),
+            decoder,
             latency: 0,
             clock: None,
             heard: Moment::ZERO,

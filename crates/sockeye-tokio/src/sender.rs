@@ -100,6 +100,20 @@ impl Sender {
         Sending::new(&self.shared, Who::Sender, message.into())
     }
 
+    /// Sends a message that is not compressed, whatever was agreed: for one that carries a secret beside something that others
+    /// have written. See [`Outgoing::secret`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_secret(&self, message: Message) -> impl Future<Output = Result<(), Error>> + Send {
+        Sending::new(&self.shared, Who::Sender, Outgoing::secret(message))
+    }
+
     /// Queues a message without waiting, as long as the queue stays within
     /// [`max_write_buffer_size`](crate::Config::max_write_buffer_size).
     ///

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_core::{FusedStream, Stream};
-use sockeye_proto::{CloseFrame, Message, PreparedMessage, close_code};
+use sockeye_proto::{CloseFrame, Message, Outgoing, PreparedMessage, close_code};
 
 use crate::{
     Error, Sender,
@@ -176,6 +176,20 @@ impl SendHalf {
     /// As for [`send`](Self::send).
     pub fn send_prepared(&self, message: PreparedMessage) -> impl Future<Output = Result<(), Error>> + Send {
         Sending::new(&self.handle, Who::Handle, message.into())
+    }
+
+    /// Sends a message that is not compressed, whatever was agreed: for one that carries a secret beside something that others
+    /// have written. See [`Outgoing::secret`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_secret(&self, message: Message) -> impl Future<Output = Result<(), Error>> + Send {
+        Sending::new(&self.handle, Who::Handle, Outgoing::secret(message))
     }
 
     /// Waits until the kernel has everything that was queued before this call.

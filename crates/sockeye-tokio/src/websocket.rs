@@ -170,6 +170,20 @@ impl WebSocket {
         Sending::new(&self.handle, Who::Handle, message.into())
     }
 
+    /// Sends a message that is not compressed, whatever was agreed: for one that carries a secret beside something that others
+    /// have written. See [`Outgoing::secret`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_secret(&mut self, message: Message) -> impl Future<Output = Result<(), Error>> + Send {
+        Sending::new(&self.handle, Who::Handle, Outgoing::secret(message))
+    }
+
     /// Queues a message without waiting, as long as the queue stays within
     /// [`max_write_buffer_size`](Config::max_write_buffer_size).
     ///

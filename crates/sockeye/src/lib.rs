@@ -9,6 +9,8 @@
 //!
 //! * `ws` (on by default): [`WebSocketUpgrade`], the extractor for axum and for bare hyper requests, [`WebSocket`] and
 //!   what belongs to them.
+//! * `deflate`: `Compression`, for `compression` of [`WebSocketUpgrade`] and of [`WebSocketDefaults`]. Nothing is compressed
+//!   until that is called.
 //! * `state`: [`state`], with the [`Hub`](state::Hub) of live connections.
 //! * `tungstenite`: conversions between [`Message`] and `tungstenite::Message`. Each release of tungstenite is a breaking
 //!   one.
@@ -24,6 +26,9 @@ pub mod guide;
 pub use sockeye_proto as proto;
 
 pub use sockeye_proto::{CloseCode, CloseFrame, Config, Message, PreparedMessage, Role, Violation, close_code};
+
+#[cfg(feature = "deflate")]
+pub use sockeye_proto::deflate::{Compression, Memory};
 
 /// The opening handshake on `http` types: the crate `sockeye-handshake`.
 #[cfg(feature = "ws")]

@@ -9,24 +9,24 @@ use axum::{
     response::{Html, Response},
     routing::{any, get},
 };
-use sockeye::{Drained, Message, Shutdown, WebSocket, WebSocketDefaults, WebSocketUpgrade};
+use sockeye::{Compression, Drained, Message, Shutdown, WebSocket, WebSocketDefaults, WebSocketUpgrade};
 use tokio::{net::TcpListener, time::timeout};
 
 /// How long a shutdown may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The application: a WebSocket that echoes at `/ws`, and a page at `/` that a browser can open it from.
-pub fn app(shutdown: &Shutdown) -> Router {
+pub fn app(shutdown: &Shutdown, compression: Option<Compression>) -> Router {
     Router::new()
         .route("/", get(|| async { Html(include_str!("page.html")) }))
         .route("/ws", any(ws_handler))
-        .layer(Extension(WebSocketDefaults::new().shutdown(shutdown.clone())))
+        .layer(Extension(WebSocketDefaults::new().shutdown(shutdown.clone()).compression(compression)))
 }
 
 /// Serves the application until `shutdown` begins, and returns how its connections have ended.
-pub async fn serve(listener: TcpListener, shutdown: Shutdown) -> Drained {
+pub async fn serve(listener: TcpListener, shutdown: Shutdown, compression: Option<Compression>) -> Drained {
     let begun = shutdown.clone();
-    let server = axum::serve(listener, app(&shutdown));
+    let server = axum::serve(listener, app(&shutdown, compression));
     let server = server.with_graceful_shutdown(async move { begun.begun().await });
     let server = tokio::spawn(server.into_future());
 

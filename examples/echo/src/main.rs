@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, num::NonZero, thread::available_parallelism};
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use example_echo::per_core::PerCore;
-use sockeye::{Drained, Shutdown};
+use sockeye::{Compression, Drained, Memory, Shutdown};
 use tokio::{net::TcpListener, runtime::Builder, signal::ctrl_c};
 
 /// A WebSocket echo server at /ws.
@@ -18,6 +18,41 @@ struct Options {
     /// listener of its own. Default: one worker for each core.
     #[arg(long)]
     threads: Option<usize>,
+    /// Compress messages for clients that offer it, with so much memory for each connection: `low` if nothing is said.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "low")]
+    compression: Option<Budget>,
+    /// Messages of fewer bytes are not compressed. Default: 1024.
+    #[arg(long, requires = "compression")]
+    threshold: Option<usize>,
+    /// How hard the compressor tries, from 1 to 9. Default: what the library takes.
+    #[arg(long, requires = "compression")]
+    level: Option<u8>,
+}
+
+/// What [`Memory`] knows, for the command line.
+#[derive(Clone, Copy, ValueEnum)]
+enum Budget {
+    Low,
+    Balanced,
+    Best,
+}
+
+impl Options {
+    fn compression(&self) -> Option<Compression> {
+        let memory = match self.compression? {
+            Budget::Low => Memory::Low,
+            Budget::Balanced => Memory::Balanced,
+            Budget::Best => Memory::Best,
+        };
+        let mut compression = Compression::new().memory(memory);
+        if let Some(threshold) = self.threshold {
+            compression = compression.threshold(threshold);
+        }
+        if let Some(level) = self.level {
+            compression = compression.level(level);
+        }
+        Some(compression)
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -25,17 +60,19 @@ fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let options = Options::parse();
     let cores = available_parallelism().map_or(1, NonZero::get);
+    let compression = options.compression();
     match options.threads.unwrap_or(cores) {
-        0 => per_core(options.addr, cores),
-        1 => Builder::new_current_thread().enable_all().build()?.block_on(run(options.addr)),
+        0 => per_core(options.addr, cores, compression),
+        1 => Builder::new_current_thread().enable_all().build()?.block_on(run(options.addr, compression)),
         workers => {
-            Builder::new_multi_thread().worker_threads(workers).enable_all().build()?.block_on(run(options.addr))
+            let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+            runtime.block_on(run(options.addr, compression))
         }
     }
 }
 
-fn per_core(addr: SocketAddr, cores: usize) -> anyhow::Result<()> {
-    let server = PerCore::start(addr, cores)?;
+fn per_core(addr: SocketAddr, cores: usize, compression: Option<Compression>) -> anyhow::Result<()> {
+    let server = PerCore::start(addr, cores, compression)?;
     println!("listening on http://{}", server.local_addr());
     Builder::new_current_thread().enable_all().build()?.block_on(ctrl_c())?;
     tracing::info!("shutting down");
@@ -43,11 +80,11 @@ fn per_core(addr: SocketAddr, cores: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn run(addr: SocketAddr) -> anyhow::Result<()> {
+async fn run(addr: SocketAddr, compression: Option<Compression>) -> anyhow::Result<()> {
     let listener = TcpListener::bind(addr).await.with_context(|| format!("listening on {addr} (see --addr)"))?;
     println!("listening on http://{}", listener.local_addr()?);
     let shutdown = Shutdown::new();
-    let server = tokio::spawn(example_echo::serve(listener, shutdown.clone()));
+    let server = tokio::spawn(example_echo::serve(listener, shutdown.clone(), compression));
     ctrl_c().await?;
     tracing::info!("shutting down");
     shutdown.begin();

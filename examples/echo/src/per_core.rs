@@ -6,7 +6,7 @@
 use std::{net::SocketAddr, thread};
 
 use anyhow::{Context, anyhow};
-use sockeye::{Drained, Shutdown};
+use sockeye::{Compression, Drained, Shutdown};
 use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::{Builder, Runtime},
@@ -35,7 +35,7 @@ impl PerCore {
     /// # Errors
     ///
     /// When a listener or a thread cannot be had, and where several sockets cannot share a port.
-    pub fn start(addr: SocketAddr, cores: usize) -> anyhow::Result<Self> {
+    pub fn start(addr: SocketAddr, cores: usize, compression: Option<Compression>) -> anyhow::Result<Self> {
         let mut addr = addr;
         let mut ready = Vec::with_capacity(cores);
         for _ in 0..cores {
@@ -45,7 +45,7 @@ impl PerCore {
             ready.push((runtime, listener));
         }
         // Only now that all of them listen: a listener that fails would leave the others with connections.
-        let start = |(index, (runtime, listener))| Core::start(index, runtime, listener);
+        let start = |(index, (runtime, listener))| Core::start(index, runtime, listener, compression);
         Ok(Self { addr, cores: ready.into_iter().enumerate().map(start).collect::<anyhow::Result<_>>()? })
     }
 
@@ -71,9 +71,14 @@ impl PerCore {
 }
 
 impl Core {
-    fn start(index: usize, runtime: Runtime, listener: TcpListener) -> anyhow::Result<Self> {
+    fn start(
+        index: usize,
+        runtime: Runtime,
+        listener: TcpListener,
+        compression: Option<Compression>,
+    ) -> anyhow::Result<Self> {
         let shutdown = Shutdown::new();
-        let server = crate::serve(listener, shutdown.clone());
+        let server = crate::serve(listener, shutdown.clone(), compression);
         let thread = thread::Builder::new().name(format!("core-{index}")).spawn(move || runtime.block_on(server))?;
         Ok(Self { shutdown, thread })
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use allocation_counter::{AllocationInfo, measure};
-use sockeye::Shutdown;
+use sockeye::{Compression, Memory, Shutdown};
 use tokio::{net::TcpListener, runtime::Runtime};
 
 /// The server, on the thread of the test, whose allocations are counted.
@@ -19,11 +19,15 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::with(None)
+    }
+
+    fn with(compression: Option<Compression>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let addr = runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let addr = listener.local_addr().unwrap();
-            tokio::spawn(example_echo::serve(listener, Shutdown::new()));
+            tokio::spawn(example_echo::serve(listener, Shutdown::new(), compression));
             addr
         });
         Self { runtime, addr }
@@ -41,14 +45,19 @@ struct Client(TcpStream);
 
 impl Client {
     async fn open(addr: SocketAddr) -> Self {
+        Self::offering(addr, "").await
+    }
+
+    /// With this header in its request.
+    async fn offering(addr: SocketAddr, header: &str) -> Self {
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.set_nonblocking(true).unwrap();
-        stream
-            .write_all(
-                b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            )
-            .unwrap();
+        write!(
+            stream,
+            "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{header}\r\n"
+        )
+        .unwrap();
         let mut client = Self(stream);
         let (mut head, mut length) = ([0; 1024], 0);
         while !head[..length].ends_with(b"\r\n\r\n") {
@@ -175,4 +184,78 @@ fn a_large_message_is_allocated_once_and_never_copied_by_us() {
     // Growing by four means that a third of it may have been allocated before, and what a read brings comes on top.
     assert!(steady.bytes_total <= 10 * (SIZE as u64 * 4 / 3 + (256 << 10)), "{steady:?}");
     assert!(steady.bytes_max <= SIZE as u64 * 3 / 2, "{steady:?}");
+}
+
+/// A compressed text of 2,000 bytes, as a frame of a client, and the text.
+fn compressed() -> (Vec<u8>, String) {
+    let text: String = (0..1000).map(|i| format!("{{\"salmon\":{}}}", i * i % 977)).collect();
+    let text = text[..2000].to_owned();
+    let mut payload = Vec::with_capacity(4000);
+    let mut compress = flate2::Compress::new(flate2::Compression::new(6), false);
+    compress.compress_vec(text.as_bytes(), &mut payload, flate2::FlushCompress::Sync).unwrap();
+    payload.truncate(payload.len() - 4);
+    let mut frame = vec![0xC1, 0x80 | 126];
+    frame.extend((payload.len() as u16).to_be_bytes());
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    (frame, text)
+}
+
+/// What each of 2,000 connections holds that has echoed ten messages and waits.
+fn idle(server: &Server, offer: &str, frame: &[u8], answer: &mut [u8], count: usize) -> i64 {
+    let mut clients = Vec::with_capacity(count + 100);
+    let mut more = async |count: usize| {
+        for _ in 0..count {
+            let mut client = Client::offering(server.addr, offer).await;
+            for _ in 0..10 {
+                client.exchange(frame, answer).await;
+            }
+            clients.push(client);
+        }
+    };
+    // The first ones fill the pools of the thread and of the runtime.
+    server.runtime.block_on(more(100));
+    let ((), idle) = server.cost(more(count));
+    idle.bytes_current / count as i64
+}
+
+#[test]
+fn compression_without_context_takeover_costs_an_idle_connection_next_to_nothing() {
+    const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+    let (frame, text) = compressed();
+    let plain = {
+        let frame = self::text(2000);
+        idle(&Server::start(), "", &frame, &mut answer(&frame), 2000)
+    };
+    let server = Server::with(Some(Compression::new()));
+    // How long the answer is, found out once: a frame without a key, compressed at another level.
+    let mut client = server.runtime.block_on(Client::offering(server.addr, OFFER));
+    let mut head = [0; 4];
+    server.runtime.block_on(client.exchange(&frame, &mut head));
+    assert_eq!((head[0], head[1]), (0xC1, 126), "it is compressed: {} bytes", text.len());
+    let mut answer = vec![0; 4 + usize::from(u16::from_be_bytes([head[2], head[3]]))];
+    let low = idle(&server, OFFER, &frame, &mut answer, 2000);
+    assert!(low - plain <= 512, "{low} bytes with compression, and {plain} without");
+    println!("an idle connection: {plain} bytes, {low} with compression");
+}
+
+/// With context takeover it is a window for each direction that is used; here for what is received.
+#[test]
+fn a_context_costs_an_idle_connection_its_window() {
+    const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+    // Stored blocks refer to nothing, so that one frame does for all messages.
+    let payload: Vec<u8> = (0..8000_u32).flat_map(|i| (i * i % 977).to_le_bytes()).collect();
+    let length = (payload.len() as u16).to_le_bytes();
+    let stored = [&[0][..], &length, &length.map(|byte| !byte), &payload, &[0]].concat();
+    let mut frame = vec![0xC2, 0x80 | 126];
+    frame.extend((stored.len() as u16).to_be_bytes());
+    frame.extend([0; 4]);
+    frame.extend(stored);
+    for (memory, window) in [(Memory::Balanced, 4 << 10), (Memory::Best, 32 << 10)] {
+        // Not compressed by the server, whose answers would be of another length each time.
+        let server = Server::with(Some(Compression::new().memory(memory).threshold(usize::MAX)));
+        let each = idle(&server, OFFER, &frame, &mut vec![0; 4 + payload.len()], 100);
+        assert!(each <= 1024 + window + 512, "{memory:?}: {each} bytes");
+        println!("an idle connection with {memory:?}: {each} bytes");
+    }
 }

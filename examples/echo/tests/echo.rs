@@ -11,7 +11,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungsten
 async fn client(shutdown: &Shutdown) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    tokio::spawn(axum::serve(listener, example_echo::app(shutdown)).into_future());
+    tokio::spawn(axum::serve(listener, example_echo::app(shutdown, None)).into_future());
     connect_async(format!("ws://{addr}/ws")).await.unwrap().0
 }
 

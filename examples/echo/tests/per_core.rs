@@ -12,7 +12,7 @@ const CLIENTS: usize = 40;
 
 #[tokio::test]
 async fn runtimes_that_share_a_port_echo_and_close_with_1001() {
-    let server = PerCore::start("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+    let server = PerCore::start("127.0.0.1:0".parse().unwrap(), 2, None).unwrap();
     let mut clients = Vec::new();
     for index in 0..CLIENTS {
         let (mut client, _) = connect_async(format!("ws://{}/ws", server.local_addr())).await.unwrap();
@@ -40,6 +40,6 @@ async fn runtimes_that_share_a_port_echo_and_close_with_1001() {
 fn a_port_that_is_taken_is_an_error_that_names_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap();
-    let error = PerCore::start(addr, 2).unwrap_err();
+    let error = PerCore::start(addr, 2, None).unwrap_err();
     assert_eq!(error.to_string(), format!("listening on {addr} (see --addr)"));
 }

@@ -8,7 +8,10 @@ use std::{cell::Cell, time::Duration};
 use anyhow::{Context, bail};
 use clap::Parser;
 use hyper_util::rt::TokioIo;
-use sockeye::{Connection, Message, Role, Stream, WebSocket, handshake::client::ClientRequest};
+use sockeye::{
+    Compression, Connection, Memory, Message, Role, Stream, WebSocket,
+    handshake::{client::ClientRequest, deflate::Offered},
+};
 use tokio::{net::TcpStream, time::timeout};
 
 /// The longest that a case may take; the suite itself gives up before.
@@ -23,14 +26,19 @@ struct Options {
     /// Our name in its reports.
     #[arg(long, default_value = "sockeye")]
     agent: String,
+    /// Offer compression.
+    #[arg(long)]
+    compression: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let Options { url, agent } = Options::parse();
+    let Options { url, agent, compression } = Options::parse();
+    // All of it, so that as much as can be is put to the test.
+    let compression = compression.then(|| Compression::new().memory(Memory::Best).threshold(0));
 
     let count = Cell::new(None);
-    play(&format!("{url}/getCaseCount"), async |mut socket| {
+    play(&format!("{url}/getCaseCount"), None, async |mut socket| {
         while let Some(Ok(message)) = socket.recv().await {
             count.set(message.to_text().ok().and_then(|text| text.parse::<u32>().ok()).or(count.get()));
         }
@@ -39,35 +47,51 @@ async fn main() -> anyhow::Result<()> {
     let Some(count) = count.get() else { bail!("{url} did not say how many cases it has") };
 
     for case in 1..=count {
-        play(&format!("{url}/runCase?case={case}&agent={agent}"), echo).await?;
+        play(&format!("{url}/runCase?case={case}&agent={agent}"), compression, echo).await?;
     }
     // Only now does the suite write its reports.
-    play(&format!("{url}/updateReports?agent={agent}"), echo).await?;
+    play(&format!("{url}/updateReports?agent={agent}"), None, echo).await?;
     println!("{count} cases played");
     Ok(())
 }
 
 /// Opens a WebSocket, and runs the handler on it until the connection has ended.
-async fn play(url: &str, handler: impl AsyncFnOnce(WebSocket)) -> anyhow::Result<()> {
-    let stream = connect(url).await.with_context(|| format!("opening {url}"))?;
-    let connection = Connection::new(stream, Role::Client).serve(|socket| handler(socket));
+async fn play(url: &str, compression: Option<Compression>, handler: impl AsyncFnOnce(WebSocket)) -> anyhow::Result<()> {
+    let connection = connect(url, compression).await.with_context(|| format!("opening {url}"))?;
+    let connection = connection.serve(|socket| handler(socket));
     timeout(PATIENCE, connection).await.with_context(|| format!("{url} has not ended in {} s", PATIENCE.as_secs()))
 }
 
-async fn connect(url: &str) -> anyhow::Result<Stream> {
+async fn connect(url: &str, compression: Option<Compression>) -> anyhow::Result<Connection> {
     let address = url.trim_start_matches("ws://").split('/').next().unwrap_or_default();
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
 
-    let (request, expected) = ClientRequest::new(url.parse()?)?.upgrade();
+    let offered = compression.as_ref().map(Offered::new);
+    let mut request = ClientRequest::new(url.parse()?)?;
+    for offer in offered.iter().flat_map(Offered::offers) {
+        request = request.offer(offer.clone());
+    }
+    let (request, expected) = request.upgrade();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection.with_upgrades());
     let response = sender.send_request(request.map(|()| String::new())).await?;
-    expected.check(&response)?;
+    let extensions = expected.check(&response)?.extensions;
 
     let upgraded = hyper::upgrade::on(response).await?;
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { bail!("hyper changed the stream it was given") };
-    Ok(Stream::from(parts.io.into_inner()).with_read_ahead(parts.read_buf))
+    let stream = Stream::from(parts.io.into_inner()).with_read_ahead(parts.read_buf);
+    let connection = Connection::new(stream, Role::Client);
+    let agreed = match &offered {
+        Some(offered) => offered.check(&extensions)?,
+        None => None,
+    };
+    Ok(match agreed.zip(compression) {
+        Some((agreed, compression)) => {
+            connection.extension(agreed.encoder(Role::Client, &compression), agreed.decoder(Role::Client, &compression))
+        }
+        None => connection,
+    })
 }
 
 async fn echo(mut socket: WebSocket) {

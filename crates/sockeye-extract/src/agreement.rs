@@ -1,0 +1,44 @@
+//! Which extension a connection has: what the client offers, and the server's settings want.
+
+use sockeye_handshake::{Offer, OpeningHandshake};
+use sockeye_tokio::{
+    Connection,
+    proto::{PayloadDecoder, PayloadEncoder},
+};
+
+use crate::WebSocketDefaults;
+
+/// What was agreed on about extensions. The default is nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Agreement {
+    /// For the response.
+    pub(crate) answer: Vec<Offer>,
+    payloads: Option<(Box<dyn PayloadEncoder>, Box<dyn PayloadDecoder>)>,
+}
+
+impl Agreement {
+    #[cfg(feature = "deflate")]
+    pub(crate) fn of(handshake: &OpeningHandshake, settings: &WebSocketDefaults) -> Self {
+        use sockeye_tokio::Role;
+
+        let agree =
+            |compression| Some((compression, sockeye_handshake::deflate::accept(handshake.offers(), compression)?));
+        let Some((compression, (answer, agreed))) = settings.compression.as_ref().and_then(agree) else {
+            return Self::default();
+        };
+        let payloads = (agreed.encoder(Role::Server, compression), agreed.decoder(Role::Server, compression));
+        Self { answer: vec![answer], payloads: Some(payloads) }
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    pub(crate) fn of(_handshake: &OpeningHandshake, _settings: &WebSocketDefaults) -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn apply(self, connection: Connection) -> Connection {
+        match self.payloads {
+            Some((encoder, decoder)) => connection.extension(encoder, decoder),
+            None => connection,
+        }
+    }
+}
