@@ -16,12 +16,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// Framing, pings, reserved bits, opcodes, fragmentation, UTF-8, closing; sizes; and one of chopping. Left out are 12 and
-/// 13, compression.
-const CASES: [&str; 9] = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"];
+/// Framing, pings, reserved bits, opcodes, fragmentation, UTF-8, closing; sizes; and one of chopping. How many they are.
+const CASES: ([&str; 9], usize) = (["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"], 301);
 
-/// How many cases these are.
-const COUNT: usize = 301;
+/// Compression: five kinds of payloads, and seven sets of parameters, with 18 sub-cases each that differ in the length of a
+/// message and the number of messages, or in the length of a fragment.
+const COMPRESSION: ([&str; 2], usize) = (["12.*", "13.*"], 216);
+const GROUPS: [(u8, u8); 2] = [(12, 5), (13, 7)];
+
+/// Messages of 16 bytes to 4 KiB, 1,000 of each; and one of the sub-cases with fragments.
+const SHORT: [u8; 5] = [1, 2, 3, 4, 11];
 
 /// Where the RFC leaves open what is right, and the suite therefore knows no other verdict.
 const OPEN: [&str; 2] = ["7.1.6", "7.13."];
@@ -29,13 +33,15 @@ const OPEN: [&str; 2] = ["7.1.6", "7.13."];
 /// Our name in the reports.
 const AGENT: &str = "sockeye";
 
-/// The cases take half a minute; a hang is found by this.
+/// The cases take half a minute, and those of compression up to twenty; a hang is found by this.
 const LIMIT: Duration = Duration::from_secs(300);
+const COMPRESSION_LIMIT: Duration = Duration::from_secs(3600);
 
 pub(crate) fn run(ctx: &Context, flags: &AutobahnFlags) -> Result<()> {
     let python = environment::autobahn(ctx)?;
     let role = if flags.client { "client" } else { "server" };
-    let folder = ctx.workspace.target.join("autobahn").join(role);
+    let name = if flags.compression { format!("{role}-compression") } else { role.to_owned() };
+    let folder = ctx.workspace.target.join("autobahn").join(&name);
     // An index of an earlier run must not be taken for one of this run.
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
@@ -43,11 +49,10 @@ pub(crate) fn run(ctx: &Context, flags: &AutobahnFlags) -> Result<()> {
     let reports = folder.join("reports");
     fs::create_dir_all(&reports).with_context(|| format!("cannot create {}", reports.display()))?;
 
-    let cases: Vec<&str> = match flags.cases.is_empty() {
-        true => CASES.to_vec(),
-        false => flags.cases.iter().map(String::as_str).collect(),
-    };
-    let suite = Suite { ctx, python: &python, folder: &folder, reports: &reports, cases: &cases };
+    let (cases, expected) = cases(flags);
+    let compression = flags.compression;
+    let suite =
+        Suite { ctx, python: &python, name: &name, folder: &folder, reports: &reports, cases: &cases, compression };
     if flags.client {
         suite.test_client()?
     } else {
@@ -63,25 +68,51 @@ pub(crate) fn run(ctx: &Context, flags: &AutobahnFlags) -> Result<()> {
         )
     })?;
     let verdict = Verdict::read(&text)?;
-    println!("autobahn, our {role} role: {}", verdict.counts());
+    let with = if compression { ", with compression" } else { "" };
+    println!("autobahn, our {role} role{with}: {}", verdict.counts());
     println!("report: {}", reports.join("index.html").display());
-    let expected = flags.cases.is_empty().then_some(COUNT);
     verdict.check(expected)
+}
+
+/// The patterns of the cases, and how many there are if that is known.
+fn cases(flags: &AutobahnFlags) -> (Vec<String>, Option<usize>) {
+    let owned = |cases: &[&str]| cases.iter().map(|&case| case.to_owned()).collect::<Vec<_>>();
+    if !flags.cases.is_empty() {
+        return (flags.cases.clone(), None);
+    }
+    if flags.short {
+        let groups = GROUPS.iter().flat_map(|&(chapter, count)| (1..=count).map(move |group| (chapter, group)));
+        let cases: Vec<String> = groups
+            .flat_map(|(chapter, group)| SHORT.iter().map(move |case| format!("{chapter}.{group}.{case}")))
+            .collect();
+        let count = cases.len();
+        return (cases, Some(count));
+    }
+    if flags.compression {
+        return ([owned(&CASES.0), owned(&COMPRESSION.0)].concat(), Some(CASES.1 + COMPRESSION.1));
+    }
+    (owned(&CASES.0), Some(CASES.1))
 }
 
 /// One run of the suite.
 struct Suite<'a> {
     ctx: &'a Context,
     python: &'a Path,
+    /// Of the folder under target/autobahn.
+    name: &'a str,
     /// Where logs go.
     folder: &'a Path,
     reports: &'a Path,
-    cases: &'a [&'a str],
+    cases: &'a [String],
+    compression: bool,
 }
 
 impl Suite<'_> {
     fn test_server(&self) -> Result<()> {
-        let mut server = Server::example(self.ctx, "example-echo", "autobahn/server/example-echo.log")?;
+        // All of it, so that as much as can be is put to the test.
+        let arguments: &[&str] = if self.compression { &["--compression", "best", "--threshold", "0"] } else { &[] };
+        let log = format!("autobahn/{}/example-echo.log", self.name);
+        let mut server = Server::example_with(self.ctx, "example-echo", arguments, &log)?;
         let spec = json!({
             "outdir": self.reports,
             "servers": [{ "agent": AGENT, "url": server.websocket_url("/ws") }],
@@ -93,7 +124,7 @@ impl Suite<'_> {
         let log = self.folder.join("suite.log");
         command.stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?);
         let status =
-            examples::run(command, LIMIT).with_context(|| format!("the suite hangs; see {}", log.display()))?;
+            examples::run(command, self.limit()).with_context(|| format!("the suite hangs; see {}", log.display()))?;
         if !status.success() {
             bail!("the suite ended with {status}; see {}", log.display());
         }
@@ -117,13 +148,20 @@ impl Suite<'_> {
         let mut command = Command::new(client);
         let log = self.folder.join("autobahn-client.log");
         command.args(["--url", &server.url, "--agent", AGENT]);
+        if self.compression {
+            command.arg("--compression");
+        }
         command.stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?);
         let status =
-            examples::run(command, LIMIT).with_context(|| format!("our client hangs; see {}", log.display()))?;
+            examples::run(command, self.limit()).with_context(|| format!("our client hangs; see {}", log.display()))?;
         if !status.success() {
             bail!("our client ended with {status}; see {}", log.display());
         }
         server.still_runs()
+    }
+
+    fn limit(&self) -> Duration {
+        if self.compression { COMPRESSION_LIMIT } else { LIMIT }
     }
 
     fn command(&self, mode: &str, spec: &Value) -> Result<Command> {
@@ -207,6 +245,18 @@ mod tests {
             })
             .collect();
         Verdict::read(&json!({ AGENT: cases }).to_string()).unwrap()
+    }
+
+    #[test]
+    fn the_cases_of_each_kind_of_run() {
+        let of = |compression, short| cases(&AutobahnFlags { compression, short, ..AutobahnFlags::default() });
+        assert_eq!(of(false, false).1, Some(301));
+        assert_eq!(of(true, false).1, Some(517));
+        let (short, count) = of(true, true);
+        assert_eq!(count, Some(60));
+        assert_eq!((short[0].as_str(), short[59].as_str()), ("12.1.1", "13.7.11"));
+        let given = AutobahnFlags { cases: vec!["6.4.*".to_owned()], compression: true, ..AutobahnFlags::default() };
+        assert_eq!(cases(&given), (vec!["6.4.*".to_owned()], None));
     }
 
     #[test]

@@ -122,6 +122,22 @@ const STEPS: &[Step] = &[
         run: |ctx| autobahn::run(ctx, &AutobahnFlags { client: true, ..Default::default() }),
     },
     Step {
+        name: "deflate",
+        checks: "our server role with compression, by 60 cases of the Autobahn test suite",
+        hint: "`cargo xtask autobahn --compression --cases 12.1.1` runs one; the report whose path is printed describes it",
+        needs: &[Tool::Python27],
+        run: |ctx| autobahn::run(ctx, &AutobahnFlags { compression: true, short: true, ..Default::default() }),
+    },
+    Step {
+        name: "deflate-client",
+        checks: "our client role with compression, by 60 cases of the Autobahn test suite",
+        hint: "`cargo xtask autobahn --client --compression --cases 12.1.1` runs one; the report whose path is printed describes it",
+        needs: &[Tool::Python27],
+        run: |ctx| {
+            autobahn::run(ctx, &AutobahnFlags { client: true, compression: true, short: true, ..Default::default() })
+        },
+    },
+    Step {
         name: "interop-python",
         checks: "Python's websockets against example-echo",
         hint: "`cargo xtask interop --only python`; the script is xtask/interop/echo.py",

@@ -103,9 +103,14 @@ impl Server {
 
     /// Starts an example from its binary, on a free port of the loopback address.
     pub(crate) fn example(ctx: &Context, name: &str, log: &str) -> Result<Self> {
+        Self::example_with(ctx, name, &[], log)
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn example_with(ctx: &Context, name: &str, arguments: &[&str], log: &str) -> Result<Self> {
         let binary = release(ctx, name)?;
         let mut command = Command::new(binary);
-        command.args(["--addr", "127.0.0.1:0"]);
+        command.args(["--addr", "127.0.0.1:0"]).args(arguments);
         if std::env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "info");
         }

@@ -82,6 +82,12 @@ pub(crate) struct AutobahnFlags {
     /// Test our client role against Autobahn's server, instead of our server against its client
     #[arg(long)]
     pub(crate) client: bool,
+    /// With permessage-deflate, and so with all 517 cases: 10 to 20 minutes, nearly all of them the suite's own
+    #[arg(long)]
+    pub(crate) compression: bool,
+    /// Of these only the 60 that `ci` runs: sub-cases 1, 2, 3, 4 and 11 of each group that is about compression
+    #[arg(long, requires = "compression")]
+    pub(crate) short: bool,
     /// Only these cases, as in `6.4.*`; the number of cases is not checked then
     #[arg(long, value_name = "PATTERN")]
     pub(crate) cases: Vec<String>,
