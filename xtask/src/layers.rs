@@ -146,6 +146,15 @@ const TABLE: &[Row] = &[
         never: &[],
     },
     Row {
+        name: "soak",
+        part: Part::TestHelper,
+        may: &[
+            to("sockeye"), to("sockeye-testkit"), to("axum"), to("hyper"), to("hyper-util"), to("tokio"), to("futures-util"), to("bytes"),
+            to("anyhow"), to("clap"), to("fastrand"), to("rustix"), to("serde"), to("serde_json"), to("stats_alloc"),
+        ],
+        never: &[],
+    },
+    Row {
         name: "xtask",
         part: Part::TestHelper,
         may: &[to("anyhow"), to("clap"), to("serde_json"), to("xshell")],

@@ -65,7 +65,8 @@ fn check_entry(file: &SourceFile, entry: &Entry<'_>, problems: &mut Vec<Problem>
 
 /// Whether the manifest belongs to this workspace, by where it is.
 fn is_member_path(path: &str) -> bool {
-    path.starts_with("crates/") || path.starts_with("examples/") || path == "xtask/Cargo.toml"
+    let is_tool = ["soak/Cargo.toml", "xtask/Cargo.toml"].contains(&path);
+    path.starts_with("crates/") || path.starts_with("examples/") || is_tool
 }
 
 fn check_member(file: &SourceFile, entries: &[Entry<'_>], problems: &mut Vec<Problem>) {
