@@ -4,7 +4,7 @@
 
 use crate::flags::{AutobahnFlags, CiFlags, Client, FuzzFlags, InteropFlags};
 use crate::tools::{Skip, Tool};
-use crate::{Context, autobahn, bench, docs, examples, features, fuzz, interop, layers, package, tidy};
+use crate::{Context, autobahn, bench, docs, examples, features, fuzz, interop, layers, package, soak, tidy};
 use anyhow::{Context as _, Result, bail};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -99,6 +99,14 @@ const STEPS: &[Step] = &[
                it names the limit of open files if that is too low",
         needs: &[],
         run: examples::shutdown,
+    },
+    Step {
+        name: "soak",
+        checks: "a minute of thousands of connections with bad manners: nothing lost, nothing left",
+        hint: "the lines above say which client has waited for what; `cargo xtask soak --seed N` repeats its plan, and --way and \
+               --fault narrow it down",
+        needs: &[],
+        run: soak::check,
     },
     Step {
         name: "bench",

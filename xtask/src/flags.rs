@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Interop(InteropFlags),
     /// Let libFuzzer look for what breaks a promise of the library
     Fuzz(FuzzFlags),
+    /// Let thousands of clients with bad manners at a server, and see what is left of them
+    Soak(SoakFlags),
     /// Measure example-echo beside other libraries' echo servers, all in turns
     Bench(BenchFlags),
     /// Build the chat and serve it
@@ -129,6 +131,35 @@ pub(crate) struct FuzzFlags {
     /// Install what is missing on this machine
     #[arg(long)]
     pub(crate) install: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Prints what was held, what was injected and what is left, and writes it to target/soak. It fails when a \
+    message of a well-behaved client is lost, or when a task, a descriptor, a connection or memory is left."
+)]
+pub(crate) struct SoakFlags {
+    /// How long the run takes, without building
+    #[arg(long, default_value_t = 1.0, value_name = "N")]
+    pub(crate) minutes: f64,
+    /// The plan of an earlier run, which has printed this
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// At most so many connections at once
+    #[arg(long, default_value_t = 3000, value_name = "N")]
+    pub(crate) connections: usize,
+    /// Only ways to echo with this in their name
+    #[arg(long, value_name = "PART")]
+    pub(crate) way: Option<String>,
+    /// Only faults with this in their name
+    #[arg(long, value_name = "PART")]
+    pub(crate) fault: Option<String>,
+}
+
+impl Default for SoakFlags {
+    fn default() -> Self {
+        Self { minutes: 1.0, seed: None, connections: 3000, way: None, fault: None }
+    }
 }
 
 #[derive(Debug, Default, Args)]

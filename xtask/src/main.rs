@@ -18,6 +18,7 @@ mod interop;
 mod layers;
 mod package;
 mod rust_source;
+mod soak;
 mod tidy;
 mod tools;
 mod workspace;
@@ -68,6 +69,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Autobahn(flags) => autobahn::run(&ctx.installing(flags.install), &flags)?,
         Command::Interop(flags) => interop::run(&ctx.installing(flags.install), &flags)?,
         Command::Fuzz(flags) => fuzz::run(&ctx.installing(flags.install), &flags)?,
+        Command::Soak(flags) => soak::run(&ctx, &flags)?,
         Command::Bench(flags) => bench::run(&ctx, &flags)?,
         Command::Demo(flags) => demo::run(&ctx, &flags)?,
     }
