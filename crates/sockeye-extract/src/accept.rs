@@ -131,6 +131,9 @@ impl<F> WebSocketUpgrade<F> {
         if let Some(protocol) = &protocol {
             span.record("protocol", field::debug(protocol));
         }
+        if let Some(extension) = agreement.answer.first() {
+            span.record("extensions", field::display(extension));
+        }
         let agreed = Agreed { protocol, agreement, hold, in_flight };
         let connection = connect(self.on_upgrade, self.on_failed_upgrade, self.settings, agreed, callback);
         // Two types of task, so that a connection without limits holds nothing for them.

@@ -16,6 +16,7 @@ pub(crate) fn span(path: &str) -> Span {
         path,
         peer = field::Empty,
         protocol = field::Empty,
+        extensions = field::Empty,
         close.code = field::Empty,
         close.by = field::Empty,
         duration = field::Empty,
