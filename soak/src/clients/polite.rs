@@ -23,6 +23,9 @@ use crate::{
 /// What the server says when it shuts down.
 const AWAY: u16 = 1001;
 
+/// The longest message for a client whose kernel takes two kilobytes at a time: each time costs a turn of all clients.
+const NARROW: usize = 20_000;
+
 /// How a session goes.
 #[derive(Debug, Clone, Copy)]
 enum Temper {
@@ -111,9 +114,9 @@ impl Temper {
         match self {
             Self::Lively | Self::Calm | Self::Brief => Pace { is_narrow: rng.u8(..10) == 0, ..Pace::QUICK },
             Self::Slow => Pace {
-                read: rng.usize(500..8000),
+                read: rng.usize(1000..40_000),
                 pause: Some(Duration::from_millis(rng.u64(1..6))),
-                is_narrow: true,
+                is_narrow: rng.u8(..4) == 0,
                 ..Pace::QUICK
             },
             Self::Dripping => Pace {
@@ -144,7 +147,8 @@ impl Temper {
                     rng.usize(1..6)
                 }
             }
-            Self::Slow | Self::Dripping => rng.usize(1..4),
+            Self::Slow => rng.usize(1..20),
+            Self::Dripping => rng.usize(1..4),
             Self::Brief => 1,
         }
     }
@@ -153,8 +157,7 @@ impl Temper {
     fn length(self, rng: &mut Rng) -> usize {
         let most = match self {
             Self::Lively => [60, 400, 5000, 70_000],
-            Self::Calm | Self::Brief => [126, 4000, 70_000, LONGEST],
-            Self::Slow => [126, 1000, 20_000, 70_000],
+            Self::Calm | Self::Brief | Self::Slow => [126, 4000, 70_000, LONGEST],
             Self::Dripping => [10, 60, 130, 300],
         };
         let most = match rng.u8(..100) {
@@ -174,6 +177,8 @@ impl Temper {
 struct Session {
     client: Client,
     temper: Temper,
+    /// No message is longer than this.
+    longest: usize,
     /// Messages so far.
     sent: u64,
     received: u64,
@@ -216,6 +221,7 @@ impl Session {
         Self {
             client,
             temper,
+            longest: LONGEST,
             sent: 0,
             received: 0,
             bytes: 0,
@@ -229,6 +235,7 @@ impl Session {
 
     async fn run(&mut self, way: usize, stays: bool) -> Result<()> {
         let pace = self.temper.pace(&mut self.client.rng);
+        self.longest = if pace.is_narrow { NARROW } else { LONGEST };
         let path = server::path(way);
         let mut wire = self.client.connect(pace).await?;
         wire.queue(UpgradeRequest::new(&path).to_string().as_bytes());
@@ -256,7 +263,7 @@ impl Session {
     fn burst(&mut self, wire: &mut Wire) {
         for _ in 0..self.temper.burst(&mut self.client.rng) {
             let rng = &mut self.client.rng;
-            let (length, is_text) = (self.temper.length(rng), rng.bool());
+            let (length, is_text) = (self.temper.length(rng).min(self.longest), rng.bool());
             let expected = Expected { sequence: self.sent, is_text, length };
             let payload = payload(self.client.seed, self.sent, is_text, length);
             let parts = if rng.u8(..5) == 0 { rng.usize(2..6) } else { 1 };
