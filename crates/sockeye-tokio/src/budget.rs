@@ -6,9 +6,7 @@ use std::{
     task::Waker,
 };
 
-use parking_lot::Mutex;
-
-use crate::shared::Shared;
+use crate::{shared::Shared, sync::Mutex};
 
 /// A bound on what is queued for all connections that were given it. Cheap to clone; all clones are one.
 ///

@@ -61,6 +61,8 @@ mod journal;
 mod lock;
 mod masks;
 mod metering;
+#[cfg(all(test, sockeye_loom))]
+mod models;
 mod orders;
 mod overflow;
 mod receive;
@@ -73,6 +75,7 @@ mod shared;
 mod shutdown;
 mod split;
 mod stream;
+mod sync;
 mod timekeeper;
 mod timeouts;
 mod waiters;

@@ -5,9 +5,7 @@ use std::{
     task::Waker,
 };
 
-// Two pairs of lock and release are a tenth of what a small message costs, and those of the standard library twice as much:
-// they look after poison, of which nothing here has any use.
-use parking_lot::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard};
 
 /// A lock that is held. When it is released, the wakers that were collected under it are woken: a waker may run
 /// anything, even something that takes the same lock.

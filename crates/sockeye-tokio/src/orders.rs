@@ -1,6 +1,6 @@
 //! What a `Shutdown` has ordered a connection to do, in one byte.
 
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// The orders of one connection. Its driver looks at them before everything else; whoever gives one wakes it.
 #[derive(Default)]

@@ -1,12 +1,8 @@
 //! `Shared`: the state that a connection's handles and its driver share, and the operations on it.
 
-use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll, ready};
 
 use http::HeaderValue;
-use parking_lot::Mutex;
 use sockeye_proto::{CloseFrame, Message, Outgoing, close_code};
 use tokio::task::coop;
 
@@ -16,6 +12,11 @@ use crate::{
     orders::Orders,
     receive::Receive,
     send::{CORK, Flush, Send},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        this_thread,
+    },
     waiters::{For, Manner, Ticket},
 };
 
@@ -493,11 +494,4 @@ impl Drop for Entered<'_> {
     fn drop(&mut self) {
         self.0.polling.store(0, Ordering::Relaxed);
     }
-}
-
-/// A number that no other living thread has.
-#[inline]
-fn this_thread() -> usize {
-    thread_local!(static HERE: u8 = const { 0 });
-    HERE.with(|here| std::ptr::from_ref(here).addr())
 }

@@ -11,7 +11,6 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes};
-use parking_lot::Mutex;
 #[cfg(target_os = "linux")]
 use rustix::net::SendFlags;
 #[cfg(unix)]
@@ -25,6 +24,8 @@ use tokio::{
     net::TcpStream,
     task::coop,
 };
+
+use crate::sync::Mutex;
 
 /// The stream of a connection: a `TcpStream`, which is read and written without a detour, or anything else in a box.
 ///

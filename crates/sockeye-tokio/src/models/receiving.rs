@@ -1,0 +1,74 @@
+//! What arrives is received, wherever the socket is.
+
+use loom::thread;
+
+use super::{check, connection, moved, resting, task::block_on};
+use crate::Message;
+
+/// In another task than the driver's, `recv` and the driver watch the stream in turns, and wake each other.
+#[test]
+fn a_recv_in_another_task_is_woken() {
+    check(2, || {
+        let (connection, far) = connection();
+        let (driver, mut socket) = moved(connection);
+        let driver = driver.spawn({
+            let far = far.clone();
+            move || far.has(1)
+        });
+        let receiver = thread::spawn(move || {
+            for text in ["a", "b"] {
+                assert_eq!(block_on(socket.recv()).unwrap().unwrap(), Message::text(text));
+            }
+            // Has the driver end.
+            socket.sender().try_send(Message::text("done")).unwrap();
+            socket
+        });
+        far.send("a");
+        far.send("b");
+        receiver.join().unwrap();
+        driver.join().unwrap();
+    });
+}
+
+/// While another task is busy with what it has received, the driver reads on, and answers.
+#[test]
+fn a_ping_is_answered_while_another_task_has_the_socket() {
+    check(2, || {
+        let (connection, far) = connection();
+        let (driver, mut socket) = moved(connection);
+        let driver = driver.spawn({
+            let far = far.clone();
+            move || far.has(1)
+        });
+        let receiver = thread::spawn(move || {
+            assert_eq!(block_on(socket.recv()).unwrap().unwrap(), Message::text("a"));
+            socket
+        });
+        far.send("a");
+        far.ping();
+        let socket = receiver.join().unwrap();
+        driver.join().unwrap();
+        assert_eq!(far.frames(), [(0x8a, Vec::new())]);
+        drop(socket);
+    });
+}
+
+/// The driver is woken by the stream and by a sender at once: it takes the receiving lock and then the sending one, the sender
+/// only the latter.
+#[test]
+fn what_arrives_and_what_is_queued_do_not_stand_in_each_others_way() {
+    check(3, || {
+        let (connection, far) = connection();
+        let (driver, sender) = resting(connection);
+        let driver = driver.spawn({
+            let far = far.clone();
+            move || far.has(2)
+        });
+        let other = thread::spawn(move || sender.try_send(Message::text("a")).unwrap());
+        far.ping();
+        other.join().unwrap();
+        driver.join().unwrap();
+        assert_eq!(far.texts(), ["a"]);
+        assert!(far.frames().contains(&(0x8a, Vec::new())));
+    });
+}

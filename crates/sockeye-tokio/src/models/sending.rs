@@ -1,0 +1,136 @@
+//! What is queued is written, and who waits for it is woken.
+
+use std::pin::pin;
+
+use loom::thread;
+
+use super::{
+    check, connection, one_at_a_time, resting,
+    task::{block_on, poll_once},
+};
+use crate::Message;
+
+/// The driver rests when all is written. A message that is queued meanwhile wakes it, and those of one task stay in order.
+#[test]
+fn what_is_queued_while_the_driver_goes_to_rest_is_written() {
+    check(3, || {
+        let (connection, far) = connection();
+        let (driver, sender) = resting(connection);
+        let driver = driver.spawn({
+            let far = far.clone();
+            move || far.has(2)
+        });
+        sender.try_send(Message::text("a")).unwrap();
+        sender.try_send(Message::text("b")).unwrap();
+        driver.join().unwrap();
+        assert_eq!(far.texts(), ["a", "b"]);
+    });
+}
+
+/// Of two tasks, one finds that the other has woken the driver already, and leaves it at that.
+#[test]
+fn what_two_tasks_queue_is_written_in_the_order_of_each() {
+    check(2, || {
+        let (connection, far) = connection();
+        let (driver, sender) = resting(connection);
+        let driver = driver.spawn({
+            let far = far.clone();
+            move || far.has(3)
+        });
+        let other = thread::spawn({
+            let sender = sender.clone();
+            move || sender.try_send(Message::text("x")).unwrap()
+        });
+        sender.try_send(Message::text("a")).unwrap();
+        sender.try_send(Message::text("b")).unwrap();
+        other.join().unwrap();
+        driver.join().unwrap();
+        let mut texts = far.texts();
+        let x = texts.iter().position(|text| text == "x").unwrap();
+        texts.remove(x);
+        assert_eq!(texts, ["a", "b"]);
+    });
+}
+
+/// A `send` that waits for room is woken when the driver has written what was in its way.
+#[test]
+fn whoever_waits_for_room_is_woken() {
+    check(3, || {
+        let (connection, far) = connection();
+        let (driver, sender) = resting(connection.config(one_at_a_time()));
+        let driver = driver.spawn({
+            let far = far.clone();
+            move || far.has(3)
+        });
+        for text in ["a", "b", "c"] {
+            block_on(sender.send(Message::text(text))).unwrap();
+        }
+        driver.join().unwrap();
+        assert_eq!(far.texts(), ["a", "b", "c"]);
+    });
+}
+
+/// The same while a peer that takes nothing begins to.
+#[test]
+fn two_that_wait_for_a_slow_peer_are_both_woken() {
+    check(2, || {
+        let (connection, far) = connection();
+        far.limit(0);
+        let (driver, sender) = resting(connection.config(one_at_a_time()));
+        sender.try_send(Message::text("a")).unwrap();
+        let driver = driver.spawn({
+            let far = far.clone();
+            move || far.has(3)
+        });
+        let other = thread::spawn({
+            let sender = sender.clone();
+            move || block_on(sender.send(Message::text("b"))).unwrap()
+        });
+        far.limit(usize::MAX);
+        block_on(sender.send(Message::text("b"))).unwrap();
+        other.join().unwrap();
+        driver.join().unwrap();
+        assert_eq!(far.texts(), ["a", "b", "b"]);
+    });
+}
+
+/// A `send` that was given up while it waited, or when it had just been woken, holds nobody up.
+#[test]
+fn a_place_that_is_given_up_goes_to_the_next() {
+    check(2, || {
+        let (connection, far) = connection();
+        let (driver, sender) = resting(connection.config(one_at_a_time()));
+        sender.try_send(Message::text("a")).unwrap();
+        let first = sender.clone();
+        let other = thread::spawn(move || {
+            let mut given_up = pin!(first.send(Message::text("b")));
+            poll_once(given_up.as_mut()).is_ready()
+        });
+        let driver = driver.spawn({
+            let far = far.clone();
+            move || far.texts().iter().any(|text| text == "c")
+        });
+        block_on(sender.send(Message::text("c"))).unwrap();
+        driver.join().unwrap();
+        other.join().unwrap();
+    });
+}
+
+/// `flushed` is ready once the stream has what was queued before.
+#[test]
+fn whoever_waits_for_the_kernel_is_woken() {
+    check(3, || {
+        let (connection, far) = connection();
+        let (driver, sender) = resting(connection);
+        let driver = driver.spawn({
+            let far = far.clone();
+            move || far.has(2)
+        });
+        for frames in 1..=2 {
+            sender.try_send(Message::text("a")).unwrap();
+            block_on(sender.flushed()).unwrap();
+            assert!(far.has(frames));
+        }
+        driver.join().unwrap();
+    });
+}

@@ -1,0 +1,128 @@
+//! A stream in memory, whose locks are loom's.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use loom::sync::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What a connection runs over.
+pub(super) struct Near(Arc<Mutex<State>>);
+
+/// The peer's end.
+#[derive(Clone)]
+pub(super) struct Far(Arc<Mutex<State>>);
+
+struct State {
+    /// What the connection has written.
+    written: Vec<u8>,
+    /// How much more it may write.
+    room: usize,
+    /// What it has not read.
+    unread: Vec<u8>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// A stream that takes all that is written.
+pub(super) fn pair() -> (Near, Far) {
+    let state = State { written: Vec::new(), room: usize::MAX, unread: Vec::new(), reader: None, writer: None };
+    let state = Arc::new(Mutex::new(state));
+    (Near(state.clone()), Far(state))
+}
+
+impl Far {
+    /// From now on the stream takes no more than this.
+    pub(super) fn limit(&self, room: usize) {
+        let writer = {
+            let mut state = self.0.lock().unwrap();
+            state.room = room;
+            state.writer.take()
+        };
+        writer.into_iter().for_each(Waker::wake);
+    }
+
+    /// The peer sends a message.
+    pub(super) fn send(&self, text: &str) {
+        self.send_frame(0x81, text.as_bytes());
+    }
+
+    /// The peer sends a Ping.
+    pub(super) fn ping(&self) {
+        self.send_frame(0x89, b"");
+    }
+
+    fn send_frame(&self, first: u8, payload: &[u8]) {
+        let reader = {
+            let mut state = self.0.lock().unwrap();
+            // A masking key of zeros changes nothing.
+            state.unread.extend([first, 0x80 | payload.len() as u8, 0, 0, 0, 0]);
+            state.unread.extend(payload);
+            state.reader.take()
+        };
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether so many frames have been written.
+    pub(super) fn has(&self, frames: usize) -> bool {
+        self.frames().len() >= frames
+    }
+
+    /// What the peer receives: the first byte of each frame, and its payload.
+    pub(super) fn frames(&self) -> Vec<(u8, Vec<u8>)> {
+        let state = self.0.lock().unwrap();
+        let (mut rest, mut frames) = (&state.written[..], Vec::new());
+        while let [first, length, behind @ ..] = rest
+            && let Some((payload, behind)) = behind.split_at_checked(usize::from(*length))
+        {
+            frames.push((*first, payload.to_vec()));
+            rest = behind;
+        }
+        frames
+    }
+
+    /// The texts among them.
+    pub(super) fn texts(&self) -> Vec<String> {
+        let texts = self.frames().into_iter().filter(|(first, _)| *first == 0x81);
+        texts.map(|(_, payload)| String::from_utf8(payload).unwrap()).collect()
+    }
+}
+
+impl AsyncRead for Near {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.0.lock().unwrap();
+        if state.unread.is_empty() {
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        // The messages of a model are far smaller than any buffer.
+        buf.put_slice(&std::mem::take(&mut state.unread));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Near {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let mut state = self.0.lock().unwrap();
+        let count = buf.len().min(state.room);
+        if count == 0 {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        state.room -= count;
+        state.written.extend(&buf[..count]);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,85 @@
+//! Tasks: one thread polls each, and waits for its waker in between.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+};
+
+use loom::{
+    sync::{Condvar, Mutex},
+    thread::{self, JoinHandle},
+};
+
+/// A future, and what wakes it.
+pub(super) struct Task {
+    future: Pin<Box<dyn Future<Output = ()>>>,
+    bell: Arc<Bell>,
+}
+
+impl Task {
+    pub(super) fn new(future: impl Future<Output = ()> + 'static) -> Self {
+        Self { future: Box::pin(future), bell: Arc::default() }
+    }
+
+    pub(super) fn poll(&mut self) -> Poll<()> {
+        self.bell.poll(self.future.as_mut())
+    }
+
+    /// Polls it in a thread of its own until it is ready or `done`, and gives it back: so it is not dropped while others run,
+    /// which would only make more orders to try out.
+    pub(super) fn spawn(mut self, done: impl Fn() -> bool + 'static) -> JoinHandle<Self> {
+        thread::spawn(move || {
+            while self.poll().is_pending() && !done() {
+                self.bell.wait();
+            }
+            self
+        })
+    }
+}
+
+/// Polls `future` in this thread until it is ready.
+pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+    let (mut future, bell) = (Box::pin(future), Arc::<Bell>::default());
+    loop {
+        if let Poll::Ready(output) = bell.poll(future.as_mut()) {
+            return output;
+        }
+        bell.wait();
+    }
+}
+
+/// Polls `future` once, with a waker that nobody hears.
+pub(super) fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// What a waker rings.
+#[derive(Default)]
+struct Bell {
+    has_rung: Mutex<bool>,
+    rings: Condvar,
+}
+
+impl Bell {
+    fn poll<F: Future + ?Sized>(self: &Arc<Self>, future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(&Waker::from(self.clone())))
+    }
+
+    /// Waits until it rings, or has rung since this was called last.
+    fn wait(&self) {
+        let mut has_rung = self.has_rung.lock().unwrap();
+        while !*has_rung {
+            has_rung = self.rings.wait(has_rung).unwrap();
+        }
+        *has_rung = false;
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        *self.has_rung.lock().unwrap() = true;
+        self.rings.notify_one();
+    }
+}
