@@ -135,6 +135,15 @@ impl Account {
         wakers
     }
 
+    /// From now on its driver is woken by `waker`.
+    pub(crate) fn reach_by(&self, waker: &Waker) {
+        let mut state = self.budget.inner.state.lock();
+        let before = state.queues[self.place].as_mut().and_then(|queue| queue.waker.replace(waker.clone()));
+        drop(state);
+        // As with connections, not under the lock.
+        drop(before);
+    }
+
     /// Whether the connection has to be closed.
     pub(crate) fn is_evicted(&self) -> bool {
         self.budget.inner.state.lock().queues[self.place].as_ref().is_some_and(|queue| queue.is_evicted)

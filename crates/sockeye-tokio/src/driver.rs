@@ -110,11 +110,12 @@ fn poll_boxed<Fut: Future<Output = ()>>(mut handler: Pin<Box<Fut>>, cx: &mut Con
 
 impl Upkeep {
     fn poll(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
-        if shared.lock_send().writer_looks(cx) && shared.orders.are_given() {
+        let is_new = shared.lock_send().writer_looks(cx);
+        if is_new && shared.orders.are_given() {
             // It may have come while there was nobody to be woken.
             cx.waker().wake_by_ref();
         }
-        shared.make_way();
+        shared.make_way(is_new);
         self.time.begin(shared);
         if let Stage::Open = self.stage {
             match self.poll_open(shared, cx) {

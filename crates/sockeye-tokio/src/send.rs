@@ -312,6 +312,9 @@ impl Send {
         let new = !self.is_writer(cx);
         if new {
             self.writer = Some(cx.waker().clone());
+            if let Some(account) = self.rare.as_ref().and_then(|rare| rare.account.as_ref()) {
+                account.reach_by(cx.waker());
+            }
         }
         new
     }

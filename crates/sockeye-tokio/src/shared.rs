@@ -118,9 +118,10 @@ impl Shared {
         self.evicted.store(true, Ordering::Relaxed);
     }
 
-    /// Closes the connection if it was picked to make room for others.
-    pub(crate) fn make_way(&self) {
-        if self.evicted.swap(false, Ordering::Relaxed) {
+    /// Closes the connection if it was picked to make room for others. With `look`, that may have been when its driver could
+    /// not be woken.
+    pub(crate) fn make_way(&self, look: bool) {
+        if self.evicted.swap(false, Ordering::Relaxed) || look {
             let mut send = self.lock_send();
             if send.is_evicted() {
                 tracing::warn!(buffered = send.encoder.buffered(), "the fattest queue of the budget is dropped");

@@ -203,6 +203,28 @@ async fn another_than_the_one_that_pushes_may_be_the_fattest() {
     expect_numbers(&mut thin, 0..6).await;
 }
 
+/// What a handler sends in its first poll may be written before the driver can be woken by anybody.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_the_fattest_from_its_first_poll_on_goes_as_well() {
+    let budget = Budget::new(102 * KIB);
+    let (_client, server) = pipe_with_capacity(KIB);
+    let connection = Connection::new(Stream::boxed(server), Role::Server).budget(&budget);
+    let (tell, told) = oneshot::channel();
+    tokio::spawn(connection.serve(|mut socket| async move {
+        tell.send(socket.sender()).unwrap();
+        socket.send(Message::binary(vec![0; 100 * KIB])).await.unwrap();
+        pending::<()>().await;
+    }));
+    let fat = told.await.unwrap();
+    let (_peer, thin) = slow(|connection| connection.budget(&budget)).await;
+    for number in 0..6 {
+        thin.push(numbered(number)).unwrap();
+    }
+    assert_eq!(budget.evicted(), 1);
+    yield_now().await;
+    assert!(fat.is_closed() && !thin.is_closed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_has_gone_or_is_written_is_free_again() {
     let budget = Budget::new(100 * KIB);

@@ -1,15 +1,15 @@
 //! Who wants the end of a connection gets it, and who waits for it learns of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use loom::thread;
+use loom::{sync::Mutex, thread};
 
 use super::{
     check, connection, moved, one_at_a_time, resting,
     stream::Far,
     task::{Task, block_on},
 };
-use crate::{Message, Shutdown};
+use crate::{Budget, Message, Sender, Shutdown};
 
 /// The Close with which a server goes away.
 fn has_said_goodbye(far: &Far) -> bool {
@@ -50,6 +50,32 @@ fn a_shutdown_is_obeyed_that_begins_with_the_connection() {
         });
         shutdown.begin();
         driver.join().unwrap();
+    });
+}
+
+/// A budget that is spent elsewhere has the fattest queue go, also one that was filled before its driver could be woken.
+#[test]
+fn a_budget_is_obeyed_that_is_spent_while_the_driver_begins() {
+    check(3, || {
+        let budget = Budget::new(80 << 10);
+        let (fat, fat_end) = connection();
+        let (other, other_end) = connection();
+        fat_end.limit(0);
+        other_end.limit(0);
+        let (other_driver, to_other) = resting(other.budget(&budget));
+        let slot = Arc::new(Mutex::new(None));
+        let give = slot.clone();
+        let driver = Task::new(fat.budget(&budget).serve(move |mut socket| async move {
+            // So much is written while the handler runs.
+            socket.send(Message::binary(vec![0; 70 << 10])).await.unwrap();
+            *give.lock().unwrap() = Some(socket.sender());
+            while let Some(Ok(_)) = socket.recv().await {}
+        }));
+        let driver = driver.spawn(move || slot.lock().unwrap().as_ref().is_some_and(Sender::is_closed));
+        to_other.try_send(Message::binary(vec![0; 20 << 10])).unwrap();
+        driver.join().unwrap();
+        assert!(!to_other.is_closed());
+        drop(other_driver);
     });
 }
 
