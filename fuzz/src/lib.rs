@@ -9,7 +9,9 @@
 pub mod cancel;
 pub mod close;
 pub mod decode;
+mod deflating;
 pub mod handshake;
+pub mod inflate;
 pub mod pair;
 mod payload;
 mod plan;

@@ -15,7 +15,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{payload::Payload, plan, virtual_time::block_on};
+use crate::{deflating::Deflating, payload::Payload, plan, virtual_time::block_on};
 use end::{Do, End, Finish};
 use log::Log;
 
@@ -24,6 +24,8 @@ struct Plan {
     ends: [Settings; 2],
     steps: Vec<Step>,
     finish: [Finish; 2],
+    /// What both ends have agreed on, if anything.
+    deflating: Option<Deflating>,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -102,7 +104,7 @@ async fn play(plan: Plan) {
     let mut sides = Vec::new();
     for ((settings, stream), role) in plan.ends.iter().zip([left, right]).zip([Role::Client, Role::Server]) {
         let control = stream.control();
-        let (side, mut started) = open(settings, Stream::boxed(stream), role, control).await;
+        let (side, mut started) = open(settings, plan.deflating, Stream::boxed(stream), role, control).await;
         sides.push(side);
         tasks.append(&mut started);
     }
@@ -138,6 +140,7 @@ async fn play(plan: Plan) {
 /// One end, and its tasks.
 async fn open(
     settings: &Settings,
+    deflating: Option<Deflating>,
     stream: Stream,
     role: Role,
     control: Control,
@@ -152,7 +155,11 @@ async fn open(
     let home = settings.home;
     let (commands, queue) = mpsc::unbounded_channel();
     let log = Log::new(role == Role::Client);
-    let connection = Connection::new(stream, role).config(config);
+    let mut connection = Connection::new(stream, role).config(config);
+    if let Some(deflating) = deflating {
+        let (agreed, compression) = (deflating.parameters(), deflating.compression());
+        connection = connection.extension(agreed.encoder(role, &compression), agreed.decoder(role, &compression));
+    }
     // Whether a `send` that was dropped may have queued its message all the same.
     let may_be_queued = is_unbuffered || home == Home::Undriven;
     let end = End::new(queue, log.clone(), may_be_queued);
