@@ -16,6 +16,9 @@ use std::time::Duration;
 /// Each script takes seconds; a hang is found by this.
 const LIMIT: Duration = Duration::from_secs(180);
 
+/// For the scripts that are about compression: all of it.
+const COMPRESSION: [&str; 4] = ["--compression", "best", "--threshold", "0"];
+
 pub(crate) fn run(ctx: &Context, flags: &InteropFlags) -> Result<()> {
     let all = [Client::Python, Client::Node, Client::Browser];
     for client in all.into_iter().filter(|client| flags.only.is_empty() || flags.only.contains(client)) {
@@ -29,14 +32,22 @@ pub(crate) fn run(ctx: &Context, flags: &InteropFlags) -> Result<()> {
 }
 
 fn python(ctx: &Context) -> Result<()> {
-    let mut command = Command::new(environment::python(ctx)?);
-    command.arg(ctx.workspace.root.join("xtask/interop/echo.py")).env("PYTHONDONTWRITEBYTECODE", "1");
-    check(ctx, "example-echo", "python", command)
+    let python = environment::python(ctx)?;
+    for (name, arguments) in [("echo", &[][..]), ("deflate", &COMPRESSION)] {
+        let mut command = Command::new(&python);
+        let script = ctx.workspace.root.join("xtask/interop").join(format!("{name}.py"));
+        command.arg(script).env("PYTHONDONTWRITEBYTECODE", "1");
+        check(ctx, "example-echo", arguments, &format!("python-{name}"), command)?;
+    }
+    Ok(())
 }
 
 fn node(ctx: &Context) -> Result<()> {
-    let command = script(ctx, "echo.mjs")?;
-    check(ctx, "example-echo", "node", command)
+    for (name, arguments) in [("echo", &[][..]), ("deflate", &COMPRESSION)] {
+        let command = script(ctx, &format!("{name}.mjs"))?;
+        check(ctx, "example-echo", arguments, &format!("node-{name}"), command)?;
+    }
+    Ok(())
 }
 
 fn browser(ctx: &Context) -> Result<()> {
@@ -50,7 +61,7 @@ fn browser(ctx: &Context) -> Result<()> {
         fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
         let mut command = script(ctx, &format!("{name}.mjs"))?;
         command.arg("--chromium").arg(&chromium).arg("--output").arg(&output);
-        check(ctx, example, name, command)?;
+        check(ctx, example, &[], name, command)?;
         println!("screenshots: {}", output.display());
     }
     Ok(())
@@ -74,8 +85,8 @@ fn script(ctx: &Context, name: &str) -> Result<Command> {
 }
 
 /// Starts the example, runs the script against it, and sees that both end well.
-fn check(ctx: &Context, example: &str, name: &str, mut script: Command) -> Result<()> {
-    let mut server = Server::example(ctx, example, &format!("interop/{name}.log"))?;
+fn check(ctx: &Context, example: &str, arguments: &[&str], name: &str, mut script: Command) -> Result<()> {
+    let mut server = Server::example_with(ctx, example, arguments, &format!("interop/{name}.log"))?;
     script.args(["--url", &server.url, "--pid", &server.id().to_string()]);
     let status = examples::run(script, LIMIT).with_context(|| format!("{name} hangs"))?;
     if !status.success() {
