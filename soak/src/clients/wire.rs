@@ -39,7 +39,7 @@ impl Pace {
 
 /// So often a client reads or writes a little at a time, and then no more: on a machine that is busy each time has to wait for
 /// the turns of thousands.
-const TIMES: u32 = 300;
+const TIMES: u32 = 100;
 
 /// What a narrow client's kernel keeps, in bytes; it takes this for a hint.
 const NARROW: u32 = 2048;

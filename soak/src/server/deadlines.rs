@@ -46,7 +46,7 @@ impl Deadline {
     }
 }
 
-/// For well-behaved clients: a Ping again and again, and time enough to answer it.
+/// For well-behaved clients: a Ping again and again, and time enough for slow ones to find it behind all else.
 pub(super) fn pinging() -> Timeouts {
-    Timeouts::new().keep_alive(SHORT)
+    Timeouts::new().keep_alive(SHORT).pong(Duration::from_secs(120))
 }
