@@ -112,7 +112,7 @@ impl Suite<'_> {
         // All of it, so that as much as can be is put to the test.
         let arguments: &[&str] = if self.compression { &["--compression", "best", "--threshold", "0"] } else { &[] };
         let log = format!("autobahn/{}/example-echo.log", self.name);
-        let mut server = Server::example_with(self.ctx, "example-echo", arguments, &log)?;
+        let mut server = Server::example(self.ctx, "example-echo", arguments, &log)?;
         let spec = json!({
             "outdir": self.reports,
             "servers": [{ "agent": AGENT, "url": server.websocket_url("/ws") }],

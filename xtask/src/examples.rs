@@ -101,13 +101,8 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts an example from its binary, on a free port of the loopback address.
-    pub(crate) fn example(ctx: &Context, name: &str, log: &str) -> Result<Self> {
-        Self::example_with(ctx, name, &[], log)
-    }
-
-    /// The same with more arguments.
-    pub(crate) fn example_with(ctx: &Context, name: &str, arguments: &[&str], log: &str) -> Result<Self> {
+    /// Starts an example from its binary, on a free port of the loopback address, with these arguments.
+    pub(crate) fn example(ctx: &Context, name: &str, arguments: &[&str], log: &str) -> Result<Self> {
         let binary = release(ctx, name)?;
         let mut command = Command::new(binary);
         command.args(["--addr", "127.0.0.1:0"]).args(arguments);

@@ -86,7 +86,7 @@ fn script(ctx: &Context, name: &str) -> Result<Command> {
 
 /// Starts the example, runs the script against it, and sees that both end well.
 fn check(ctx: &Context, example: &str, arguments: &[&str], name: &str, mut script: Command) -> Result<()> {
-    let mut server = Server::example_with(ctx, example, arguments, &format!("interop/{name}.log"))?;
+    let mut server = Server::example(ctx, example, arguments, &format!("interop/{name}.log"))?;
     script.args(["--url", &server.url, "--pid", &server.id().to_string()]);
     let status = examples::run(script, LIMIT).with_context(|| format!("{name} hangs"))?;
     if !status.success() {
