@@ -15,6 +15,10 @@ pub mod keep_alive_and_timeouts {}
 #[doc = include_str!("../guide/slow-clients.md")]
 pub mod slow_clients {}
 
+#[cfg(feature = "deflate")]
+#[doc = include_str!("../guide/compression.md")]
+pub mod compression {}
+
 #[doc = include_str!("../guide/shutting-down.md")]
 pub mod shutting_down {}
 

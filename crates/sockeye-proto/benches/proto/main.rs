@@ -1,6 +1,8 @@
 //! What the steps of the protocol cost, by payload size: `cargo bench -p sockeye-proto`, with a filter as in `-- mask`.
 
 mod decode;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod encode;
 mod header;
 mod mask;
@@ -19,6 +21,8 @@ fn main() {
     // The first question for what the processor has takes microseconds, more than divan expects of what it repeats.
     #[cfg(target_arch = "x86_64")]
     println!("AVX2: {}", std::arch::is_x86_feature_detected!("avx2"));
+    #[cfg(feature = "deflate")]
+    deflate::print_sizes();
     divan::main();
 }
 

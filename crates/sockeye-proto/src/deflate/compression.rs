@@ -63,8 +63,8 @@ impl Compression {
         Self { level: 3, threshold: 1024, memory: Memory::Low, max_ratio: 200 }
     }
 
-    /// How hard the compressor tries, from 1 to 9; what is beyond is taken for the nearest. Default 3: of JSON it makes little
-    /// more than level 6 does, in about half of the time.
+    /// How hard the compressor tries, from 1 to 9; what is beyond is taken for the nearest. Default 3: of JSON it makes a
+    /// tenth more than level 6 does at the most, in about half of the time.
     pub const fn level(mut self, level: u8) -> Self {
         self.level = match level {
             0 => 1,
