@@ -288,9 +288,11 @@ mod tests {
 
     #[test]
     fn equals_the_definition_at_every_length_and_offset() {
-        let payload: Vec<u8> = (0..16 * LANE).map(|i| (i * 7) as u8).collect();
+        // Miri needs a second for what takes a fraction of a millisecond.
+        let (lanes, offsets) = if cfg!(miri) { (3, 0..2) } else { (16, 0..5) };
+        let payload: Vec<u8> = (0..lanes * LANE + 1).map(|i| (i * 7) as u8).collect();
         for length in 0..payload.len() {
-            for offset in 0..5 {
+            for offset in offsets.clone() {
                 check(&payload[..length], offset);
             }
         }
@@ -298,11 +300,12 @@ mod tests {
 
     #[test]
     fn finds_the_only_byte_that_is_not_ascii() {
-        for length in 0..5 * LANE {
+        let step = if cfg!(miri) { 31 } else { 1 };
+        for length in (0..5 * LANE).step_by(step) {
             // What is plain ASCII once it is unmasked.
             let mut payload = reference(&vec![b'a'; length], 0);
             check(&payload, 0);
-            for at in 0..length {
+            for at in (0..length).step_by(step) {
                 payload[at] ^= 0x80;
                 check(&payload, 0);
                 payload[at] ^= 0x80;

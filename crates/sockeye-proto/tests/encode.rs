@@ -266,7 +266,8 @@ fn close_never_overtakes() {
 fn a_flood_of_pings_is_answered_within_16_kib_and_then_with_the_latest() {
     for make in [server, client] {
         let mut encoder = make();
-        for i in 0..300_000_u32 {
+        let pings = if cfg!(miri) { 3_000 } else { 300_000_u32 };
+        for i in 0..pings {
             encoder.pong(&i.to_be_bytes());
         }
         assert!(encoder.buffered() < (16 << 10) + 131, "{} bytes", encoder.buffered());
@@ -275,7 +276,7 @@ fn a_flood_of_pings_is_answered_within_16_kib_and_then_with_the_latest() {
         let kept = pongs.len() - 1;
         assert!(kept > 1_000, "only {kept} in order");
         assert_eq!(pongs[..kept], (0..kept as u32).collect::<Vec<_>>());
-        assert_eq!(pongs[kept], 299_999);
+        assert_eq!(pongs[kept], pings - 1);
         encoder.pong(b"next");
         assert_eq!(names(&parse_frames(&encoder.take_bytes())), ["a:next"]);
     }
@@ -341,7 +342,7 @@ fn numbers(seed: u64) -> impl FnMut(usize) -> usize {
 
 #[test]
 fn what_is_dropped_is_the_oldest_and_whole_and_the_rest_goes_on() {
-    for seed in 0..300 {
+    for seed in 0..if cfg!(miri) { 2 } else { 300 } {
         let mut number = numbers(seed);
         let mut encoder = if seed % 2 == 0 { server() } else { client() };
         // Each payload begins with its number. The queue as it should be: numbers, and sizes on the wire.

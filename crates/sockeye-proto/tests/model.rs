@@ -207,8 +207,11 @@ fn write(
     model.write(n);
 }
 
+/// Miri needs seconds for each.
+const CASES: u32 = if cfg!(miri) { 4 } else { 400 };
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) })]
 
     #[test]
     fn the_queue_does_what_the_model_does(ops in proptest::collection::vec(op(), 1..80), masks in any::<bool>()) {

@@ -2,6 +2,10 @@
 
 mod common;
 
+// The tests over the whole table are none for Miri: they would take hours.
+
+use std::ops::Range;
+
 use common::{Outcome, Run, cases, cases::Case, decode, decode_pieces, sent_to};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -33,7 +37,7 @@ fn interesting_cuts(len: usize) -> impl Iterator<Item = usize> {
     (0..len.min(16)).chain((0..len).step_by(step)).chain(len.saturating_sub(8)..=len)
 }
 
-#[test]
+#[cfg_attr(not(miri), test)]
 fn every_single_cut() {
     for case in cases::all() {
         let expected = whole(&case);
@@ -45,7 +49,7 @@ fn every_single_cut() {
     }
 }
 
-#[test]
+#[cfg_attr(not(miri), test)]
 fn every_pair_of_cuts_in_short_bytes() {
     for case in cases::all().into_iter().filter(|case| case.wire.len() <= 24) {
         let expected = whole(&case);
@@ -57,7 +61,7 @@ fn every_pair_of_cuts_in_short_bytes() {
     }
 }
 
-#[test]
+#[cfg_attr(not(miri), test)]
 fn one_byte_at_a_time() {
     for case in cases::all() {
         let outcome = decode_pieces(case.role, &case.config, case.wire.chunks(1));
@@ -65,7 +69,7 @@ fn one_byte_at_a_time() {
     }
 }
 
-#[test]
+#[cfg_attr(not(miri), test)]
 fn reads_of_any_one_size() {
     for case in cases::all().into_iter().filter(|case| case.wire.len() > 1_000) {
         let expected = whole(&case);
@@ -77,7 +81,7 @@ fn reads_of_any_one_size() {
 }
 
 /// What is read straight into a message's own allocation is the same message.
-#[test]
+#[cfg_attr(not(miri), test)]
 fn reads_straight_into_place() {
     let mut direct = 0;
     for case in cases::all() {
@@ -93,7 +97,7 @@ fn reads_straight_into_place() {
 }
 
 /// A fault in bytes that were read straight into place is found in place.
-#[test]
+#[cfg_attr(not(miri), test)]
 fn faults_in_bytes_read_straight_into_place() {
     let text = common::long_text(60_000);
     for fault in (0..60_000).step_by(997) {
@@ -131,13 +135,16 @@ fn a_direct_buffer_ends_with_the_frame() {
     assert_eq!(run.outcome.messages, [Message::Binary(common::long_binary(100_000)), "next".into()]);
 }
 
+/// Read straight into place, and for Miri shorter than that.
+const LONG: Range<usize> = if cfg!(miri) { 300..2_000 } else { 16_000..140_000 };
+
 /// A message in fragments, with control frames between them, as frames and as messages.
 fn message() -> impl Strategy<Value = (Vec<Frame>, Vec<Message>)> {
     let payload = prop_oneof![
         4 => "\\PC{0,40}".prop_map(Message::Text),
         2 => proptest::collection::vec(any::<u8>(), 0..300).prop_map(Message::Binary),
-        1 => (16_000_usize..140_000).prop_map(|len| Message::Binary(common::long_binary(len))),
-        1 => (16_000_usize..140_000).prop_map(|len| Message::Text(common::long_text(len))),
+        1 => LONG.prop_map(|len| Message::Binary(common::long_binary(len))),
+        1 => LONG.prop_map(|len| Message::Text(common::long_text(len))),
     ];
     let control = proptest::option::weighted(0.2, proptest::collection::vec(any::<u8>(), 0..=125));
     let cuts = proptest::collection::vec((any::<Index>(), control), 0..5);
@@ -162,8 +169,11 @@ fn message() -> impl Strategy<Value = (Vec<Frame>, Vec<Message>)> {
     })
 }
 
+/// Miri needs seconds for each.
+const CASES: u32 = if cfg!(miri) { 4 } else { 200 };
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) })]
 
     #[test]
     fn random_chops_of_random_messages(
@@ -190,7 +200,7 @@ proptest! {
         prop_assert!(!run.decoder.is_assembling());
     }
 
-    #[test]
+    #[cfg_attr(not(miri), test)]
     fn random_chops_of_the_table(case in any::<Index>(), cuts in proptest::collection::vec(any::<Index>(), 0..12)) {
         thread_local!(static CASES: Vec<Case> = cases::all());
         CASES.with(|cases| {
