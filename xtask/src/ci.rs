@@ -4,7 +4,7 @@
 
 use crate::flags::{AutobahnFlags, CiFlags, Client, FuzzFlags, InteropFlags};
 use crate::tools::{Skip, Tool};
-use crate::{Context, autobahn, bench, docs, examples, features, fuzz, interop, layers, package, soak, tidy};
+use crate::{Context, autobahn, bench, docs, examples, features, fuzz, interop, layers, loom, package, soak, tidy};
 use anyhow::{Context as _, Result, bail};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -77,6 +77,13 @@ const STEPS: &[Step] = &[
         hint: "a file outside the crate's folder is not in its package; a dependency needs a version to be published",
         needs: &[],
         run: package::run,
+    },
+    Step {
+        name: "loom",
+        checks: "the models of what threads share, in every order of their steps up to a bound",
+        hint: "`cargo xtask loom NAME` runs one; with LOOM_LOCATION=1 it says where each thread waits",
+        needs: &[],
+        run: |ctx| loom::run(ctx, &[]),
     },
     Step {
         name: "fuzz",

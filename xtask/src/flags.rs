@@ -55,6 +55,14 @@ pub(crate) enum Command {
     Fuzz(FuzzFlags),
     /// Let thousands of clients with bad manners at a server, and see what is left of them
     Soak(SoakFlags),
+    /// Try out the orders in which the threads of a connection may come, with loom
+    Loom {
+        /// Handed to the tests: a filter, `--nocapture`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run the tests of sockeye-proto under Miri, which finds undefined behaviour; takes minutes
+    Miri(MiriFlags),
     /// Measure example-echo beside other libraries' echo servers, all in turns
     Bench(BenchFlags),
     /// Build the chat and serve it
@@ -160,6 +168,19 @@ impl Default for SoakFlags {
     fn default() -> Self {
         Self { minutes: 1.0, seed: None, connections: 3000, way: None, fault: None }
     }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Miri comes with nightly toolchains alone: `cargo +nightly miri` is taken unless the toolchain in use has it."
+)]
+pub(crate) struct MiriFlags {
+    /// Install what is missing on this machine
+    #[arg(long)]
+    pub(crate) install: bool,
+    /// Handed to `cargo miri test`: `--test NAME`, a filter, `-- --nocapture`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<String>,
 }
 
 #[derive(Debug, Default, Args)]

@@ -16,6 +16,8 @@ mod flags;
 mod fuzz;
 mod interop;
 mod layers;
+mod loom;
+mod miri;
 mod package;
 mod rust_source;
 mod soak;
@@ -70,6 +72,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Interop(flags) => interop::run(&ctx.installing(flags.install), &flags)?,
         Command::Fuzz(flags) => fuzz::run(&ctx.installing(flags.install), &flags)?,
         Command::Soak(flags) => soak::run(&ctx, &flags)?,
+        Command::Loom { arguments } => loom::run(&ctx, &arguments)?,
+        Command::Miri(flags) => miri::run(&ctx.installing(flags.install), &flags.arguments)?,
         Command::Bench(flags) => bench::run(&ctx, &flags)?,
         Command::Demo(flags) => demo::run(&ctx, &flags)?,
     }

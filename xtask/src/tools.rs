@@ -22,6 +22,7 @@ pub(crate) enum Tool {
     Npm,
     Chromium,
     CargoFuzz,
+    Miri,
     /// A C++ compiler, as the `cc` crate finds it.
     Cxx,
 }
@@ -56,6 +57,11 @@ impl Tool {
         self.find().or_else(|still| bail!("{still}, even after it was installed; {}", self.advice()))
     }
 
+    /// What comes before the command, to run [`Tool::Miri`].
+    pub(crate) fn miri_toolchain() -> &'static [&'static str] {
+        miri().unwrap_or_default()
+    }
+
     /// The tool's path, or why there is none.
     fn find(self) -> Result<PathBuf, String> {
         match self {
@@ -76,6 +82,7 @@ impl Tool {
             Tool::Npm => working("npm", &["--version"], "npm"),
             Tool::Chromium => chromium(),
             Tool::CargoFuzz => working("cargo", &["fuzz", "--version"], "cargo fuzz"),
+            Tool::Miri => miri().map(|_| "cargo".into()),
             Tool::Cxx => cxx(),
         }
     }
@@ -93,6 +100,9 @@ impl Tool {
             Tool::Node | Tool::Npm => "install Node.js 18 or later with npm",
             Tool::Chromium => "install Chromium, or set CHROMIUM to the path of a Chrome",
             Tool::CargoFuzz => "`cargo install cargo-fuzz --locked`",
+            Tool::Miri => {
+                "`rustup toolchain install nightly --profile minimal --component miri,rust-src`; stable toolchains do not have it"
+            }
             Tool::Cxx => "install a C++ compiler (on Debian: g++), or set CXX to one",
         }
     }
@@ -109,6 +119,10 @@ impl Tool {
             Tool::Npm => apt_get(ctx, &["npm"])?,
             Tool::Chromium => apt_get(ctx, &["chromium"])?,
             Tool::CargoFuzz => cmd!(sh, "cargo install cargo-fuzz --locked").run()?,
+            Tool::Miri => {
+                let wanted = ["--profile", "minimal", "--component", "miri,rust-src"];
+                cmd!(sh, "rustup toolchain install nightly {wanted...}").run()?
+            }
             Tool::Cxx => apt_get(ctx, &["g++"])?,
         }
         Ok(())
@@ -165,6 +179,13 @@ fn cxx() -> Result<PathBuf, String> {
     } else {
         Err(format!("`{}`, the C++ compiler, does not run", chosen.to_string_lossy()))
     }
+}
+
+/// What chooses the toolchain that has Miri: that in use, or nightly.
+fn miri() -> Result<&'static [&'static str], String> {
+    let toolchains: [&[&str]; 2] = [&[], &["+nightly"]];
+    let has_miri = |toolchain: &&[&str]| succeeds("cargo", &[toolchain, &["miri", "--version"][..]].concat());
+    toolchains.into_iter().find(has_miri).ok_or_else(|| "neither the toolchain in use nor nightly has Miri".to_owned())
 }
 
 fn working(program: &str, arguments: &[&str], name: &str) -> Result<PathBuf, String> {
