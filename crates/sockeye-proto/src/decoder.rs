@@ -213,6 +213,8 @@ impl Decoder {
     pub fn abandon(&mut self) {
         if self.state.as_ref().is_some_and(|state| state.end.is_none()) {
             self.state = None;
+            // It may hold what has come of a message.
+            self.extension = None;
         }
     }
 

@@ -175,6 +175,24 @@ fn a_message_that_has_just_begun_takes_what_has_arrived() {
     }
 }
 
+/// And when no more of it will come, it takes nothing.
+#[test]
+fn an_abandoned_message_holds_nothing() {
+    let payload = Peer::new(true).deflate(&noise(200_000, 1));
+    let mut wire = Frame::binary(payload).rsv(COMPRESSED).bytes();
+    wire.truncate(100_000);
+    let mut decoder = decoder(Parameters::default(), &Config::default());
+    // What the thread lends has been lent before.
+    let mut other = super::decoder(Parameters::default(), &Config::default());
+    assert_eq!(decode(&mut other, &wire), Ok(vec![]));
+    other.abandon();
+    let info = measure(|| {
+        assert_eq!(decode(&mut decoder, &wire), Ok(vec![]));
+        decoder.abandon();
+    });
+    assert!(info.bytes_current <= 0, "{info:?}");
+}
+
 #[test]
 fn between_two_messages_a_connection_holds_a_window_at_the_most() {
     for (memory, window) in [(Memory::Low, 0), (Memory::Balanced, 4 << 10), (Memory::Best, 32 << 10)] {
