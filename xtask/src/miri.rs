@@ -16,7 +16,8 @@ pub(crate) fn run(ctx: &Context, arguments: &[String]) -> Result<()> {
     // Compiled for no processor, so in a folder of its own.
     let target = ctx.workspace.target.join("miri");
     // No doctests: each is compiled by itself, and they have no `unsafe` that the tests do not reach.
-    let test = &["miri", "test", "--package", "sockeye-proto", "--lib", "--tests"];
-    cmd!(sh, "cargo {toolchain...} {test...} --target-dir {target} {arguments...}").run()?;
+    let all: &[&str] = if arguments.is_empty() { &["--lib", "--tests"] } else { &[] };
+    let test = &["miri", "test", "--package", "sockeye-proto", "--target-dir"];
+    cmd!(sh, "cargo {toolchain...} {test...} {target} {all...} {arguments...}").run()?;
     Ok(())
 }

@@ -23,7 +23,8 @@ enum Op {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let len = || prop_oneof![6 => 0..140_usize, 2 => 4_000..4_200_usize, 1 => 60_000..70_000_usize];
+    let large = if cfg!(miri) { 5_000..6_000 } else { 60_000..70_000_usize };
+    let len = move || prop_oneof![6 => 0..140_usize, 2 => 4_000..4_200_usize, 1 => large.clone()];
     let write = (1..5_usize, any::<Index>()).prop_map(|(slices, part)| Op::Write { slices, part });
     prop_oneof![
         6 => len().prop_map(Op::Text),
@@ -207,14 +208,15 @@ fn write(
     model.write(n);
 }
 
-/// Miri needs seconds for each.
-const CASES: u32 = if cfg!(miri) { 4 } else { 400 };
+/// Miri needs many seconds for each.
+const CASES: u32 = if cfg!(miri) { 2 } else { 400 };
+const OPS: usize = if cfg!(miri) { 20 } else { 80 };
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) })]
 
     #[test]
-    fn the_queue_does_what_the_model_does(ops in proptest::collection::vec(op(), 1..80), masks in any::<bool>()) {
+    fn the_queue_does_what_the_model_does(ops in proptest::collection::vec(op(), 1..OPS), masks in any::<bool>()) {
         let mut encoder = if masks {
             Encoder::client(Box::new(|| [0x11, 0x22, 0x33, 0x44]))
         } else {
