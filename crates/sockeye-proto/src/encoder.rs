@@ -53,8 +53,9 @@ impl Outgoing {
         Self::Secret(Box::new(message))
     }
 
-    /// The message, if it belongs to this connection.
-    fn message(&self) -> Option<&Message> {
+    /// The message, if it belongs to this connection: `None` for one that is sent to many.
+    #[inline]
+    pub fn message(&self) -> Option<&Message> {
         match self {
             Self::Message(message) => Some(message),
             Self::Secret(message) => Some(message),

@@ -39,9 +39,8 @@ impl Kind {
 
     pub(crate) fn of_outgoing(message: &Outgoing) -> Self {
         match message {
-            Outgoing::Message(message) => Self::of(message),
             Outgoing::Prepared(message) if message.is_text() => Self::Text,
-            _ => Self::Binary,
+            other => other.message().map_or(Self::Binary, Self::of),
         }
     }
 }

@@ -179,7 +179,7 @@ impl Send {
     #[inline]
     pub(crate) fn encode(&mut self, message: Outgoing) -> Result<(), Error> {
         // Most connections are not counted, and pay nothing for those that are.
-        if metering::IS_ON || self.rare.is_some() || matches!(message, Outgoing::Message(Message::Close(_))) {
+        if metering::IS_ON || self.rare.is_some() || message.message().is_some_and(Message::is_close) {
             return self.encode_noting(message);
         }
         self.push(message)
@@ -187,8 +187,8 @@ impl Send {
 
     fn encode_noting(&mut self, message: Outgoing) -> Result<(), Error> {
         let (kind, payload) = (Kind::of_outgoing(&message), length(&message));
-        let close = match &message {
-            Outgoing::Message(Message::Close(frame)) => Some(frame.as_ref().map(|frame| frame.code)),
+        let close = match message.message() {
+            Some(Message::Close(frame)) => Some(frame.as_ref().map(|frame| frame.code)),
             _ => None,
         };
         self.push(message)?;
@@ -667,9 +667,7 @@ fn write_some<const N: usize>(
 #[inline]
 fn length(message: &Outgoing) -> usize {
     match message {
-        Outgoing::Message(message) => message.len(),
         Outgoing::Prepared(message) => message.payload().len(),
-        Outgoing::Secret(message) => message.len(),
-        _ => 0,
+        other => other.message().map_or(0, Message::len),
     }
 }

@@ -39,8 +39,11 @@ where
 
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
-        if message.is_data() {
-            socket.send(message).await.unwrap();
+        match message {
+            // What a message is does not depend on how it is sent.
+            Message::Text(_) => socket.send_secret(message).await.unwrap(),
+            Message::Binary(_) => socket.send(message).await.unwrap(),
+            _ => {}
         }
     }
 }

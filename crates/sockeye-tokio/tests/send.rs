@@ -10,7 +10,11 @@ use std::{
 
 use sockeye_testkit::{Frame, Peer, PipeEnd, opcode, pipe_with_capacity};
 use sockeye_tokio::{Config, Connection, Message, PreparedMessage, Role, Sender, Stream, TrySendError, WebSocket};
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, yield_now},
+    time::Instant,
+};
 
 /// A connection whose handler hands out a sender and then only reads.
 async fn connection(capacity: usize, config: Config) -> (Peer<PipeEnd>, Sender, JoinHandle<()>) {
@@ -229,4 +233,18 @@ async fn a_prepared_message_reaches_a_client_and_a_server_alike() {
         let frame = peer.expect_frame().await;
         assert_eq!((frame.opcode, &frame.payload[..]), (opcode::BINARY, &[1, 2][..]));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_a_secret_is_a_close_all_the_same() {
+    let (mut client, sender, _task) = connection(1 << 16, Config::default()).await;
+    let waiting = sender.clone();
+    let waiting = tokio::spawn(async move { waiting.closed().await });
+    yield_now().await;
+    let begun = Instant::now();
+    sender.send_secret(Message::Close(None)).await.unwrap();
+    // Whoever waits for the end is woken by it, and not by the deadline for the peer's answer.
+    waiting.await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    client.expect_close_empty().await;
 }
