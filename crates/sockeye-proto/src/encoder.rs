@@ -314,6 +314,7 @@ impl Encoder {
     }
 
     /// How many bytes of data frames have been queued in all, and of Closes.
+    #[inline]
     pub fn queued_data(&self) -> u64 {
         let gap = self.data.get().map_or(0, |data| data.gap.bytes());
         self.written.data + (self.data_len() + gap) as u64
@@ -446,25 +447,31 @@ impl Encoder {
 
     #[inline]
     fn advance_data(&mut self, n: usize) {
-        let dropped = self.data.get_mut().map_or(0, |data| data.gap.pass(n));
-        self.written.data += (n + dropped) as u64;
         let is_rest = n < self.data_len();
-        self.buffered -= n;
         match self.data.get_mut() {
-            Some(data) if is_rest => data.advance(n),
-            // Back to the pool, or freed: an idle connection holds nothing.
-            _ => self.data = Lent::NONE,
+            Some(data) if is_rest => {
+                self.written.data += (n + data.gap.pass(n)) as u64;
+                self.buffered -= n;
+                data.advance(n);
+            }
+            _ => self.data_is_written(),
         }
+    }
+
+    /// All of the data has been written, and what was dropped behind any of it counts.
+    #[inline]
+    fn data_is_written(&mut self) {
+        self.written.data = self.queued_data();
+        self.buffered -= self.data_len();
+        // Back to the pool, or freed: an idle connection holds nothing.
+        self.data = Lent::NONE;
     }
 
     /// All that [`single`](Self::single) yielded has been written.
     #[inline]
     pub fn advance_all(&mut self) {
         if self.control.is_none() {
-            let dropped = self.data.get_mut().map_or(0, |data| data.gap.pass(self.buffered));
-            self.written.data += (self.buffered + dropped) as u64;
-            self.buffered = 0;
-            self.data = Lent::NONE;
+            self.data_is_written();
         }
     }
 
