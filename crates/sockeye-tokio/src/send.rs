@@ -178,11 +178,13 @@ impl Send {
     /// Queues `message`, unless it can never be sent.
     #[inline]
     pub(crate) fn encode(&mut self, message: Outgoing) -> Result<(), Error> {
-        // Most connections are not counted, and pay nothing for those that are.
-        if metering::IS_ON || self.rare.is_some() || message.message().is_some_and(Message::is_close) {
-            return self.encode_noting(message);
+        // Most messages are plain data of connections that are not counted, and pay nothing for the others.
+        let is_plain = matches!(message, Outgoing::Message(Message::Text(_) | Message::Binary(_)));
+        if is_plain && self.rare.is_none() && !metering::IS_ON {
+            self.push(message)
+        } else {
+            self.encode_noting(message)
         }
-        self.push(message)
     }
 
     fn encode_noting(&mut self, message: Outgoing) -> Result<(), Error> {
