@@ -155,7 +155,7 @@ async fn a_message_that_may_not_be_sent_leaves_the_connection_open() {
 async fn control_frames_overtake_queued_data_between_frames_and_a_close_overtakes_nothing() {
     let (mut client, sender, _task) = connection(16, Config::default()).await;
     sender.send(Message::text("1".repeat(100))).await.unwrap();
-    tokio::task::yield_now().await; // the first is begun: 16 bytes of it are on their way
+    yield_now().await; // the first is begun: 16 bytes of it are on their way
     sender.send(Message::text("2".repeat(100))).await.unwrap();
     sender.send(Message::Ping(vec![7])).await.unwrap();
     sender.close_with(4000, "bye").unwrap();
@@ -208,7 +208,7 @@ async fn those_that_wait_when_the_connection_ends_are_told() {
         let sender = sender.clone();
         async move { (sender.send(Message::text("y")).await, sender.flushed().await) }
     });
-    tokio::task::yield_now().await;
+    yield_now().await;
     drop(client); // vanishes
     let (sent, flushed) = waiting.await.unwrap();
     assert!(sent.unwrap_err().is_abrupt());
