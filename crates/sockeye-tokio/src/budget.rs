@@ -6,7 +6,11 @@ use std::{
     task::Waker,
 };
 
-use crate::{shared::Shared, sync::Mutex};
+use crate::{
+    places::{Place, Places},
+    shared::Shared,
+    sync::Mutex,
+};
 
 /// A bound on what is queued for all connections that were given it. Cheap to clone; all clones are one.
 ///
@@ -44,8 +48,7 @@ struct State {
     leaving: usize,
     evicted: u64,
     /// Each at the place that its [`Account`] knows.
-    queues: Vec<Option<Queue>>,
-    free: Vec<usize>,
+    queues: Places<Queue>,
 }
 
 struct Queue {
@@ -79,18 +82,8 @@ impl Budget {
 
     /// An account for a connection.
     pub(crate) fn open(&self, connection: Weak<Shared>) -> Account {
-        let queue = Some(Queue { connection, bytes: 0, waker: None, is_evicted: false });
-        let mut state = self.inner.state.lock();
-        let place = match state.free.pop() {
-            Some(place) => {
-                state.queues[place] = queue;
-                place
-            }
-            None => {
-                state.queues.push(queue);
-                state.queues.len() - 1
-            }
-        };
+        let queue = Queue { connection, bytes: 0, waker: None, is_evicted: false };
+        let place = self.inner.state.lock().queues.add(queue);
         Account { budget: self.clone(), place, bytes: 0 }
     }
 }
@@ -105,7 +98,7 @@ impl fmt::Debug for Budget {
 /// What a connection has on a budget.
 pub(crate) struct Account {
     budget: Budget,
-    place: usize,
+    place: Place,
     bytes: usize,
 }
 
@@ -138,7 +131,7 @@ impl Account {
     /// From now on its driver is woken by `waker`.
     pub(crate) fn reach_by(&self, waker: &Waker) {
         let mut state = self.budget.inner.state.lock();
-        let before = state.queues[self.place].as_mut().and_then(|queue| queue.waker.replace(waker.clone()));
+        let before = state.queues.get_mut(self.place).and_then(|queue| queue.waker.replace(waker.clone()));
         drop(state);
         // As with connections, not under the lock.
         drop(before);
@@ -146,13 +139,13 @@ impl Account {
 
     /// Whether the connection has to be closed.
     pub(crate) fn is_evicted(&self) -> bool {
-        self.budget.inner.state.lock().queues[self.place].as_ref().is_some_and(|queue| queue.is_evicted)
+        self.budget.inner.state.lock().queues.get(self.place).is_some_and(|queue| queue.is_evicted)
     }
 }
 
 impl State {
-    fn set(&mut self, place: usize, bytes: usize, waker: Option<&Waker>) {
-        let Some(queue) = &mut self.queues[place] else { return };
+    fn set(&mut self, place: Place, bytes: usize, waker: Option<&Waker>) {
+        let Some(queue) = self.queues.get_mut(place) else { return };
         if queue.is_evicted {
             self.leaving = self.leaving + bytes - queue.bytes;
             // With an empty queue it was fast enough after all, or is being closed.
@@ -164,7 +157,7 @@ impl State {
 
     /// Picks the fattest of those that stay.
     fn evict(&mut self) -> Option<(Weak<Shared>, Option<Waker>)> {
-        let staying = self.queues.iter_mut().flatten().filter(|queue| !queue.is_evicted && queue.bytes > 0);
+        let staying = self.queues.iter_mut().filter(|queue| !queue.is_evicted && queue.bytes > 0);
         let fattest = staying.max_by_key(|queue| queue.bytes)?;
         fattest.is_evicted = true;
         self.leaving += fattest.bytes;
@@ -178,7 +171,6 @@ impl Drop for Account {
         let mut state = self.budget.inner.state.lock();
         state.used -= self.bytes;
         state.set(self.place, 0, None);
-        state.queues[self.place] = None;
-        state.free.push(self.place);
+        state.queues.take(self.place);
     }
 }

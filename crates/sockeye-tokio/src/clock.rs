@@ -24,7 +24,10 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use crate::shared::Shared;
+use crate::{
+    places::{Place, Places},
+    shared::Shared,
+};
 
 /// A moment of a [`Clock`], in hundredths of a second, which begin anew after 497 days. Two that are compared are never half
 /// of that apart.
@@ -85,18 +88,13 @@ pub(crate) struct Clock {
 
 #[derive(Default)]
 struct State {
+    connections: Places<Weak<Shared>>,
     /// For each place the moment at which its connection is to be woken, if any. Apart from who that is, since it is all
     /// that a tick looks at.
     due: Vec<Option<Moment>>,
-    connections: Vec<Option<Weak<Shared>>>,
-    /// The places that were given up.
-    free: Vec<Place>,
     /// The next tick, if there is a task that ticks.
     next: Option<Moment>,
 }
-
-/// The place of a connection.
-pub(crate) type Place = u32;
 
 thread_local!(static HERE: RefCell<Option<(runtime::Id, Arc<Clock>)>> = const { RefCell::new(None) });
 
@@ -162,18 +160,11 @@ impl Clock {
             self.tick.store(units(tick), Ordering::Relaxed);
             self.earlier.notify_one();
         }
-        let connection = Some(Arc::downgrade(shared));
-        match state.free.pop() {
-            Some(place) => {
-                state.connections[place as usize] = connection;
-                place
-            }
-            None => {
-                state.due.push(None);
-                state.connections.push(connection);
-                state.due.len() as Place - 1
-            }
+        let place = state.connections.add(Arc::downgrade(shared));
+        if state.due.len() <= place as usize {
+            state.due.push(None);
         }
+        place
     }
 
     /// Has the connection at `place` woken at `due`, and no more at the moment that was set before.
@@ -189,9 +180,8 @@ impl Clock {
     pub(crate) fn release(&self, place: Place) {
         let mut state = self.state.lock();
         state.due[place as usize] = None;
-        state.connections[place as usize] = None;
-        state.free.push(place);
-        if state.is_empty() {
+        state.connections.take(place);
+        if state.connections.is_empty() {
             // Nobody is left to tick for: the task ends now, and not a second later.
             self.earlier.notify_one();
         }
@@ -208,17 +198,17 @@ impl Clock {
         let mut woken = Vec::new();
         let mut state = self.state.lock();
         let now = self.look();
-        if state.is_empty() {
+        if state.connections.is_empty() {
             *state = State::default();
             return None;
         }
-        let State { due, connections, next, .. } = &mut *state;
+        let State { connections, due, next } = &mut *state;
         let mut first = now.after(self.tick());
-        for (due, connection) in due.iter_mut().zip(connections) {
+        for (place, due) in (0..).zip(due.iter_mut()) {
             match *due {
                 Some(moment) if moment.is_reached(now) => {
                     *due = None;
-                    woken.extend(connection.as_ref().and_then(Weak::upgrade));
+                    woken.extend(connections.get(place).and_then(Weak::upgrade));
                 }
                 Some(moment) => first = first.min(moment),
                 None => {}
@@ -230,12 +220,6 @@ impl Clock {
             connection.wake_driver();
         }
         Some(self.instant(first))
-    }
-}
-
-impl State {
-    fn is_empty(&self) -> bool {
-        self.free.len() == self.due.len()
     }
 }
 

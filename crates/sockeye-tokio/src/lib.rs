@@ -65,6 +65,7 @@ mod metering;
 mod models;
 mod orders;
 mod overflow;
+mod places;
 mod receive;
 mod receiving;
 mod registration;

@@ -9,14 +9,14 @@ use std::{
 use sockeye_proto::{CloseFrame, close_code};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use crate::{Shutdown, shared::Shared};
+use crate::{Shutdown, places::Place, shared::Shared};
 
 /// The place of a connection, given up when its driver is done or dropped. Every idle connection has one, so it is small.
 pub(crate) struct Registration {
     shutdown: Shutdown,
     /// Until the turn of the connection, then until the handler must have said goodbye. There is none before the shutdown.
     timer: Option<Pin<Box<Sleep>>>,
-    place: u32,
+    place: Place,
     pub(crate) outcome: Outcome,
 }
 
@@ -29,7 +29,7 @@ pub(crate) enum Outcome {
 }
 
 impl Registration {
-    pub(crate) fn new(shutdown: Shutdown, place: u32) -> Self {
+    pub(crate) fn new(shutdown: Shutdown, place: Place) -> Self {
         Self { shutdown, timer: None, place, outcome: Outcome::Lost }
     }
 

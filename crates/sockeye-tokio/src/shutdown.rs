@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use crate::{
+    places::{Place, Places},
     registration::{Outcome, Registration, send_away},
     shared::Shared,
 };
@@ -80,9 +81,7 @@ struct State {
     /// Once it has begun.
     window: Option<Window>,
     /// Each at the place that its [`Registration`] knows. Many wait, so one takes no more than a pointer.
-    connections: Vec<Option<Weak<Shared>>>,
-    /// The places that were given up.
-    free: Vec<u32>,
+    connections: Places<Weak<Shared>>,
     /// How many [`ShutdownHold`]s there are.
     held: usize,
     drained: Drained,
@@ -231,12 +230,12 @@ impl Shutdown {
             }
         }
         let state = self.inner.lock();
-        Drained { cut: state.drained.cut + state.count(), ..state.drained }
+        Drained { cut: state.drained.cut + state.connections.len(), ..state.drained }
     }
 
     /// How many connections belong to it and have not ended.
     pub fn connections(&self) -> usize {
-        self.inner.lock().count()
+        self.inner.lock().connections.len()
     }
 
     /// Makes [`drain`](Self::drain) wait for a connection that is not one yet: one whose opening handshake has been
@@ -274,7 +273,7 @@ impl Shutdown {
     pub(crate) fn register(self, shared: &Arc<Shared>) -> Registration {
         let (place, begun) = {
             let mut state = self.inner.lock();
-            (state.add(Arc::downgrade(shared)), state.window.is_some())
+            (state.connections.add(Arc::downgrade(shared)), state.window.is_some())
         };
         if begun {
             // Its client has only just come: nothing would be gained by waiting.
@@ -284,7 +283,7 @@ impl Shutdown {
     }
 
     /// When the connection at `place` is to close.
-    pub(crate) fn turn(&self, place: u32) -> Instant {
+    pub(crate) fn turn(&self, place: Place) -> Instant {
         let window = self.inner.lock().window;
         let Some(Window { start, end }) = window else { return Instant::now() };
         // The same each time, so that those who have the first turns still do when the window is shortened.
@@ -298,10 +297,9 @@ impl Shutdown {
     }
 
     /// Gives up the place of a connection that has ended.
-    pub(crate) fn leave(&self, place: u32, outcome: Outcome) {
+    pub(crate) fn leave(&self, place: Place, outcome: Outcome) {
         self.inner.change(|state| {
-            state.connections[place as usize] = None;
-            state.free.push(place);
+            state.connections.take(place);
             if state.window.is_some() {
                 match outcome {
                     Outcome::Closed => state.drained.closed += 1,
@@ -360,30 +358,17 @@ impl State {
 
     /// How long the window is to be.
     fn length(&self) -> Duration {
-        let count = u32::try_from(self.count()).unwrap_or(u32::MAX);
+        let count = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
         self.settings.window.unwrap_or_else(|| SHARE.saturating_mul(count).min(MOST))
     }
 
-    fn add(&mut self, shared: Weak<Shared>) -> u32 {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.connections.push(None);
-            u32::try_from(self.connections.len() - 1).expect("more connections than any machine has memory for")
-        });
-        self.connections[place as usize] = Some(shared);
-        place
-    }
-
     fn open(&self) -> Vec<Arc<Shared>> {
-        self.connections.iter().flatten().filter_map(Weak::upgrade).collect()
-    }
-
-    fn count(&self) -> usize {
-        self.connections.len() - self.free.len()
+        self.connections.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Whether there is no connection, and none on its way.
     fn is_empty(&self) -> bool {
-        self.count() == 0 && self.held == 0
+        self.connections.is_empty() && self.held == 0
     }
 }
 
@@ -405,7 +390,7 @@ impl fmt::Debug for Shutdown {
         let state = self.inner.lock();
         f.debug_struct("Shutdown")
             .field("begun", &state.window.is_some())
-            .field("connections", &state.count())
+            .field("connections", &state.connections.len())
             .finish_non_exhaustive()
     }
 }

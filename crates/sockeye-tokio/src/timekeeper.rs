@@ -6,8 +6,9 @@ use sockeye_proto::Closing;
 
 use crate::{
     Timeouts,
-    clock::{Clock, Moment, Place},
+    clock::{Clock, Moment},
     deadlines::{Deadlines, Facts, Verdict},
+    places::Place,
     shared::Shared,
 };
 
