@@ -54,8 +54,6 @@ struct State {
 struct Queue {
     connection: Weak<Shared>,
     bytes: usize,
-    /// Of its driver.
-    waker: Option<Waker>,
     is_evicted: bool,
 }
 
@@ -82,7 +80,7 @@ impl Budget {
 
     /// An account for a connection.
     pub(crate) fn open(&self, connection: Weak<Shared>) -> Account {
-        let queue = Queue { connection, bytes: 0, waker: None, is_evicted: false };
+        let queue = Queue { connection, bytes: 0, is_evicted: false };
         let place = self.inner.state.lock().queues.add(queue);
         Account { budget: self.clone(), place, bytes: 0 }
     }
@@ -103,38 +101,28 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// So much is queued now. Returns the wakers of those drivers that have to close their connections for it; `waker` is that
-    /// of its own.
-    pub(crate) fn set(&mut self, bytes: usize, waker: Option<&Waker>) -> Vec<Waker> {
+    /// So much is queued now. Returns what wakes the drivers that have to close their connections for it.
+    pub(crate) fn set(&mut self, bytes: usize) -> Vec<Waker> {
         if bytes == self.bytes {
             return Vec::new();
         }
-        // Whose last owner this may be: nothing is dropped under the lock, since it gives its account back.
-        let (mut connections, mut wakers) = (Vec::new(), Vec::new());
+        let mut evicted = Vec::new();
         let mut state = self.budget.inner.state.lock();
         state.used = state.used + bytes - self.bytes;
-        state.set(self.place, bytes, waker);
+        state.set(self.place, bytes);
         self.bytes = bytes;
         while state.used - state.leaving > self.budget.inner.max
-            && let Some((connection, waker)) = state.evict()
+            && let Some(connection) = state.evict()
         {
-            connections.push(connection);
-            wakers.extend(waker);
+            evicted.push(connection);
         }
         drop(state);
-        for connection in connections.iter().filter_map(Weak::upgrade) {
-            connection.evict();
-        }
-        wakers
-    }
-
-    /// From now on its driver is woken by `waker`.
-    pub(crate) fn reach_by(&self, waker: &Waker) {
-        let mut state = self.budget.inner.state.lock();
-        let before = state.queues.get_mut(self.place).and_then(|queue| queue.waker.replace(waker.clone()));
-        drop(state);
-        // As with connections, not under the lock.
-        drop(before);
+        // Not under the lock: its last owner gives its account back.
+        let order = |connection: Arc<Shared>| {
+            connection.orders.make_way();
+            Waker::from(connection)
+        };
+        evicted.iter().filter_map(Weak::upgrade).map(order).collect()
     }
 
     /// Whether the connection has to be closed.
@@ -144,7 +132,7 @@ impl Account {
 }
 
 impl State {
-    fn set(&mut self, place: Place, bytes: usize, waker: Option<&Waker>) {
+    fn set(&mut self, place: Place, bytes: usize) {
         let Some(queue) = self.queues.get_mut(place) else { return };
         if queue.is_evicted {
             self.leaving = self.leaving + bytes - queue.bytes;
@@ -152,17 +140,16 @@ impl State {
             queue.is_evicted = bytes > 0;
         }
         queue.bytes = bytes;
-        queue.waker = waker.cloned();
     }
 
     /// Picks the fattest of those that stay.
-    fn evict(&mut self) -> Option<(Weak<Shared>, Option<Waker>)> {
+    fn evict(&mut self) -> Option<Weak<Shared>> {
         let staying = self.queues.iter_mut().filter(|queue| !queue.is_evicted && queue.bytes > 0);
         let fattest = staying.max_by_key(|queue| queue.bytes)?;
         fattest.is_evicted = true;
         self.leaving += fattest.bytes;
         self.evicted += 1;
-        Some((fattest.connection.clone(), fattest.waker.take()))
+        Some(fattest.connection.clone())
     }
 }
 
@@ -170,7 +157,7 @@ impl Drop for Account {
     fn drop(&mut self) {
         let mut state = self.budget.inner.state.lock();
         state.used -= self.bytes;
-        state.set(self.place, 0, None);
+        state.set(self.place, 0);
         state.queues.take(self.place);
     }
 }

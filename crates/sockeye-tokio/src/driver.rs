@@ -110,12 +110,10 @@ fn poll_boxed<Fut: Future<Output = ()>>(mut handler: Pin<Box<Fut>>, cx: &mut Con
 
 impl Upkeep {
     fn poll(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
-        let is_new = shared.lock_send().writer_looks(cx);
-        if is_new && shared.orders.are_given() {
+        if shared.lock_send().writer_looks(cx) && shared.orders.are_given() {
             // It may have come while there was nobody to be woken.
             cx.waker().wake_by_ref();
         }
-        shared.make_way(is_new);
         self.time.begin(shared);
         if let Stage::Open = self.stage {
             match self.poll_open(shared, cx) {
@@ -206,19 +204,26 @@ enum Next {
 }
 
 impl<F, Fut> Driver<F, Fut> {
-    /// Does what the `Shutdown` wants. Returns whether that was the end.
+    /// Does what the `Shutdown` wants, or the `Budget`. Returns whether that was the end.
     #[cold]
     #[inline(never)]
     fn obey(&mut self, cx: &mut Context<'_>) -> bool {
-        let cut = self.shared.orders.is_cut();
-        if cut {
+        let orders = &self.shared.orders;
+        if orders.is_cut() {
             self.handler = Handler::Done;
             self.upkeep.finish(&self.shared, Some(Error::timeout("the deadline of the shutdown has passed", None)));
-        } else if let Some(registration) = &mut self.upkeep.registration {
+            return true;
+        }
+        if orders.take_make_way() {
+            self.shared.make_way();
+        }
+        if orders.is_leaving()
+            && let Some(registration) = &mut self.upkeep.registration
+        {
             // Not ready, it wakes the driver when the turn of the connection has come.
             let _ = unconstrained(cx, |cx| registration.poll_leave(&self.shared, cx));
         }
-        cut
+        false
     }
 
     /// Both the handler and the connection are done.

@@ -1,4 +1,4 @@
-//! What a `Shutdown` has ordered a connection to do, in one byte.
+//! What a `Shutdown` or a `Budget` has ordered a connection to do, in one byte.
 
 use crate::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
@@ -16,12 +16,14 @@ const CUT: u8 = 1 << 2;
 const ASKED: u8 = 1 << 3;
 /// The handler was told to say it.
 const TOLD: u8 = 1 << 4;
+/// To close for the sake of others that share its budget, if it is still the one that has to.
+const MAKE_WAY: u8 = 1 << 5;
 
 impl Orders {
     /// Whether the driver has to do something.
     #[inline]
     pub(crate) fn are_given(&self) -> bool {
-        self.has(LEAVE | CUT)
+        self.has(LEAVE | CUT | MAKE_WAY)
     }
 
     /// To close when its turn has come. Once more, and its turn comes at another time.
@@ -51,6 +53,16 @@ impl Orders {
 
     pub(crate) fn is_cut(&self) -> bool {
         self.has(CUT)
+    }
+
+    /// To close for the sake of others that share its budget.
+    pub(crate) fn make_way(&self) {
+        self.0.fetch_or(MAKE_WAY, Relaxed);
+    }
+
+    /// Whether it has to be asked for that, once for each order.
+    pub(crate) fn take_make_way(&self) -> bool {
+        self.0.fetch_and(!MAKE_WAY, Relaxed) & MAKE_WAY != 0
     }
 
     /// The handler wants to say goodbye.

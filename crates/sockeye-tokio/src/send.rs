@@ -239,7 +239,7 @@ impl Send {
         if let Some(rare) = &mut self.rare
             && let Some(account) = &mut rare.account
         {
-            rare.others.extend(account.set(self.encoder.buffered(), self.writer.as_ref()));
+            rare.others.extend(account.set(self.encoder.buffered()));
             self.is_due |= !rare.others.is_empty();
         }
     }
@@ -314,9 +314,6 @@ impl Send {
         let new = !self.is_writer(cx);
         if new {
             self.writer = Some(cx.waker().clone());
-            if let Some(account) = self.rare.as_ref().and_then(|rare| rare.account.as_ref()) {
-                account.reach_by(cx.waker());
-            }
         }
         new
     }

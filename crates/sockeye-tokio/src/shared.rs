@@ -1,6 +1,9 @@
 //! `Shared`: the state that a connection's handles and its driver share, and the operations on it.
 
-use std::task::{Context, Poll, ready};
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Wake, ready},
+};
 
 use http::HeaderValue;
 use sockeye_proto::{CloseFrame, Message, Outgoing, close_code};
@@ -33,10 +36,8 @@ pub(crate) struct Shared {
     resting: AtomicBool,
     /// Whether anybody has ever waited for room or for a write: then the driver counts its turns.
     waited: AtomicBool,
-    /// What the `Shutdown` wants.
+    /// What the `Shutdown` wants, or the `Budget`.
     pub(crate) orders: Orders,
-    /// Whether the driver is to ask if it has to close the connection for the sake of a budget.
-    evicted: AtomicBool,
     driven: bool,
     /// Whether a `send` returns only when the stream has its message.
     unbuffered: bool,
@@ -73,7 +74,6 @@ impl Shared {
             resting: AtomicBool::new(false),
             waited: AtomicBool::new(false),
             orders: Orders::default(),
-            evicted: AtomicBool::new(false),
             driven,
             unbuffered,
             protocol: protocol.map(Box::new),
@@ -104,30 +104,22 @@ impl Shared {
     /// Makes the driver close the connection when its turn has come.
     pub(crate) fn leave(&self) {
         self.orders.leave();
-        self.lock_send().call_writer();
+        self.wake_driver();
     }
 
     /// Makes the driver end the connection at once.
     pub(crate) fn cut(&self) {
         self.orders.cut();
-        self.lock_send().call_writer();
+        self.wake_driver();
     }
 
-    /// Has the driver, which is woken by others, close the connection for the sake of a budget.
-    pub(crate) fn evict(&self) {
-        self.evicted.store(true, Ordering::Relaxed);
-    }
-
-    /// Closes the connection if it was picked to make room for others. With `look`, that may have been when its driver could
-    /// not be woken.
-    pub(crate) fn make_way(&self, look: bool) {
-        if self.evicted.swap(false, Ordering::Relaxed) || look {
-            let mut send = self.lock_send();
-            if send.is_evicted() {
-                tracing::warn!(buffered = send.encoder.buffered(), "the fattest queue of the budget is dropped");
-                // An error means that the connection is closing already.
-                let _ = send.disconnect(close_code::AGAIN);
-            }
+    /// Closes the connection if its queue is still the one that has to go to make room for others.
+    pub(crate) fn make_way(&self) {
+        let mut send = self.lock_send();
+        if send.is_evicted() {
+            tracing::warn!(buffered = send.encoder.buffered(), "the fattest queue of the budget is dropped");
+            // An error means that the connection is closing already.
+            let _ = send.disconnect(close_code::AGAIN);
         }
     }
 
@@ -485,6 +477,13 @@ impl Shared {
         }
         self.wait(&mut send, For::End, ticket, Manner::Insisting, cx);
         Poll::Pending
+    }
+}
+
+/// For those that cannot wake the driver where they are: they hold the lock of another connection.
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.wake_driver();
     }
 }
 
