@@ -85,10 +85,7 @@ fn a_socket_that_is_dropped_elsewhere_closes() {
     check(3, || {
         let (connection, far) = connection();
         let (driver, mut socket) = moved(connection);
-        let driver = driver.spawn({
-            let far = far.clone();
-            move || far.has(2)
-        });
+        let driver = driver.spawn_until(&far, 2);
         socket.try_send(Message::text("a")).unwrap();
         drop(socket);
         driver.join().unwrap();

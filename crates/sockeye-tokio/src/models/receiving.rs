@@ -11,10 +11,7 @@ fn a_recv_in_another_task_is_woken() {
     check(2, || {
         let (connection, far) = connection();
         let (driver, mut socket) = moved(connection);
-        let driver = driver.spawn({
-            let far = far.clone();
-            move || far.has(1)
-        });
+        let driver = driver.spawn_until(&far, 1);
         let receiver = thread::spawn(move || {
             for text in ["a", "b"] {
                 assert_eq!(block_on(socket.recv()).unwrap().unwrap(), Message::text(text));
@@ -36,10 +33,7 @@ fn a_ping_is_answered_while_another_task_has_the_socket() {
     check(2, || {
         let (connection, far) = connection();
         let (driver, mut socket) = moved(connection);
-        let driver = driver.spawn({
-            let far = far.clone();
-            move || far.has(1)
-        });
+        let driver = driver.spawn_until(&far, 1);
         let receiver = thread::spawn(move || {
             assert_eq!(block_on(socket.recv()).unwrap().unwrap(), Message::text("a"));
             socket
@@ -60,10 +54,7 @@ fn what_arrives_and_what_is_queued_do_not_stand_in_each_others_way() {
     check(3, || {
         let (connection, far) = connection();
         let (driver, sender) = resting(connection);
-        let driver = driver.spawn({
-            let far = far.clone();
-            move || far.has(2)
-        });
+        let driver = driver.spawn_until(&far, 2);
         let other = thread::spawn(move || sender.try_send(Message::text("a")).unwrap());
         far.ping();
         other.join().unwrap();

@@ -16,10 +16,7 @@ fn what_is_queued_while_the_driver_goes_to_rest_is_written() {
     check(3, || {
         let (connection, far) = connection();
         let (driver, sender) = resting(connection);
-        let driver = driver.spawn({
-            let far = far.clone();
-            move || far.has(2)
-        });
+        let driver = driver.spawn_until(&far, 2);
         sender.try_send(Message::text("a")).unwrap();
         sender.try_send(Message::text("b")).unwrap();
         driver.join().unwrap();
@@ -33,10 +30,7 @@ fn what_two_tasks_queue_is_written_in_the_order_of_each() {
     check(2, || {
         let (connection, far) = connection();
         let (driver, sender) = resting(connection);
-        let driver = driver.spawn({
-            let far = far.clone();
-            move || far.has(3)
-        });
+        let driver = driver.spawn_until(&far, 3);
         let other = thread::spawn({
             let sender = sender.clone();
             move || sender.try_send(Message::text("x")).unwrap()
@@ -58,10 +52,7 @@ fn whoever_waits_for_room_is_woken() {
     check(3, || {
         let (connection, far) = connection();
         let (driver, sender) = resting(connection.config(one_at_a_time()));
-        let driver = driver.spawn({
-            let far = far.clone();
-            move || far.has(3)
-        });
+        let driver = driver.spawn_until(&far, 3);
         for text in ["a", "b", "c"] {
             block_on(sender.send(Message::text(text))).unwrap();
         }
@@ -78,10 +69,7 @@ fn two_that_wait_for_a_slow_peer_are_both_woken() {
         far.limit(0);
         let (driver, sender) = resting(connection.config(one_at_a_time()));
         sender.try_send(Message::text("a")).unwrap();
-        let driver = driver.spawn({
-            let far = far.clone();
-            move || far.has(3)
-        });
+        let driver = driver.spawn_until(&far, 3);
         let other = thread::spawn({
             let sender = sender.clone();
             move || block_on(sender.send(Message::text("b"))).unwrap()
@@ -122,10 +110,7 @@ fn whoever_waits_for_the_kernel_is_woken() {
     check(3, || {
         let (connection, far) = connection();
         let (driver, sender) = resting(connection);
-        let driver = driver.spawn({
-            let far = far.clone();
-            move || far.has(2)
-        });
+        let driver = driver.spawn_until(&far, 2);
         for frames in 1..=2 {
             sender.try_send(Message::text("a")).unwrap();
             block_on(sender.flushed()).unwrap();

@@ -12,6 +12,8 @@ use loom::{
     thread::{self, JoinHandle},
 };
 
+use super::stream::Far;
+
 /// A future, and what wakes it.
 pub(super) struct Task {
     future: Pin<Box<dyn Future<Output = ()>>>,
@@ -36,6 +38,12 @@ impl Task {
             }
             self
         })
+    }
+
+    /// The same until `far` has so many frames.
+    pub(super) fn spawn_until(self, far: &Far, frames: usize) -> JoinHandle<Self> {
+        let far = far.clone();
+        self.spawn(move || far.has(frames))
     }
 }
 
