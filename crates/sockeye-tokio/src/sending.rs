@@ -10,7 +10,7 @@ use sockeye_proto::Outgoing;
 
 use crate::{
     Error, Overflow, Pushed, TrySendError,
-    send::Flush,
+    send::{Flush, Send},
     shared::{Shared, Who},
     waiters::{For, Ticket},
 };
@@ -80,7 +80,10 @@ impl Future for Sending<'_> {
 
 /// What `try_send` of every handle does.
 pub(crate) fn try_send(shared: &Shared, message: Outgoing) -> Result<(), TrySendError> {
-    let mut send = shared.lock_send();
+    try_queue(shared, &mut shared.lock_send(), message)
+}
+
+fn try_queue(shared: &Shared, send: &mut Send, message: Outgoing) -> Result<(), TrySendError> {
     match send.check(&message) {
         Err(error) if error.is_invalid() => return Err(TrySendError::Invalid(message, error)),
         Err(error) => return Err(TrySendError::Closed(message, error)),
@@ -88,7 +91,7 @@ pub(crate) fn try_send(shared: &Shared, message: Outgoing) -> Result<(), TrySend
         Ok(()) => {}
     }
     // It was checked just above, under the same lock.
-    let _ = shared.queue_unwritten(&mut send, message);
+    let _ = shared.queue_unwritten(send, message);
     Ok(())
 }
 
@@ -98,12 +101,12 @@ pub(crate) fn push(
     message: Outgoing,
     overflow: impl Into<Option<Overflow>>,
 ) -> Result<Pushed, TrySendError> {
-    let message = match try_send(shared, message) {
+    let mut send = shared.lock_send();
+    let message = match try_queue(shared, &mut send, message) {
         Ok(()) => return Ok(Pushed::Queued),
         Err(TrySendError::Full(message)) => message,
         Err(other) => return Err(other),
     };
-    let mut send = shared.lock_send();
     match overflow.into().unwrap_or(send.overflow()) {
         Overflow::Wait => Err(TrySendError::Full(message)),
         Overflow::DropNewest => {
@@ -112,17 +115,15 @@ pub(crate) fn push(
         }
         Overflow::DropOldest => {
             let displaced = send.make_room(&message);
-            if !send.fits(&message) {
+            match try_queue(shared, &mut send, message) {
+                Ok(()) => Ok(Pushed::Displaced(displaced)),
                 // What has been begun is longer than the queue may be.
-                send.count_dropped(1);
-                return Ok(Pushed::Dropped);
+                Err(TrySendError::Full(_)) => {
+                    send.count_dropped(1);
+                    Ok(Pushed::Dropped)
+                }
+                Err(other) => Err(other),
             }
-            if let Err(error) = send.check(&message) {
-                return Err(TrySendError::Closed(message, error));
-            }
-            // It was checked just above, under the same lock.
-            let _ = shared.queue_unwritten(&mut send, message);
-            Ok(if displaced > 0 { Pushed::Displaced(displaced) } else { Pushed::Queued })
         }
         Overflow::Disconnect(code) => match send.disconnect(code) {
             Ok(()) => {
