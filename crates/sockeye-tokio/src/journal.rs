@@ -61,7 +61,7 @@ impl Tally {
 
 /// Who has ended a connection, and with which code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct Ended {
     pub(crate) by: By,
     pub(crate) code: Option<CloseCode>,
 }
@@ -97,11 +97,11 @@ pub(crate) fn begin(shared: &Shared) {
 /// It has ended.
 pub(crate) fn end(shared: &Shared) {
     let received = shared.lock_receive().account();
-    let (sent, verdict) = {
+    let (sent, ended) = {
         let send = shared.lock_send();
-        (send.tally(), send.verdict())
+        (send.tally(), send.how_ended())
     };
-    let Verdict { by, code } = verdict.unwrap_or(Verdict { by: By::Nobody, code: None });
+    let Ended { by, code } = ended.unwrap_or(Ended { by: By::Nobody, code: None });
     // RFC 6455 §7.1.5: without a Close frame "_The WebSocket Connection Close Code_ is considered to be 1006", and with one
     // that has no code 1005.
     let code = code.unwrap_or(match by {

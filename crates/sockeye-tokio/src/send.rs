@@ -15,7 +15,7 @@ use crate::{
     budget::Account,
     deadlines::Taken,
     fan::Fan,
-    journal::{By, Kind, Tally, Verdict},
+    journal::{By, Ended, Kind, Tally},
     lock::{Due, List, Wakes},
     metering,
     stream::WriteHalf,
@@ -66,7 +66,7 @@ struct Rare {
     /// What was sent, where somebody wants to know.
     tally: Option<Tally>,
     /// Who has ended the connection.
-    verdict: Option<Verdict>,
+    ended: Option<Ended>,
     /// How much was queued when that was told to the metrics last.
     metered: usize,
     /// Who else than the writer is to be woken when the lock is released.
@@ -361,8 +361,8 @@ impl Send {
     }
 
     /// Who has ended the connection.
-    pub(crate) fn verdict(&self) -> Option<Verdict> {
-        self.rare.as_ref().and_then(|rare| rare.verdict)
+    pub(crate) fn how_ended(&self) -> Option<Ended> {
+        self.rare.as_ref().and_then(|rare| rare.ended)
     }
 
     /// A message was queued.
@@ -378,7 +378,7 @@ impl Send {
 
     /// The connection ends. What comes first counts.
     fn note_end(&mut self, by: By, code: Option<CloseCode>) {
-        self.rare.get_or_insert_default().verdict.get_or_insert(Verdict { by, code });
+        self.rare.get_or_insert_default().ended.get_or_insert(Ended { by, code });
     }
 
     /// The connection ends with a Close that is queued by the encoder, unless it has ended before.
@@ -395,20 +395,21 @@ impl Send {
         self.wake_all();
     }
 
+    /// The peer broke a rule or went past a limit, which is said to it.
     pub(crate) fn fail(&mut self, error: sockeye_proto::Error) {
-        self.rare.get_or_insert_default().error.get_or_insert_with(|| Error::peer(error));
-        let reason = error.to_string();
-        self.note_answer(By::Local, Some(error.close_code()), reason.len());
-        self.encoder.fail(error.close_code(), &reason);
-        self.wake_all();
+        self.close_for(Error::peer(error), error.close_code(), &error.to_string());
     }
 
     /// The peer has not done something in time, which is said to it.
     pub(crate) fn time_out(&mut self, error: &Error) {
-        self.rare.get_or_insert_default().error.get_or_insert_with(|| error.clone());
-        let reason = error.to_string();
-        self.note_answer(By::Local, Some(close_code::POLICY), reason.len());
-        self.encoder.fail(close_code::POLICY, &reason);
+        self.close_for(error.clone(), close_code::POLICY, &error.to_string());
+    }
+
+    /// Closes for the peer's fault, unless something went wrong before.
+    fn close_for(&mut self, error: Error, code: CloseCode, reason: &str) {
+        self.rare.get_or_insert_default().error.get_or_insert(error);
+        self.note_answer(By::Local, Some(code), reason.len());
+        self.encoder.fail(code, reason);
         self.wake_all();
     }
 
