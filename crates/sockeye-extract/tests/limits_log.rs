@@ -6,37 +6,16 @@
 
 mod common;
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{Extension, Router, routing::get};
-use common::{echo, exchange, serve};
+use common::{echo, exchange, log::Log, serve};
 use sockeye_extract::{ConnectionLimits, WebSocketDefaults, WebSocketUpgrade};
 use sockeye_testkit::{Peer, UpgradeRequest};
 use tokio::{net::TcpStream, time::advance};
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().filter_map(|line| line.split_once(": ").map(|(_, line)| line.to_owned())).collect()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+fn lines(log: &Log) -> Vec<String> {
+    log.text().lines().filter_map(|line| line.split_once(": ").map(|(_, line)| line.to_owned())).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -68,15 +47,15 @@ async fn a_line_a_second_with_the_value_of_the_limit() {
 
     refuse(5, request()).await;
     refuse(2, request().header("X-User", "ada")).await;
-    assert_eq!(log.lines(), [format!("{total} limit=1 suppressed=0"), format!("{per_key} limit=0 suppressed=0")]);
+    assert_eq!(lines(&log), [format!("{total} limit=1 suppressed=0"), format!("{per_key} limit=0 suppressed=0")]);
     advance(Duration::from_millis(999)).await;
     refuse(1, request()).await;
-    assert_eq!(log.lines().len(), 2);
+    assert_eq!(lines(&log).len(), 2);
     advance(Duration::from_millis(1)).await;
     refuse(3, request()).await;
-    assert_eq!(log.lines()[2..], [format!("{total} limit=1 suppressed=5")]);
+    assert_eq!(lines(&log)[2..], [format!("{total} limit=1 suppressed=5")]);
     advance(Duration::from_secs(3600)).await;
     refuse(1, request()).await;
-    assert_eq!(log.lines()[3..], [format!("{total} limit=1 suppressed=2")]);
+    assert_eq!(lines(&log)[3..], [format!("{total} limit=1 suppressed=2")]);
     assert_eq!((limits.refused().total, limits.refused().per_key), (10, 2));
 }

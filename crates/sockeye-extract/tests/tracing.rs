@@ -5,39 +5,14 @@
 
 mod common;
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
 use axum::{Router, extract::Request, middleware, response::Response, routing::get};
-use common::{exchange, serve};
+use common::{exchange, log::Log, serve};
 use http::HeaderValue;
 use sockeye_extract::{Message, WebSocketUpgrade};
 use sockeye_testkit::{Frame, Peer, UpgradeRequest};
 use tokio::{net::TcpStream, task::yield_now};
 use tracing::{Instrument, Span};
 use tracing_subscriber::fmt::format::FmtSpan;
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
 
 async fn handler(mut ws: WebSocketUpgrade) -> Response {
     ws.set_selected_protocol(HeaderValue::from_static("wamp"));

@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test binary uses another part")]
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+pub(crate) mod log;
+
 use std::net::SocketAddr;
 
 use axum::Router;
