@@ -1,26 +1,16 @@
 """Python's `websockets`, and with it zlib, against example-echo with compression: every parameter that it can send."""
 
-import argparse
 import asyncio
 import itertools
 import os
-import signal
 
+from check import arguments, equal, says_goodbye, within_patience
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
-
-# How long one connection may take, in seconds.
-PATIENCE = 20
 
 # Text that repeats itself over short and long distances, and bytes that do not.
 TEXT = "".join(f'{{"id":{index},"name":"Rotlachs 鮭 {index % 17}","depth":{index * 7 % 1013}}},' for index in range(3000))
 MESSAGES = ["", "a", TEXT[:300], TEXT[:300], TEXT, os.urandom(5000), TEXT[50_000:60_000], TEXT, b"\0" * 100_000]
-
-
-def equal(found, expected):
-    if found != expected:
-        raise AssertionError(f"got {found!r:.200}, expected {expected!r:.200}")
 
 
 async def talk(url, parameters):
@@ -43,21 +33,11 @@ async def talk(url, parameters):
 
 async def goodbye(url, pid):
     async with connect(url) as socket:
-        os.kill(pid, signal.SIGINT)
-        try:
-            await socket.recv()
-            raise AssertionError("a message came instead")
-        except ConnectionClosed as closed:
-            equal(closed.rcvd.code, 1001)
+        await says_goodbye(socket, pid)
 
 
 async def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--pid", required=True, type=int)
-    args = parser.parse_args()
-    url = args.url.replace("http", "ws", 1) + "/ws"
-
+    args = arguments(__doc__)
     print(f"Python's zlib at {args.url}")
     count = 0
     # zlib compresses with no window of 8 bits, but reads one.
@@ -70,12 +50,9 @@ async def main():
             "server_max_window_bits": server,
             "client_max_window_bits": client,
         }
-        try:
-            await asyncio.wait_for(talk(url, parameters), PATIENCE)
-        except Exception as error:
-            raise SystemExit(f"Python's zlib: FAILED: {parameters}: {error!r}") from error
+        await within_patience("Python's zlib", parameters, talk(args.socket_url, parameters))
         count += 1
-    await asyncio.wait_for(goodbye(url, args.pid), PATIENCE)
+    await within_patience("Python's zlib", "a server that ends says 1001", goodbye(args.socket_url, args.pid))
     print(f"Python's zlib: {count} sets of parameters passed")
 
 

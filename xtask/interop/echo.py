@@ -1,15 +1,11 @@
 """Python's `websockets` against example-echo."""
 
-import argparse
 import asyncio
 import os
-import signal
 
+from check import arguments, equal, says_goodbye, within_patience
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-
-# How long one check may take, in seconds.
-PATIENCE = 20
+from websockets.exceptions import InvalidStatus
 
 TEXTS = ["hello", "Rotlachs", "Grüße, Łosoś, лосось", "紅鮭 🐟", "\0\u2028\ufeff", ""]
 
@@ -22,11 +18,6 @@ def check(name):
         return function
 
     return add
-
-
-def equal(found, expected):
-    if found != expected:
-        raise AssertionError(f"got {found!r:.200}, expected {expected!r:.200}")
 
 
 async def echo(socket, message):
@@ -132,27 +123,14 @@ async def origin(url, _pid):
 async def goodbye(url, pid):
     async with connect(url) as socket:
         await echo(socket, "hello")
-        os.kill(pid, signal.SIGINT)
-        try:
-            await socket.recv()
-            raise AssertionError("a message came instead")
-        except ConnectionClosed as closed:
-            equal(closed.rcvd.code, 1001)
+        await says_goodbye(socket, pid)
 
 
 async def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--pid", required=True, type=int)
-    args = parser.parse_args()
-    url = args.url.replace("http", "ws", 1) + "/ws"
-
+    args = arguments(__doc__)
     print(f"Python's websockets at {args.url}")
     for name, function in CHECKS:
-        try:
-            await asyncio.wait_for(function(url, args.pid), PATIENCE)
-        except Exception as error:
-            raise SystemExit(f"Python's websockets: FAILED: {name}: {error!r}") from error
+        await within_patience("Python's websockets", name, function(args.socket_url, args.pid))
         print(f"  ok: {name}")
     print(f"Python's websockets: {len(CHECKS)} checks passed")
 
