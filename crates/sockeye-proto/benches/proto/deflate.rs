@@ -70,11 +70,15 @@ fn texts(size: usize) -> Vec<String> {
     (0..(64 << 10) / size.min(4 << 10)).map(|round| json(size, round)).collect()
 }
 
-fn encode(bencher: Bencher<'_, '_>, size: usize, setting: Setting) {
+/// On so many connections in turn.
+fn encode(bencher: Bencher<'_, '_>, size: usize, setting: Setting, connections: usize) {
     let texts = texts(size);
-    let (mut encoder, mut next) = (setting.encoder(), texts.iter().cycle());
+    let mut encoders: Vec<Encoder> = (0..connections).map(|_| setting.encoder()).collect();
+    let (mut next, mut turn) = (texts.iter().cycle(), 0);
     let message = || Message::text(next.next().expect("it goes on for ever"));
     bencher.counter(BytesCount::new(size)).with_inputs(message).bench_local_values(|message| {
+        turn = (turn + 1) % connections;
+        let encoder = &mut encoders[turn];
         encoder.lend_buffer();
         encoder.encode(message).expect("the connection is open");
         black_box(encoder.single());
@@ -84,44 +88,33 @@ fn encode(bencher: Bencher<'_, '_>, size: usize, setting: Setting) {
 
 #[divan::bench(args = SIZES, sample_count = 200, sample_size = 16)]
 fn compress_low_1(bencher: Bencher<'_, '_>, size: usize) {
-    encode(bencher, size, SETTINGS[0]);
+    encode(bencher, size, SETTINGS[0], 1);
 }
 
 #[divan::bench(args = SIZES, sample_count = 200, sample_size = 16)]
 fn compress_low_3(bencher: Bencher<'_, '_>, size: usize) {
-    encode(bencher, size, SETTINGS[1]);
+    encode(bencher, size, SETTINGS[1], 1);
 }
 
 #[divan::bench(args = SIZES, sample_count = 200, sample_size = 16)]
 fn compress_low_6(bencher: Bencher<'_, '_>, size: usize) {
-    encode(bencher, size, SETTINGS[2]);
+    encode(bencher, size, SETTINGS[2], 1);
 }
 
 #[divan::bench(args = SIZES, sample_count = 200, sample_size = 16)]
 fn compress_balanced_3(bencher: Bencher<'_, '_>, size: usize) {
-    encode(bencher, size, SETTINGS[4]);
+    encode(bencher, size, SETTINGS[4], 1);
 }
 
 #[divan::bench(args = SIZES, sample_count = 200, sample_size = 16)]
 fn compress_best_3(bencher: Bencher<'_, '_>, size: usize) {
-    encode(bencher, size, SETTINGS[5]);
+    encode(bencher, size, SETTINGS[5], 1);
 }
 
 /// With context takeover, on so many connections in turn that none finds its compressor again.
 #[divan::bench(args = SIZES, sample_count = 200, sample_size = 16)]
 fn compress_balanced_3_of_many(bencher: Bencher<'_, '_>, size: usize) {
-    let texts = texts(size);
-    let mut encoders: Vec<Encoder> = (0..16).map(|_| SETTINGS[4].encoder()).collect();
-    let (mut next, mut turn) = (texts.iter().cycle(), 0);
-    let message = || Message::text(next.next().expect("it goes on for ever"));
-    bencher.counter(BytesCount::new(size)).with_inputs(message).bench_local_values(|message| {
-        turn = (turn + 1) % 16;
-        let encoder = &mut encoders[turn];
-        encoder.lend_buffer();
-        encoder.encode(message).expect("the connection is open");
-        black_box(encoder.single());
-        encoder.advance(encoder.buffered());
-    });
+    encode(bencher, size, SETTINGS[4], 16);
 }
 
 fn decode(bencher: Bencher<'_, '_>, size: usize, agreed: Parameters) {
