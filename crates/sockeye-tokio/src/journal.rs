@@ -45,6 +45,14 @@ impl Kind {
     }
 }
 
+/// How long the payload of a message is, before it is compressed. That of a Close has two bytes more than its reason.
+pub(crate) fn payload_len(message: &Message) -> usize {
+    match message {
+        Message::Close(Some(frame)) => 2 + frame.reason.len(),
+        other => other.len(),
+    }
+}
+
 /// Messages and the bytes of their payloads, in one direction.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tally {

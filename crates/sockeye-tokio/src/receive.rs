@@ -15,7 +15,7 @@ use tokio::{task::yield_now, time::Instant};
 use crate::{
     Error,
     clock::{Clock, Moment},
-    journal::{Kind, Tally},
+    journal::{Kind, Tally, payload_len},
     lock::{Due, List, Wakes},
     metering,
     shared::Shared,
@@ -383,25 +383,22 @@ impl Receive {
                 decoded => break decoded,
             }
         };
+        if let Ok(Some(message)) = &decoded {
+            self.is_active |= message.is_data();
+            self.note(message);
+        }
         if let Ok(None | Some(Message::Text(_) | Message::Binary(_) | Message::Pong(_))) = decoded {
-            let message = decoded.ok().flatten();
-            if let Some(message) = &message {
-                self.is_active |= message.is_data();
-                self.note(message);
-            }
-            return message;
+            return decoded.ok().flatten();
         }
         let mut send = shared.lock_send();
         let message = match decoded {
             Ok(Some(Message::Close(frame))) => {
-                metering::received(Kind::Close, frame.as_ref().map_or(0, |frame| frame.reason.len() + 2));
                 send.peer_closed(frame.as_ref());
                 self.over(End::Untold(Ok(frame)));
                 None
             }
             Ok(message) => {
                 if let Some(Message::Ping(payload)) = &message {
-                    metering::received(Kind::Ping, payload.len());
                     send.pong(payload);
                 }
                 message
@@ -446,7 +443,7 @@ impl Receive {
     /// A message was received.
     #[inline]
     fn note(&mut self, message: &Message) {
-        metering::received(Kind::of(message), message.len());
+        metering::received(Kind::of(message), payload_len(message));
         if let Some(rare) = &mut self.rare
             && let Some((tally, _)) = &mut rare.tally
             && message.is_data()

@@ -15,7 +15,7 @@ use crate::{
     budget::Account,
     deadlines::Taken,
     fan::Fan,
-    journal::{By, Ended, Kind, Tally},
+    journal::{By, Ended, Kind, Tally, payload_len},
     lock::{Due, List, Wakes},
     metering,
     stream::WriteHalf,
@@ -188,7 +188,8 @@ impl Send {
     }
 
     fn encode_noting(&mut self, message: Outgoing) -> Result<(), Error> {
-        let (kind, payload) = (Kind::of_outgoing(&message), length(&message));
+        let kind = Kind::of_outgoing(&message);
+        let payload = message.message().map_or_else(|| length(&message), payload_len);
         let close = match message.message() {
             Some(Message::Close(frame)) => Some(frame.as_ref().map(|frame| frame.code)),
             _ => None,
