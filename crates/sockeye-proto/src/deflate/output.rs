@@ -1,13 +1,18 @@
-//! What has been inflated of a message, in pieces.
+//! What has been inflated of a message: in one vector while it is not much, and in pieces from there on.
 //!
-//! In one vector it would be there twice whenever that grows. In pieces it takes what it is, and is copied once, when all of
-//! it is there.
+//! A vector that grows is there twice for a moment, which nobody minds of one MiB; it becomes the payload as it is. In pieces a
+//! message takes what it is, and is copied once, when all of it is there.
 
 use crate::{Buffer, Error, Limit, pool};
 
-/// The sizes of a piece: as much as there is already, within these.
+/// What is taken at least.
 const SMALLEST: usize = 4 << 10;
-const LARGEST: usize = 512 << 10;
+
+/// As long as a vector may grow: a MiB, which is a usual limit, and a little, so that a message of just that size finds room.
+const WHOLE: usize = (1 << 20) + SMALLEST;
+
+/// The size of a piece.
+const PIECE: usize = 512 << 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Output {
@@ -31,13 +36,33 @@ impl Output {
     /// be [counted](Self::count).
     pub(super) fn room(&mut self, max: usize) -> &mut Vec<u8> {
         if self.pieces.last().is_none_or(|last| last.len() == last.capacity()) {
-            let wanted = self.total.clamp(SMALLEST, LARGEST).min((max - self.total).saturating_add(1));
-            let mut piece = Buffer::new();
-            piece.reserve_exact(wanted);
-            self.pieces.push(piece);
+            let left = (max - self.total).saturating_add(1);
+            if self.total < WHOLE {
+                self.grow(left.min(WHOLE - self.total));
+            } else {
+                let mut piece = Buffer::new();
+                piece.reserve_exact(PIECE.min(left));
+                self.pieces.push(piece);
+            }
         }
         let last = self.pieces.len() - 1;
         &mut self.pieces[last]
+    }
+
+    /// Makes room in the only vector, which may not be there yet, for as much as it has, and for at most so many bytes.
+    fn grow(&mut self, most: usize) {
+        // Not to grow once more for the little that is left.
+        let more = Some(self.total.max(SMALLEST)).filter(|more| more + SMALLEST < most).unwrap_or(most);
+        let mut whole = self.pieces.pop().unwrap_or_default();
+        if whole.capacity() == Buffer::SIZE {
+            // It goes back to those who lend it as it is.
+            let lent = std::mem::replace(&mut whole, Buffer::new());
+            whole.reserve_exact(lent.len() + more);
+            whole.extend_from_slice(&lent);
+        } else {
+            whole.reserve_exact(more);
+        }
+        self.pieces.push(whole);
     }
 
     /// So many bytes were put where there was room. Returns whether there is still room.
@@ -50,7 +75,14 @@ impl Output {
     }
 
     /// All of it, in one vector of its size.
-    pub(super) fn into_payload(self) -> Vec<u8> {
+    pub(super) fn into_payload(mut self) -> Vec<u8> {
+        if let [whole] = &mut self.pieces[..]
+            && whole.capacity() != Buffer::SIZE
+        {
+            let mut payload = std::mem::take(&mut **whole);
+            payload.shrink_to_fit();
+            return payload;
+        }
         let mut payload = pool::payload(self.total);
         for piece in self.pieces {
             payload.extend_from_slice(&piece);
