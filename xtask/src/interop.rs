@@ -9,7 +9,7 @@ use crate::tools::Tool;
 use crate::{Context, environment};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -51,20 +51,30 @@ fn node(ctx: &Context) -> Result<()> {
 }
 
 fn browser(ctx: &Context) -> Result<()> {
-    let chromium = Tool::Chromium.require(ctx)?;
     for (example, name) in [("example-echo", "browser-echo"), ("example-chat", "browser-chat")] {
-        let output = ctx.workspace.target.join("interop").join(name);
-        // Chromium must find an empty profile; screenshots of an earlier run would be taken for those of this one.
-        if output.exists() {
-            fs::remove_dir_all(&output).with_context(|| format!("cannot remove {}", output.display()))?;
-        }
-        fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
-        let mut command = script(ctx, &format!("{name}.mjs"))?;
-        command.arg("--chromium").arg(&chromium).arg("--output").arg(&output);
-        check(ctx, example, &[], name, command)?;
+        let output = at_browser(ctx, example, &[], name, name)?;
         println!("screenshots: {}", output.display());
     }
+    // A browser always offers the same; what it is answered follows from how much memory the server has to spare.
+    for memory in ["low", "balanced", "best"] {
+        let arguments = ["--compression", memory, "--threshold", "0"];
+        at_browser(ctx, "example-echo", &arguments, "browser-deflate", &format!("browser-deflate-{memory}"))?;
+    }
     Ok(())
+}
+
+/// Runs a script that drives a browser, and tells the folder that it has left its pictures in.
+fn at_browser(ctx: &Context, example: &str, arguments: &[&str], name: &str, run: &str) -> Result<PathBuf> {
+    let output = ctx.workspace.target.join("interop").join(run);
+    // Chromium must find an empty profile; screenshots of an earlier run would be taken for those of this one.
+    if output.exists() {
+        fs::remove_dir_all(&output).with_context(|| format!("cannot remove {}", output.display()))?;
+    }
+    fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
+    let mut command = script(ctx, &format!("{name}.mjs"))?;
+    command.arg("--chromium").arg(Tool::Chromium.require(ctx)?).arg("--output").arg(&output);
+    check(ctx, example, arguments, run, command)?;
+    Ok(output)
 }
 
 /// A script in the folder that has its `node_modules`.
