@@ -67,7 +67,7 @@ impl<F> WebSocketUpgrade<F> {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Outside of a tokio runtime. In one without timers (`enable_time`) the task of the connection panics.
     #[must_use = "the connection is upgraded when this response has been sent"]
     pub fn accept<C, Fut>(self, callback: C) -> Response<()>
     where
@@ -90,7 +90,7 @@ impl<F> WebSocketUpgrade<F> {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Outside of a tokio runtime. In one without timers (`enable_time`) the task of the connection panics.
     #[cfg(feature = "axum")]
     #[must_use = "to set up the WebSocket connection, this response must be returned"]
     pub fn on_upgrade<C, Fut>(self, callback: C) -> axum_core::response::Response
