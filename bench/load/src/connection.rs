@@ -21,6 +21,8 @@ pub(crate) struct Connection {
     sent: usize,
     /// How much of it may be sent now.
     limit: usize,
+    /// Bytes that have come since the last look at it.
+    pub(crate) received: u64,
     /// When the first of the messages was sent.
     pub(crate) begun: Instant,
 }
@@ -34,13 +36,15 @@ impl Connection {
         epoll: &OwnedFd,
         number: usize,
     ) -> Result<Self> {
-        let (stream, early) = handshake::open(server, path).with_context(|| format!("connection {number}"))?;
+        let (stream, early) =
+            handshake::open(server, path, messages.deflate).with_context(|| format!("connection {number}"))?;
         stream.set_nonblocking(true).context("cannot make a socket non-blocking")?;
         // Edge-triggered and both directions, so that nothing is registered again while it is measured.
         let interest = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
         epoll::add(epoll, &stream, epoll::EventData::new_u64(number as u64), interest)
             .context("cannot watch a socket")?;
-        let mut connection = Self { stream, messages, echo: Echo::default(), sent: 0, limit: 0, begun: Instant::now() };
+        let mut connection =
+            Self { stream, messages, echo: Echo::default(), sent: 0, limit: 0, received: 0, begun: Instant::now() };
         connection.sent = connection.messages.wire.len();
         connection.echo.position = connection.messages.payloads.len();
         connection.echo.receive(&early, &connection.messages)?;
@@ -53,6 +57,11 @@ impl Connection {
         self.sent = 0;
         self.begun = Instant::now();
         self.allow(count)
+    }
+
+    /// Starts over as one that sends nothing, and receives the messages all the same.
+    pub(crate) fn expect(&mut self) {
+        self.echo.restart();
     }
 
     /// Sends up to message number `count`.
@@ -78,6 +87,7 @@ impl Connection {
             match self.stream.read(buffer) {
                 Ok(0) => bail!("the server ended the connection"),
                 Ok(read) => {
+                    self.received += read as u64;
                     completed += self.echo.receive(&buffer[..read], &self.messages)?;
                     // A short read has emptied the socket: what comes later is a new edge.
                     if read < buffer.len() {

@@ -2,6 +2,7 @@
 
 use crate::messages::{Messages, pong};
 use anyhow::{Context as _, Result, bail, ensure};
+use flate2::{Decompress, FlushDecompress};
 use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
@@ -21,6 +22,11 @@ pub(crate) struct Echo {
     is_final: bool,
     /// Whether a frame of the message has come.
     has_begun: bool,
+    /// What has come of a message that is compressed.
+    deflated: Option<Vec<u8>>,
+    /// For each message the compressed bytes that were last found to be it. A server that compresses each message by
+    /// itself sends the same again, and to compare is quicker than to inflate.
+    proven: Vec<Vec<u8>>,
     /// The beginning of a frame header, or of a control frame, whose rest has not come yet.
     partial: Vec<u8>,
     /// Pongs to be sent.
@@ -71,6 +77,12 @@ impl Echo {
     fn compare<'a>(&mut self, bytes: &'a [u8], messages: &Messages) -> Result<&'a [u8]> {
         let length = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(bytes.len());
         let (here, rest) = bytes.split_at(length);
+        self.remaining -= length as u64;
+        if let Some(deflated) = &mut self.deflated {
+            deflated.extend_from_slice(here);
+            self.end_of_frame(messages)?;
+            return Ok(rest);
+        }
         let sent = messages.payloads.get(self.position).context("more messages came back than were sent")?;
         let expected = sent.get(self.offset..self.offset + length);
         let expected = expected.with_context(|| {
@@ -78,8 +90,7 @@ impl Echo {
         })?;
         ensure!(here == expected, "message {} came back changed", self.position);
         self.offset += length;
-        self.remaining -= length as u64;
-        self.end_of_frame(sent.len())?;
+        self.end_of_frame(messages)?;
         Ok(rest)
     }
 
@@ -91,16 +102,21 @@ impl Echo {
         };
         let rest = &bytes[cursor.position() as usize..];
         ensure!(header.mask.is_none(), "the server masked a frame");
-        ensure!(!(header.rsv1 || header.rsv2 || header.rsv3), "the server set a reserved bit");
+        let may_be_compressed = messages.deflate && !self.has_begun && matches!(header.opcode, OpCode::Data(_));
+        ensure!(!header.rsv1 || may_be_compressed, "the server set RSV1, which means nothing here");
+        ensure!(!(header.rsv2 || header.rsv3), "the server set a reserved bit");
         match header.opcode {
             OpCode::Data(data) => {
                 let expected = if self.has_begun { Data::Continue } else { messages.data };
                 ensure!(data == expected, "message {}: expected {expected}, and {data} came", self.position);
-                let sent = messages.payloads.get(self.position).context("more messages came back than were sent")?;
+                ensure!(self.position < messages.payloads.len(), "more messages came back than were sent");
                 self.has_begun = true;
                 self.is_final = header.is_final;
                 self.remaining = length;
-                self.end_of_frame(sent.len())?;
+                if header.rsv1 {
+                    self.deflated = Some(Vec::new());
+                }
+                self.end_of_frame(messages)?;
                 Ok(Some(rest))
             }
             OpCode::Control(control) => {
@@ -118,10 +134,33 @@ impl Echo {
         }
     }
 
-    fn end_of_frame(&mut self, sent: usize) -> Result<()> {
+    /// Sees whether a compressed message is what was `sent`.
+    fn prove(&mut self, deflated: Vec<u8>, sent: &[u8]) -> Result<()> {
+        let position = self.position;
+        if self.proven.len() <= position {
+            self.proven.resize(position + 1, Vec::new());
+        }
+        if self.proven[position] != deflated || deflated.is_empty() {
+            let inflated = inflate(deflated.clone(), sent.len());
+            let inflated = inflated.with_context(|| format!("message {position} came back and cannot be inflated"))?;
+            ensure!(inflated == sent, "message {position} came back changed, after it was inflated");
+            self.proven[position] = deflated;
+        }
+        Ok(())
+    }
+
+    fn end_of_frame(&mut self, messages: &Messages) -> Result<()> {
         if self.remaining == 0 && self.is_final {
             let (position, came) = (self.position, self.offset);
-            ensure!(came == sent, "message {position} came back with {came} of the {sent} bytes that were sent");
+            let sent = messages.payloads.get(position).context("more messages came back than were sent")?;
+            match self.deflated.take() {
+                Some(deflated) => self.prove(deflated, sent)?,
+                None => ensure!(
+                    came == sent.len(),
+                    "message {position} came back with {came} of the {} bytes that were sent",
+                    sent.len()
+                ),
+            }
             self.position += 1;
             self.offset = 0;
             self.has_begun = false;
@@ -129,6 +168,15 @@ impl Echo {
         }
         Ok(())
     }
+}
+
+/// What was compressed without reference to anything before it (RFC 7692 §7.2.2).
+fn inflate(mut deflated: Vec<u8>, length: usize) -> Result<Vec<u8>> {
+    deflated.extend([0, 0, 0xff, 0xff]);
+    // Room for more than there may be, so that more is seen.
+    let mut inflated = Vec::with_capacity(length + 1);
+    Decompress::new(false).decompress_vec(&deflated, &mut inflated, FlushDecompress::Sync)?;
+    Ok(inflated)
 }
 
 /// The code and reason of a Close, in words.
@@ -199,6 +247,61 @@ mod tests {
             (frame(true, OpCode::Control(Control::Close), b"\x03\xf0why"), "closed the connection with 1008 `why`"),
         ] {
             let error = Echo::default().receive(&bytes, &messages).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    /// One compressed message, as the scenario sends it.
+    fn compressed() -> (Messages, Vec<u8>) {
+        let messages = Messages::new(Scenario::find("deflate-1k").unwrap(), 7).unwrap();
+        let mut cursor = Cursor::new(&messages.wire);
+        let (header, length) = FrameHeader::parse(&mut cursor).unwrap().unwrap();
+        let start = cursor.position() as usize;
+        let masked = &messages.wire[start..start + length as usize];
+        let deflated = masked.iter().zip(header.mask.unwrap().iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+        (messages, deflated)
+    }
+
+    fn first_frame(is_final: bool, rsv1: bool, payload: &[u8]) -> Vec<u8> {
+        let opcode = OpCode::Data(Data::Text);
+        let mut wire = Vec::new();
+        let header = FrameHeader { is_final, rsv1, opcode, ..FrameHeader::default() };
+        header.format(payload.len() as u64, &mut wire).unwrap();
+        wire.extend_from_slice(payload);
+        wire
+    }
+
+    #[test]
+    fn compressed_echoes_are_recognised_however_they_are_cut() {
+        let (messages, deflated) = compressed();
+        assert!(deflated.len() < 700, "{} bytes of 1024", deflated.len());
+        let (start, end) = deflated.split_at(100);
+        let answer = [first_frame(false, true, start), frame(true, OpCode::Data(Data::Continue), end)].concat();
+        let mut echo = Echo::default();
+        for size in 1..=answer.len() {
+            echo.restart();
+            let completed: usize = answer.chunks(size).map(|bytes| echo.receive(bytes, &messages).unwrap()).sum();
+            assert_eq!((completed, echo.position), (1, 1), "in pieces of {size}");
+        }
+        // A server may leave a message as it is.
+        echo.restart();
+        assert_eq!(echo.receive(&first_frame(true, false, &messages.payloads[0]), &messages).unwrap(), 1);
+    }
+
+    #[test]
+    fn what_is_no_compressed_echo_is_refused() {
+        let (messages, deflated) = compressed();
+        let other = Messages::new(Scenario::find("deflate-1k").unwrap(), 8).unwrap();
+        let plain = self::messages();
+        let continued = [first_frame(false, true, &deflated[..9]), first_frame(true, true, &deflated[9..])].concat();
+        for (messages, bytes, why) in [
+            (&other, first_frame(true, true, &deflated), "changed"),
+            (&messages, first_frame(true, true, &deflated[..deflated.len() - 3]), "changed"),
+            (&messages, first_frame(true, true, &[0xff; 40]), "cannot be inflated"),
+            (&messages, continued, "RSV1"),
+            (&plain, first_frame(true, true, &deflated), "RSV1"),
+        ] {
+            let error = Echo::default().receive(&bytes, messages).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
         }
     }

@@ -16,18 +16,23 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Loopback addresses that connections come from, when one has no ports left.
 const SOURCES: u8 = 16;
 
-/// A connection that has been upgraded, with what came right behind the answer.
+/// What a client offers that wants each message to be compressed by itself, in both directions (RFC 7692 §7.1.1).
+const OFFER: &str =
+    "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n";
+
+/// A connection that has been upgraded, with what came right behind the answer. With `deflate`, both have agreed to compress.
 ///
 /// # Errors
 ///
 /// When there is no connection, or the server does not upgrade it.
-pub(crate) fn open(server: SocketAddr, path: &str) -> Result<(TcpStream, Vec<u8>)> {
+pub(crate) fn open(server: SocketAddr, path: &str, deflate: bool) -> Result<(TcpStream, Vec<u8>)> {
     let mut stream = dial(server)?;
     stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
     stream.set_read_timeout(Some(LIMIT)).context("cannot limit the time for the answer")?;
+    let offer = if deflate { OFFER } else { "" };
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{offer}\r\n"
     );
     stream.write_all(request.as_bytes()).context("cannot send the request")?;
 
@@ -37,7 +42,7 @@ pub(crate) fn open(server: SocketAddr, path: &str) -> Result<(TcpStream, Vec<u8>
         let read = stream.read(&mut piece).context("the answer to the request did not come")?;
         ensure!(read > 0, "the server ended the connection instead of answering the request");
         answer.extend_from_slice(&piece[..read]);
-        if let Some(length) = check(&answer)? {
+        if let Some(length) = check(&answer, deflate)? {
             return Ok((stream, answer.split_off(length)));
         }
         ensure!(answer.len() < 1 << 16, "the answer to the request is longer than 64 KiB");
@@ -45,7 +50,7 @@ pub(crate) fn open(server: SocketAddr, path: &str) -> Result<(TcpStream, Vec<u8>
 }
 
 /// The length of the answer, once it is there and as it should be.
-fn check(answer: &[u8]) -> Result<Option<usize>> {
+fn check(answer: &[u8], deflate: bool) -> Result<Option<usize>> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(length) = response.parse(answer).context("the server answered with no HTTP")? else {
@@ -58,6 +63,15 @@ fn check(answer: &[u8]) -> Result<Option<usize>> {
     let accept = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("sec-websocket-accept"));
     let accept = accept.context("the answer has no Sec-WebSocket-Accept")?;
     ensure!(accept.value == derive_accept_key(KEY.as_bytes()).as_bytes(), "Sec-WebSocket-Accept is wrong");
+    let extensions =
+        response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("sec-websocket-extensions"));
+    let extensions = extensions.map_or("", |header| std::str::from_utf8(header.value).unwrap_or("no text"));
+    if deflate {
+        let agrees = extensions.starts_with("permessage-deflate") && extensions.contains("server_no_context_takeover");
+        ensure!(agrees, "the server does not compress each message by itself; it agreed to `{extensions}`");
+    } else {
+        ensure!(extensions.is_empty(), "the server agreed to `{extensions}`, which nobody offered");
+    }
     Ok(Some(length))
 }
 
@@ -106,11 +120,24 @@ mod tests {
 
     #[test]
     fn the_answer_is_checked_when_it_is_whole() {
-        assert_eq!(check(ANSWER.as_bytes()).unwrap(), Some(ANSWER.len()));
-        assert_eq!(check(&ANSWER.as_bytes()[..ANSWER.len() - 1]).unwrap(), None);
+        assert_eq!(check(ANSWER.as_bytes(), false).unwrap(), Some(ANSWER.len()));
+        assert_eq!(check(&ANSWER.as_bytes()[..ANSWER.len() - 1], false).unwrap(), None);
         let wrong = ANSWER.replace("s3p", "s3q");
-        assert!(check(wrong.as_bytes()).unwrap_err().to_string().contains("Accept is wrong"));
-        assert!(check(b"HTTP/1.1 404 Not Found\r\n\r\n").unwrap_err().to_string().contains("404"));
+        assert!(check(wrong.as_bytes(), false).unwrap_err().to_string().contains("Accept is wrong"));
+        assert!(check(b"HTTP/1.1 404 Not Found\r\n\r\n", false).unwrap_err().to_string().contains("404"));
+    }
+
+    #[test]
+    fn what_was_agreed_on_is_what_is_measured() {
+        let compressed = |extensions: &str| {
+            ANSWER.replace("\r\nsec-", &format!("\r\nSec-WebSocket-Extensions: {extensions}\r\nsec-"))
+        };
+        let full = compressed("permessage-deflate; server_no_context_takeover; client_no_context_takeover");
+        assert_eq!(check(full.as_bytes(), true).unwrap(), Some(full.len()));
+        assert!(check(full.as_bytes(), false).unwrap_err().to_string().contains("nobody offered"));
+        for short in [ANSWER.to_owned(), compressed("permessage-deflate")] {
+            assert!(check(short.as_bytes(), true).unwrap_err().to_string().contains("by itself"));
+        }
     }
 
     #[test]

@@ -3,11 +3,11 @@
 //! One thread, as over HTTP/1.1, but on the `h2` crate and tokio. The main future is always ready, so that the runtime never
 //! sleeps either.
 
+use crate::course::{Course, LOOK};
 use crate::echo::Echo;
-use crate::look::Look;
 use crate::messages::Messages;
-use crate::outcome::{Outcome, Samples};
-use crate::run::{LOOK, Limits, SILENCE, Target};
+use crate::outcome::Outcome;
+use crate::run::{Limits, SILENCE, Target};
 use crate::scenario::Scenario;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
@@ -32,20 +32,12 @@ pub(crate) fn run(scenario: &Scenario, target: &Target, limits: Limits, connecti
 struct Shared {
     /// How often a stream may still send all that it may have in flight.
     rounds: Cell<u64>,
-    /// Messages that have come back.
-    messages: Cell<u64>,
-    samples: RefCell<Samples>,
+    course: RefCell<Course>,
     /// When something last came back.
     heard: Cell<Instant>,
 }
 
 async fn drive(scenario: &Scenario, target: &Target, limits: Limits, connections: usize) -> Result<Outcome> {
-    let shared = Rc::new(Shared {
-        rounds: Cell::new(limits.messages / scenario.in_flight as u64),
-        messages: Cell::new(0),
-        samples: RefCell::new(Samples::new()),
-        heard: Cell::new(Instant::now()),
-    });
     let mut opened = Vec::new();
     for connection in 0..connections {
         let mut client =
@@ -55,15 +47,17 @@ async fn drive(scenario: &Scenario, target: &Target, limits: Limits, connections
             opened.push((streams.with_context(|| format!("WebSocket {number}"))?, number));
         }
     }
+    let shared = Rc::new(Shared {
+        rounds: Cell::new(limits.messages / scenario.in_flight as u64),
+        course: RefCell::new(Course::begin(scenario, target, limits)?),
+        heard: Cell::new(Instant::now()),
+    });
     let mut tasks = JoinSet::new();
     for ((send, receive), number) in opened {
         let messages = Messages::new(scenario, number)?;
         tasks.spawn_local(echo(send, receive, messages, shared.clone()));
     }
 
-    let mut start = Look::at(&target.server)?;
-    let mut looked = start.at;
-    let mut is_warm = limits.warm_up.is_zero();
     loop {
         if limits.sleeps {
             tokio::time::sleep(LOOK).await;
@@ -73,25 +67,10 @@ async fn drive(scenario: &Scenario, target: &Target, limits: Limits, connections
         while let Some(ended) = tasks.try_join_next() {
             ended.context("a WebSocket has panicked")??;
         }
-        let is_over = tasks.is_empty();
-        if looked.elapsed() < LOOK && !is_over {
-            continue;
-        }
         let (silence, seconds) = (shared.heard.get().elapsed(), SILENCE.as_secs());
-        ensure!(silence < SILENCE, "nothing came back for {seconds} s");
-        let end = Look::at(&target.server)?;
-        looked = end.at;
-        let (wall, used) = start.until(&end);
-        if is_over || is_warm && limits.are_reached(wall, used) {
-            let mut outcome = start.outcome(scenario, shared.messages.get(), end);
-            outcome.latency = shared.samples.replace(Samples::new()).percentiles();
+        ensure!(silence < SILENCE || tasks.is_empty(), "nothing came back for {seconds} s");
+        if let Some(outcome) = shared.course.borrow_mut().proceed(tasks.is_empty())? {
             return Ok(outcome);
-        }
-        if !is_warm && wall >= limits.warm_up {
-            is_warm = true;
-            shared.messages.set(0);
-            shared.samples.borrow_mut().clear();
-            start = Look::at(&target.server)?;
         }
     }
 }
@@ -149,13 +128,13 @@ async fn echo(
             let bytes = receive.data().await.context("the server ended a WebSocket")?.context("cannot receive")?;
             let _ = receive.flow_control().release_capacity(bytes.len());
             let back = echo.receive(&bytes, &messages)?;
-            shared.messages.set(shared.messages.get() + back as u64);
+            shared.course.borrow_mut().messages += back as u64;
             if !echo.answers.is_empty() {
                 send.send_data(std::mem::take(&mut echo.answers).into(), false).context("cannot send a Pong")?;
             }
         }
         let now = Instant::now();
-        shared.samples.borrow_mut().add(now.duration_since(begun));
+        shared.course.borrow_mut().samples.add(now.duration_since(begun));
         shared.heard.set(now);
     }
     Ok(())

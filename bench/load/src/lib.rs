@@ -10,6 +10,7 @@ pub mod machine;
 mod scenario;
 
 mod connection;
+mod course;
 mod echo;
 mod handshake;
 mod http2;

@@ -35,6 +35,7 @@ impl Look {
             system_seconds: end.cpu.system.saturating_sub(self.cpu.system).as_secs_f64(),
             cpu_us_per_message: cpu * 1e6 / messages.max(1) as f64,
             messages_per_second: messages as f64 / wall,
+            received_per_message: None,
             latency: None,
             idle: None,
         }

@@ -1,7 +1,9 @@
 //! What a connection sends, built before anything is measured.
 
 use crate::scenario::{Content, Scenario};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use flate2::{Compress, Compression, FlushCompress};
+use std::fmt::Write as _;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
@@ -19,44 +21,59 @@ pub(crate) struct Messages {
     pub(crate) payloads: Vec<Vec<u8>>,
     /// Of the first frame of each message.
     pub(crate) data: Data,
+    /// Whether they may come back compressed.
+    pub(crate) deflate: bool,
 }
 
 impl Messages {
     /// Those of one connection. No two messages of a scenario are alike, as far as there is room for a number in them.
     pub(crate) fn new(scenario: &Scenario, connection: usize) -> Result<Self> {
         let data = if scenario.content == Content::Binary { Data::Binary } else { Data::Text };
-        let mut messages = Self { wire: Vec::new(), ends: Vec::new(), payloads: Vec::new(), data };
+        let deflate = scenario.deflate;
+        let mut messages = Self { wire: Vec::new(), ends: Vec::new(), payloads: Vec::new(), data, deflate };
         let mut keys = Keys::new(connection);
         for position in 0..scenario.in_flight {
             let payload = payload(scenario.content, scenario.size, connection, position);
-            let length = payload.len().div_ceil(scenario.fragments).max(1);
-            let count = payload.chunks(length).count();
-            for (index, fragment) in payload.chunks(length).enumerate() {
+            let deflated = if deflate { Some(compress(&payload)?) } else { None };
+            let sent = deflated.as_deref().unwrap_or(&payload);
+            let length = sent.len().div_ceil(scenario.fragments).max(1);
+            let count = sent.chunks(length).count();
+            for (index, fragment) in sent.chunks(length).enumerate() {
                 let opcode = OpCode::Data(if index == 0 { data } else { Data::Continue });
-                messages.add_frame(index + 1 == count, opcode, keys.next(), fragment)?;
+                let rsv1 = deflate && index == 0;
+                let header = FrameHeader { is_final: index + 1 == count, rsv1, opcode, ..FrameHeader::default() };
+                write_frame(&mut messages.wire, header, keys.next(), fragment)?;
             }
             messages.ends.push(messages.wire.len());
             messages.payloads.push(payload);
         }
         Ok(messages)
     }
-
-    fn add_frame(&mut self, is_final: bool, opcode: OpCode, key: [u8; 4], payload: &[u8]) -> Result<()> {
-        write_frame(&mut self.wire, is_final, opcode, key, payload)
-    }
 }
 
 /// The Pong that answers a Ping, masked.
 pub(crate) fn pong(wire: &mut Vec<u8>, payload: &[u8]) -> Result<()> {
     let opcode = OpCode::Control(tungstenite::protocol::frame::coding::Control::Pong);
-    write_frame(wire, true, opcode, [0x5a, 0xc3, 0x3c, 0xa5], payload)
+    write_frame(wire, FrameHeader { opcode, ..FrameHeader::default() }, [0x5a, 0xc3, 0x3c, 0xa5], payload)
 }
 
-fn write_frame(wire: &mut Vec<u8>, is_final: bool, opcode: OpCode, key: [u8; 4], payload: &[u8]) -> Result<()> {
-    let header = FrameHeader { is_final, opcode, mask: Some(key), ..FrameHeader::default() };
+fn write_frame(wire: &mut Vec<u8>, mut header: FrameHeader, key: [u8; 4], payload: &[u8]) -> Result<()> {
+    header.mask = Some(key);
     header.format(payload.len() as u64, wire).context("cannot write a frame header")?;
     wire.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
     Ok(())
+}
+
+/// What RFC 7692 §7.2.1 makes of a message when nothing was sent before it.
+fn compress(payload: &[u8]) -> Result<Vec<u8>> {
+    let mut compress = Compress::new(Compression::new(6), false);
+    // A flush adds up to six bytes, and a stored block five for each 16 KiB or so.
+    let mut deflated = Vec::with_capacity(payload.len() + payload.len() / 1000 + 64);
+    compress.compress_vec(payload, &mut deflated, FlushCompress::Sync).context("cannot compress a message")?;
+    ensure!(compress.total_in() == payload.len() as u64, "a message was not compressed in one piece");
+    ensure!(deflated.ends_with(&[0, 0, 0xff, 0xff]), "a flush did not end with an empty block");
+    deflated.truncate(deflated.len() - 4);
+    Ok(deflated)
 }
 
 fn payload(content: Content, size: usize, connection: usize, position: usize) -> Vec<u8> {
@@ -76,9 +93,34 @@ fn payload(content: Content, size: usize, connection: usize, position: usize) ->
             }
             payload.resize(size.max(payload.len()), b'.');
         }
+        Content::Json => {
+            let text = json(size, connection * 1000 + position);
+            payload = text.into_bytes();
+        }
     }
     payload.truncate(size);
     payload
+}
+
+/// Records of a feed of prices, at least `size` bytes of them.
+fn json(size: usize, seed: usize) -> String {
+    let mut random = Keys::new(seed);
+    let mut number = move |below: u32| u32::from_le_bytes(random.next()) % below;
+    let mut text = String::with_capacity(size + 200);
+    text.push('[');
+    while text.len() < size {
+        let symbol: String = (0..4).map(|_| char::from(b'A' + number(26) as u8)).collect();
+        let (price, hundredths, spread) = (number(900) + 10, number(100), number(90) + 10);
+        let venue = ["XNAS", "XNYS", "XETR", "XLON"][number(4) as usize];
+        let halted = if number(20) == 0 { "true" } else { "false" };
+        let (id, time, volume) = (number(10_000_000), 1_790_000_000 + number(10_000_000), number(50_000));
+        let _ = write!(
+            text,
+            r#"{{"id":{id},"symbol":"{symbol}","venue":"{venue}","bid":{price}.{hundredths:02},"spread":0.{spread},"#
+        );
+        let _ = write!(text, r#""volume":{volume},"time":{time},"halted":{halted},"source":"consolidated feed"}},"#);
+    }
+    text
 }
 
 /// Masking keys that look like random ones and are the same in every run (xorshift).
@@ -111,7 +153,7 @@ mod tests {
                 assert_eq!(payload.len(), scenario.size, "{}", scenario.name);
                 match scenario.content {
                     Content::Binary => {}
-                    Content::Ascii => assert!(payload.is_ascii()),
+                    Content::Ascii | Content::Json => assert!(payload.is_ascii()),
                     Content::Wide => assert!(!payload.is_ascii() && std::str::from_utf8(payload).is_ok()),
                 }
             }

@@ -20,6 +20,8 @@ pub struct Outcome {
     pub cpu_us_per_message: f64,
     /// Messages that came back in a second.
     pub messages_per_second: f64,
+    /// Bytes that came for each of these messages, with their headers; not told over HTTP/2.
+    pub received_per_message: Option<f64>,
     /// From the first byte of the messages in flight to the last byte of their echoes; for a pair, of the second.
     pub latency: Option<Latency>,
     /// The server's resident memory.
@@ -96,8 +98,9 @@ impl Samples {
         }
     }
 
-    pub(crate) fn percentiles(self) -> Option<Latency> {
-        Latency::of(self.0)
+    /// Percentiles of what was added; none is left.
+    pub(crate) fn percentiles(&mut self) -> Option<Latency> {
+        Latency::of(std::mem::take(&mut self.0))
     }
 }
 

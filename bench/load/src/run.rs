@@ -1,6 +1,7 @@
 //! One run of a scenario, bounded in time and messages.
 
 use crate::connection::Connection;
+use crate::course::{Course, Turn};
 use crate::http2;
 use crate::look::Look;
 use crate::messages::Messages;
@@ -21,9 +22,6 @@ const BUFFER: usize = 512 << 10;
 
 /// How long nothing may come back.
 pub(crate) const SILENCE: Duration = Duration::from_secs(10);
-
-/// How often the limits are looked at.
-pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
 /// How long the server may settle before its memory is looked at.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -79,6 +77,7 @@ pub fn run(scenario: &Scenario, target: &Target, limits: &Limits) -> Result<Outc
     let mut generator = Generator::new(scenario, target, *limits)?;
     match scenario.measure {
         Measure::Cpu | Measure::Latency => generator.echoes(),
+        Measure::Broadcast => generator.broadcasts(),
         Measure::Pair { gap } => generator.pairs(gap),
         Measure::Idle { few, many } => generator.idle(few, many),
     }
@@ -140,13 +139,10 @@ impl<'a> Generator<'a> {
             }
         }
 
-        let mut samples = Samples::new();
-        let mut messages = 0;
-        let mut start = self.look()?;
-        let mut looked = start.at;
-        let mut is_warm = limits.warm_up.is_zero();
+        let mut course = Course::begin(self.scenario, self.target, limits)?;
         loop {
-            messages += self.turn(|connection| {
+            let samples = &mut course.samples;
+            let turn = self.turn(|connection| {
                 if connection.is_done() {
                     samples.add(connection.begun.elapsed());
                     if rounds > 0 {
@@ -156,25 +152,39 @@ impl<'a> Generator<'a> {
                 }
                 Ok(())
             })?;
+            course.add(turn);
             let is_over = rounds == 0 && self.connections.iter().all(Connection::is_done);
-            if looked.elapsed() < LOOK && !is_over {
-                continue;
-            }
-            let end = self.look()?;
-            looked = end.at;
-            let (wall, used) = start.until(&end);
-            if is_over || is_warm && limits.are_reached(wall, used) {
-                let mut outcome = start.outcome(self.scenario, messages, end);
-                outcome.latency = samples.percentiles();
+            if let Some(outcome) = course.proceed(is_over)? {
                 return Ok(outcome);
             }
-            if !is_warm && wall >= limits.warm_up {
-                is_warm = true;
-                messages = 0;
-                samples.clear();
-                start = self.look()?;
+        }
+    }
+
+    /// One connection sends, all receive; then it sends again.
+    fn broadcasts(&mut self) -> Result<Outcome> {
+        let messages = Rc::new(Messages::new(self.scenario, 0)?);
+        for _ in 0..self.scenario.connections {
+            self.connect(messages.clone())?;
+        }
+        let mut course = Course::begin(self.scenario, self.target, self.limits)?;
+        let mut rounds = self.limits.messages / self.connections.len() as u64;
+        while rounds > 0 {
+            rounds -= 1;
+            self.heard = Instant::now();
+            self.connections.iter_mut().for_each(Connection::expect);
+            self.connections[0].start(1)?;
+            let mut missing = self.connections.len() as u64;
+            while missing > 0 {
+                let turn = self.turn(|_| Ok(()))?;
+                course.add(turn);
+                missing -= turn.messages;
+            }
+            course.samples.add(self.connections[0].begun.elapsed());
+            if let Some(outcome) = course.proceed(rounds == 0)? {
+                return Ok(outcome);
             }
         }
+        bail!("--messages allows of no broadcast to {} connections", self.connections.len())
     }
 
     /// Two messages, one after the other or both at once; then the next two.
@@ -236,7 +246,7 @@ impl<'a> Generator<'a> {
     }
 
     /// Looks for events, lets the connections that have any progress, and hands on each that has a message back.
-    fn turn(&mut self, mut done: impl FnMut(&mut Connection) -> Result<()>) -> Result<u64> {
+    fn turn(&mut self, mut done: impl FnMut(&mut Connection) -> Result<()>) -> Result<Turn> {
         let timeout = if self.limits.sleeps { Duration::from_millis(200) } else { Duration::ZERO };
         let timeout = Timespec::try_from(timeout).context("no time for epoll")?;
         self.events.clear();
@@ -244,12 +254,13 @@ impl<'a> Generator<'a> {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait for events"),
         }
-        let mut completed = 0;
+        let mut turn = Turn::default();
         for event in &self.events {
             let number = event.data.u64() as usize;
             let connection = self.connections.get_mut(number).context("an event of no connection")?;
             let back = connection.progress(&mut self.buffer).with_context(|| format!("connection {number}"))?;
-            completed += back as u64;
+            turn.messages += back as u64;
+            turn.received += std::mem::take(&mut connection.received);
             if back > 0 {
                 done(connection)?;
             }
@@ -259,7 +270,7 @@ impl<'a> Generator<'a> {
         } else if self.heard.elapsed() > SILENCE {
             self.silence()?;
         }
-        Ok(completed)
+        Ok(turn)
     }
 
     fn silence(&self) -> Result<()> {

@@ -13,6 +13,8 @@ pub struct Scenario {
     pub content: Content,
     /// Of one message, in bytes.
     pub size: usize,
+    /// Whether messages are compressed (RFC 7692): each by itself, as both sides have agreed.
+    pub deflate: bool,
     /// Frames that a message is cut into, at least one.
     pub fragments: usize,
     /// WebSockets that are open at the same time.
@@ -37,6 +39,8 @@ pub enum Content {
     Ascii,
     /// Text in several scripts, of one to four bytes a character.
     Wide,
+    /// Text as an interface in JSON sends it: names that come again and again, and values that do not.
+    Json,
 }
 
 /// What is looked at.
@@ -44,6 +48,8 @@ pub enum Content {
 pub enum Measure {
     /// The server's processor time for each message.
     Cpu,
+    /// The same for each message that it has handed on: one connection sends, all receive, and then it sends again.
+    Broadcast,
     /// The time from a message to its echo.
     Latency,
     /// Two messages, the second so long after the first: the time from the second to its echo.
@@ -66,6 +72,7 @@ const BASE: Scenario = Scenario {
     about: "",
     content: Content::Binary,
     size: 20,
+    deflate: false,
     fragments: 1,
     connections: 1,
     in_flight: 1,
@@ -75,6 +82,12 @@ const BASE: Scenario = Scenario {
 };
 
 const IDLE: Measure = Measure::Idle { few: 500, many: 5_000 };
+
+/// Compressed text, back to whoever has sent it.
+const DEFLATE: Scenario = Scenario { content: Content::Json, deflate: true, connections: 10, ..BASE };
+
+/// Compressed text, from one connection to all.
+const BROADCAST: Scenario = Scenario { connections: 100, measure: Measure::Broadcast, ..DEFLATE };
 
 /// All scenarios, in the order in which they are run and shown.
 pub static SCENARIOS: &[Scenario] = &[
@@ -193,6 +206,62 @@ pub static SCENARIOS: &[Scenario] = &[
         measure: IDLE,
         ..BASE
     },
+    Scenario {
+        name: "deflate-100",
+        about: "10 connections, 1 in flight, 100 B of JSON, compressed",
+        size: 100,
+        ..DEFLATE
+    },
+    Scenario {
+        name: "deflate-1k",
+        about: "10 connections, 1 in flight, 1 KiB of JSON, compressed",
+        size: 1 << 10,
+        ..DEFLATE
+    },
+    Scenario {
+        name: "deflate-16k",
+        about: "10 connections, 1 in flight, 16 KiB of JSON, compressed",
+        size: 16 << 10,
+        ..DEFLATE
+    },
+    Scenario {
+        name: "deflate-1m",
+        about: "4 connections, 1 in flight, 1 MiB of JSON, compressed",
+        size: 1 << 20,
+        connections: 4,
+        ..DEFLATE
+    },
+    Scenario {
+        name: "broadcast-deflate-100",
+        about: "from one to 100 connections, 100 B of JSON, compressed",
+        size: 100,
+        ..BROADCAST
+    },
+    Scenario {
+        name: "broadcast-deflate-1k",
+        about: "from one to 100 connections, 1 KiB of JSON, compressed",
+        size: 1 << 10,
+        ..BROADCAST
+    },
+    Scenario {
+        name: "broadcast-deflate-16k",
+        about: "from one to 100 connections, 16 KiB of JSON, compressed",
+        size: 16 << 10,
+        ..BROADCAST
+    },
+    Scenario {
+        name: "broadcast-deflate-1m",
+        about: "from one to 100 connections, 1 MiB of JSON, compressed",
+        size: 1 << 20,
+        ..BROADCAST
+    },
+    Scenario {
+        name: "idle-deflate-1k",
+        about: "memory of an idle connection, after one compressed message of 1 KiB",
+        size: 1 << 10,
+        measure: Measure::Idle { few: 500, many: 2_500 },
+        ..DEFLATE
+    },
 ];
 
 impl Scenario {
@@ -216,8 +285,11 @@ mod tests {
 
     #[test]
     fn every_scenario_makes_sense() {
-        for Scenario { name, size, fragments, connections, in_flight, http2, threads, measure, .. } in SCENARIOS {
+        for Scenario { name, size, deflate, fragments, connections, in_flight, http2, threads, measure, .. } in
+            SCENARIOS
+        {
             assert!(http2.is_none_or(|tcp| connections % tcp == 0 && *measure == Measure::Cpu), "{name}");
+            assert!(!deflate || http2.is_none() && *fragments == 1, "{name}");
             assert!(*threads >= 1, "{name}");
             assert!(*fragments >= 1 && size >= fragments, "{name}");
             assert!(*connections >= 1 && *in_flight >= 1, "{name}");
@@ -225,6 +297,7 @@ mod tests {
                 Measure::Pair { .. } => assert_eq!((*connections, *in_flight), (1, 2), "{name}"),
                 Measure::Idle { few, many } => assert!(few < many && *in_flight == 1, "{name}"),
                 Measure::Latency => assert_eq!((*connections, *in_flight), (1, 1), "{name}"),
+                Measure::Broadcast => assert_eq!(*in_flight, 1, "{name}"),
                 Measure::Cpu => {}
             }
         }

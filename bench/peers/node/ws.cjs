@@ -1,18 +1,34 @@
-// Node's `ws`, as its documentation has it. It is found through NODE_PATH.
+// Node's `ws`, as its documentation has it: an echo server, or one that hands each message on to all (`--form broadcast`).
+// It is found through NODE_PATH.
 "use strict";
 
-const { WebSocketServer } = require("ws");
+const { parseArgs } = require("node:util");
+const { WebSocket, WebSocketServer } = require("ws");
 
-const [flag, addr = "127.0.0.1:0"] = process.argv.slice(2);
-if (flag !== undefined && flag !== "--addr") {
-  console.error(`\`${flag}\` is unknown; the option is --addr IP:PORT`);
+const { values: options } = parseArgs({
+  options: {
+    addr: { type: "string", default: "127.0.0.1:0" },
+    form: { type: "string", default: "echo" },
+    compression: { type: "string" },
+  },
+});
+if (!["echo", "broadcast"].includes(options.form)) {
+  console.error(`there is no form \`${options.form}\`; the forms are echo, broadcast`);
   process.exit(2);
 }
-const separator = addr.lastIndexOf(":");
+// Each message by itself, and as short as it may be: the same work as that of the others.
+const perMessageDeflate = options.compression !== undefined && {
+  zlibDeflateOptions: { level: Number(options.compression) },
+  serverNoContextTakeover: true,
+  clientNoContextTakeover: true,
+  threshold: 0,
+};
+const separator = options.addr.lastIndexOf(":");
 const server = new WebSocketServer({
-  host: addr.slice(0, separator),
-  port: Number(addr.slice(separator + 1)),
+  host: options.addr.slice(0, separator),
+  port: Number(options.addr.slice(separator + 1)),
   path: "/ws",
+  perMessageDeflate,
 });
 server.on("listening", () => {
   const { address, port } = server.address();
@@ -20,5 +36,13 @@ server.on("listening", () => {
 });
 server.on("connection", (socket) => {
   socket.on("error", (error) => console.error(error.message));
-  socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
+  socket.on("message", (data, isBinary) => {
+    if (options.form === "echo") {
+      socket.send(data, { binary: isBinary });
+      return;
+    }
+    for (const client of server.clients) {
+      if (client.readyState === WebSocket.OPEN) client.send(data, { binary: isBinary });
+    }
+  });
 });

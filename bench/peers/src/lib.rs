@@ -6,16 +6,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod compressing;
 pub mod corked;
 pub mod opening;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use bench_serve::{Options, announce};
 use futures_util::{FutureExt as _, Sink, SinkExt as _, Stream, StreamExt as _};
 use std::future::Future;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Runs a server that comes in these forms, until it is ended from outside.
+/// Runs a server that comes in these forms and cannot compress, until it is ended from outside.
 ///
 /// # Errors
 ///
@@ -25,16 +26,33 @@ where
     F: FnOnce(TcpListener, &'static str) -> Fut,
     Fut: Future<Output = Result<()>>,
 {
-    let Options { addr, form, threads } = Options::from_arguments(forms)?;
+    run_with(forms, async |listener, options| {
+        ensure!(options.compression.is_none(), "this server cannot compress (--compression)");
+        serve(listener, options.form).await
+    })
+}
+
+/// Runs a server that comes in these forms, until it is ended from outside.
+///
+/// # Errors
+///
+/// When an option makes no sense, or the server cannot listen.
+pub fn run_with<F, Fut>(forms: &[&'static str], serve: F) -> Result<()>
+where
+    F: FnOnce(TcpListener, Options) -> Fut,
+    Fut: Future<Output = Result<()>>,
+{
+    let options = Options::from_arguments(forms)?;
+    let Options { addr, threads, .. } = options;
     let mut runtime = match threads.get() {
         1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
-    let runtime = runtime.worker_threads(threads.get()).enable_io().build().context("no runtime")?;
+    let runtime = runtime.worker_threads(threads.get()).enable_all().build().context("no runtime")?;
     runtime.block_on(async {
         let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr} (--addr)"))?;
         announce(listener.local_addr().context("the listener has no address")?);
-        serve(listener, form).await
+        serve(listener, options).await
     })
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use hyper::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -12,14 +12,15 @@ use std::future::{poll_fn, ready};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// Answers the request that comes over `stream`, and gives the stream back.
+/// Answers the request that comes over `stream`, and gives the stream back. It agrees to `extensions` whatever is offered:
+/// nobody but the load generator asks.
 ///
 /// # Errors
 ///
 /// When the client does not ask for a WebSocket, or does not wait for the answer.
-pub async fn open(stream: TcpStream) -> Result<TcpStream> {
+pub async fn open(stream: TcpStream, extensions: Option<&'static str>) -> Result<TcpStream> {
     stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
-    let service = service_fn(|request| ready(answer(&request)));
+    let service = service_fn(|request| ready(answer(&request, extensions)));
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     poll_fn(|cx| connection.poll_without_shutdown(cx)).await.context("no opening handshake")?;
     let parts = connection.into_parts();
@@ -27,12 +28,15 @@ pub async fn open(stream: TcpStream) -> Result<TcpStream> {
     Ok(parts.io.into_inner())
 }
 
-fn answer(request: &Request<Incoming>) -> Result<Response<Empty<Bytes>>> {
+fn answer(request: &Request<Incoming>, extensions: Option<&'static str>) -> Result<Response<Empty<Bytes>>> {
     let key = request.headers().get(SEC_WEBSOCKET_KEY).context("the request has no Sec-WebSocket-Key")?;
-    let response = Response::builder()
+    let mut response = Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
         .header(CONNECTION, "upgrade")
         .header(UPGRADE, "websocket")
         .header(SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()));
+    if let Some(extensions) = extensions {
+        response = response.header(SEC_WEBSOCKET_EXTENSIONS, extensions);
+    }
     Ok(response.body(Empty::new())?)
 }

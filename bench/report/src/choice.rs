@@ -24,15 +24,15 @@ impl Choice {
             let server = SERVERS.iter().find(|server| server.name == *name);
             let server = server
                 .with_context(|| format!("there is no server `{name}`; --list tells the names, or use `best`"))?;
-            places.command(server, 1)?;
+            places.check(server)?;
         }
         let mut servers = Vec::new();
         for server in SERVERS {
             if !(names.is_empty() || server.always || names.iter().any(|name| name == server.name)) {
                 continue;
             }
-            match places.command(server, 1) {
-                Ok(_) => servers.push(server),
+            match places.check(server) {
+                Ok(()) => servers.push(server),
                 // Nobody waits for those that are not chosen.
                 Err(_) if is_best && server.best.is_empty() && !server.always => {}
                 Err(error) => eprintln!("without {}: {error:#}", server.name),

@@ -176,7 +176,7 @@ fn once(
     let file = out.join(format!("{}.{}", server.name, if tracer == Tracer::Strace { "strace" } else { "callgrind" }));
     let log = out.join(format!("{}.log", server.name));
     let split = cores.split(scenario.threads);
-    let command = tracer.around(&places.command(server, scenario.threads)?, &file)?;
+    let command = tracer.around(&places.command(server, scenario)?, &file)?;
     let (running, url) = Running::start(command, &split.server, &log)?;
     let limit = messages.to_string();
     let limits = ["--warm-up", "0", "--cpu", "1000", "--wall", "100", "--messages", &limit];

@@ -13,7 +13,9 @@ impl Metric {
     /// What a scenario is about: less is better.
     pub(crate) fn main(scenario: &Scenario) -> Self {
         match scenario.measure {
-            Measure::Cpu => Self { of: |outcome| Some(outcome.cpu_us_per_message), unit: "CPU µs/msg" },
+            Measure::Cpu | Measure::Broadcast => {
+                Self { of: |outcome| Some(outcome.cpu_us_per_message), unit: "CPU µs/msg" }
+            }
             Measure::Latency | Measure::Pair { .. } => {
                 Self { of: |outcome| Some(outcome.latency?.p50), unit: "p50 µs" }
             }
@@ -31,9 +33,11 @@ impl Metric {
         const CPU: Metric = Metric { of: |outcome| Some(outcome.cpu_us_per_message), unit: "CPU µs/msg" };
         const RSS: Metric =
             Metric { of: |outcome| Some(outcome.idle?.rss_many as f64 / 1048576.0), unit: "MiB in all" };
+        const RECEIVED: Metric = Metric { of: |outcome| outcome.received_per_message, unit: "B/msg" };
         match scenario.measure {
             Measure::Cpu if scenario.threads > 1 => &[RATE, P99, P999],
-            Measure::Cpu => &[RATE, P99],
+            Measure::Cpu | Measure::Broadcast if scenario.deflate => &[RATE, RECEIVED, P99],
+            Measure::Cpu | Measure::Broadcast => &[RATE, P99],
             Measure::Latency => &[P99, P999, CPU],
             Measure::Pair { .. } => &[P99, P999],
             Measure::Idle { .. } => &[RSS],

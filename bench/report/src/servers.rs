@@ -1,7 +1,7 @@
 //! The servers that are measured, as data, and where their programs are.
 
 use anyhow::{Context as _, Result, ensure};
-use bench_load::{Measure, Scenario};
+use bench_load::{Measure, SCENARIOS, Scenario};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,14 +29,17 @@ pub(crate) enum Kind {
     Large,
     /// None at all, which costs memory.
     Idle,
+    /// Whatever it is, compressed.
+    Compressed,
 }
 
-/// Every kind of load.
+/// Every kind of load that axum can be under.
 const ALL: [Kind; 4] = [Kind::Small, Kind::Pipelined, Kind::Large, Kind::Idle];
 
 impl Kind {
     pub(crate) fn of(scenario: &Scenario) -> Self {
         match scenario.measure {
+            _ if scenario.deflate => Self::Compressed,
             Measure::Idle { .. } => Self::Idle,
             _ if scenario.in_flight > 1 => Self::Pipelined,
             _ if scenario.size >= 16 << 10 => Self::Large,
@@ -66,11 +69,26 @@ pub(crate) const AXUM: &str = "axum-plain";
 /// Ours.
 pub(crate) const SOCKEYE: &str = "sockeye";
 
+/// Ours, told to compress also what is so short that it would leave it as it is.
+const ALL_COMPRESSED: &str = "sockeye-all";
+
 /// Ours with a runtime for each thread; it is another server only where there are several.
 const PER_CORE: &str = "sockeye-per-core";
 
 /// Those that take WebSockets over HTTP/2.
 const HTTP2: [&str; 2] = [SOCKEYE, AXUM];
+
+/// Those that can compress.
+const COMPRESSING: [&str; 5] = [SOCKEYE, ALL_COMPRESSED, "yawc-plain", "yawc-batched", "node-ws"];
+
+/// Those that hand messages on to all connections.
+const BROADCASTING: [&str; 4] = [SOCKEYE, ALL_COMPRESSED, "yawc-batched", "node-ws"];
+
+/// How hard they compress: what ours does unless it is told.
+const LEVEL: &str = "3";
+
+/// Ours leaves shorter messages as they are unless it is told.
+const THRESHOLD: usize = 1024;
 
 /// Those that can use several threads.
 const THREADED: [&str; 3] = [SOCKEYE, PER_CORE, AXUM];
@@ -95,9 +113,17 @@ impl Server {
 
     /// Whether it is measured under this load.
     pub(crate) fn takes_part(&self, scenario: &Scenario) -> bool {
-        let others = scenario.threads > 1 || self.name != PER_CORE;
-        let threads = scenario.threads == 1 || THREADED.contains(&self.name);
-        others && threads && (scenario.http2.is_none() || HTTP2.contains(&self.name))
+        let is_another = match self.name {
+            PER_CORE => scenario.threads > 1,
+            ALL_COMPRESSED => scenario.deflate && scenario.size < THRESHOLD,
+            _ => true,
+        };
+        let can = |is_needed: bool, able: &[&str]| !is_needed || able.contains(&self.name);
+        is_another
+            && can(scenario.threads > 1, &THREADED)
+            && can(scenario.http2.is_some(), &HTTP2)
+            && can(scenario.deflate, &COMPRESSING)
+            && can(scenario.measure == Measure::Broadcast, &BROADCASTING)
     }
 }
 
@@ -108,6 +134,11 @@ pub(crate) static SERVERS: &[Server] = &[
     Server {
         program: Program::Sockeye,
         ..peer(PER_CORE, "the same, a single-threaded runtime on each core; only for several threads", "", "")
+    }
+    .always(),
+    Server {
+        program: Program::Sockeye,
+        ..peer(ALL_COMPRESSED, "the same, which compresses short messages too; only for those", "", "")
     }
     .always(),
     peer(AXUM, "axum::extract::ws, the plain loop", "axum", "plain").best(&ALL),
@@ -126,13 +157,13 @@ pub(crate) static SERVERS: &[Server] = &[
     peer("fastwebsockets-bare", "the same on the TcpStream itself", "fastwebsockets", "bare")
         .best(&[Kind::Small, Kind::Large]),
     peer("fastwebsockets-corked", "the same with one write for what came together", "fastwebsockets", "corked"),
-    peer("yawc-plain", "yawc, the plain loop", "yawc", "plain").best(&[Kind::Idle]),
+    peer("yawc-plain", "yawc, the plain loop", "yawc", "plain").best(&[Kind::Idle, Kind::Compressed]),
     peer("yawc-batched", "yawc on the TcpStream itself, one flush for what came together", "yawc", "batched")
-        .best(&[Kind::Pipelined]),
+        .best(&[Kind::Pipelined, Kind::Compressed]),
     peer("wtx-plain", "wtx, its echo server", "wtx", "plain").best(&[Kind::Large]),
     peer("wtx-corked", "the same with one write for what came together", "wtx", "corked")
         .best(&[Kind::Small, Kind::Pipelined]),
-    Server { program: Program::Node, ..peer("node-ws", "Node's ws", "", "") },
+    Server { program: Program::Node, ..peer("node-ws", "Node's ws", "", "") }.best(&[Kind::Compressed]),
 ];
 
 /// Where the programs are.
@@ -161,9 +192,24 @@ impl Places {
         program(&self.own.join("load"))
     }
 
-    /// How to start the server on a free port, with so many threads.
-    pub(crate) fn command(&self, server: &Server, threads: usize) -> Result<Command> {
+    /// Whether the server can be started.
+    pub(crate) fn check(&self, server: &Server) -> Result<()> {
+        self.command(server, &SCENARIOS[0]).map(|_| ())
+    }
+
+    /// The program that hands each message on to all connections.
+    fn broadcast(&self, server: &Server) -> Result<Command> {
+        let mut command = program(&self.own.join("broadcast"))?;
+        let form = if server.name.starts_with("yawc") { "yawc" } else { server.name };
+        command.args(["--form", form]);
+        Ok(command)
+    }
+
+    /// How to start the server on a free port, for this load.
+    pub(crate) fn command(&self, server: &Server, scenario: &Scenario) -> Result<Command> {
+        let threads = scenario.threads;
         let mut command = match server.program {
+            _ if scenario.measure == Measure::Broadcast && server.is_native() => self.broadcast(server)?,
             Program::Own { binary, form } => {
                 let mut command = program(&self.own.join(binary))?;
                 command.args(["--form", form]);
@@ -185,11 +231,26 @@ impl Places {
                 let modules = self.node_modules.as_deref().context("--node-modules does not tell where `ws` is")?;
                 let mut command = Command::new("node");
                 command.arg(script).env("NODE_PATH", modules);
+                if scenario.measure == Measure::Broadcast {
+                    command.args(["--form", "broadcast"]);
+                }
                 command
             }
         };
+        command.args(compression(server, scenario));
         command.args(["--addr", "127.0.0.1:0"]).env("RUST_LOG", "error").env_remove("RUST_BACKTRACE");
         Ok(command)
+    }
+}
+
+/// What makes a server compress, where it shall.
+fn compression(server: &Server, scenario: &Scenario) -> &'static [&'static str] {
+    match server.program {
+        _ if !scenario.deflate => &[],
+        Program::Sockeye if scenario.measure == Measure::Broadcast => &["--compression", LEVEL],
+        Program::Sockeye if server.name == ALL_COMPRESSED => &["--compression", "low", "--threshold", "0"],
+        Program::Sockeye => &["--compression", "low"],
+        Program::Own { .. } | Program::Node => &["--compression", LEVEL],
     }
 }
 

@@ -171,6 +171,7 @@ mod tests {
             system_seconds: 1.0,
             cpu_us_per_message,
             messages_per_second: 123_456.7,
+            received_per_message: None,
             latency: None,
             idle: None,
         };

@@ -98,7 +98,7 @@ fn one(
     out: &Path,
 ) -> Result<Outcome> {
     let log = out.join(format!("{}.log", server.name));
-    let (running, url) = Running::start(places.command(server, scenario.threads)?, &split.server, &log)?;
+    let (running, url) = Running::start(places.command(server, scenario)?, &split.server, &log)?;
     let limits: &[&str] =
         if quick { &["--warm-up", "0.05", "--wall", "1", "--messages", "2000000"] } else { &["--wall", "8"] };
     let cpu = if quick { QUICK_CPU } else { CPU };

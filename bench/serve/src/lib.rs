@@ -7,7 +7,8 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use std::net::SocketAddr;
 use std::num::NonZero;
 
-/// What a server is told on its command line: `--addr IP:PORT`, `--form NAME` and `--threads N`.
+/// What a server is told on its command line: `--addr IP:PORT`, `--form NAME`, `--threads N` and
+/// `--compression LEVEL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Where to listen; port 0 takes any that is free.
@@ -16,6 +17,8 @@ pub struct Options {
     pub form: &'static str,
     /// How many threads serve; one unless told.
     pub threads: NonZero<usize>,
+    /// How hard messages are compressed, each by itself, for clients that offer it; not at all unless told.
+    pub compression: Option<u8>,
 }
 
 impl Options {
@@ -34,8 +37,8 @@ impl Options {
 
     fn parse(mut arguments: impl Iterator<Item = String>, forms: &[&'static str]) -> Result<Self> {
         let first = *forms.first().context("a server has at least one form")?;
-        let mut options =
-            Self { addr: SocketAddr::from(([127, 0, 0, 1], 0)), form: first, threads: NonZero::<usize>::MIN };
+        let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut options = Self { addr, form: first, threads: NonZero::<usize>::MIN, compression: None };
         while let Some(name) = arguments.next() {
             let value = arguments.next().with_context(|| format!("`{name}` needs a value"))?;
             match name.as_str() {
@@ -52,7 +55,14 @@ impl Options {
                     options.threads =
                         value.parse().with_context(|| format!("`{value}` is no number of threads, at least 1"))?;
                 }
-                _ => bail!("`{name}` is unknown; the options are --addr IP:PORT, --form NAME and --threads N"),
+                "--compression" => {
+                    let level = value.parse().ok().filter(|level| (1..=9).contains(level));
+                    options.compression =
+                        Some(level.with_context(|| format!("`{value}` is no level of compression, from 1 to 9"))?);
+                }
+                _ => bail!(
+                    "`{name}` is unknown; the options are --addr IP:PORT, --form NAME, --threads N and --compression LEVEL"
+                ),
             }
         }
         // Measurements send traffic to this machine alone.
@@ -80,15 +90,25 @@ mod tests {
     fn without_options_the_first_form_listens_on_any_port() {
         assert_eq!(
             parse(&[]).unwrap(),
-            Options { addr: "127.0.0.1:0".parse().unwrap(), form: "plain", threads: NonZero::<usize>::MIN }
+            Options {
+                addr: "127.0.0.1:0".parse().unwrap(),
+                form: "plain",
+                threads: NonZero::<usize>::MIN,
+                compression: None
+            }
         );
     }
 
     #[test]
     fn options_are_read() {
-        let options = parse(&["--form", "batched", "--addr", "127.0.0.1:80", "--threads", "2"]).unwrap();
-        let expected =
-            Options { addr: "127.0.0.1:80".parse().unwrap(), form: "batched", threads: NonZero::new(2).unwrap() };
+        let options =
+            parse(&["--form", "batched", "--addr", "127.0.0.1:80", "--threads", "2", "--compression", "3"]).unwrap();
+        let expected = Options {
+            addr: "127.0.0.1:80".parse().unwrap(),
+            form: "batched",
+            threads: NonZero::new(2).unwrap(),
+            compression: Some(3),
+        };
         assert_eq!(options, expected);
     }
 
@@ -99,6 +119,7 @@ mod tests {
             (&["--addr"], "needs a value"),
             (&["--addr", "0.0.0.0:80"], "no loopback address"),
             (&["--threads", "0"], "at least 1"),
+            (&["--compression", "0"], "from 1 to 9"),
             (&["--cores", "2"], "is unknown"),
         ] {
             let error = parse(arguments).unwrap_err().to_string();

@@ -44,12 +44,12 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<Empty<Bytes>>
 
 /// On the socket itself instead of hyper's box around it.
 async fn bare(stream: TcpStream) -> Result<()> {
-    Ok(echo(WebSocket::after_handshake(opening::open(stream).await?, Role::Server)).await?)
+    Ok(echo(WebSocket::after_handshake(opening::open(stream, None).await?, Role::Server)).await?)
 }
 
 /// Bare, and with one write for all messages that have come together.
 async fn corked(stream: TcpStream) -> Result<()> {
-    let stream = Corked::new(opening::open(stream).await?);
+    let stream = Corked::new(opening::open(stream, None).await?);
     Ok(echo(WebSocket::after_handshake(stream, Role::Server)).await?)
 }
 

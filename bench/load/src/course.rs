@@ -1,0 +1,77 @@
+//! The course of a run: a warm-up, what is measured, and the end.
+
+use crate::look::Look;
+use crate::outcome::{Outcome, Samples};
+use crate::run::{Limits, Target};
+use crate::scenario::Scenario;
+use crate::server::Server;
+use anyhow::Result;
+use std::time::Duration;
+
+/// How often the limits are looked at.
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
+
+/// What one look at all connections has brought.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Turn {
+    /// Messages that have come back.
+    pub(crate) messages: u64,
+    /// Bytes that have come.
+    pub(crate) received: u64,
+}
+
+/// Where a run is, and what it has counted since the warm-up.
+pub(crate) struct Course {
+    scenario: Scenario,
+    server: Server,
+    limits: Limits,
+    /// Messages that have come back.
+    pub(crate) messages: u64,
+    /// How long they took.
+    pub(crate) samples: Samples,
+    /// Bytes that have come with them, where they are counted.
+    pub(crate) received: Option<u64>,
+    start: Look,
+    looked: Look,
+    is_warm: bool,
+}
+
+impl Course {
+    pub(crate) fn begin(scenario: &Scenario, target: &Target, limits: Limits) -> Result<Self> {
+        let (scenario, server) = (*scenario, target.server.clone());
+        let start = Look::at(&server)?;
+        let is_warm = limits.warm_up.is_zero();
+        let samples = Samples::new();
+        Ok(Self { scenario, server, limits, messages: 0, samples, received: None, start, looked: start, is_warm })
+    }
+
+    /// Counts what a turn has brought.
+    pub(crate) fn add(&mut self, turn: Turn) {
+        self.messages += turn.messages;
+        *self.received.get_or_insert(0) += turn.received;
+    }
+
+    /// Looks at the limits when it is time, or when `is_over` says that nothing more will come; what came out, at the end.
+    pub(crate) fn proceed(&mut self, is_over: bool) -> Result<Option<Outcome>> {
+        if self.looked.at.elapsed() < LOOK && !is_over {
+            return Ok(None);
+        }
+        let end = Look::at(&self.server)?;
+        self.looked = end;
+        let (wall, used) = self.start.until(&end);
+        if is_over || self.is_warm && self.limits.are_reached(wall, used) {
+            let mut outcome = self.start.outcome(&self.scenario, self.messages, end);
+            outcome.received_per_message = self.received.map(|bytes| bytes as f64 / self.messages.max(1) as f64);
+            outcome.latency = self.samples.percentiles();
+            return Ok(Some(outcome));
+        }
+        if !self.is_warm && wall >= self.limits.warm_up {
+            self.is_warm = true;
+            self.messages = 0;
+            self.received = self.received.map(|_| 0);
+            self.samples.clear();
+            self.start = Look::at(&self.server)?;
+        }
+        Ok(None)
+    }
+}
