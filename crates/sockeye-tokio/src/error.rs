@@ -16,40 +16,42 @@ use sockeye_proto::Violation;
 /// | [`is_invalid`](Self::is_invalid) | this program, with a message that may not be sent |
 /// | [`is_closed`](Self::is_closed) | nobody: the connection is closed |
 /// | [`is_io`](Self::is_io) | the stream, see [`source`](error::Error::source) |
+// A pointer: it is half of what every `recv` and `send` returns, and of what every handler keeps, and nearly always the other
+// half.
 #[derive(Debug, Clone)]
-pub struct Error(Kind);
+pub struct Error(Arc<Kind>);
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Kind {
     Peer(sockeye_proto::Error),
     Invalid(Violation),
     Abrupt,
     Timeout(&'static str, Option<Duration>),
     Closed,
-    Io(Arc<io::Error>),
+    Io(io::Error),
 }
 
 impl Error {
     /// Whether the peer broke a rule of the protocol. It has been answered with a Close that says so.
     pub fn is_violation(&self) -> bool {
-        matches!(self.0, Kind::Peer(sockeye_proto::Error::Violation(_)))
+        matches!(*self.0, Kind::Peer(sockeye_proto::Error::Violation(_)))
     }
 
     /// Whether the peer went past a limit of the [`Config`](crate::Config). It has been answered with a Close that says
     /// so.
     pub fn is_limit(&self) -> bool {
-        matches!(self.0, Kind::Peer(sockeye_proto::Error::Limit { .. }))
+        matches!(*self.0, Kind::Peer(sockeye_proto::Error::Limit { .. }))
     }
 
     /// Whether a deadline passed, of [`Timeouts`](crate::Timeouts) or of a [`Shutdown`](crate::Shutdown).
     pub fn is_timeout(&self) -> bool {
-        matches!(self.0, Kind::Timeout(..))
+        matches!(*self.0, Kind::Timeout(..))
     }
 
     /// Whether the connection ended without a Close: the peer's program or network is gone.
     pub fn is_abrupt(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-        match &self.0 {
+        match &*self.0 {
             Kind::Abrupt => true,
             Kind::Io(io) => matches!(io.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof),
             _ => false,
@@ -58,57 +60,57 @@ impl Error {
 
     /// Whether the connection is closed or closing, so that nothing can be sent any more.
     pub fn is_closed(&self) -> bool {
-        matches!(self.0, Kind::Closed)
+        matches!(*self.0, Kind::Closed)
     }
 
     /// Whether the message may not be sent at all: a control frame of more than 125 bytes, a close code or reason that
     /// the RFC does not allow. The connection is as it was.
     pub fn is_invalid(&self) -> bool {
-        matches!(self.0, Kind::Invalid(_))
+        matches!(*self.0, Kind::Invalid(_))
     }
 
     /// Whether the stream failed; the [`source`](error::Error::source) says how.
     pub fn is_io(&self) -> bool {
-        matches!(self.0, Kind::Io(_))
+        matches!(*self.0, Kind::Io(_))
     }
 
     /// The rule that the peer broke, or that a message to be sent would break.
     pub fn violation(&self) -> Option<Violation> {
-        match self.0 {
+        match *self.0 {
             Kind::Peer(sockeye_proto::Error::Violation(violation)) | Kind::Invalid(violation) => Some(violation),
             _ => None,
         }
     }
 
     pub(crate) fn peer(error: sockeye_proto::Error) -> Self {
-        Self(Kind::Peer(error))
+        Self(Arc::new(Kind::Peer(error)))
     }
 
     pub(crate) fn invalid(violation: Violation) -> Self {
-        Self(Kind::Invalid(violation))
+        Self(Arc::new(Kind::Invalid(violation)))
     }
 
     pub(crate) fn abrupt() -> Self {
-        Self(Kind::Abrupt)
+        Self(Arc::new(Kind::Abrupt))
     }
 
     /// `what` was not done `within` some time.
     pub(crate) fn timeout(what: &'static str, within: impl Into<Option<Duration>>) -> Self {
-        Self(Kind::Timeout(what, within.into()))
+        Self(Arc::new(Kind::Timeout(what, within.into())))
     }
 
     pub(crate) fn closed() -> Self {
-        Self(Kind::Closed)
+        Self(Arc::new(Kind::Closed))
     }
 
     pub(crate) fn io(error: io::Error) -> Self {
-        Self(Kind::Io(Arc::new(error)))
+        Self(Arc::new(Kind::Io(error)))
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &*self.0 {
             Kind::Peer(error @ sockeye_proto::Error::Violation(_)) => write!(f, "the peer broke the protocol: {error}"),
             Kind::Peer(error) => write!(f, "the peer went past a limit: {error}"),
             Kind::Invalid(violation) => write!(f, "the message may not be sent: {violation}"),
@@ -123,10 +125,10 @@ impl fmt::Display for Error {
 
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match &self.0 {
+        match &*self.0 {
             Kind::Peer(error) => Some(error),
             Kind::Invalid(violation) => Some(violation),
-            Kind::Io(error) => Some(&**error),
+            Kind::Io(error) => Some(error),
             Kind::Abrupt | Kind::Timeout(..) | Kind::Closed => None,
         }
     }
