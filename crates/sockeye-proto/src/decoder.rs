@@ -141,15 +141,14 @@ impl Decoder {
         }
         let length = frame.payload.len();
         let mut payload = if self.lends { pool::lent_payload(length) } else { pool::payload(length) };
-        let is_ascii = fill(&mut payload, frame.payload, frame.mask);
-        let message = match (frame.is_text, is_ascii) {
-            (false, _) => Message::Binary(payload),
-            (true, true) => Message::Text(utf8::valid(payload)),
+        // Without a mask it is one of zeros: it is a look at each byte that tells whether it is ASCII.
+        let is_ascii = mask::fill(&mut payload, frame.payload, frame.mask.unwrap_or_default(), 0);
+        if frame.is_text && !is_ascii {
             // What is wrong with it is found once more, and told, on the long way.
-            (true, false) => Message::Text(utf8::whole(payload).ok()?),
-        };
+            payload = utf8::whole(payload).ok()?.into_bytes();
+        }
         *input = frame.rest;
-        Some(message)
+        Some(if frame.is_text { Message::Text(utf8::valid(payload)) } else { Message::Binary(payload) })
     }
 
     fn decode_any(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
@@ -355,20 +354,8 @@ enum Progress {
 fn plain(header: &Header, input: &mut &[u8]) -> Vec<u8> {
     let wire = take(input, header.length as usize);
     let mut payload = Vec::with_capacity(wire.len());
-    fill(&mut payload, wire, header.mask);
+    mask::copy(&mut payload, wire, header.mask.unwrap_or_default(), 0);
     payload
-}
-
-/// Appends a whole payload. Returns whether it was seen to be ASCII.
-#[inline]
-fn fill(payload: &mut Vec<u8>, wire: &[u8], mask: Option<[u8; 4]>) -> bool {
-    match mask {
-        Some(key) => mask::copy_text(payload, wire, key, 0),
-        None => {
-            payload.extend_from_slice(wire);
-            false
-        }
-    }
 }
 
 fn control(opcode: OpCode, payload: Vec<u8>) -> Result<Message, Error> {

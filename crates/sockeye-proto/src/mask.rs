@@ -41,39 +41,47 @@ pub(crate) fn copy(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: u
 }
 
 /// Like [`copy`], and returns whether what was appended is ASCII.
-// In place, so that the vector's parts can stay in registers: they would be written one by one, and be read in pairs by
-// whoever moves it, for which the processor has to wait until the stores have reached the cache.
-#[inline(always)]
+#[inline]
 pub(crate) fn copy_text(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: usize) -> bool {
-    if output.capacity() - output.len() < payload.len() {
-        output.reserve(payload.len());
-    }
-    let target = &mut output.spare_capacity_mut()[..payload.len()];
-    let is_ascii = store(Copied { payload, target }, rotate(u32::from_le_bytes(key), offset));
-    // SAFETY: `store` has stored at every position of `target`, which is within the capacity, or slicing would have panicked.
+    output.reserve(payload.len());
+    fill(output, payload, key, offset)
+}
+
+/// Like [`copy_text`], of a vector that has the room.
+///
+/// # Panics
+///
+/// When it has not.
+// In place, and nothing that it calls sees the vector, so that its parts can stay in registers: they would be written one by
+// one, and be read in pairs by whoever moves it, for which the processor has to wait until the stores have reached the cache.
+#[inline(always)]
+pub(crate) fn fill(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: usize) -> bool {
+    let is_ascii = store(payload, output.spare_capacity_mut(), rotate(u32::from_le_bytes(key), offset));
+    // SAFETY: `store` has stored at as many positions of the capacity, or it would have panicked.
     unsafe { output.set_len(output.len() + payload.len()) };
     is_ascii
 }
 
-/// Stores at every position of the target.
+/// Stores as many bytes as `payload` has in `room`, which has room for them.
+// Apart, with all that it needs in registers, and those that follow are tail calls: a payload of no more than a lane costs
+// neither a second call nor registers to be saved.
 #[inline(never)]
-fn store(copied: Copied<'_>, key: u32) -> bool {
-    // The calls are tail calls, so that a payload of no more than a lane costs neither a call nor registers to be saved.
-    match copied.payload.len() {
-        0..=LANE => short(copied, key),
-        AFTER_LANE..=MEDIUM => store_medium(copied, key),
-        _ => store_long(copied, key),
+fn store(payload: &[u8], room: &mut [MaybeUninit<u8>], key: u32) -> bool {
+    match payload.len() {
+        0..=LANE => short(Copied::new(payload, room), key),
+        AFTER_LANE..=MEDIUM => store_medium(payload, room, key),
+        _ => store_long(payload, room, key),
     }
 }
 
 #[inline(never)]
-fn store_medium(copied: Copied<'_>, key: u32) -> bool {
-    ends::<LANE>(copied, key)
+fn store_medium(payload: &[u8], room: &mut [MaybeUninit<u8>], key: u32) -> bool {
+    ends::<LANE>(Copied::new(payload, room), key)
 }
 
 #[inline(never)]
-fn store_long(copied: Copied<'_>, key: u32) -> bool {
-    long(copied, key)
+fn store_long(payload: &[u8], room: &mut [MaybeUninit<u8>], key: u32) -> bool {
+    long(Copied::new(payload, room), key)
 }
 
 /// A payload, and where it goes. Positions are checked; where the compiler cannot see that they fit, it is once a lane.
@@ -115,6 +123,13 @@ struct Copied<'a> {
     payload: &'a [u8],
     /// As long as the payload.
     target: &'a mut [MaybeUninit<u8>],
+}
+
+impl<'a> Copied<'a> {
+    #[inline(always)]
+    fn new(payload: &'a [u8], room: &'a mut [MaybeUninit<u8>]) -> Self {
+        Self { payload, target: &mut room[..payload.len()] }
+    }
 }
 
 impl Payload for Copied<'_> {
