@@ -34,14 +34,14 @@ pub struct Config {
     /// largest message may come in fragments of 512 bytes, but not in empty ones for ever. More end the connection
     /// with 1009.
     pub max_fragments: usize,
-    /// How much is read from the stream at once. Default 64 KiB, also the most: the buffer is lent by a pool of the
+    /// How much is read from the stream at once, in bytes. Default 64 KiB, also the most: the buffer is lent by a pool of the
     /// thread for the time of a read, so a smaller one saves no memory on an idle connection.
     pub read_buffer_size: usize,
-    /// Sending waits while this much is queued. Default 128 KiB, as in axum: enough to keep a fast link busy, little
+    /// Sending waits while this many bytes are queued. Default 128 KiB, as in axum: enough to keep a fast link busy, little
     /// enough that a slow client holds no memory to speak of. 0 means that sending waits until the kernel has it all.
     pub write_buffer_size: usize,
-    /// `try_send` refuses a message that would make the queue longer than this. Default 1 MiB: room for a burst while
-    /// one client is slow. A value not above `write_buffer_size` is raised to it.
+    /// `try_send` refuses a message that would make the queue longer than this, in bytes; an empty queue takes one of any
+    /// length. Default 1 MiB: room for a burst while one client is slow. A value not above `write_buffer_size` is raised to it.
     pub max_write_buffer_size: usize,
     /// Whether a server accepts frames without a mask, against RFC 6455 §5.1. Default `false`. Masked frames are
     /// accepted as well when it is set.

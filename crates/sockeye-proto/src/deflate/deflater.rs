@@ -55,7 +55,10 @@ impl PayloadEncoder for Deflater {
             return false;
         }
         let start = output.len();
-        let is_shorter = deflate(&mut compress, payload, output);
+        let Some(is_shorter) = deflate(&mut compress, payload, output) else {
+            output.truncate(start);
+            return false;
+        };
         if !is_shorter {
             output.truncate(start);
         }
@@ -84,8 +87,12 @@ impl PayloadEncoder for Deflater {
     }
 }
 
-/// Appends the compressed payload, unless it would not be shorter.
-fn deflate(compress: &mut Compress, payload: &[u8], output: &mut Vec<u8>) -> bool {
+/// Appends the compressed payload, and tells whether that is shorter. `None` if it has failed, after which the compressor is of no
+/// use.
+///
+/// It goes on to the end also when it is clear that nothing is gained, which is near the end: a compressor that is given up in
+/// between keeps some of what it had to say, and a `reset` leaves that there for the next message.
+fn deflate(compress: &mut Compress, payload: &[u8], output: &mut Vec<u8>) -> Option<bool> {
     let start = output.len();
     let mut rest = payload;
     loop {
@@ -94,13 +101,8 @@ fn deflate(compress: &mut Compress, payload: &[u8], output: &mut Vec<u8>) -> boo
         }
         let before = compress.total_in();
         // RFC 7692 §7.2.1: a flush appends "an empty DEFLATE block with no compression", of which all but its header goes.
-        if compress.compress_vec(rest, output, FlushCompress::Sync).is_err() {
-            return false;
-        }
+        compress.compress_vec(rest, output, FlushCompress::Sync).ok()?;
         rest = &rest[(compress.total_in() - before) as usize..];
-        if output.len() - start >= payload.len() + TAIL.len() {
-            return false;
-        }
         // While it has more to say, it uses all the room that there is.
         if rest.is_empty() && output.len() < output.capacity() {
             break;
@@ -108,7 +110,7 @@ fn deflate(compress: &mut Compress, payload: &[u8], output: &mut Vec<u8>) -> boo
     }
     // RFC 7692 §7.2.1: "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end. After this step, the last octet of
     // the compressed data contains (possibly part of) the DEFLATE header bits with the "BTYPE" bits set to 00."
-    let Some(body) = output[start..].strip_suffix(&TAIL) else { return false };
-    output.truncate(start + body.len());
-    true
+    let body = output[start..].strip_suffix(&TAIL)?.len();
+    output.truncate(start + body);
+    Some(body < payload.len())
 }

@@ -64,6 +64,46 @@ fn what_was_not_sent_compressed_is_not_referred_to() {
     }
 }
 
+/// A compressor that was given up in the middle of what it had to say must not say it in the next message.
+#[test]
+fn what_was_given_up_leaves_nothing_behind() {
+    // Around the sizes at which the output of noise no longer fits the room that is lent, or the compressor's own.
+    let sizes = [62_000, 62_700, 65_000, 65_500].into_iter().chain((65_520..65_560).step_by(3)).chain([66_000, 131_072]);
+    let sizes: Vec<usize> = sizes.collect();
+    for level in 1..=9 {
+        for memory in [Memory::Low, Memory::Balanced, Memory::Best] {
+            let compression = Compression::new().memory(memory).threshold(0).level(level);
+            let mut encoder = encoder(Parameters::default(), compression);
+            let mut decoder = Decoder::new(Role::Client, Config::default())
+                .with_extension(Parameters::default().decoder(Role::Client, &compression));
+            for (round, size) in sizes.iter().enumerate() {
+                let messages = [
+                    Message::binary(noise(*size, round as u64)),
+                    Message::binary(noise(*size, round as u64 + 1000)),
+                    Message::text(json(40, round as u64)),
+                ];
+                for message in messages {
+                    encoder.encode(message.clone()).unwrap();
+                    let received = decode(&mut decoder, &encoder.take_bytes()).unwrap();
+                    assert_eq!(received, [message], "level {level}, {memory:?}, {size} bytes");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_block_that_was_given_up_is_not_gone_on_with() {
+    let compression = Compression::new().threshold(0).level(1);
+    let mut encoder = encoder(no_takeover(), compression);
+    let mut decoder = Decoder::new(Role::Client, Config::default())
+        .with_extension(no_takeover().decoder(Role::Client, &compression));
+    for message in [Message::binary(noise(8 << 20, 1)), Message::text(json(500, 2)), Message::text(json(5, 3))] {
+        encoder.encode(message.clone()).unwrap();
+        assert_eq!(decode(&mut decoder, &encoder.take_bytes()).unwrap(), [message]);
+    }
+}
+
 #[test]
 fn context_takeover_makes_what_is_alike_shorter() {
     let sent = |memory| {
