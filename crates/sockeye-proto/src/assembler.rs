@@ -188,7 +188,7 @@ pub(crate) fn transformed(is_text: bool, payload: Vec<u8>) -> Result<Message, Er
 }
 
 /// Gives `piece` to `take`, as it was before it was masked, in one piece or in several.
-fn unmasked(
+pub(crate) fn unmasked(
     piece: &[u8],
     key: Option<[u8; 4]>,
     offset: usize,

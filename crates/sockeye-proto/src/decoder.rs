@@ -208,12 +208,18 @@ impl Decoder {
         self.state.as_ref().map_or(0, |state| state.message.held())
     }
 
+    /// Whether messages may go through an [extension](Self::with_extension), which may make them longer than what arrives.
+    pub fn is_extended(&self) -> bool {
+        self.extension.is_some()
+    }
+
     /// Drops what is held of an unfinished message: no more bytes will come. How decoding has ended, if it has, stays.
     pub fn abandon(&mut self) {
         if self.state.as_ref().is_some_and(|state| state.end.is_none()) {
             self.state = None;
-            // It may hold what has come of a message.
+            // It may hold what has come of a message. Without it RSV1 means nothing.
             self.extension = None;
+            self.rules.rsv1 = false;
         }
     }
 
@@ -295,10 +301,14 @@ impl Decoder {
         let Some(extension) = &mut self.extension else { return Err(Violation::ReservedBits.into()) };
         let max = self.config.max_message_size;
         let payload = match header.mask {
-            Some(key) => {
+            Some(key) if wire.len() <= Buffer::SIZE => {
                 let mut plain = Buffer::pooled();
                 mask::copy(&mut plain, wire, key, 0);
                 extension.finish(&plain, max)?
+            }
+            Some(_) => {
+                assembler::unmasked(wire, header.mask, 0, |piece| extension.push(piece, max))?;
+                extension.finish(&[], max)?
             }
             None => extension.finish(wire, max)?,
         };

@@ -75,7 +75,7 @@ impl Guard {
     }
 
     pub(super) fn ratio(&self, total: usize, max_ratio: u32) -> Result<(), Violation> {
-        if total as u64 > FREE + self.taken.saturating_mul(max_ratio.into()) {
+        if total as u64 > FREE.saturating_add(self.taken.saturating_mul(max_ratio.into())) {
             return Err(Violation::CompressionRatio);
         }
         Ok(())

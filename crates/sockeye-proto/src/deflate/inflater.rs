@@ -149,6 +149,8 @@ impl Work {
             // found out. Whatever comes next is inflated by a stream of its own.
             let [a, b, c, d] = TAIL;
             let [first, second] = LAST;
+            // That end of a stream is ours.
+            self.guard = Guard::default();
             let ended = self.inflate(&[a, b, c, d, first, second], max);
             if ended.is_err() || self.output.total() != total || !self.is_at_end {
                 return Err(Violation::InvalidDeflate.into());

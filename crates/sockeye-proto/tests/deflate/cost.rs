@@ -246,3 +246,26 @@ fn between_two_messages_a_connection_holds_a_window_at_the_most() {
         assert!(each >= window, "{memory:?}: {each} bytes");
     }
 }
+
+/// Each end of a stream is a step in which nothing was yielded; ours, which shows that the message is whole, is none of its.
+#[test]
+fn work_for_nothing_is_allowed_up_to_a_bound() {
+    // An empty block that ends a stream, and the first octet of one that does not.
+    let ends = |count: usize| [3, 0].repeat(count).into_iter().chain([0]).collect::<Vec<u8>>();
+    let outcome = |count| decode(&mut decoder(no_takeover(), &Config::default()), &compressed(&ends(count)).bytes());
+    // A step of a KiB goes by meanwhile.
+    assert_eq!(outcome(1023), Ok(vec![Message::text("")]));
+    assert_eq!(outcome(1024), Err(Error::Violation(Violation::CompressionWork)));
+}
+
+#[test]
+fn a_frame_that_comes_at_once_is_not_there_twice_as_it_came() {
+    let message = noise(3 * MIB, 5);
+    let wire = Frame::binary(Peer::new(false).deflate(&message)).rsv(COMPRESSED).bytes();
+    let mut decoder = decoder(no_takeover(), &Config::default());
+    let mut received = Vec::new();
+    let info = measure(|| received = decode(&mut decoder, &wire).unwrap());
+    assert_eq!(received, [Message::binary(message.clone())]);
+    // In pieces, and in one.
+    assert!(info.bytes_max <= (2 * message.len() + MIB) as u64, "{info:?}");
+}

@@ -68,7 +68,8 @@ fn what_was_not_sent_compressed_is_not_referred_to() {
 #[test]
 fn what_was_given_up_leaves_nothing_behind() {
     // Around the sizes at which the output of noise no longer fits the room that is lent, or the compressor's own.
-    let sizes = [62_000, 62_700, 65_000, 65_500].into_iter().chain((65_520..65_560).step_by(3)).chain([66_000, 131_072]);
+    let sizes =
+        [62_000, 62_700, 65_000, 65_500].into_iter().chain((65_520..65_560).step_by(3)).chain([66_000, 131_072]);
     let sizes: Vec<usize> = sizes.collect();
     for level in 1..=9 {
         for memory in [Memory::Low, Memory::Balanced, Memory::Best] {
@@ -96,8 +97,8 @@ fn what_was_given_up_leaves_nothing_behind() {
 fn a_block_that_was_given_up_is_not_gone_on_with() {
     let compression = Compression::new().threshold(0).level(1);
     let mut encoder = encoder(no_takeover(), compression);
-    let mut decoder = Decoder::new(Role::Client, Config::default())
-        .with_extension(no_takeover().decoder(Role::Client, &compression));
+    let mut decoder =
+        Decoder::new(Role::Client, Config::default()).with_extension(no_takeover().decoder(Role::Client, &compression));
     for message in [Message::binary(noise(8 << 20, 1)), Message::text(json(500, 2)), Message::text(json(5, 3))] {
         encoder.encode(message.clone()).unwrap();
         assert_eq!(decode(&mut decoder, &encoder.take_bytes()).unwrap(), [message]);

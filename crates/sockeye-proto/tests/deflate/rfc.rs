@@ -102,3 +102,15 @@ fn rsv1_is_for_the_first_frames_of_messages() {
     let mut plain = Decoder::new(Role::Server, Config::default());
     assert_eq!(decode(&mut plain, &compressed(&[0x00]).bytes()), Err(Violation::ReservedBits.into()));
 }
+
+#[test]
+fn what_was_abandoned_inflates_nothing_any_more() {
+    let payload = Peer::new(false).deflate(b"Hello");
+    for whole in [true, false] {
+        let mut decoder = decoder(no_takeover(), &Config::default());
+        decode(&mut decoder, &Frame::text(&payload[..2]).rsv(COMPRESSED).fin(false).bytes()).unwrap();
+        decoder.abandon();
+        let outcome = decode(&mut decoder, &compressed(&payload).fin(whole).bytes());
+        assert_eq!(outcome, Err(Error::Violation(Violation::ReservedBits)));
+    }
+}
