@@ -105,6 +105,9 @@ const MOST: usize = 64 << 10;
 /// While nobody receives, the driver keeps at most this much of an unfinished message.
 const PARKED: usize = 64 << 10;
 
+/// The same where an extension may make more of it: so little that permessage-deflate has not begun to.
+const PARKED_EXTENDED: usize = 16 << 10;
+
 /// In one poll the driver takes at most this many messages off the stream, then other tasks have their turn. It has no part
 /// in the cooperative budget of its task, which is the handler's.
 const TURN: usize = 128;
@@ -280,7 +283,8 @@ impl Receive {
             if self.kept.is_some() {
                 break;
             }
-            let room = if self.abandoned { PARKED } else { PARKED.saturating_sub(self.decoder.held()) };
+            let most = if self.decoder.is_extended() { PARKED_EXTENDED } else { PARKED };
+            let room = if self.abandoned { PARKED } else { most.saturating_sub(self.decoder.held()) };
             if room == 0 {
                 // Only the application may read on. One that watches the stream is told by it: to wake that one here
                 // would be to wake each other for ever.

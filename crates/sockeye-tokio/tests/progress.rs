@@ -369,6 +369,42 @@ async fn not_a_byte_is_read_behind_a_message_that_nobody_takes() {
     client.expect_close(1000).await;
 }
 
+/// Of a compressed message it is so little that nothing of it has been inflated: it might become a thousand times as much.
+#[cfg(feature = "deflate")]
+#[tokio::test]
+async fn of_a_compressed_message_less_is_read_ahead() {
+    use sockeye_tokio::{
+        Connection,
+        proto::deflate::{Compression, Parameters},
+    };
+
+    let (client, server) = pipe_with_capacity(1 << 20);
+    let control = server.control();
+    let mut client = Peer::client(client);
+    let (wake, woken) = oneshot::channel::<()>();
+    let (agreed, compression) = (Parameters::default(), Compression::new());
+    let connection = Connection::new(Stream::boxed(server), Role::Server)
+        .extension(agreed.encoder(Role::Server, &compression), agreed.decoder(Role::Server, &compression));
+    let task = tokio::spawn(connection.serve(|mut socket| async move {
+        woken.await.unwrap();
+        assert_eq!(socket.recv().await.unwrap().unwrap(), Message::binary(vec![7; 300_000]));
+    }));
+    // Stored blocks: as long as what they stand for.
+    let stored = |part: &[u8]| {
+        [&[0][..], &(part.len() as u16).to_le_bytes(), &(!part.len() as u16).to_le_bytes(), part].concat()
+    };
+    let payload: Vec<u8> = vec![7; 300_000].chunks(30_000).flat_map(stored).chain([0]).collect();
+    client.send(Frame::binary(payload).rsv(1)).await;
+    for _ in 0..100 {
+        yield_now().await;
+    }
+    assert!(control.counters().read_bytes <= (16 << 10) + 14, "{:?}", control.counters());
+    wake.send(()).unwrap();
+    client.expect_close(1000).await;
+    drop(client);
+    task.await.unwrap();
+}
+
 #[tokio::test]
 async fn no_more_than_64_kib_of_a_large_message_are_read_ahead() {
     let (client, server) = pipe_with_capacity(1 << 20);
