@@ -38,7 +38,9 @@ use crate::{
 ///
 /// A handler that runs under [`serve`](crate::serve), as all handlers of `sockeye-extract` do, has a driver beside it:
 /// the connection answers Pings and the peer's Close, and writes what was sent, whenever the handler waits for whatever
-/// it waits for. One from [`WebSocket::new`] has none.
+/// it waits for. It reads ahead until a message waits for the handler, or 64 KiB of an unfinished one (16 KiB where it may be
+/// compressed), and no further: what
+/// lies behind that, be it a Ping, is read when the handler receives. One from [`WebSocket::new`] has none.
 pub struct WebSocket {
     handle: Handle,
     /// Once it is used as a `Sink`, or lends what it receives.
@@ -109,8 +111,7 @@ impl WebSocket {
     /// to 4 KiB is put where the one before it was, so that receiving allocates nothing at all; a longer one is allocated
     /// and freed, as with [`recv`](Self::recv), which is like it in everything else.
     ///
-    /// Which of both was called last makes one difference: after this one, a message of `recv` may have room for more than
-    /// it holds.
+    /// Once it was called, a message of `recv` may have more capacity than length.
     ///
     /// ```
     /// # use sockeye_tokio::{Message, WebSocket};
@@ -145,8 +146,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::is_closed`] when the connection is closing; the error of the stream when that has failed, so nothing that
-    /// was accepted is lost silently; [`Error::is_invalid`] for a message that may not be sent, which leaves the
+    /// [`Error::is_closed`] when the connection is closing; the error that has ended the connection otherwise (the stream's,
+    /// the peer's fault, a deadline), so nothing that was accepted is lost silently; [`Error::is_invalid`] for a message that may not be sent, which leaves the
     /// connection open.
     ///
     /// # Cancel safety
@@ -234,7 +235,7 @@ impl WebSocket {
     pub async fn close_with(&mut self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
         match self.handle.close(CloseFrame::new(code, reason)) {
             // Closing already, by whichever end: what is queued still has to go out.
-            Err(error) if error.is_closed() || error.is_violation() || error.is_limit() => {}
+            Err(error) if error.is_closed() || error.is_violation() || error.is_limit() || error.is_timeout() => {}
             closed => closed?,
         }
         flushed(&self.handle, Who::Handle).await

@@ -241,6 +241,19 @@ async fn an_unfinished_message_has_to_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_deadline_close_waits_for_the_close_that_says_so() {
+    let (tell, told) = oneshot::channel();
+    let (mut client, _task) = start(Timeouts::new(), |mut socket| async move {
+        let error = socket.recv().await.unwrap().unwrap_err();
+        assert!(error.is_timeout(), "{error}");
+        tell.send(socket.close().await).unwrap();
+    });
+    client.send_bytes(&Frame::text("0123456789").bytes()[..10]).await;
+    while !client.expect_frame().await.is_plain(0x8) {}
+    assert!(told.await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn fragments_with_nothing_in_them_do_not_count() {
     let (mut client, _task) = start(Timeouts::new().keep_alive(None), echo);
     client.send(Frame::text("begun").fin(false)).await;
