@@ -23,6 +23,8 @@
 //!   responses, and `?` takes a socket's error where `axum::Error` is wanted. It depends on `axum-core` alone.
 //! * `deflate` (off by default): `compression` of [`WebSocketUpgrade`] and [`WebSocketDefaults`], for permessage-deflate. As
 //!   long as that is not called, nothing is compressed.
+//! * `metrics` (off by default): what connections do, and which requests are refused, is counted through the `metrics`
+//!   facade.
 
 mod accept;
 mod agreement;
@@ -44,7 +46,7 @@ pub use sockeye_handshake::Origins;
 #[cfg(feature = "deflate")]
 pub use sockeye_tokio::proto::deflate::{Compression, Memory};
 pub use sockeye_tokio::{
-    CloseCode, CloseFrame, Config, Drained, Error, Message, PreparedMessage, ReceiveHalf, SendHalf, Sender, Shutdown,
-    Timeouts, TrySendError, WebSocket, close_code,
+    Budget, CloseCode, CloseFrame, Config, Drained, Error, Message, Outgoing, Overflow, PreparedMessage, Pushed,
+    ReceiveHalf, SendHalf, Sender, Shutdown, Timeouts, TrySendError, WebSocket, close_code,
 };
 pub use upgrade::WebSocketUpgrade;
