@@ -57,19 +57,19 @@ impl Default for WebSocketDefaults {
 }
 
 impl WebSocketDefaults {
-    /// What an extractor has without any: the defaults of [`Config`], [`Timeouts`] and [`Origins`], no [`Shutdown`] and
-    /// no [`ConnectionLimits`].
+    /// What an extractor starts with when the request carries none: the defaults of [`Config`], [`Timeouts`], [`Origins`] and
+    /// [`Overflow`]; no [`Shutdown`], [`ConnectionLimits`] or [`Budget`], and no compression.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Limits and buffer sizes of a connection. Those that change none of it share it.
+    /// Limits and buffer sizes of a connection. Default: [`Config::default`]. Connections that change nothing share one copy.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
         self
     }
 
-    /// Deadlines of a connection.
+    /// Deadlines of a connection. Default: [`Timeouts::new`].
     pub fn timeouts(mut self, timeouts: impl Into<Arc<Timeouts>>) -> Self {
         self.timeouts = timeouts.into();
         self

@@ -36,7 +36,7 @@ pub struct WebSocketUpgrade<F = DefaultOnFailedUpgrade> {
 }
 
 impl<F> WebSocketUpgrade<F> {
-    /// How much is read from the stream at once. Default 64 KiB, also the most: the buffer is lent for the time of a
+    /// How much is read from the stream at once, in bytes. Default 64 KiB, also the most: the buffer is lent for the time of a
     /// read, so a smaller one saves no memory on an idle connection.
     pub fn read_buffer_size(mut self, size: usize) -> Self {
         self.change().read_buffer_size = size;
@@ -49,8 +49,8 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// `try_send` refuses a message that would make the queue longer than this, in bytes. Default 1 MiB. A value that
-    /// is not above [`write_buffer_size`](Self::write_buffer_size) is raised to it.
+    /// `try_send` refuses a message that would make the queue longer than this, in bytes; an empty queue takes one of any
+    /// length. Default 1 MiB. A value that is not above [`write_buffer_size`](Self::write_buffer_size) is raised to it.
     pub fn max_write_buffer_size(mut self, max: usize) -> Self {
         self.change().max_write_buffer_size = max;
         self
@@ -76,7 +76,8 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// All limits and buffer sizes at once. It replaces what other methods have set before.
+    /// All limits and buffer sizes at once. It replaces what other methods have set before. Default: those of the
+    /// [`WebSocketDefaults`], else [`Config::default`].
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.settings.config = config.into();
         self
@@ -87,19 +88,21 @@ impl<F> WebSocketUpgrade<F> {
         Arc::make_mut(&mut self.settings.config)
     }
 
-    /// Sets what becomes of messages that are [pushed](sockeye_tokio::Sender::push) to a peer which reads too slowly.
+    /// Sets what becomes of messages that are [pushed](sockeye_tokio::Sender::push) to a peer which reads too slowly. Default:
+    /// it is disconnected with 1013, so that it notices the gap.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.settings.overflow = overflow;
         self
     }
 
-    /// Makes what is queued for this connection count against `budget`.
+    /// Makes what is queued for this connection count against `budget`. Default: that of the [`WebSocketDefaults`], else none,
+    /// as the right size depends on the machine.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.settings.budget = Some(budget);
         self
     }
 
-    /// The deadlines of the connection.
+    /// The deadlines of the connection. Default: those of the [`WebSocketDefaults`], else [`Timeouts::new`].
     pub fn timeouts(mut self, timeouts: impl Into<Arc<Timeouts>>) -> Self {
         self.settings.timeouts = timeouts.into();
         self
@@ -154,8 +157,8 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// Which connections are admitted: by these limits, in the place of those of [`WebSocketDefaults`], by which this
-    /// connection is not counted then. [`ConnectionLimits::new`] lifts them.
+    /// Admits this connection by `limits`, and not by those of the [`WebSocketDefaults`], which then do not count it.
+    /// [`ConnectionLimits::new`] lifts them.
     ///
     /// A clone of the defaults' limits with another [`total`](ConnectionLimits::total) or
     /// [`upgrades_in_flight`](ConnectionLimits::upgrades_in_flight) goes on counting with them. So a route may be

@@ -57,7 +57,7 @@ pub struct Delivery {
     /// Members whose queue was full, and with whom was done what [`Overflow`] says. With [`Overflow::Wait`] they are left
     /// out: a broadcast waits for nobody.
     pub overflowed: usize,
-    /// Members whose connection was closing.
+    /// Members who got nothing: their connection was closing, or the close code of [`Overflow::Disconnect`] may not be sent.
     pub closed: usize,
 }
 

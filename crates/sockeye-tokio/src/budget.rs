@@ -17,7 +17,7 @@ use crate::{
 /// Each queue has a bound of its own ([`Config::max_write_buffer_size`](crate::Config::max_write_buffer_size)), but ten
 /// thousand slow peers may fill ten thousand queues. When all of them together hold more than the budget, the connection with
 /// the fattest queue is closed with 1013, "try again later", and what was queued for it is dropped; then the next, until
-/// it is enough. It is a bound for overload: what comes on top between two looks is a message for each connection at most.
+/// it is enough. It may be exceeded for a moment, by at most one message for each connection.
 ///
 /// ```
 /// use sockeye_tokio::{Budget, Connection, Role, Stream};
@@ -63,7 +63,7 @@ impl Budget {
         Self { inner: Arc::new(Inner { max, state: Mutex::default() }) }
     }
 
-    /// How many bytes there may be.
+    /// The bound that was given to [`new`](Self::new), in bytes.
     pub fn max(&self) -> usize {
         self.inner.max
     }
@@ -73,7 +73,8 @@ impl Budget {
         self.inner.state.lock().used
     }
 
-    /// How many connections were closed for being the fattest.
+    /// How many connections were picked to be closed for being the fattest. One whose queue has emptied before it could be has
+    /// stayed open.
     pub fn evicted(&self) -> u64 {
         self.inner.state.lock().evicted
     }

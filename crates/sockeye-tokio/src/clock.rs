@@ -1,6 +1,6 @@
 //! The clock of a thread: tells its connections, all of them, what time it is and when their deadlines have come.
 //!
-//! A timer of tokio for each connection would be a third of what an idle one takes, and reading the time for each message
+//! A timer of tokio for each connection would be a tenth of what an idle one takes, and reading the time for each message
 //! a part of what that costs. So one task for each thread ticks, once a second or so; in between the time stands still,
 //! unless somebody asks for it [exactly](Clock::look).
 

@@ -12,7 +12,7 @@ use sockeye_proto::Violation;
 /// |---|---|
 /// | [`is_violation`](Self::is_violation), [`is_limit`](Self::is_limit) | the peer, with what it sent |
 /// | [`is_abrupt`](Self::is_abrupt) | the peer or the network: it vanished without a Close |
-/// | [`is_timeout`](Self::is_timeout) | the peer, with what it did not do in time |
+/// | [`is_timeout`](Self::is_timeout) | the peer, with what it did not do in time; or a `Shutdown`, which cut the connection |
 /// | [`is_invalid`](Self::is_invalid) | this program, with a message that may not be sent |
 /// | [`is_closed`](Self::is_closed) | nobody: the connection is closed |
 /// | [`is_io`](Self::is_io) | the stream, see [`source`](error::Error::source) |
@@ -58,7 +58,8 @@ impl Error {
         }
     }
 
-    /// Whether the connection is closed or closing, so that nothing can be sent any more.
+    /// Whether the connection was closed by a Close of either end, so that nothing can be sent any more. One that has ended for
+    /// another reason is none of these; whether sending is over at all says [`Sender::is_closed`](crate::Sender::is_closed).
     pub fn is_closed(&self) -> bool {
         matches!(*self.0, Kind::Closed)
     }
@@ -69,7 +70,8 @@ impl Error {
         matches!(*self.0, Kind::Invalid(_))
     }
 
-    /// Whether the stream failed; the [`source`](error::Error::source) says how.
+    /// Whether the stream failed; the [`source`](error::Error::source) says how. A reset is both this and
+    /// [`is_abrupt`](Self::is_abrupt).
     pub fn is_io(&self) -> bool {
         matches!(*self.0, Kind::Io(_))
     }

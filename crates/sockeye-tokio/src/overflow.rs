@@ -22,8 +22,7 @@ pub enum Overflow {
 }
 
 impl Default for Overflow {
-    /// [`Disconnect`](Self::Disconnect) with 1013, "try again later": the one way by which a peer cannot go on with less than
-    /// it was sent, without knowing it.
+    /// [`Disconnect`](Self::Disconnect) with 1013, "try again later", so that no peer misses messages without noticing.
     fn default() -> Self {
         Self::Disconnect(close_code::AGAIN)
     }

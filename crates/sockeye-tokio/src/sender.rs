@@ -20,8 +20,8 @@ use crate::{
 
 /// Sends to one connection from any task. Cheap to clone.
 ///
-/// It does not keep the connection open: when the `WebSocket` is dropped or the peer leaves, sending fails with
-/// [`Error::is_closed`].
+/// It does not keep the connection open: when the `WebSocket` is dropped or the peer leaves, sending fails, with
+/// [`Error::is_closed`] after a Close, else with the error that has ended the connection.
 ///
 /// ```
 /// # use sockeye_tokio::{Config, Message, Role, Stream, serve};
@@ -48,8 +48,8 @@ pub struct Sender {
 /// Why [`Sender::try_send`] did not queue a message, which is handed back.
 #[derive(Debug, Error)]
 pub enum TrySendError {
-    /// The queue holds [`max_write_buffer_size`](crate::Config::max_write_buffer_size) bytes: the peer reads slower than
-    /// it is sent to.
+    /// The queue has no room for it within [`max_write_buffer_size`](crate::Config::max_write_buffer_size): the peer reads
+    /// slower than it is sent to.
     #[error("the queue of the connection is full: its peer reads too slowly")]
     Full(Outgoing),
     /// Nothing can be sent any more.
@@ -73,16 +73,17 @@ impl Sender {
 
     /// Sends a message: waits until less than [`write_buffer_size`](crate::Config::write_buffer_size) is queued, first
     /// come first served, and queues it whole. `Ok` means that it is queued; [`flushed`](Self::flushed) waits for the
-    /// kernel.
+    /// kernel. With a `write_buffer_size` of 0 it means that the kernel has it.
     ///
     /// # Errors
     ///
-    /// [`Error::is_closed`] when the connection is closing, the error of the stream when that has failed,
-    /// [`Error::is_invalid`] when the message may not be sent, which leaves the connection open.
+    /// [`Error::is_closed`] when the connection is closing; the error that has ended the connection otherwise, be it the
+    /// stream's, the peer's fault or a deadline; [`Error::is_invalid`] when the message may not be sent, which leaves the
+    /// connection open.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, nothing was queued.
+    /// Dropped before it is ready, nothing was queued; with a `write_buffer_size` of 0 it may have been, whole.
     pub fn send(&self, message: Message) -> impl Future<Output = Result<(), Error>> + Send {
         Sending::new(&self.shared, Who::Sender, message.into())
     }
@@ -115,7 +116,7 @@ impl Sender {
     }
 
     /// Queues a message without waiting, as long as the queue stays within
-    /// [`max_write_buffer_size`](crate::Config::max_write_buffer_size).
+    /// [`max_write_buffer_size`](crate::Config::max_write_buffer_size). An empty queue takes one message of any length.
     ///
     /// # Errors
     ///
@@ -178,7 +179,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Error::is_closed`] when a Close went before, [`Error::is_invalid`] when code or reason may not be sent.
+    /// [`Error::is_closed`] when a Close went before, [`Error::is_invalid`] when code or reason may not be sent; else the error
+    /// that has ended the connection.
     pub fn close_with(&self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
         self.shared.close(CloseFrame::new(code, reason))
     }

@@ -133,7 +133,7 @@ impl Shutdown {
     /// second. With zero, all are sent at once.
     ///
     /// Default: 1 ms for each connection that is open when it begins, at most 10 s. So a thousand clients in each second
-    /// are sent to the other servers, and a handful does not hold up the end of the program.
+    /// are sent to the other servers, up to 10,000 connections, and a handful does not hold up the end of the program.
     ///
     /// [`drain`](Self::drain) shortens it to half of its deadline. To be set before it begins; as all settings, it holds for
     /// all clones.

@@ -8,9 +8,9 @@ use std::{
 /// The deadlines of a connection. All are kept by its driver, so that a handler need not think of them; a socket without a
 /// driver has none.
 ///
-/// Each may be switched off with `None`. None ends early; those of long silence may come later by a sixteenth of the
-/// shortest one that is set for any connection of the thread, and by at most a second: the clock of an idle server
-/// ticks once a second, not once for each connection. More than 100 days count as 100 days.
+/// Each may be switched off with `None`. No deadline but [`max_age`](Self::max_age), which is scattered, passes early. Silence
+/// may be noticed late, by a sixteenth of the shortest deadline of the thread's connections and by at most a second: the
+/// clock of an idle server ticks once a second, not once for each connection. More than 100 days count as 100 days.
 ///
 /// ```
 /// use std::time::Duration;

@@ -2,8 +2,8 @@
 //!
 //! # Guide
 //!
-//! The module [`guide`] has pages on getting started, on which crate to take, on state, on shutting down, on security, on
-//! many cores, and on coming from axum.
+//! The module [`guide`] has a page on getting started, one on coming from axum, and one on each matter that a server in
+//! production meets.
 //!
 //! # Features
 //!
@@ -11,6 +11,7 @@
 //!   what belongs to them.
 //! * `deflate`: `Compression`, for `compression` of [`WebSocketUpgrade`] and of [`WebSocketDefaults`]. Nothing is compressed
 //!   until that is called.
+//! * `metrics`: what connections do, and which requests are refused, is counted through the `metrics` facade.
 //! * `state`: [`state`], with the [`Hub`](state::Hub) of live connections.
 //! * `tungstenite`: conversions between [`Message`] and `tungstenite::Message`. Each release of tungstenite is a breaking
 //!   one.
