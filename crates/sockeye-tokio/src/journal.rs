@@ -27,6 +27,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    #[inline]
     pub(crate) fn of(message: &Message) -> Self {
         match message {
             Message::Text(_) => Self::Text,
@@ -46,6 +47,7 @@ impl Kind {
 }
 
 /// How long the payload of a message is, before it is compressed. That of a Close has two bytes more than its reason.
+#[inline]
 pub(crate) fn payload_len(message: &Message) -> usize {
     match message {
         Message::Close(Some(frame)) => 2 + frame.reason.len(),

@@ -178,13 +178,18 @@ impl Send {
     /// Queues `message`, unless it can never be sent.
     #[inline]
     pub(crate) fn encode(&mut self, message: Outgoing) -> Result<(), Error> {
-        // Most messages are plain data of connections that are not counted, and pay nothing for the others.
-        let is_plain = matches!(message, Outgoing::Message(Message::Text(_) | Message::Binary(_)));
-        if is_plain && self.rare.is_none() && !metering::IS_ON {
-            self.push(message)
-        } else {
-            self.encode_noting(message)
+        let (kind, payload) = match &message {
+            Outgoing::Message(Message::Text(text)) => (Kind::Text, text.len()),
+            Outgoing::Message(Message::Binary(data)) => (Kind::Binary, data.len()),
+            _ => return self.encode_noting(message),
+        };
+        // Most messages are plain data of connections of which nothing is noted, and pay nothing for the others.
+        if self.rare.is_some() {
+            return self.encode_noting(message);
         }
+        self.push(message)?;
+        metering::sent(kind, payload);
+        Ok(())
     }
 
     fn encode_noting(&mut self, message: Outgoing) -> Result<(), Error> {
