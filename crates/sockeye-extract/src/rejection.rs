@@ -46,6 +46,24 @@ macro_rules! rejections {
         )+
 
         /// Why a request is refused: one variant for each way. See [`WebSocketUpgrade`](crate::WebSocketUpgrade).
+        ///
+        /// ```
+        /// # #[cfg(feature = "axum")]
+        /// # mod example {
+        /// use axum::response::{IntoResponse, Response};
+        /// use sockeye_extract::{Rejection, WebSocketUpgrade};
+        ///
+        /// async fn handler(ws: Result<WebSocketUpgrade, Rejection>) -> Response {
+        ///     match ws {
+        ///         Ok(ws) => ws.on_upgrade(|_socket| async {}),
+        ///         Err(rejection) => {
+        ///             println!("{rejection}");
+        ///             rejection.into_response()
+        ///         }
+        ///     }
+        /// }
+        /// # }
+        /// ```
         #[derive(Clone, Debug)]
         #[non_exhaustive]
         pub enum WebSocketUpgradeRejection {

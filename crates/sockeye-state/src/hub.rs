@@ -49,6 +49,14 @@ struct Member<T> {
 pub(crate) type MemberId = u64;
 
 /// What became of a broadcast.
+///
+/// ```
+/// use sockeye_state::Hub;
+///
+/// let hub: Hub<String> = Hub::new();
+/// let delivery = hub.broadcast("high tide");
+/// println!("{} of {} members have it queued", delivery.queued, hub.len());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Delivery {

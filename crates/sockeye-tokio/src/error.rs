@@ -16,6 +16,20 @@ use sockeye_proto::Violation;
 /// | [`is_invalid`](Self::is_invalid) | this program, with a message that may not be sent |
 /// | [`is_closed`](Self::is_closed) | nobody: the connection is closed |
 /// | [`is_io`](Self::is_io) | the stream, see [`source`](error::Error::source) |
+///
+/// ```
+/// use sockeye_tokio::WebSocket;
+///
+/// async fn handler(mut socket: WebSocket) {
+///     while let Some(received) = socket.recv().await {
+///         match received {
+///             Ok(message) => println!("{} bytes", message.len()),
+///             Err(error) if error.is_abrupt() || error.is_timeout() => println!("the client is gone"),
+///             Err(error) => println!("{error}"),
+///         }
+///     }
+/// }
+/// ```
 // A pointer: it is half of what every `recv` and `send` returns, and of what every handler keeps, and nearly always the other
 // half.
 #[derive(Debug, Clone)]

@@ -7,6 +7,18 @@ use sockeye_proto::{CloseCode, close_code};
 ///
 /// A message is dropped whole or not at all: one of which a part has been written is finished, and the peer goes on receiving
 /// whole messages. It cannot see a gap, so drop only what the next message makes up for.
+///
+/// ```
+/// use sockeye_tokio::{Connection, Overflow, Role, Stream};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let (stream, _peer) = tokio::io::duplex(1024);
+/// // Prices, of which the latest counts.
+/// let connection = Connection::new(Stream::boxed(stream), Role::Server).overflow(Overflow::DropOldest);
+/// # tokio::spawn(connection.serve(|_socket| async {}));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {

@@ -46,6 +46,18 @@ pub struct Sender {
 }
 
 /// Why [`Sender::try_send`] did not queue a message, which is handed back.
+///
+/// ```
+/// use sockeye_tokio::{Message, Sender, TrySendError};
+///
+/// fn tell(client: &Sender, news: &str) {
+///     match client.try_send(Message::text(news)) {
+///         Err(TrySendError::Full(_)) => println!("it reads too slowly, and misses this"),
+///         Err(error) => println!("{error}"),
+///         Ok(()) => {}
+///     }
+/// }
+/// ```
 #[derive(Debug, Error)]
 pub enum TrySendError {
     /// The queue has no room for it within [`max_write_buffer_size`](crate::Config::max_write_buffer_size): the peer reads

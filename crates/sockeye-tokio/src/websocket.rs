@@ -34,13 +34,27 @@ use crate::{
 /// [`Shutdown`](crate::Shutdown) has begun, or with 1011 while a panic unwinds. The close handshake is then finished in the
 /// background.
 ///
+/// ```
+/// use sockeye_tokio::{Message, WebSocket};
+///
+/// async fn echo(mut socket: WebSocket) {
+///     while let Some(Ok(message)) = socket.recv().await {
+///         if let Message::Text(_) | Message::Binary(_) = message
+///             && socket.send(message).await.is_err()
+///         {
+///             break;
+///         }
+///     }
+/// }
+/// ```
+///
 /// # With and without a driver
 ///
 /// A handler that runs under [`serve`](crate::serve), as all handlers of `sockeye-extract` do, has a driver beside it:
 /// the connection answers Pings and the peer's Close, and writes what was sent, whenever the handler waits for whatever
-/// it waits for. It reads ahead until a message waits for the handler, or 64 KiB of an unfinished one (16 KiB where it may be
-/// compressed), and no further: what
-/// lies behind that, be it a Ping, is read when the handler receives. One from [`WebSocket::new`] has none.
+/// it waits for. It reads ahead until a message waits for the handler, or 64 KiB of an unfinished one (16 KiB where it may
+/// be compressed), and no further: what lies behind that, be it a Ping, is read when the handler receives. One from
+/// [`WebSocket::new`] has no driver.
 pub struct WebSocket {
     handle: Handle,
     /// Once it is used as a `Sink`, or lends what it receives.

@@ -34,6 +34,23 @@ fn messages_come_out_as_they_were() {
     }
 }
 
+/// Where the vector that is lent is full, where the one that grows is, and where the first of the pieces is.
+#[test]
+fn messages_come_out_as_they_were_wherever_their_memory_ends() {
+    for around in [4 << 10, 65_552, 131_104, 1 << 20, (1 << 20) + (4 << 10), (1 << 20) + (516 << 10)] {
+        for size in around - 1..=around + 1 {
+            let text = &json(size / 40, size as u64)[..size];
+            let wire = compressed(&Peer::new(false).deflate(text.as_bytes())).bytes();
+            for piece in [wire.len(), 10_000] {
+                let mut decoder = decoder(no_takeover(), &Config::default());
+                let received: Vec<_> =
+                    wire.chunks(piece).flat_map(|bytes| decode(&mut decoder, bytes).unwrap()).collect();
+                assert!(received == [Message::text(text)], "{size} bytes in pieces of {piece}");
+            }
+        }
+    }
+}
+
 #[test]
 fn short_messages_and_those_that_gain_nothing_are_sent_as_they_are() {
     for memory in [Memory::Low, Memory::Best] {
@@ -172,6 +189,36 @@ fn what_was_dropped_from_the_queue_is_not_referred_to() {
             assert_eq!(received[4 - dropped], json(10, round).as_bytes());
         }
     }
+}
+
+/// The first message has been written in part, so it stays, and so does what may refer to it.
+#[test]
+fn a_message_that_is_on_its_way_is_not_dropped() {
+    for memory in [Memory::Low, Memory::Balanced, Memory::Best] {
+        let mut encoder = encoder(Parameters::default(), Compression::new().memory(memory).threshold(0));
+        let mut peer = Peer::new(memory.keeps_context());
+        let mut wire = Vec::new();
+        for round in 0..30 {
+            (0..4).for_each(|part| encoder.encode(Message::text(json(10, round * 4 + part))).unwrap());
+            wire.extend_from_slice(&written(&mut encoder, 3));
+            assert!(encoder.drop_oldest(usize::MAX).messages > 0, "{memory:?} round {round}");
+            encoder.encode(Message::text(json(10, round))).unwrap();
+            wire.extend_from_slice(&encoder.take_bytes());
+            let received: Vec<_> =
+                frames(&std::mem::take(&mut wire)).iter().map(|sent| peer.inflate(&sent.1)).collect();
+            assert_eq!(received.first().unwrap(), json(10, round * 4).as_bytes(), "{memory:?} round {round}");
+            assert_eq!(received.last().unwrap(), json(10, round).as_bytes(), "{memory:?} round {round}");
+        }
+    }
+}
+
+/// So many bytes of what is queued, written.
+fn written(encoder: &mut Encoder, count: usize) -> Vec<u8> {
+    let mut slices = [std::io::IoSlice::new(&[]); 8];
+    let filled = encoder.slices(&mut slices);
+    let bytes = slices[..filled].iter().flat_map(|slice| slice.iter().copied()).take(count).collect();
+    encoder.advance(count);
+    bytes
 }
 
 #[test]

@@ -78,3 +78,18 @@ fn a_secret_is_not_compressed() {
         assert!(frames(&send(&kept, Parameters::default(), compression))[0].0);
     }
 }
+
+/// It is in no context, and changes none.
+#[test]
+fn a_secret_one_comes_between_messages_of_a_context() {
+    let secret = PreparedMessage::text(json(50, 7)).secret();
+    let mut encoder = encoder(Parameters::default(), Compression::new().memory(Memory::Best).threshold(0));
+    let mut peer = Peer::new(true);
+    for round in 0..10 {
+        encoder.encode(Message::text(json(10, round))).unwrap();
+        encoder.encode(secret.clone()).unwrap();
+        let sent = frames(&encoder.take_bytes());
+        assert_eq!(peer.inflate(&sent[0].1), json(10, round).as_bytes());
+        assert_eq!(sent[1], (false, json(50, 7).into_bytes()));
+    }
+}
