@@ -120,7 +120,7 @@ fn best(mut rows: Vec<Row>) -> Vec<Row> {
 /// The name of a server without that of its form.
 fn library(name: &str) -> &str {
     match name.rsplit_once('-') {
-        Some((library, "plain" | "batched" | "lean" | "bare" | "corked")) => library,
+        Some((library, "plain" | "batched" | "lean" | "bare" | "corked" | "all")) => library,
         _ => name,
     }
 }
