@@ -81,13 +81,8 @@ impl Assembler {
             return unmasked(piece, key, offset, |piece| extension.push(piece, max));
         }
         self.reserve(piece.len(), coming);
-        let is_ascii = match key {
-            Some(key) => mask::copy_text(&mut self.payload, piece, key, offset),
-            None => {
-                self.payload.extend_from_slice(piece);
-                false
-            }
-        };
+        // Without a mask it is one of zeros, as in `Decoder::decode_whole`.
+        let is_ascii = mask::copy_text(&mut self.payload, piece, key.unwrap_or_default(), offset);
         self.validate(is_ascii)
     }
 

@@ -20,9 +20,9 @@ pub struct Compression {
     pub(super) max_ratio: u32,
 }
 
-/// How much memory a connection may keep for compression while it waits. For a client it is a wish: a server may answer so that
-/// the client has to keep 32 KiB. More memory means fewer bytes on the wire where
-/// messages resemble those before them, and a little more work for each.
+/// How much memory a connection may keep for compression while it waits. More memory means fewer bytes on the wire where
+/// messages resemble those before them, and a little more work for each. For a client it is a wish: a server may answer so
+/// that the client has to keep 32 KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Memory {
     /// None: each message is compressed by itself, without context takeover. The default.

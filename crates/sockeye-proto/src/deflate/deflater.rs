@@ -55,13 +55,11 @@ impl PayloadEncoder for Deflater {
             return false;
         }
         let start = output.len();
-        let Some(is_shorter) = deflate(&mut compress, payload, output) else {
-            output.truncate(start);
-            return false;
-        };
-        if !is_shorter {
+        let outcome = deflate(&mut compress, payload, output);
+        if outcome != Some(true) {
             output.truncate(start);
         }
+        let Some(is_shorter) = outcome else { return false };
         let point = self.context.as_mut().filter(|_| is_shorter).map(|context| {
             context.point.messages += 1;
             context.history.push(payload);
