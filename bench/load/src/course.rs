@@ -6,7 +6,7 @@ use crate::run::{Limits, Target};
 use crate::scenario::Scenario;
 use crate::server::Server;
 use anyhow::Result;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the limits are looked at.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
@@ -32,7 +32,7 @@ pub(crate) struct Course {
     /// Bytes that have come with them, where they are counted.
     pub(crate) received: Option<u64>,
     start: Look,
-    looked: Look,
+    looked: Instant,
     is_warm: bool,
 }
 
@@ -42,7 +42,7 @@ impl Course {
         let start = Look::at(&server)?;
         let is_warm = limits.warm_up.is_zero();
         let samples = Samples::new();
-        Ok(Self { scenario, server, limits, messages: 0, samples, received: None, start, looked: start, is_warm })
+        Ok(Self { scenario, server, limits, messages: 0, samples, received: None, start, looked: start.at, is_warm })
     }
 
     /// Counts what a turn has brought.
@@ -53,11 +53,11 @@ impl Course {
 
     /// Looks at the limits when it is time, or when `is_over` says that nothing more will come; what came out, at the end.
     pub(crate) fn proceed(&mut self, is_over: bool) -> Result<Option<Outcome>> {
-        if self.looked.at.elapsed() < LOOK && !is_over {
+        if self.looked.elapsed() < LOOK && !is_over {
             return Ok(None);
         }
         let end = Look::at(&self.server)?;
-        self.looked = end;
+        self.looked = end.at;
         let (wall, used) = self.start.until(&end);
         if is_over || self.is_warm && self.limits.are_reached(wall, used) {
             let mut outcome = self.start.outcome(&self.scenario, self.messages, end);
@@ -70,7 +70,7 @@ impl Course {
             self.messages = 0;
             self.received = self.received.map(|_| 0);
             self.samples.clear();
-            self.start = Look::at(&self.server)?;
+            self.start = end;
         }
         Ok(None)
     }

@@ -3,6 +3,7 @@
 use crate::messages::{Messages, pong};
 use anyhow::{Context as _, Result, bail, ensure};
 use flate2::{Decompress, FlushDecompress};
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
@@ -26,7 +27,7 @@ pub(crate) struct Echo {
     deflated: Option<Vec<u8>>,
     /// For each message the compressed bytes that were last found to be it. A server that compresses each message by
     /// itself sends the same again, and to compare is quicker than to inflate.
-    proven: Vec<Vec<u8>>,
+    proven: BTreeMap<usize, Vec<u8>>,
     /// The beginning of a frame header, or of a control frame, whose rest has not come yet.
     partial: Vec<u8>,
     /// Pongs to be sent.
@@ -137,14 +138,11 @@ impl Echo {
     /// Sees whether a compressed message is what was `sent`.
     fn prove(&mut self, deflated: Vec<u8>, sent: &[u8]) -> Result<()> {
         let position = self.position;
-        if self.proven.len() <= position {
-            self.proven.resize(position + 1, Vec::new());
-        }
-        if self.proven[position] != deflated || deflated.is_empty() {
-            let inflated = inflate(deflated.clone(), sent.len());
+        if self.proven.get(&position) != Some(&deflated) {
+            let inflated = inflate(&deflated, sent.len());
             let inflated = inflated.with_context(|| format!("message {position} came back and cannot be inflated"))?;
             ensure!(inflated == sent, "message {position} came back changed, after it was inflated");
-            self.proven[position] = deflated;
+            self.proven.insert(position, deflated);
         }
         Ok(())
     }
@@ -171,8 +169,8 @@ impl Echo {
 }
 
 /// What was compressed without reference to anything before it (RFC 7692 §7.2.2).
-fn inflate(mut deflated: Vec<u8>, length: usize) -> Result<Vec<u8>> {
-    deflated.extend([0, 0, 0xff, 0xff]);
+fn inflate(deflated: &[u8], length: usize) -> Result<Vec<u8>> {
+    let deflated = [deflated, &[0, 0, 0xff, 0xff]].concat();
     // Room for more than there may be, so that more is seen.
     let mut inflated = Vec::with_capacity(length + 1);
     Decompress::new(false).decompress_vec(&deflated, &mut inflated, FlushDecompress::Sync)?;
@@ -195,8 +193,12 @@ mod tests {
     use crate::scenario::Scenario;
 
     fn frame(is_final: bool, opcode: OpCode, payload: &[u8]) -> Vec<u8> {
+        write(FrameHeader { is_final, opcode, ..FrameHeader::default() }, payload)
+    }
+
+    fn write(header: FrameHeader, payload: &[u8]) -> Vec<u8> {
         let mut wire = Vec::new();
-        FrameHeader { is_final, opcode, ..FrameHeader::default() }.format(payload.len() as u64, &mut wire).unwrap();
+        header.format(payload.len() as u64, &mut wire).unwrap();
         wire.extend_from_slice(payload);
         wire
     }
@@ -263,12 +265,7 @@ mod tests {
     }
 
     fn first_frame(is_final: bool, rsv1: bool, payload: &[u8]) -> Vec<u8> {
-        let opcode = OpCode::Data(Data::Text);
-        let mut wire = Vec::new();
-        let header = FrameHeader { is_final, rsv1, opcode, ..FrameHeader::default() };
-        header.format(payload.len() as u64, &mut wire).unwrap();
-        wire.extend_from_slice(payload);
-        wire
+        write(FrameHeader { is_final, rsv1, opcode: OpCode::Data(Data::Text), ..FrameHeader::default() }, payload)
     }
 
     #[test]
