@@ -2,8 +2,8 @@
 // `permessage-deflate; client_max_window_bits`; what the server agrees to depends on how it was started.
 
 import assert from 'node:assert/strict';
-import { withBrowser } from './browser.mjs';
-import { TEXTS, args, check, interruptServer, script, wsUrl } from './check.mjs';
+import { saysGoodbye, withBrowser } from './browser.mjs';
+import { TEXTS, args, check, script, wsUrl } from './check.mjs';
 
 // The functions below run in the page, so each one holds all that it needs.
 
@@ -89,17 +89,6 @@ await script('Chromium with deflate', () =>
         assert.ok(await page.evaluate(echoBytes, { url, length }), `${length} bytes`);
       }
     });
-    await check('a server that ends says 1001', async () => {
-      await page.evaluate((url) => {
-        window.end = new Promise((resolve) => {
-          const socket = new WebSocket(url);
-          socket.onopen = () => document.documentElement.setAttribute('data-open', '');
-          socket.onclose = ({ code, wasClean }) => resolve({ code, wasClean });
-        });
-      }, url);
-      await page.waitForSelector('[data-open]');
-      interruptServer();
-      assert.deepEqual(await page.evaluate(() => window.end), { code: 1001, wasClean: true });
-    });
+    await check('a server that ends says 1001', () => saysGoodbye(page));
   }),
 );

@@ -1,8 +1,8 @@
 // Chromium at a page that example-echo serves.
 
 import assert from 'node:assert/strict';
-import { screenshot, withBrowser } from './browser.mjs';
-import { TEXTS, args, check, interruptServer, script, wsUrl } from './check.mjs';
+import { saysGoodbye, screenshot, withBrowser } from './browser.mjs';
+import { TEXTS, args, check, script, wsUrl } from './check.mjs';
 
 // The functions below run in the page, so each one holds all that it needs.
 
@@ -99,18 +99,6 @@ await script('Chromium at example-echo', () =>
       assert.equal(await elsewhere.evaluate(mayConnect, { url }), false);
       await elsewhere.close();
     });
-    await check('a server that ends says 1001', async () => {
-      await page.evaluate((url) => {
-        window.end = new Promise((resolve) => {
-          const socket = new WebSocket(url);
-          socket.onopen = () => socket.send('hello');
-          socket.onmessage = () => document.documentElement.setAttribute('data-open', '');
-          socket.onclose = ({ code, wasClean }) => resolve({ code, wasClean });
-        });
-      }, url);
-      await page.waitForSelector('[data-open]');
-      interruptServer();
-      assert.deepEqual(await page.evaluate(() => window.end), { code: 1001, wasClean: true });
-    });
+    await check('a server that ends says 1001', () => saysGoodbye(page));
   }),
 );

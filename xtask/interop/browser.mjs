@@ -1,8 +1,9 @@
 // Chromium, driven by Playwright, with a profile of its own that is empty.
 
+import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
-import { PATIENCE, args } from './check.mjs';
+import { PATIENCE, args, interruptServer, wsUrl } from './check.mjs';
 
 /** Runs `use` with a browser, and ends it. */
 export async function withBrowser(use) {
@@ -32,4 +33,19 @@ export async function withBrowser(use) {
 /** A picture of the page, under the output folder. */
 export async function screenshot(page, name) {
   await page.screenshot({ path: join(args.output, `${name}.png`) });
+}
+
+/** Interrupts the server while a page has a WebSocket to it that works, and sees that the page is told 1001. */
+export async function saysGoodbye(page) {
+  await page.evaluate((url) => {
+    window.end = new Promise((resolve) => {
+      const socket = new WebSocket(url);
+      socket.onopen = () => socket.send('hello');
+      socket.onmessage = () => document.documentElement.setAttribute('data-open', '');
+      socket.onclose = ({ code, wasClean }) => resolve({ code, wasClean });
+    });
+  }, wsUrl);
+  await page.waitForSelector('[data-open]');
+  interruptServer();
+  assert.deepEqual(await page.evaluate(() => window.end), { code: 1001, wasClean: true });
 }
