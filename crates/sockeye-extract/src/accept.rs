@@ -12,7 +12,7 @@ use hyper_util::{rt::TokioIo, server::conn::auto};
 use sockeye_handshake::Reject;
 use sockeye_tokio::{Connection, Role, Shutdown, ShutdownHold, Stream, WebSocket};
 use tokio::net::TcpStream;
-use tracing::{Instrument, Span, field};
+use tracing::{Span, field};
 
 use crate::{
     Rejection, WebSocketDefaults, WebSocketUpgrade, agreement::Agreement, failed::Failed, limits::InFlight, observing,
@@ -138,17 +138,19 @@ impl<F> WebSocketUpgrade<F> {
         let connection = connect(self.on_upgrade, self.on_failed_upgrade, self.settings, agreed, callback);
         // Two types of task, so that a connection without limits holds nothing for them.
         match place {
-            None => drop(tokio::spawn(Upgrade::new(connection, ()).instrument(span))),
-            Some(place) => drop(tokio::spawn(Upgrade::new(connection, place).instrument(span))),
+            None => drop(tokio::spawn(Upgrade::new(connection, span, ()))),
+            Some(place) => drop(tokio::spawn(Upgrade::new(connection, span, place))),
         }
         Ok(response)
     }
 }
 
-/// The task of a connection: waits for it, then runs it. What it needs while it waits does not stay in memory as long as
-/// the connection.
+/// The task of a connection: waits for it, then runs it, within its span. What it needs while it waits does not stay in
+/// memory as long as the connection.
 struct Upgrade<C, S, P> {
     stage: Stage<C, S>,
+    /// `None` where it is disabled, and so nothing but a pointer.
+    span: Option<Box<Span>>,
     /// The connection's place among those that are allowed, if they are counted. It is given up by its drop, after the
     /// connection's.
     _place: P,
@@ -157,11 +159,38 @@ struct Upgrade<C, S, P> {
 enum Stage<C, S> {
     Coming(Pin<Box<C>>),
     Running(S),
+    Done,
 }
 
 impl<C, S, P> Upgrade<C, S, P> {
-    fn new(connection: C, place: P) -> Self {
-        Self { stage: Stage::Coming(Box::pin(connection)), _place: place }
+    fn new(connection: C, span: Span, place: P) -> Self {
+        let span = (!span.is_disabled()).then(|| Box::new(span));
+        Self { stage: Stage::Coming(Box::pin(connection)), span, _place: place }
+    }
+}
+
+impl<C, S> Stage<C, S>
+where
+    C: Future<Output = Option<S>>,
+    S: Future<Output = ()> + Unpin,
+{
+    #[inline]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !matches!(self, Self::Running(_)) {
+            ready!(self.poll_coming(cx));
+        }
+        match self {
+            Self::Running(connection) => Pin::new(connection).poll(cx),
+            _ => Poll::Ready(()),
+        }
+    }
+
+    #[cold]
+    fn poll_coming(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Self::Coming(connection) = self {
+            *self = ready!(connection.as_mut().poll(cx)).map_or(Self::Done, Self::Running);
+        }
+        Poll::Ready(())
     }
 }
 
@@ -173,16 +202,27 @@ where
 {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            match &mut self.stage {
-                Stage::Running(connection) => return Pin::new(connection).poll(cx),
-                Stage::Coming(connection) => match ready!(connection.as_mut().poll(cx)) {
-                    Some(connection) => self.stage = Stage::Running(connection),
-                    None => return Poll::Ready(()),
-                },
-            }
+        let Self { stage, span, .. } = &mut *self;
+        match span {
+            None => stage.poll(cx),
+            Some(span) => within(span, || stage.poll(cx)),
         }
+    }
+}
+
+// Apart, since it is much code beside the little that is run where there is no span.
+#[inline(never)]
+fn within<T>(span: &Span, work: impl FnOnce() -> T) -> T {
+    span.in_scope(work)
+}
+
+impl<C, S, P> Drop for Upgrade<C, S, P> {
+    /// What the end of the connection says belongs to its span, too.
+    fn drop(&mut self) {
+        let _entered = self.span.as_deref().map(Span::enter);
+        self.stage = Stage::Done;
     }
 }
 
