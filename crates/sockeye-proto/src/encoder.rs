@@ -300,10 +300,12 @@ impl Encoder {
         self.buffered
     }
 
+    #[inline]
     fn data_len(&self) -> usize {
         self.buffered - self.control_len()
     }
 
+    #[inline]
     fn control_len(&self) -> usize {
         self.control.as_ref().map_or(0, |control| control.unsent().len())
     }
@@ -314,7 +316,7 @@ impl Encoder {
     }
 
     /// How many bytes of data frames have been queued in all, and of Closes.
-    #[inline]
+    #[inline(always)]
     pub fn queued_data(&self) -> u64 {
         let gap = self.data.get().map_or(0, |data| data.gap.bytes());
         self.written.data + (self.data_len() + gap) as u64
@@ -468,10 +470,12 @@ impl Encoder {
     }
 
     /// All that [`single`](Self::single) yielded has been written.
-    #[inline]
+    #[inline(always)]
     pub fn advance_all(&mut self) {
         if self.control.is_none() {
-            self.data_is_written();
+            self.written.data = self.queued_data();
+            self.buffered = 0;
+            self.data.give_back();
         }
     }
 

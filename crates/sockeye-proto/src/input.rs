@@ -35,6 +35,7 @@ thread_local!(static POOL: Pool<Box<Unread>> = const { Pool::new() });
 impl Lendable for Unread {
     const POOL: &'static std::thread::LocalKey<Pool<Box<Self>>> = &POOL;
 
+    #[inline]
     fn reset(&mut self) -> bool {
         self.bytes.clear();
         self.start = 0;
@@ -55,7 +56,7 @@ impl Input {
     }
 
     /// No bytes yet, with room for [`Buffer::SIZE`] of them that the thread lends.
-    #[inline]
+    #[inline(always)]
     pub fn lent() -> Self {
         let mut input = Self::new();
         let bytes = &mut input.0.get_or_lend().bytes;
@@ -105,13 +106,29 @@ impl Input {
     /// As [`Decoder::decode_whole`], and the buffer goes back as soon as all of it is decoded.
     #[inline]
     pub fn decode_whole(&mut self, decoder: &mut Decoder) -> Option<Message> {
+        let message = self.whole(decoder)?;
+        if self.is_empty() {
+            *self = Self::new();
+        }
+        Some(message)
+    }
+
+    /// The same for what has just been read, with what is left of it: mostly nothing.
+    #[inline(always)]
+    pub fn into_first_whole(mut self, decoder: &mut Decoder) -> (Option<Message>, Self) {
+        let message = self.whole(decoder);
+        if message.is_some() && self.is_empty() {
+            self.0.give_back();
+        }
+        (message, self)
+    }
+
+    #[inline(always)]
+    fn whole(&mut self, decoder: &mut Decoder) -> Option<Message> {
         let unread = self.0.get_mut()?;
         let mut rest = &unread.bytes[unread.start..];
         let message = decoder.decode_whole(&mut rest)?;
         unread.start = unread.bytes.len() - rest.len();
-        if rest.is_empty() {
-            *self = Self::new();
-        }
         Some(message)
     }
 

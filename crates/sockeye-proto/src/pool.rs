@@ -1,8 +1,12 @@
 //! Values that a pool of the thread lends, so that what a connection needs only while it is busy is no part of one that
 //! waits.
+//!
+//! A thread local that has to be dropped is asked at each access whether it is still there, which takes as long as the rest
+//! of it. The pools are not dropped: [`AT_EXIT`] is, which empties those that have asked for it.
 
 use std::{
     cell::{Cell, RefCell},
+    mem::ManuallyDrop,
     thread::LocalKey,
 };
 
@@ -13,40 +17,94 @@ const POOLED: usize = 8;
 /// The values of a thread that nobody uses.
 pub(crate) struct Pool<T> {
     /// The one that was given back last: where connections take turns, there is no other.
-    last: Cell<Option<T>>,
-    others: RefCell<Vec<T>>,
+    last: Cell<ManuallyDrop<Option<T>>>,
+    others: RefCell<ManuallyDrop<Vec<T>>>,
+    /// Whether it will be emptied when the thread ends. Else it holds nothing.
+    is_open: Cell<bool>,
 }
 
-impl<T> Pool<T> {
+impl<T: 'static> Pool<T> {
     pub(crate) const fn new() -> Self {
-        Self { last: Cell::new(None), others: RefCell::new(Vec::new()) }
+        Self {
+            last: Cell::new(ManuallyDrop::new(None)),
+            others: RefCell::new(ManuallyDrop::new(Vec::new())),
+            is_open: Cell::new(false),
+        }
+    }
+
+    #[inline(always)]
+    fn replace(&self, value: Option<T>) -> Option<T> {
+        ManuallyDrop::into_inner(self.last.replace(ManuallyDrop::new(value)))
+    }
+
+    #[cold]
+    fn take_other(&self) -> Option<T> {
+        self.others.borrow_mut().pop()
+    }
+
+    #[cold]
+    fn keep_other(&self, other: T) {
+        let mut others = self.others.borrow_mut();
+        if self.is_open.get() && others.len() < POOLED - 1 {
+            others.push(other);
+        }
+    }
+
+    fn close(&self) {
+        self.is_open.set(false);
+        drop(self.replace(None));
+        drop(ManuallyDrop::into_inner(self.others.replace(ManuallyDrop::new(Vec::new()))));
     }
 }
 
 /// Takes a value from the pool, if there is one.
-#[inline]
+#[inline(always)]
 pub(crate) fn take<T>(pool: &'static LocalKey<Pool<T>>) -> Option<T> {
-    // At the end of a thread the pool may be gone.
-    pool.try_with(|pool| pool.last.take().or_else(|| pool.others.borrow_mut().pop())).ok().flatten()
+    pool.with(|pool| pool.replace(None).or_else(|| pool.take_other()))
 }
 
 /// Gives a value to the pool, or drops it if there are enough.
-#[inline]
+#[inline(always)]
 pub(crate) fn give<T>(pool: &'static LocalKey<Pool<T>>, value: T) {
-    let _ = pool.try_with(|pool| {
-        if let Some(other) = pool.last.replace(Some(value)) {
-            let mut others = pool.others.borrow_mut();
-            if others.len() < POOLED - 1 {
-                others.push(other);
-            }
-        }
-    });
+    if let Some(other) = swap(pool, value) {
+        pool.with(|pool| pool.keep_other(other));
+    }
+}
+
+/// Gives a value to the pool in place of the one that was given last. Returns that one, or the value where the pool is closed.
+#[inline(always)]
+fn swap<T>(pool: &'static LocalKey<Pool<T>>, value: T) -> Option<T> {
+    if pool.with(|pool| pool.is_open.get()) || open(pool) {
+        pool.with(|pool| pool.replace(Some(value)))
+    } else {
+        Some(value)
+    }
+}
+
+/// Whether the thread goes on, and will empty the pool at its end.
+#[cold]
+fn open<T>(pool: &'static LocalKey<Pool<T>>) -> bool {
+    let asked = AT_EXIT.try_with(|at_exit| at_exit.0.borrow_mut().push(Box::new(|| pool.with(Pool::close))));
+    pool.with(|pool| pool.is_open.set(asked.is_ok()));
+    asked.is_ok()
+}
+
+thread_local!(static AT_EXIT: AtExit = const { AtExit(RefCell::new(Vec::new())) });
+
+/// What is done when a thread ends.
+struct AtExit(RefCell<Vec<Box<dyn Fn()>>>);
+
+impl Drop for AtExit {
+    fn drop(&mut self) {
+        // What is dropped may go to a pool that was emptied before, where nothing is kept any more.
+        self.0.take().iter().for_each(|close| close());
+    }
 }
 
 thread_local! {
     /// The payload that was copied last, for the message that is received next. Most are answers to one another: in the
     /// steady state of a server that answers, no message costs an allocation.
-    static PAYLOAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static PAYLOAD: Pool<Vec<u8>> = const { Pool::new() };
 }
 
 /// The largest payload that is kept, and how much more room than it needs a message may have.
@@ -54,15 +112,15 @@ const KEPT: usize = 4 << 10;
 const SURPLUS: usize = 64;
 
 /// An empty vector with room for a payload of this length, and for little more.
-#[inline]
+#[inline(always)]
 pub(crate) fn payload(length: usize) -> Vec<u8> {
-    let kept = PAYLOAD.try_with(Cell::take).unwrap_or_default();
+    let kept = PAYLOAD.with(|pool| pool.replace(None)).unwrap_or_default();
     if (length..=length + SURPLUS).contains(&kept.capacity()) { kept } else { Vec::with_capacity(length) }
 }
 
 /// The same for a payload that is given back soon, so that what it has too much does not matter: one for all that are small.
 pub(crate) fn lent_payload(length: usize) -> Vec<u8> {
-    let kept = PAYLOAD.try_with(Cell::take).unwrap_or_default();
+    let kept = PAYLOAD.with(|pool| pool.replace(None)).unwrap_or_default();
     if kept.capacity() >= length { kept } else { Vec::with_capacity(if length < KEPT { KEPT } else { length }) }
 }
 
@@ -71,7 +129,7 @@ pub(crate) fn lent_payload(length: usize) -> Vec<u8> {
 pub(crate) fn keep(mut payload: Vec<u8>) {
     if payload.capacity() <= KEPT {
         payload.clear();
-        let _ = PAYLOAD.try_with(|kept| kept.set(payload));
+        drop(swap(&PAYLOAD, payload));
     }
 }
 
@@ -92,9 +150,17 @@ impl<T: Lendable> Lent<T> {
     pub(crate) const NONE: Self = Self(None);
 
     /// The value, or one from the pool, or a new one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get_or_lend(&mut self) -> &mut T {
         self.0.get_or_insert_with(|| take(T::POOL).unwrap_or_default())
+    }
+
+    /// What its drop does, in place where that counts.
+    #[inline(always)]
+    pub(crate) fn give_back(&mut self) {
+        if let Some(value) = self.0.take() {
+            give_back(value);
+        }
     }
 
     #[inline]
@@ -118,13 +184,18 @@ impl<T: Lendable> Drop for Lent<T> {
     #[inline]
     fn drop(&mut self) {
         if let Some(value) = self.0.take() {
-            give_back(value);
+            give_back_apart(value);
         }
     }
 }
 
-// Apart, so that where there is mostly nothing to be given back it takes no more than a look.
+// So that where there is mostly nothing to be given back it takes no more than a look.
 #[inline(never)]
+fn give_back_apart<T: Lendable>(value: Box<T>) {
+    give_back(value);
+}
+
+#[inline(always)]
 fn give_back<T: Lendable>(mut value: Box<T>) {
     if value.reset() {
         give(T::POOL, value);

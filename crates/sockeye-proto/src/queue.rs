@@ -85,7 +85,7 @@ thread_local!(static POOL: Pool<Box<Queue>> = const { Pool::new() });
 impl Lendable for Queue {
     const POOL: &'static LocalKey<Pool<Box<Self>>> = &POOL;
 
-    #[inline]
+    #[inline(always)]
     fn reset(&mut self) -> bool {
         if !self.chunks.is_empty() {
             self.chunks.clear();

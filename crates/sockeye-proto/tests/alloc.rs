@@ -4,8 +4,9 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicIsize, Ordering};
 
-use sockeye_proto::{Config, Decoder, Encoder, Message, PreparedMessage, Role};
+use sockeye_proto::{Buffer, Config, Decoder, Encoder, Input, Message, PreparedMessage, Role};
 use sockeye_testkit::{Frame, opcode};
 
 struct Counting;
@@ -276,4 +277,41 @@ fn a_large_message_is_moved() {
         let (_, cost) = measure(|| encoder.encode(message).unwrap());
         assert!(cost.peak < 1_024, "{cost:?}");
     }
+}
+
+/// Says at the end of its thread what that still holds.
+struct Report(isize);
+
+static LEFT: AtomicIsize = AtomicIsize::new(isize::MAX);
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        LEFT.store(HELD.get() - self.0, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_thread_that_ends_leaves_nothing_behind() {
+    // The last that is set up is the first that is dropped.
+    thread_local! {
+        static REPORT: Report = Report(HELD.get());
+        static LATE: Cell<Option<Buffer>> = const { Cell::new(None) };
+    }
+    std::thread::spawn(|| {
+        REPORT.with(|_| ());
+        LATE.with(|_| ());
+        let mut encoder = Encoder::server();
+        encoder.lend_buffer();
+        encoder.encode(Message::text("hello")).unwrap();
+        drop(encoder);
+        drop((Buffer::pooled(), Buffer::pooled(), Input::lent()));
+        // This one goes back when there are no pools any more.
+        LATE.set(Some(Buffer::pooled()));
+        assert!(HELD.get() > 2 * Buffer::SIZE as isize);
+    })
+    .join()
+    .unwrap();
+    // Less than nothing: the thread frees what it was started with.
+    let left = LEFT.load(Ordering::SeqCst);
+    assert!(left <= 0, "{left} bytes");
 }
