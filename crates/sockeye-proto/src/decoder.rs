@@ -118,7 +118,6 @@ impl Decoder {
     /// # Errors
     ///
     /// What the peer did wrong. The error is latched: every later call returns it again.
-    #[inline]
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         match self.decode_whole(input) {
             Some(message) => Ok(Some(message)),
@@ -130,7 +129,7 @@ impl Decoder {
     /// in `input`. `None` says nothing, and takes nothing: [`decode`](Self::decode) knows.
     ///
     /// Its payload takes the place of one that was sent before, or [recycled](Message::recycle), if it fits there.
-    #[inline]
+    #[inline(always)]
     pub fn decode_whole(&mut self, input: &mut &[u8]) -> Option<Message> {
         if self.state.is_some() {
             return None;

@@ -87,7 +87,7 @@ pub(crate) struct Whole<'a> {
 impl<'a> Whole<'a> {
     /// The frame at the start of `bytes`, if it is such a one. It is a shortcut around [`Header::parse`], a fifth of its
     /// instructions, and judges nothing: whatever it does not know is `None`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn parse(bytes: &'a [u8], role: Role) -> Option<Self> {
         let (&[first, second], rest) = bytes.split_first_chunk()?;
         let is_text = match first {
