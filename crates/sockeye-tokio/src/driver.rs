@@ -87,25 +87,39 @@ where
     /// Polls it. `Err` is its panic.
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> std::thread::Result<()> {
-        let polled = match std::mem::replace(self, Self::Done) {
-            Self::Running(handler) => catch_unwind(AssertUnwindSafe(|| poll_boxed(handler, cx))),
-            Self::Start(start) => catch_unwind(AssertUnwindSafe(|| {
-                let (handler, socket) = *start;
-                journal::begin(socket.shared());
-                poll_boxed(Box::pin(handler(socket)), cx)
-            })),
-            Self::Done => return Ok(()),
-        }?;
-        if let Some(handler) = polled {
-            *self = Self::Running(handler);
+        catch_unwind(AssertUnwindSafe(|| {
+            // It is dropped when it is done, and while it unwinds: then the peer is told so.
+            let over = Over(self);
+            let polled = loop {
+                match over.0 {
+                    Self::Running(handler) => break handler.as_mut().poll(cx),
+                    Self::Start(_) => over.0.start(),
+                    Self::Done => return,
+                }
+            };
+            if polled.is_pending() {
+                std::mem::forget(over);
+            }
+        }))
+    }
+
+    #[cold]
+    fn start(&mut self) {
+        if let Self::Start(start) = std::mem::replace(self, Self::Done) {
+            let (handler, socket) = *start;
+            journal::begin(socket.shared());
+            *self = Self::Running(Box::pin(handler(socket)));
         }
-        Ok(())
     }
 }
 
-/// Polls `handler`, and returns it unless it is done.
-fn poll_boxed<Fut: Future<Output = ()>>(mut handler: Pin<Box<Fut>>, cx: &mut Context<'_>) -> Option<Pin<Box<Fut>>> {
-    handler.as_mut().poll(cx).is_pending().then_some(handler)
+/// A handler that is over when this is dropped.
+struct Over<'a, F, Fut>(&'a mut Handler<F, Fut>);
+
+impl<F, Fut> Drop for Over<'_, F, Fut> {
+    fn drop(&mut self) {
+        *self.0 = Handler::Done;
+    }
 }
 
 impl Upkeep {
