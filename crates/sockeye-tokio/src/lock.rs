@@ -9,7 +9,11 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// A lock that is held. When it is released, the wakers that were collected under it are woken: a waker may run
 /// anything, even something that takes the same lock.
-pub(crate) struct Locked<'a, T: Wakes>(Option<MutexGuard<'a, T>>);
+pub(crate) struct Locked<'a, T: Wakes> {
+    // Dropped in this order: the lock is released, then they are woken.
+    guard: MutexGuard<'a, T>,
+    due: WokenOnDrop,
+}
 
 /// What collects wakers.
 pub(crate) trait Wakes {
@@ -69,27 +73,7 @@ impl Extend<Waker> for List {
 impl<'a, T: Wakes> Locked<'a, T> {
     #[inline]
     pub(crate) fn new(mutex: &'a Mutex<T>) -> Self {
-        Self(Some(mutex.lock()))
-    }
-
-    /// What dropping it does, in place where that counts.
-    #[inline(always)]
-    pub(crate) fn release(mut self) {
-        if !self.is_due()
-            && let Some(guard) = self.0.take()
-        {
-            std::mem::forget(self);
-            drop(guard);
-        }
-    }
-
-    // Apart, so that the release of a lock is short where nobody is to be woken.
-    #[cold]
-    #[inline(never)]
-    fn wake(&mut self) {
-        let due = self.take_due();
-        self.0 = None;
-        due.first.into_iter().chain(due.others).for_each(Waker::wake);
+        Self { guard: mutex.lock(), due: WokenOnDrop(Due::default()) }
     }
 }
 
@@ -98,22 +82,57 @@ impl<T: Wakes> Deref for Locked<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("held until it is dropped")
+        &self.guard
     }
 }
 
 impl<T: Wakes> DerefMut for Locked<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("held until it is dropped")
+        &mut self.guard
     }
 }
 
 impl<T: Wakes> Drop for Locked<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if self.is_due() {
-            self.wake();
+        if self.guard.is_due() {
+            self.due.0 = self.guard.take_due();
         }
     }
+}
+
+struct WokenOnDrop(Due);
+
+impl Drop for WokenOnDrop {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.first.is_some() || !self.0.others.is_empty() {
+            wake(std::mem::take(&mut self.0));
+        }
+    }
+}
+
+/// Releases the lock, and wakes whoever is to be woken: what the drop of [`Locked`] does, in place where that counts. A guard
+/// that is dropped without it, as by a panic, leaves that to whoever takes the lock next.
+#[inline(always)]
+pub(crate) fn release<T: Wakes>(guard: MutexGuard<'_, T>) {
+    if guard.is_due() {
+        release_waking(guard);
+    }
+}
+
+// Apart, so that the release of a lock is short where nobody is to be woken.
+#[cold]
+#[inline(never)]
+fn release_waking<T: Wakes>(mut guard: MutexGuard<'_, T>) {
+    let due = guard.take_due();
+    drop(guard);
+    wake(due);
+}
+
+#[cold]
+#[inline(never)]
+fn wake(due: Due) {
+    due.first.into_iter().chain(due.others).for_each(Waker::wake);
 }

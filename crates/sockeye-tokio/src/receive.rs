@@ -144,24 +144,34 @@ impl Receive {
             return None;
         }
         let message = self.input.decode_whole(&mut self.decoder)?;
-        self.is_active = true;
         self.streak += 1;
-        self.note(&message);
+        self.notes_data(&message);
         Some(message)
     }
 
-    /// The next message for the application, which reads the stream itself unless `watched`: then the driver waits for
-    /// the stream.
+    /// A text or binary message was received.
     #[inline]
-    pub(crate) fn poll_recv(
-        &mut self,
-        shared: &Shared,
-        watched: bool,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, Error>>> {
-        while self.kept.is_none() && !watched {
+    fn notes_data(&mut self, message: &Message) {
+        self.is_active = true;
+        self.note(message);
+    }
+
+    /// Whether a `recv` has not waited since something was received. One that has begins with the stream.
+    #[inline]
+    pub(crate) fn goes_on(&mut self) -> bool {
+        if self.streak == 0 {
+            self.is_drained = false;
+        }
+        self.streak > 0
+    }
+
+    /// The next message for the application, which reads the stream itself.
+    #[inline(never)]
+    pub(crate) fn poll_recv(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        while self.kept.is_none() {
             if self.streak == STREAK {
                 self.streak = 0;
+                self.wait(cx);
                 return pin!(yield_now()).poll(cx).map(|()| None);
             }
             // What is more than a small message, and what was read straight into a large one.
@@ -178,19 +188,50 @@ impl Receive {
                 Poll::Ready(Ok(read)) if read > 0 => {
                     self.watcher = Watcher::Nobody;
                     self.streak = STREAK.min(self.streak + 1);
-                    if let Some(message) = self.next_read() {
-                        return Poll::Ready(Some(Ok(message)));
-                    }
                 }
                 Poll::Ready(end) => self.ended(shared, end.err()),
                 Poll::Pending => {
                     self.watcher = Watcher::Recv;
                     self.streak = 0;
+                    self.wait(cx);
                     return Poll::Pending;
                 }
             }
         }
-        self.poll_kept()
+        self.poll_kept(cx)
+    }
+
+    /// The next message, if the stream has something now, and that begins with a small one. What most wait for is found so.
+    #[inline(always)]
+    pub(crate) fn read_small(&mut self, shared: &Shared) -> Option<Message> {
+        let is_fresh = self.kept.is_none() && self.input.is_empty() && self.decoder.is_between_messages();
+        if !is_fresh || self.is_drained || self.streak == STREAK || self.decoder.config().read_buffer_size < MOST {
+            return None;
+        }
+        let mut input = Input::lent();
+        match self.stream.as_ref()?.try_read(input.spare(), &mut self.is_drained) {
+            Ok(0) => self.ended(shared, None),
+            Ok(_) => {
+                self.watcher = Watcher::Nobody;
+                self.streak += 1;
+                self.hears();
+                let (message, rest) = input.into_first_whole(&mut self.decoder);
+                self.input = rest;
+                return message.inspect(|message| self.notes_data(message));
+            }
+            // It is not known to have anything, or may know later: whoever waits for it tries again.
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => self.ended(shared, Some(error)),
+        }
+        None
+    }
+
+    /// Something was heard of the peer.
+    #[inline]
+    fn hears(&mut self) {
+        if let Some(clock) = &self.clock {
+            self.heard = clock.now();
+        }
     }
 
     /// Whether nothing has begun that is not complete.
@@ -203,10 +244,6 @@ impl Receive {
     /// when there is.
     #[inline]
     pub(crate) fn waits(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.streak == 0 {
-            // It has waited before, and nothing was received since then.
-            self.is_drained = false;
-        }
         let has_all =
             self.is_drained && self.kept.is_none() && self.input.is_empty() && self.decoder.is_between_messages();
         let waits = has_all && self.stream.as_ref().is_some_and(|stream| stream.poll_ready(cx).is_pending());
@@ -221,14 +258,17 @@ impl Receive {
         waits
     }
 
-    /// What has been received before, and the end.
+    /// What was received before, and the end: all that there is for the application while the driver waits for the stream.
     #[cold]
-    fn poll_kept(&mut self) -> Poll<Option<Result<Message, Error>>> {
+    pub(crate) fn poll_kept(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Message, Error>>> {
         if let Some(message) = self.take_parked() {
             return Poll::Ready(Some(Ok(message)));
         }
         match self.kept.as_mut().and_then(|kept| kept.end.as_mut()) {
-            None => Poll::Pending,
+            None => {
+                self.wait(cx);
+                Poll::Pending
+            }
             Some(end) => match std::mem::replace(end, End::Told) {
                 End::Untold(end) => Poll::Ready(Some(end.map(Message::Close))),
                 End::Told => Poll::Ready(None),
@@ -256,7 +296,7 @@ impl Receive {
 
     /// Leaves the waker of a `recv` that waits.
     #[inline]
-    pub(crate) fn wait(&mut self, cx: &Context<'_>) {
+    fn wait(&mut self, cx: &Context<'_>) {
         match &mut self.waker {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             waker => *waker = Some(cx.waker().clone()),
@@ -502,7 +542,7 @@ impl Receive {
     }
 
     /// Reads once: into the large message in progress, or into a buffer that is lent for this read.
-    #[inline(always)]
+    #[inline(never)]
     fn poll_fill(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
         let Some(stream) = &self.stream else { return Poll::Ready(Ok(0)) };
         // Asked before a buffer is taken for the read. Whoever is woken reads without asking once more.
@@ -524,9 +564,7 @@ impl Receive {
             self.input = input;
             read
         };
-        if let Some(clock) = &self.clock {
-            self.heard = clock.now();
-        }
+        self.hears();
         Poll::Ready(Ok(read))
     }
 }

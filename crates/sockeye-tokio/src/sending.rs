@@ -36,15 +36,15 @@ impl Drop for Unsent {
     /// Nearly all have been queued by then. What is done with the others stands apart, so that the usual case is short.
     #[inline]
     fn drop(&mut self) {
-        if let Some(message) = self.0.take() {
-            discard(message);
+        if self.0.is_some() {
+            discard(self.0.take());
         }
     }
 }
 
 #[cold]
 #[inline(never)]
-fn discard(message: Outgoing) {
+fn discard(message: Option<Outgoing>) {
     drop(message);
 }
 

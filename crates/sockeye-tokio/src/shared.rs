@@ -11,12 +11,12 @@ use tokio::task::coop;
 
 use crate::{
     Error,
-    lock::{List, Locked, Wakes},
+    lock::{List, Locked, Wakes, release},
     orders::Orders,
     receive::Receive,
     send::{CORK, Flush, Send},
     sync::{
-        Mutex,
+        Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         this_thread,
     },
@@ -52,15 +52,6 @@ pub(crate) enum Who {
     Handle,
     /// A `Sender`, in any task.
     Sender,
-}
-
-/// How a `recv` waits.
-#[derive(Debug, Clone, Copy, Default)]
-struct Wait {
-    /// It has read all that there was, and was not kept from looking by a spent budget: the stream wakes it.
-    read: bool,
-    /// It is in the middle of a message, whose time is limited.
-    amid: bool,
 }
 
 impl Shared {
@@ -203,63 +194,89 @@ impl Shared {
         wakes.add(send.take_due());
     }
 
-    /// The next message. What has been read already, which is what most calls find, takes no more than this.
+    /// The next message. In the handler's own task, what has been read is handed over, and what is known not to have come is
+    /// waited for, with no more than this.
     #[inline]
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
-        let own = self.is_own();
-        let mut receive = self.lock_receive();
-        // In another task than the driver's, more than a message is at stake.
-        if (own || !self.driven)
-            && let Some(message) = receive.next_read()
-        {
-            receive.release();
-            return Poll::Ready(Some(Ok(message)));
+        if !self.is_own() {
+            return self.poll_recv_elsewhere(cx);
         }
-        self.poll_recv_any(own, receive, cx)
+        let mut receive = self.receive.lock();
+        if receive.goes_on() {
+            if let Some(message) = receive.next_read() {
+                release(receive);
+                return Poll::Ready(Some(Ok(message)));
+            }
+            if receive.waits(cx) {
+                release(receive);
+                self.pause(false, cx);
+                return Poll::Pending;
+            }
+        }
+        self.poll_recv_reading(receive, cx)
     }
 
-    /// The next message, wherever it has to come from.
-    fn poll_recv_any(
+    /// The next message, from the stream.
+    #[inline(never)]
+    fn poll_recv_reading(
         &self,
-        own: bool,
-        mut receive: Locked<'_, Receive>,
+        mut receive: MutexGuard<'_, Receive>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
-        let mut wait = Wait::default();
-        let polled = if own && receive.waits(cx) {
-            wait.read = coop::has_budget_remaining();
-            receive.release();
-            Poll::Pending
-        } else {
-            self.poll_next(own, receive, &mut wait, cx)
-        };
-        if !self.driven {
-            return self.poll_undriven(polled, wait.read, cx);
+        if let Some(message) = receive.read_small(self) {
+            release(receive);
+            return Poll::Ready(Some(Ok(message)));
         }
-        if own && polled.is_pending() {
-            self.pause(wait, cx);
+        let polled = receive.poll_recv(self, cx);
+        let amid = !receive.is_between_messages();
+        release(receive);
+        if polled.is_pending() {
+            self.pause(amid, cx);
         }
         polled
     }
 
-    /// The handler waits for a message.
+    /// The handler waits for a message, maybe in the middle of one, whose time is limited.
     #[inline]
-    fn pause(&self, wait: Wait, cx: &mut Context<'_>) {
-        let mut locked = self.lock_send();
-        let send = &mut *locked;
+    fn pause(&self, amid: bool, cx: &mut Context<'_>) {
+        let mut send = self.send.lock();
+        // The stream wakes the driver's task, so the driver need not look at it. Within a set of futures that has wakers of
+        // its own, that would not be certain.
         let is_writer = send.is_writer(cx);
         if is_writer {
             send.looks();
         }
         // What was queued goes out before: the handler may block on the answer.
         let is_written = send.poll_write(cx).is_ready();
-        if wait.read && is_writer {
-            // The stream wakes the driver's task, so the driver need not look at it. Within a set of futures that has wakers
-            // of its own, that would not be certain.
+        if is_writer {
             self.receiving.store(true, Ordering::Relaxed);
-            self.resting.store(is_written && !wait.amid && send.is_at_rest(), Ordering::Relaxed);
+            self.resting.store(is_written && !amid && send.is_at_rest(), Ordering::Relaxed);
         }
-        locked.release();
+        release(send);
+    }
+
+    /// The next message, for another task than the driver's, or where there is no driver.
+    #[inline(never)]
+    fn poll_recv_elsewhere(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        if !coop::has_budget_remaining() {
+            // The turn of others; it wakes this task when that is over.
+            ready!(coop::poll_proceed(cx)).made_progress();
+        }
+        if !self.driven {
+            let polled = self.lock_receive().poll_recv(self, cx);
+            return self.poll_undriven(polled, coop::has_budget_remaining(), cx);
+        }
+        let mut receive = self.lock_receive();
+        // The driver may be the one that waits for the stream; it wakes this task in turn.
+        if receive.driver_watches() {
+            return receive.poll_kept(cx);
+        }
+        let polled = receive.poll_recv(self, cx);
+        drop(receive);
+        // From here on the driver watches the stream: this task may be busy with the message, or may never poll `recv` again
+        // although it waits.
+        self.lock_send().notify_writer();
+        polled
     }
 
     /// What a driver would do when `recv` has `polled`: writes what was queued, by a Sender too, before it waits, and when
@@ -291,43 +308,10 @@ impl Shared {
                 drop(send);
                 let read = self.lock_receive().end(Some(error));
                 drop(read);
-                self.poll_next(false, self.lock_receive(), &mut Wait::default(), cx)
+                self.lock_receive().poll_recv(self, cx)
             }
             _ => polled,
         }
-    }
-
-    #[inline(never)]
-    fn poll_next(
-        &self,
-        own: bool,
-        mut locked: Locked<'_, Receive>,
-        wait: &mut Wait,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, Error>>> {
-        if !coop::has_budget_remaining() {
-            // The turn of others; it wakes this task when that is over.
-            ready!(coop::poll_proceed(cx)).made_progress();
-        }
-        let receive = &mut *locked;
-        // In another task, the driver may be the one that waits for the stream; it wakes this task in turn.
-        let foreign = self.driven && !own;
-        let watched = foreign && receive.driver_watches();
-        let polled = receive.poll_recv(self, watched, cx);
-        if polled.is_pending() {
-            wait.read = coop::has_budget_remaining();
-            wait.amid = !receive.is_between_messages();
-            receive.wait(cx);
-        }
-        if foreign && !watched {
-            // From here on the driver watches the stream: this task may be busy with the message, or may never poll
-            // `recv` again although it waits.
-            drop(locked);
-            self.lock_send().notify_writer();
-        } else {
-            locked.release();
-        }
-        polled
     }
 
     /// Queues a message once there is room for it.
@@ -339,14 +323,18 @@ impl Shared {
         message: impl FnOnce() -> Outgoing,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        let mut locked = self.lock_send();
-        let send = &mut *locked;
+        let mut send = self.send.lock();
         if ticket.is_some() || !send.is_free() {
-            ready!(self.poll_turn(send, who, ticket, cx))?;
+            let admitted = self.poll_turn(&mut send, who, ticket, cx);
+            if !matches!(admitted, Poll::Ready(Ok(()))) {
+                release(send);
+                return admitted;
+            }
         }
-        let queued = self.queue_unwritten(send, message());
-        self.cork(send, who, cx);
-        locked.release();
+        let queued =
+            if self.is_own() { self.queue_own(&mut send, message) } else { self.queue_unwritten(&mut send, message()) };
+        self.cork(&mut send, who, cx);
+        release(send);
         Poll::Ready(queued)
     }
 
@@ -398,20 +386,24 @@ impl Shared {
     }
 
     /// Queues `message`, and leaves the writing to the driver.
-    #[inline]
     pub(crate) fn queue_unwritten(&self, send: &mut Send, message: Outgoing) -> Result<(), Error> {
-        let own = self.is_own();
+        if self.is_own() {
+            return self.queue_own(send, || message);
+        }
         self.resting.store(false, Ordering::Relaxed);
-        if own {
-            // It is written when the handler's poll ends, so the buffer is back in the pool soon.
-            send.encoder.lend_buffer();
-        }
         send.encode(message)?;
-        if !own {
-            send.notify_writer();
-            send.account();
-        }
+        send.notify_writer();
+        send.account();
         Ok(())
+    }
+
+    /// The same for the handler's own task: it is written when the handler's poll ends.
+    #[inline(always)]
+    fn queue_own(&self, send: &mut Send, message: impl FnOnce() -> Outgoing) -> Result<(), Error> {
+        self.resting.store(false, Ordering::Relaxed);
+        // It is back in the pool soon.
+        send.encoder.lend_buffer();
+        send.encode(message())
     }
 
     /// Queues a Close in the name of whoever wants one, unless there is one, and has it written.

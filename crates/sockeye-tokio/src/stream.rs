@@ -126,6 +126,16 @@ impl ReadHalf {
         }
     }
 
+    /// Reads once without waiting, as far as that can be known of the stream, and appends to `buffer`. 0 is the end of the
+    /// stream. Sets `is_drained` if it has taken all that there was.
+    #[inline(always)]
+    pub(crate) fn try_read(&self, buffer: &mut Vec<u8>, is_drained: &mut bool) -> io::Result<usize> {
+        match &*self.0 {
+            Wire::Tcp(stream) => try_read::<true>(stream, buffer, is_drained),
+            Wire::Boxed(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
     /// Reads once, and appends at most `most` bytes to `buffer`, which has room for some. 0 is the end of the stream. Sets
     /// `is_drained` if it has taken all that there was. Whoever reads in a loop has to see to it that others have their turn.
     #[inline(always)]
@@ -138,7 +148,7 @@ impl ReadHalf {
     ) -> Poll<io::Result<usize>> {
         match &*self.0 {
             Wire::Tcp(stream) => loop {
-                match try_read(stream, buffer, most, is_drained) {
+                match try_read_some(stream, buffer, most, is_drained) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     read => return Poll::Ready(read),
@@ -152,30 +162,44 @@ impl ReadHalf {
     }
 }
 
-/// Reads once without waiting. A read that leaves room has emptied the socket, and says so in `is_drained`.
+/// Reads once without waiting, and at most `most` bytes.
 #[inline]
-fn try_read(stream: &TcpStream, buffer: &mut Vec<u8>, most: usize, is_drained: &mut bool) -> io::Result<usize> {
-    let room = buffer.capacity() - buffer.len();
+fn try_read_some(stream: &TcpStream, buffer: &mut Vec<u8>, most: usize, is_drained: &mut bool) -> io::Result<usize> {
+    if buffer.capacity() - buffer.len() > most {
+        return stream.try_read_buf(&mut buffer.limit(most));
+    }
+    try_read::<false>(stream, buffer, is_drained)
+}
+
+/// Reads once without waiting. A read that leaves room has emptied the socket, and says so in `is_drained`.
+///
+/// It is there twice: what is called for `MOST` reads, in one place, becomes a part of that.
+#[cfg(unix)]
+#[inline(always)]
+fn try_read<const MOST: bool>(stream: &TcpStream, buffer: &mut Vec<u8>, is_drained: &mut bool) -> io::Result<usize> {
     // Tokio's own call reads into spare capacity as well, but goes on believing that there is more: one read in vain for
     // every one that is not.
-    #[cfg(unix)]
-    if room <= most {
-        let mut read = 0;
-        let outcome = stream.try_io(Interest::READABLE, || {
-            (_, read) = rustix::net::recv(stream, spare_capacity(buffer), RecvFlags::empty())?;
-            // Takes the readiness back, as of before the read: what has arrived since then makes a new one.
-            if 0 < read && read < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        return match outcome {
-            Err(_) if read > 0 => {
-                *is_drained = true;
-                Ok(read)
-            }
-            outcome => outcome.map(|()| read),
-        };
+    let room = buffer.capacity() - buffer.len();
+    let mut read = 0;
+    let outcome = stream.try_io(Interest::READABLE, || {
+        (_, read) = rustix::net::recv(stream, spare_capacity(buffer), RecvFlags::empty())?;
+        // Takes the readiness back, as of before the read: what has arrived since then makes a new one.
+        if 0 < read && read < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match outcome {
+        Err(ours) if read > 0 => {
+            // It owns nothing.
+            std::mem::forget(ours);
+            *is_drained = true;
+            Ok(read)
+        }
+        outcome => outcome.map(|()| read),
     }
-    let _ = (room, is_drained);
-    stream.try_read_buf(&mut buffer.limit(most))
+}
+
+#[cfg(not(unix))]
+fn try_read<const MOST: bool>(stream: &TcpStream, buffer: &mut Vec<u8>, _is_drained: &mut bool) -> io::Result<usize> {
+    stream.try_read_buf(buffer)
 }
 
 /// What a connection writes to.
