@@ -1,19 +1,21 @@
 //! `Encoder`: messages → transmit queue.
 
-use std::{fmt, io::IoSlice};
-
-use thiserror::Error;
+use std::fmt;
 
 use crate::{
-    Buffer, CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Message, PayloadEncoder, PreparedMessage,
-    Violation,
+    Buffer, CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Message, Outgoing, PayloadEncoder,
+    PreparedMessage, Refusal, Refused, Violation,
     control::Control,
     dropping::Dropped,
     header::{Header, MAX_CONTROL, OpCode},
     mask,
     pool::{self, Lent},
-    queue::{COPY, Queue, Slices},
+    queue::{COPY, Queue},
 };
+
+mod writing;
+
+pub use self::writing::Position;
 
 /// Where the masking keys of a client come from: [RFC 6455 §5.3] wants them to be unpredictable. Any
 /// `FnMut() -> [u8; 4]` is one, so that tests can use a fixed key.
@@ -28,80 +30,6 @@ impl<F: FnMut() -> [u8; 4] + Send> MaskSource for F {
     fn next_key(&mut self) -> [u8; 4] {
         self()
     }
-}
-
-/// Something that can be sent: a message of its own, or one that is shared.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Outgoing {
-    /// A message that belongs to this connection.
-    Message(Message),
-    /// A message that is sent to many.
-    Prepared(PreparedMessage),
-    /// A message that no extension may transform: it is not compressed, so that its length on the wire says nothing about
-    /// what is in it. In a box, so that it does not make all others longer.
-    Secret(Box<Message>),
-}
-
-impl Outgoing {
-    /// A message that is not compressed, whatever was agreed.
-    ///
-    /// Who can add text of their own to a message, and sees how long it is on the wire, learns what else is in it: the more of
-    /// it they have guessed, the shorter it is compressed (as CRIME and BREACH did). So what carries a secret beside
-    /// something that others have written should be sent like this.
-    pub fn secret(message: Message) -> Self {
-        Self::Secret(Box::new(message))
-    }
-
-    /// The message, if it belongs to this connection: `None` for one that is sent to many.
-    #[inline]
-    pub fn message(&self) -> Option<&Message> {
-        match self {
-            Self::Message(message) => Some(message),
-            Self::Secret(message) => Some(message),
-            Self::Prepared(_) => None,
-        }
-    }
-}
-
-impl From<Message> for Outgoing {
-    fn from(message: Message) -> Self {
-        Self::Message(message)
-    }
-}
-
-impl From<PreparedMessage> for Outgoing {
-    fn from(message: PreparedMessage) -> Self {
-        Self::Prepared(message)
-    }
-}
-
-/// A message that was not queued, and why. It is handed back, and the connection is as it was.
-#[derive(Debug, Error)]
-#[error("{reason}")]
-pub struct Refused {
-    /// What was to be sent.
-    pub message: Outgoing,
-    /// Why it was not.
-    pub reason: Refusal,
-}
-
-/// Why a message was not queued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// A Close has been sent or received: nothing may follow it.
-    #[error("the connection is closed")]
-    Closed,
-    /// The message may not be on the wire.
-    #[error("the message may not be sent: {0}")]
-    Invalid(Violation),
-}
-
-/// A position in the stream of sent bytes, see [`Encoder::queued`] and [`Encoder::is_written`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Position {
-    data: u64,
-    control: u64,
 }
 
 /// The sending half of a connection: turns messages into a queue of bytes, in the order in which they may go out.
@@ -310,32 +238,6 @@ impl Encoder {
         self.control.as_ref().map_or(0, |control| control.unsent().len())
     }
 
-    /// How many bytes have been written in all. What was [dropped](Self::drop_oldest) before counts as well.
-    pub fn written(&self) -> u64 {
-        self.written.data + self.written.control
-    }
-
-    /// How many bytes of data frames have been queued in all, and of Closes.
-    #[inline(always)]
-    pub fn queued_data(&self) -> u64 {
-        let gap = self.data.get().map_or(0, |data| data.gap.bytes());
-        self.written.data + (self.data_len() + gap) as u64
-    }
-
-    /// The position behind everything that is queued now. What was dropped when the stream ended counts as well, so that it
-    /// is never reached.
-    pub fn queued(&self) -> Position {
-        Position {
-            data: self.queued_data() + u64::from(self.lost),
-            control: self.written.control + self.control_len() as u64,
-        }
-    }
-
-    /// Whether everything up to `position` has been written.
-    pub fn is_written(&self, position: Position) -> bool {
-        self.written.data >= position.data && self.written.control >= position.control
-    }
-
     /// Lends a pooled buffer for the small frames to come. Worth it when the queue is written soon, as when a handler
     /// answers what it has just received; elsewhere the queue grows by what it holds.
     #[inline]
@@ -380,119 +282,6 @@ impl Encoder {
             self.data = Lent::NONE;
         }
         dropped
-    }
-
-    /// The stream takes no more for now: gives back what memory the queue does not need.
-    pub fn compact(&mut self) {
-        if let Some(data) = self.data.get_mut() {
-            data.compact();
-        }
-    }
-
-    /// At most how many slices the whole queue takes.
-    pub fn pieces(&self) -> usize {
-        // The control frames go between two parts of the data.
-        self.data.get().map_or(0, Queue::pieces) + if self.control.is_some() { 2 } else { 0 }
-    }
-
-    /// Everything that is queued, if it is in one piece: [`slices`](Self::slices) for the usual case.
-    #[inline]
-    pub fn single(&self) -> Option<&[u8]> {
-        if self.control.is_some() { None } else { self.data.get()?.single() }
-    }
-
-    /// Fills `slices` with what goes next, and returns how many were filled; 0 means that nothing is queued.
-    pub fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut out = Slices::new(slices);
-        let begun = match (&self.control, self.data.get_mut()) {
-            (Some(_), Some(data)) => data.begun(),
-            _ => 0,
-        };
-        let data = self.data.get();
-        if begun > 0
-            && let Some(data) = data
-        {
-            data.slices(0, begun, &mut out);
-        }
-        let has_room = self.control.as_ref().is_none_or(|control| out.push(control.unsent()));
-        if has_room && let Some(data) = data {
-            data.slices(begun, usize::MAX, &mut out);
-        }
-        out.used()
-    }
-
-    /// The first `n` bytes of what [`slices`](Self::slices) yielded have been written.
-    ///
-    /// # Panics
-    ///
-    /// When `n` is more than that.
-    #[inline]
-    pub fn advance(&mut self, n: usize) {
-        assert!(n <= self.buffered, "{n} bytes written of {}", self.buffered);
-        if self.control.is_none() {
-            return self.advance_data(n);
-        }
-        let mut data = n;
-        if let Some(control) = &mut self.control {
-            let begun = self.data.get_mut().map_or(0, Queue::begun).min(n);
-            let written = (n - begun).min(control.unsent().len());
-            control.advance(written);
-            self.buffered -= written;
-            self.written.control += written as u64;
-            data -= written;
-        }
-        if data > 0 {
-            self.advance_data(data);
-        }
-        self.settle_control();
-    }
-
-    #[inline]
-    fn advance_data(&mut self, n: usize) {
-        let is_rest = n < self.data_len();
-        match self.data.get_mut() {
-            Some(data) if is_rest => {
-                self.written.data += (n + data.gap.pass(n)) as u64;
-                self.buffered -= n;
-                data.advance(n);
-            }
-            _ => self.data_is_written(),
-        }
-    }
-
-    /// All of the data has been written, and what was dropped behind any of it counts.
-    #[inline]
-    fn data_is_written(&mut self) {
-        self.written.data = self.queued_data();
-        self.buffered -= self.data_len();
-        // Back to the pool, or freed: an idle connection holds nothing.
-        self.data = Lent::NONE;
-    }
-
-    /// All that [`single`](Self::single) yielded has been written.
-    #[inline(always)]
-    pub fn advance_all(&mut self) {
-        if self.control.is_none() {
-            self.written.data = self.queued_data();
-            self.buffered = 0;
-            self.data.give_back();
-        }
-    }
-
-    /// Takes all queued bytes at once, for callers that have no use for slices.
-    pub fn take_bytes(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.buffered());
-        loop {
-            let mut slices = [IoSlice::new(&[]); 16];
-            let used = self.slices(&mut slices);
-            if used == 0 {
-                return bytes;
-            }
-            let before = bytes.len();
-            slices[..used].iter().for_each(|slice| bytes.extend_from_slice(slice));
-            let taken = bytes.len() - before;
-            self.advance(taken);
-        }
     }
 
     /// Whether `message` could be queued now.
@@ -604,18 +393,6 @@ impl Encoder {
         let header = self.header(opcode, false, payload.len());
         let control = self.control.get_or_insert_default();
         self.buffered += control.push(|output| write(output, header, payload));
-    }
-
-    /// After some were written: a Pong that was kept has room now, or there is nothing left to keep.
-    fn settle_control(&mut self) {
-        let Some(control) = &mut self.control else { return };
-        if !control.is_full()
-            && let Some(payload) = control.take_kept()
-        {
-            self.control(OpCode::Pong, &payload);
-        } else if control.unsent().is_empty() {
-            self.control = None;
-        }
     }
 
     #[inline]
