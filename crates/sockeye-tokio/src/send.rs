@@ -1,19 +1,15 @@
-//! The sending half of a connection: admission, the transmit queue, and writing it.
+//! The sending half of a connection: who may queue a message, and who is woken when.
 
 use std::{
-    io::{self, IoSlice},
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Waker},
 };
 
-use sockeye_proto::{
-    CloseCode, CloseFrame, Closing, Config, Encoder, Message, Outgoing, Position, Refusal, close_code,
-};
+use sockeye_proto::{Closing, Config, Encoder, Message, Outgoing, Refusal};
 
 use crate::{
     Error, Overflow,
     budget::Account,
-    deadlines::Taken,
     fan::Fan,
     journal::{By, Ended, Kind, Tally, payload_len},
     lock::{Due, List, Wakes},
@@ -21,6 +17,11 @@ use crate::{
     stream::WriteHalf,
     waiters::{For, Line, Manner, Ticket, Turn, Waiters},
 };
+
+mod end;
+mod writing;
+
+pub(crate) use self::writing::Flush;
 
 /// What lies behind the send lock.
 pub(crate) struct Send {
@@ -73,14 +74,6 @@ struct Rare {
     others: List,
 }
 
-/// What somebody waits for who waits until the kernel has everything.
-pub(crate) struct Flush {
-    position: Position,
-    /// How often the stream had been flushed when all up to `position` was found written to it. One more, and the kernel
-    /// has it.
-    since: Option<u16>,
-}
-
 /// From this much on, the queue is written while the handler still runs: more would not make the system call cheaper.
 pub(crate) const CORK: usize = 64 << 10;
 
@@ -89,13 +82,6 @@ pub(crate) const CORK: usize = 64 << 10;
 /// its answers can be written in one call.
 const UNIT: u16 = 1024;
 const OVERHEAD: u16 = 64;
-
-/// The most slices of one vectored write. Longer queues take another call.
-const SLICES: usize = 64;
-
-/// What most queues need: some small messages are one slice, a large one is two. Preparing all of [`SLICES`] each time
-/// would cost more than the rest of a write.
-const FEW: usize = 4;
 
 impl Send {
     pub(crate) fn new(stream: WriteHalf, encoder: Encoder, config: Arc<Config>, driven: bool) -> Self {
@@ -275,17 +261,6 @@ impl Send {
         self.rare.as_ref().map_or(0, |rare| rare.dropped)
     }
 
-    /// Closes the connection of a peer that is too slow: drops what is queued, so that the Close is next.
-    pub(crate) fn disconnect(&mut self, code: CloseCode) -> Result<(), Error> {
-        let close = CloseFrame::new(code, "more is sent than is read");
-        self.check(&Message::Close(Some(close.clone())).into())?;
-        let dropped = self.encoder.drop_oldest(usize::MAX).messages;
-        self.count_dropped(dropped);
-        let closed = self.encode(Message::Close(Some(close)).into());
-        self.account();
-        closed
-    }
-
     /// Why `message` can never be sent, if so.
     pub(crate) fn check(&self, message: &Outgoing) -> Result<(), Error> {
         self.encoder.check(message).map_err(|reason| self.refusal(reason))
@@ -296,11 +271,6 @@ impl Send {
             Refusal::Invalid(violation) => Error::invalid(violation),
             Refusal::Closed => self.reason(),
         }
-    }
-
-    /// Why nothing can be sent any more.
-    pub(crate) fn reason(&self) -> Error {
-        self.rare.as_ref().and_then(|rare| rare.error.clone()).unwrap_or_else(Error::closed)
     }
 
     /// Leaves a line. In that for room, the next one may go.
@@ -366,11 +336,6 @@ impl Send {
         self.rare.as_ref().and_then(|rare| rare.tally)
     }
 
-    /// Who has ended the connection.
-    pub(crate) fn how_ended(&self) -> Option<Ended> {
-        self.rare.as_ref().and_then(|rare| rare.ended)
-    }
-
     /// A message was queued.
     fn note_sent(&mut self, kind: Kind, payload: usize) {
         metering::sent(kind, payload);
@@ -380,220 +345,6 @@ impl Send {
         {
             tally.add(payload);
         }
-    }
-
-    /// The connection ends. What comes first counts.
-    fn note_end(&mut self, by: By, code: Option<CloseCode>) {
-        self.rare.get_or_insert_default().ended.get_or_insert(Ended { by, code });
-    }
-
-    /// The connection ends with a Close that is queued by the encoder, unless it has ended before.
-    fn note_answer(&mut self, by: By, code: Option<CloseCode>, reason: usize) {
-        if self.encoder.closing().may_send() {
-            metering::sent(Kind::Close, code.map_or(0, |_| reason + 2));
-        }
-        self.note_end(by, code);
-    }
-
-    pub(crate) fn peer_closed(&mut self, frame: Option<&CloseFrame>) {
-        self.note_answer(By::Peer, frame.map(|frame| frame.code), 0);
-        self.encoder.peer_closed(frame);
-        self.wake_all();
-    }
-
-    /// The peer broke a rule or went past a limit, which is said to it.
-    pub(crate) fn fail(&mut self, error: sockeye_proto::Error) {
-        self.close_for(Error::peer(error), error.close_code(), &error.to_string());
-    }
-
-    /// The peer has not done something in time, which is said to it.
-    pub(crate) fn time_out(&mut self, error: &Error) {
-        self.close_for(error.clone(), close_code::POLICY, &error.to_string());
-    }
-
-    /// Closes for the peer's fault, unless something went wrong before.
-    fn close_for(&mut self, error: Error, code: CloseCode, reason: &str) {
-        self.rare.get_or_insert_default().error.get_or_insert(error);
-        self.note_answer(By::Local, Some(code), reason.len());
-        self.encoder.fail(code, reason);
-        self.wake_all();
-    }
-
-    /// How often the stream has taken something, if something is queued that it has not.
-    pub(crate) fn unsent(&self) -> Option<u64> {
-        self.is_unsent().then_some(self.writes.into())
-    }
-
-    /// How much of what was written the other end has taken, as far as it can be known.
-    pub(crate) fn taken(&self) -> Taken {
-        let on_its_way = self.stream.as_ref().map_or(0, WriteHalf::on_its_way);
-        Taken {
-            bytes: self.encoder.written().saturating_sub(on_its_way),
-            is_all: on_its_way == 0 && self.encoder.buffered() == 0,
-        }
-    }
-
-    /// The stream has ended or failed. Returns the first such error.
-    pub(crate) fn ended(&mut self, error: Error) -> Error {
-        let before = self.encoder.closing();
-        self.encoder.ended();
-        self.over(before, error)
-    }
-
-    /// The peer has ended its direction of the stream; ours goes on until all is written that was queued. Returns the first
-    /// error.
-    pub(crate) fn peer_ended(&mut self) -> Error {
-        let before = self.encoder.closing();
-        self.encoder.peer_ended();
-        self.over(before, Error::abrupt())
-    }
-
-    fn over(&mut self, before: Closing, error: Error) -> Error {
-        self.note_end(By::Nobody, None);
-        self.wake_all();
-        match before {
-            Closing::Open | Closing::Sent | Closing::Ended => {
-                self.rare.get_or_insert_default().error.get_or_insert(error).clone()
-            }
-            // What went wrong after that is no news.
-            Closing::Closed | Closing::Failed => error,
-        }
-    }
-
-    /// Writes the queue. Ready when all of it is with the kernel, or when the stream has failed.
-    #[inline]
-    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.encoder.buffered() == 0 && !self.is_unflushed {
-            return Poll::Ready(());
-        }
-        // What most write: one piece, for which nobody waits, and which the kernel takes whole.
-        if self.rare.is_none()
-            && let (Some(bytes), Some(stream)) = (self.encoder.single(), &self.stream)
-            && let Some(written) = stream.try_write(bytes)
-        {
-            if written == bytes.len() {
-                self.encoder.advance_all();
-                return Poll::Ready(());
-            }
-            self.encoder.advance(written);
-            self.writes = self.writes.wrapping_add(1);
-        }
-        let polled = self.poll_write_queue(cx);
-        self.account();
-        polled
-    }
-
-    fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let polled = match self.rare.as_ref().and_then(|rare| rare.fan.clone()) {
-            Some(fan) => fan.poll(cx, |cx| self.try_write(cx)),
-            None => self.try_write(cx),
-        };
-        match polled {
-            Poll::Ready(Ok(())) => Poll::Ready(()),
-            Poll::Ready(Err(error)) => {
-                self.stream = None;
-                self.ended(Error::io(error));
-                Poll::Ready(())
-            }
-            Poll::Pending => {
-                self.encoder.compact();
-                Poll::Pending
-            }
-        }
-    }
-
-    fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.encoder.buffered() > 0 {
-            let Some(stream) = &self.stream else { return Poll::Ready(Ok(())) };
-            let polled = if self.encoder.pieces() <= FEW {
-                write_some::<FEW>(&mut self.encoder, stream, cx)
-            } else {
-                write_some::<SLICES>(&mut self.encoder, stream, cx)
-            };
-            let written = match polled {
-                Poll::Ready(written) => written?,
-                Poll::Pending => {
-                    // The queue may never be empty again. Who waits for what is with the stream does not wait for that.
-                    if self.line(For::Writing).is_some_and(|line| !line.is_empty()) {
-                        let _ = self.poll_flush(cx)?;
-                    }
-                    return Poll::Pending;
-                }
-            };
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.is_unflushed = stream.is_buffered();
-            self.encoder.advance(written);
-            self.writes = self.writes.wrapping_add(1);
-            if self.is_waited_for() {
-                self.wake(For::Writing);
-                self.call();
-            }
-        }
-        self.poll_flush(cx)
-    }
-
-    /// Makes sure that nothing that was written stays in the stream.
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(stream) = &self.stream
-            && self.is_unflushed
-        {
-            ready!(stream.poll_flush(cx))?;
-            self.is_unflushed = false;
-            self.flushes = self.flushes.wrapping_add(1);
-            self.wake(For::Writing);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Ends the sending direction of the stream.
-    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.stream {
-            Some(stream) => stream.poll_shutdown(cx),
-            None => Poll::Ready(Ok(())),
-        }
-    }
-
-    /// The connection is over.
-    pub(crate) fn end(&mut self) -> Option<WriteHalf> {
-        self.encoder.ended();
-        self.wake_all();
-        self.account();
-        if let Some(rare) = &mut self.rare {
-            rare.account = None;
-        }
-        self.stream.take()
-    }
-
-    /// Whether something is queued that can be written.
-    pub(crate) fn is_unsent(&self) -> bool {
-        self.is_writable() && self.encoder.buffered() > 0
-    }
-
-    /// Whether the stream can be written to.
-    pub(crate) fn is_writable(&self) -> bool {
-        self.stream.is_some()
-    }
-
-    /// To be asked whether all that is queued now is with the kernel.
-    pub(crate) fn flush(&self) -> Flush {
-        Flush { position: self.encoder.queued(), since: None }
-    }
-
-    /// Whether the kernel has everything that `flush` is about.
-    pub(crate) fn is_flushed(&self, flush: &mut Flush) -> bool {
-        self.encoder.is_written(flush.position)
-            && match &self.stream {
-                Some(_) if self.is_unflushed => self.flushes != *flush.since.get_or_insert(self.flushes),
-                Some(_) => true,
-                None => flush.since.is_none_or(|since| self.flushes != since),
-            }
-    }
-
-    /// Whether what `flush` is about, and is not with the kernel, will never be.
-    pub(crate) fn is_lost(&self, flush: &Flush) -> bool {
-        !self.is_writable() || (self.encoder.buffered() == 0 && !self.encoder.is_written(flush.position))
     }
 
     /// The driver is about to poll the handler.
@@ -642,7 +393,6 @@ impl Send {
         }
     }
 }
-
 impl Wakes for Send {
     #[inline]
     fn is_due(&self) -> bool {
@@ -657,17 +407,6 @@ impl Wakes for Send {
             others: self.rare.as_mut().map(|rare| std::mem::take(&mut rare.others)).unwrap_or_default(),
         }
     }
-}
-
-/// Writes once, at most `N` slices of a queue that is not empty.
-fn write_some<const N: usize>(
-    encoder: &mut Encoder,
-    stream: &WriteHalf,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    let mut slices = [IoSlice::new(&[]); N];
-    let used = encoder.slices(&mut slices);
-    stream.poll_write(cx, &slices[..used])
 }
 
 #[inline]
