@@ -113,7 +113,20 @@ impl Input {
         Some(message)
     }
 
-    /// The same for what has just been read, with what is left of it: mostly nothing.
+    /// As [`Decoder::decode_whole`], for what has just been read: the first message, if it is such a one, and what is left, which
+    /// is mostly nothing.
+    ///
+    /// ```
+    /// use sockeye_proto::{Config, Decoder, Input, Message, Role};
+    ///
+    /// let mut decoder = Decoder::new(Role::Client, Config::default());
+    /// let mut input = Input::lent();
+    /// input.spare().extend_from_slice(&[0x81, 2, b'h', b'i', 0x81, 2, b'y', b'o']);
+    /// let (message, rest) = input.into_first_whole(&mut decoder);
+    /// assert_eq!(message, Some(Message::text("hi")));
+    /// let (message, rest) = rest.into_first_whole(&mut decoder);
+    /// assert_eq!((message, rest.is_empty()), (Some(Message::text("yo")), true));
+    /// ```
     #[inline(always)]
     pub fn into_first_whole(mut self, decoder: &mut Decoder) -> (Option<Message>, Self) {
         let message = self.whole(decoder);
