@@ -223,6 +223,9 @@ impl Shared {
         mut receive: MutexGuard<'_, Receive>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
+        if !coop::has_budget_remaining() {
+            return self.poll_recv_spent(receive, cx);
+        }
         if let Some(message) = receive.read_small(self) {
             release(receive);
             return Poll::Ready(Some(Ok(message)));
@@ -236,19 +239,33 @@ impl Shared {
         polled
     }
 
+    /// No message before others have had their turn.
+    #[cold]
+    #[inline(never)]
+    fn poll_recv_spent(
+        &self,
+        receive: MutexGuard<'_, Receive>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, Error>>> {
+        release(receive);
+        let _ = is_others_turn(cx);
+        self.pause(false, cx);
+        Poll::Pending
+    }
+
     /// The handler waits for a message, maybe in the middle of one, whose time is limited.
     #[inline]
     fn pause(&self, amid: bool, cx: &mut Context<'_>) {
         let mut send = self.send.lock();
-        // The stream wakes the driver's task, so the driver need not look at it. Within a set of futures that has wakers of
-        // its own, that would not be certain.
         let is_writer = send.is_writer(cx);
         if is_writer {
             send.looks();
         }
         // What was queued goes out before: the handler may block on the answer.
         let is_written = send.poll_write(cx).is_ready();
-        if is_writer {
+        // The stream wakes the driver's task, so the driver need not look at it. That would not be certain within a set of
+        // futures that has wakers of its own; and with a spent budget nobody has looked, nor left a waker.
+        if is_writer && coop::has_budget_remaining() {
             self.receiving.store(true, Ordering::Relaxed);
             self.resting.store(is_written && !amid && send.is_at_rest(), Ordering::Relaxed);
         }
@@ -258,13 +275,13 @@ impl Shared {
     /// The next message, for another task than the driver's, or where there is no driver.
     #[inline(never)]
     fn poll_recv_elsewhere(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
-        if !coop::has_budget_remaining() {
-            // The turn of others; it wakes this task when that is over.
-            ready!(coop::poll_proceed(cx)).made_progress();
-        }
+        let is_spent = is_others_turn(cx);
         if !self.driven {
-            let polled = self.lock_receive().poll_recv(self, cx);
+            let polled = if is_spent { Poll::Pending } else { self.lock_receive().poll_recv(self, cx) };
             return self.poll_undriven(polled, coop::has_budget_remaining(), cx);
+        }
+        if is_spent {
+            return Poll::Pending;
         }
         let mut receive = self.lock_receive();
         // The driver may be the one that waits for the stream; it wakes this task in turn.
@@ -470,6 +487,11 @@ impl Shared {
         self.wait(&mut send, For::End, ticket, Manner::Insisting, cx);
         Poll::Pending
     }
+}
+
+/// Whether the cooperative budget is spent. Then `cx` is woken when others have had their turn.
+fn is_others_turn(cx: &mut Context<'_>) -> bool {
+    !coop::has_budget_remaining() && coop::poll_proceed(cx).is_pending()
 }
 
 /// For those that cannot wake the driver where they are: they hold the lock of another connection.

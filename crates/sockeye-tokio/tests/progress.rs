@@ -23,7 +23,11 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
-    task::{JoinHandle, coop::consume_budget, yield_now},
+    task::{
+        JoinHandle,
+        coop::{consume_budget, has_budget_remaining},
+        yield_now,
+    },
     time::{Instant, advance, interval, sleep},
 };
 
@@ -636,28 +640,43 @@ async fn so_does_one_that_sends_as_fast_as_it_can() {
 
 #[tokio::test]
 async fn so_does_one_that_prefers_a_channel_which_is_never_empty() {
-    let (mut client, server) = tcp().await;
-    let (push, mut pushed) = mpsc::unbounded_channel();
-    let (guard, ended) = ended();
-    let task = tokio::spawn(serve(server, Role::Server, Config::default(), |mut socket| async move {
-        push.send(()).unwrap();
-        for _ in 0..LONG {
-            // Unlike that of tokio, this `select` polls `recv` with a budget that is spent.
-            match select(pin!(pushed.recv()), pin!(socket.recv())).await {
-                Either::Left(_) => push.send(()).unwrap(),
-                Either::Right(_) => panic!("there was always something in the channel"),
+    for boxed in [false, true] {
+        let (mut client, server) = tcp().await;
+        let server = if boxed { Stream::boxed(server) } else { server.into() };
+        let (push, mut pushed) = mpsc::unbounded_channel();
+        let (guard, ended) = ended();
+        let task = tokio::spawn(serve(server, Role::Server, Config::default(), |mut socket| async move {
+            push.send(()).unwrap();
+            for _ in 0..LONG {
+                // Unlike that of tokio, this `select` polls `recv` with a budget that is spent.
+                match select(pin!(pushed.recv()), pin!(socket.recv())).await {
+                    Either::Left(_) => push.send(()).unwrap(),
+                    Either::Right(_) => panic!("there was always something in the channel"),
+                }
             }
+            drop(guard);
+        }));
+        for i in 0..10 {
+            client.send(Frame::ping([i])).await;
+            client.expect_pong([i]).await;
         }
-        drop(guard);
-    }));
-    for i in 0..10 {
-        client.send(Frame::ping([i])).await;
-        client.expect_pong([i]).await;
+        client.send(Frame::close(1001, "")).await;
+        client.expect_close(1001).await;
+        assert!(!ended.load(Ordering::Relaxed), "only because the handler was done");
+        task.abort();
     }
-    client.send(Frame::close(1001, "")).await;
-    client.expect_close(1001).await;
-    assert!(!ended.load(Ordering::Relaxed), "only because the handler was done");
-    task.abort();
+}
+
+#[tokio::test]
+async fn without_a_driver_a_recv_with_a_spent_budget_writes_what_is_queued() {
+    let (client, server) = tokio::io::duplex(1024);
+    let mut socket = WebSocket::new(Stream::boxed(server), Role::Server, Config::default());
+    socket.try_send(Message::text("queued")).unwrap();
+    while has_budget_remaining() {
+        consume_budget().await;
+    }
+    assert!(socket.recv().now_or_never().is_none());
+    Peer::client(client).expect_text("queued").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -94,7 +94,10 @@ impl Receive {
                 self.hears();
                 let (message, rest) = input.into_first_whole(&mut self.decoder);
                 self.input = rest;
-                return message.inspect(|message| self.notes_data(message));
+                if let Some(message) = &message {
+                    self.notes_data(message);
+                }
+                return message;
             }
             // It is not known to have anything, or may know later: whoever waits for it tries again.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
