@@ -2,7 +2,8 @@
 //! waits.
 //!
 //! A thread local that has to be dropped is asked at each access whether it is still there, which takes as long as the rest
-//! of it. The pools are not dropped: [`AT_EXIT`] is, which empties those that have asked for it.
+//! of it. The pools are not dropped: [`AT_EXIT`] is, which empties those that have asked for it. (Where thread locals are keys
+//! of the system, which destroys them in any order, as on Windows with GNU, what is in a pool may be lost with its thread.)
 
 use std::{
     cell::{Cell, RefCell},
