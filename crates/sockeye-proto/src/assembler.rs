@@ -1,16 +1,17 @@
 //! Fragments → one message, within the limits.
 
 use crate::{
-    Buffer, Config, Error, Limit, Message, PayloadDecoder, Violation,
+    Buffer, Config, Error, Limit, Message, Rsv, Violation,
+    extensions::PayloadDecoders,
     header::{Header, OpCode},
     mask, utf8,
 };
 
-/// Judges a frame that is a message by itself.
+/// Checks a frame that is a message by itself.
 #[inline]
 pub(crate) fn check_alone(header: &Header, config: &Config) -> Result<(), Error> {
     check(Limit::FrameSize, config.max_frame_size, header.length)?;
-    if !header.rsv1 {
+    if header.rsv.is_empty() {
         check(Limit::MessageSize, config.max_message_size, header.length)?;
     }
     check(Limit::Fragments, config.max_fragments, 1)
@@ -20,18 +21,18 @@ pub(crate) fn check_alone(header: &Header, config: &Config) -> Result<(), Error>
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
     kind: Option<Kind>,
-    /// Whether the payload goes through the extension. Then nothing of it is kept here.
-    transformed: bool,
-    /// How much of such a payload has arrived.
+    /// The bits that mark the message for extensions. If there are any, `payload` stays empty.
+    rsv: Rsv,
+    /// How much of a marked payload has arrived.
     arrived: u64,
     frames: usize,
-    /// The lengths of the frames so far as their headers declared them.
+    /// The sum of the frame lengths that the headers have declared so far.
     declared: u64,
     payload: Vec<u8>,
-    /// How much of a text has been found valid. At most `payload.len()`.
+    /// How much of a text is known to be valid. At most `payload.len()`.
     validated: usize,
-    /// How much of `payload` has been unmasked; what is behind it was read straight into place.
-    settled: usize,
+    /// How much of `payload` has been unmasked. The bytes after it were read straight into place.
+    unmasked_len: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ enum Kind {
 }
 
 impl Assembler {
-    /// Takes note of the header of a data frame, and checks order and limits before any of its payload is kept.
+    /// Records the header of a data frame, and checks order and limits before any of its payload is kept.
     pub(crate) fn begin(&mut self, header: &Header, config: &Config) -> Result<(), Error> {
         match (header.opcode, self.kind) {
             // RFC 6455 §5.4: a fragmented message "consists of a single frame with the FIN bit clear and an opcode other
@@ -52,79 +53,75 @@ impl Assembler {
             (_, Some(_)) => return Err(Violation::UnfinishedMessage.into()),
             (opcode, None) => {
                 self.kind = Some(if opcode == OpCode::Text { Kind::Text } else { Kind::Binary });
-                self.transformed = header.rsv1;
+                self.rsv = header.rsv;
             }
         }
         check(Limit::FrameSize, config.max_frame_size, header.length)?;
         self.declared = self.declared.saturating_add(header.length);
-        // What an extension yields may also be shorter than what it is given: the extension keeps to the limit.
-        if !self.transformed {
+        // An extension may also make a message shorter, so the extension enforces this limit.
+        if self.rsv.is_empty() {
             check(Limit::MessageSize, config.max_message_size, self.declared)?;
         }
         self.frames += 1;
         check(Limit::Fragments, config.max_fragments, self.frames as u64)
     }
 
-    /// Takes payload bytes as they are on the wire: `piece` is masked with `key`, starting at `offset` of its frame,
-    /// which will bring `coming` bytes more.
+    /// Takes payload bytes from the wire. `piece` is masked with `key` and begins at `offset` of its frame. After `piece`,
+    /// the frame has `remaining` more bytes.
     pub(crate) fn push(
         &mut self,
         piece: &[u8],
         key: Option<[u8; 4]>,
         offset: usize,
-        coming: usize,
-        extension: Option<&mut (dyn PayloadDecoder + 'static)>,
+        remaining: usize,
+        extensions: &mut PayloadDecoders,
         max: usize,
     ) -> Result<(), Error> {
-        if let (true, Some(extension)) = (self.transformed, extension) {
+        if !self.rsv.is_empty() {
             self.arrived += piece.len() as u64;
-            return unmasked(piece, key, offset, |piece| extension.push(piece, max));
+            return unmasked(piece, key, offset, |piece| extensions.push(self.rsv, piece, max));
         }
-        self.reserve(piece.len(), coming);
-        // Without a mask it is one of zeros, as in `Decoder::decode_whole`.
+        self.reserve(piece.len(), remaining);
+        // An unmasked payload gets a mask of zeros, as in `Decoder::decode_whole`.
         let is_ascii = mask::copy_text(&mut self.payload, piece, key.unwrap_or_default(), offset);
         self.validate(is_ascii)
     }
 
-    /// The allocation of the message, with room for some of the `coming` bytes of its frame, so that they can be read
+    /// The allocation of the message, with space for some of the `remaining` bytes of its frame, so that they can be read
     /// straight into place.
-    pub(crate) fn direct(&mut self, coming: usize) -> Option<&mut Vec<u8>> {
-        if self.transformed || self.payload.len() < Self::DIRECT || coming < Self::DIRECT {
+    pub(crate) fn direct(&mut self, remaining: usize) -> Option<&mut Vec<u8>> {
+        if !self.rsv.is_empty() || self.payload.len() < Self::DIRECT || remaining < Self::DIRECT {
             return None;
         }
         if self.payload.capacity() == self.payload.len() {
-            self.reserve(0, coming);
+            self.reserve(0, remaining);
         }
         Some(&mut self.payload)
     }
 
-    /// From this size on, bytes are read straight into the message: below it, one read of a shared buffer brings the
-    /// rest of the message and what follows it.
+    /// From this size on, bytes are read straight into the message. Below it, one read into a shared buffer brings the rest
+    /// of the message and what follows.
     const DIRECT: usize = 16 << 10;
 
-    /// How many bytes were read straight into place since they were last [settled](Self::settle).
-    pub(crate) fn unsettled(&self) -> usize {
-        self.payload.len() - self.settled
+    /// How many bytes were read straight into place since they were last [unmasked](Self::unmask_in_place).
+    pub(crate) fn still_masked(&self) -> usize {
+        self.payload.len() - self.unmasked_len
     }
 
     /// Unmasks and validates what was read straight into place.
-    pub(crate) fn settle(&mut self, key: Option<[u8; 4]>, offset: usize) -> Result<(), Error> {
-        let is_ascii = key.is_some_and(|key| mask::apply(&mut self.payload[self.settled..], key, offset));
+    pub(crate) fn unmask_in_place(&mut self, key: Option<[u8; 4]>, offset: usize) -> Result<(), Error> {
+        let is_ascii = key.is_some_and(|key| mask::apply(&mut self.payload[self.unmasked_len..], key, offset));
         self.validate(is_ascii)
     }
 
-    /// The last frame is complete: hands over the message and is ready for the next.
-    pub(crate) fn finish(
-        &mut self,
-        extension: Option<&mut (dyn PayloadDecoder + 'static)>,
-        max: usize,
-    ) -> Result<Message, Error> {
+    /// The last frame is complete: hands over the message and prepares for the next.
+    pub(crate) fn finish(&mut self, extensions: &mut PayloadDecoders, max: usize) -> Result<Message, Error> {
         let mut done = std::mem::take(self);
-        if let (true, Some(extension)) = (done.transformed, extension) {
-            return transformed(done.kind == Some(Kind::Text), extension.finish(&[], max)?);
+        if !done.rsv.is_empty() {
+            return transformed(done.kind == Some(Kind::Text), extensions.finish(done.rsv, &[], max)?);
         }
         if done.payload.capacity() > done.payload.len() * 2 {
-            // What an application keeps should not hold the room that the growth of many fragments has left.
+            // An application that keeps the message should not also keep the spare capacity from many fragments.
             done.payload.shrink_to_fit();
         }
         match done.kind {
@@ -141,33 +138,33 @@ impl Assembler {
         self.kind.is_some()
     }
 
-    /// How many bytes of the message are held. Of one that goes through the extension it is what has arrived.
+    /// How many bytes of the message are held. If it goes through an extension, how many bytes have arrived.
     pub(crate) fn held(&self) -> usize {
         self.payload.len() + self.arrived as usize
     }
 
-    /// RFC 6455 §8.1: the text is looked at as it arrives, so that it fails at its first impossible byte. What has been
-    /// added since may have been seen to be ASCII; that is all there is to see unless a character is unfinished.
+    /// RFC 6455 §8.1: the text is checked as it arrives, so that it fails at its first impossible byte. New bytes that are
+    /// all ASCII need no other check, unless a character is unfinished.
     fn validate(&mut self, is_ascii: bool) -> Result<(), Error> {
-        let is_valid = is_ascii && self.validated == self.settled;
-        self.settled = self.payload.len();
+        let is_valid = is_ascii && self.validated == self.unmasked_len;
+        self.unmasked_len = self.payload.len();
         if is_valid {
-            self.validated = self.settled;
+            self.validated = self.unmasked_len;
         } else if self.kind == Some(Kind::Text) {
             self.validated = utf8::progress(&self.payload, self.validated)?;
         }
         Ok(())
     }
 
-    /// Makes room for `arrived` bytes and for some of the `coming` ones: the allocation is at most four times what has
+    /// Makes space for `arrived` bytes and for some of the `remaining` ones. The allocation is at most four times what has
     /// really arrived, whatever a header declares.
-    fn reserve(&mut self, arrived: usize, coming: usize) {
+    fn reserve(&mut self, arrived: usize, remaining: usize) {
         let held = self.payload.len() + arrived;
-        if self.payload.capacity() >= held + coming.min(1) {
+        if self.payload.capacity() >= held + remaining.min(1) {
             return;
         }
-        let wanted = held + coming.min(held.saturating_mul(3).max(64));
-        if coming == 0 && self.payload.capacity() > 0 {
+        let wanted = held + remaining.min(held.saturating_mul(3).max(64));
+        if remaining == 0 && self.payload.capacity() > 0 {
             // The frame ends here, but the message may go on: amortized growth.
             self.payload.reserve(arrived);
         } else {
@@ -178,11 +175,11 @@ impl Assembler {
 
 /// Hands over a message that an extension has yielded.
 pub(crate) fn transformed(is_text: bool, payload: Vec<u8>) -> Result<Message, Error> {
-    // RFC 7692 §6: what is text, and has to be UTF-8, is the message and not what is on the wire.
+    // RFC 7692 §6: the message must be UTF-8 if it is a text, not its bytes on the wire.
     Ok(if is_text { Message::Text(utf8::whole(payload)?) } else { Message::Binary(payload) })
 }
 
-/// Gives `piece` to `take`, as it was before it was masked, in one piece or in several.
+/// Unmasks `piece`, and gives it to `take` in one piece or in several.
 pub(crate) fn unmasked(
     piece: &[u8],
     key: Option<[u8; 4]>,

@@ -1,12 +1,12 @@
-//! `Buffer`: bytes in a vector that a pool of the thread lends.
+//! `Buffer`: bytes in a vector from a pool of the thread.
 
 use std::ops::{Deref, DerefMut};
 
 use crate::pool::{self, Pool};
 
-/// A byte vector that returns to a pool of its thread when it is dropped, so that a connection which waits holds none.
+/// A byte vector that returns to a pool of its thread when it is dropped, so a connection that waits holds no buffer.
 ///
-/// Only vectors of exactly [`Buffer::SIZE`] are pooled; any other is simply freed.
+/// Only vectors with a capacity of exactly [`Buffer::SIZE`] are pooled. All others are freed.
 ///
 /// ```
 /// use sockeye_proto::Buffer;
@@ -21,12 +21,12 @@ pub struct Buffer(Vec<u8>);
 thread_local!(static POOL: Pool<Vec<u8>> = const { Pool::new() });
 
 impl Buffer {
-    /// The capacity of a pooled buffer in bytes: 64 KiB, what a read of a fast sender's queue usually yields, and the longest
-    /// frame header. So the payload of a large message, which grows by four, ends with what is usual, a power of two,
-    /// and not a few bytes before it.
+    /// The capacity of a pooled buffer in bytes: 64 KiB, which a read from a fast sender usually yields, and the longest
+    /// frame header. So the first read of a large message brings 64 KiB of payload. Its allocation grows by a factor of
+    /// four, and reaches a usual size, a power of two, instead of a few bytes less.
     pub const SIZE: usize = (64 << 10) + 16;
 
-    /// A buffer without capacity, which grows like a vector.
+    /// An empty buffer without capacity, which grows like a vector.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
@@ -37,7 +37,7 @@ impl Buffer {
         Self(pool::take(&POOL).unwrap_or_else(|| Vec::with_capacity(Self::SIZE)))
     }
 
-    /// Moves `content` into a buffer of just its size.
+    /// Copies `content` into a buffer of exactly its size.
     pub fn exact(content: &[u8]) -> Self {
         Self(content.to_vec())
     }

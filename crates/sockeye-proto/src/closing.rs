@@ -2,7 +2,7 @@
 
 /// How far the close handshake of a connection has come.
 ///
-/// An answer is queued in the same step as the peer's Close is received, so there is no state in between.
+/// The answer is queued in the same step in which the peer's Close is received, so there is no state between the two.
 ///
 /// ```
 /// use sockeye_proto::{Closing, ClosingAction, ClosingEvent};
@@ -12,25 +12,25 @@
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Closing {
-    /// Neither end has said Close.
+    /// Neither end has sent a Close.
     #[default]
     Open,
-    /// Our Close is queued or sent, the peer's has not been received.
+    /// Our Close is queued or sent. The peer's Close has not been received.
     Sent,
-    /// Both ends have said Close.
+    /// Both ends have sent a Close.
     Closed,
-    /// The peer broke the protocol or a limit: nothing that it sends counts any more.
+    /// The peer broke the protocol or a limit: nothing that the peer sends counts any more.
     Failed,
-    /// The stream ended before the peer said Close.
+    /// The stream ended before the peer sent a Close.
     Ended,
 }
 
-/// What happens to a connection, as far as its close handshake is concerned.
+/// An event that concerns the close handshake of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClosingEvent {
-    /// The application, or the runtime in its name, wants to close.
+    /// The application, or the runtime on its behalf, wants to close.
     LocalClose,
-    /// A Close of the peer was received.
+    /// The peer's Close was received.
     PeerClose,
     /// The peer broke the protocol or a limit.
     Violation,
@@ -38,7 +38,7 @@ pub enum ClosingEvent {
     End,
 }
 
-/// What has to be done about a [`ClosingEvent`].
+/// What to do about a [`ClosingEvent`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClosingAction {
     /// Queue a Close of our own.
@@ -50,7 +50,7 @@ pub enum ClosingAction {
 }
 
 impl Closing {
-    /// The next state and what to do.
+    /// The next state, and what to do.
     #[must_use]
     pub const fn on(self, event: ClosingEvent) -> (Self, ClosingAction) {
         use ClosingAction::{Nothing, Reply, Send};
@@ -66,7 +66,7 @@ impl Closing {
             (Self::Open | Self::Sent, End) => (Self::Ended, Nothing),
             (Self::Sent, LocalClose) => (Self::Sent, Nothing),
             (Self::Sent, PeerClose) => (Self::Closed, Nothing),
-            // One Close was sent already, and RFC 6455 §5.5.1 lets nothing follow it.
+            // A Close was sent already, and RFC 6455 §5.5.1 lets no frame follow it.
             (Self::Sent, Violation) => (Self::Failed, Nothing),
             (Self::Closed | Self::Failed | Self::Ended, _) => (self, Nothing),
         }
@@ -79,7 +79,7 @@ impl Closing {
         matches!(self, Self::Open)
     }
 
-    /// Whether anything that the peer sends still counts.
+    /// Whether frames from the peer still count.
     #[must_use]
     pub const fn may_receive(self) -> bool {
         matches!(self, Self::Open | Self::Sent)

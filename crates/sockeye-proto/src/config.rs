@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 /// [RFC 6455 §5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.1
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The end that accepted the connection: receives masked frames, sends unmasked ones.
+    /// The end that accepted the connection: it receives masked frames and sends unmasked ones.
     Server,
-    /// The end that opened the connection: sends masked frames, receives unmasked ones.
+    /// The end that opened the connection: it sends masked frames and receives unmasked ones.
     Client,
 }
 
@@ -24,27 +24,27 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The largest payload of one received frame. Default 16 MiB, as in axum. It is checked when the header has
-    /// arrived, before anything is allocated; a larger frame ends the connection with 1009.
+    /// The largest payload of one received frame. Default 16 MiB, as in axum. The limit is checked when the header has
+    /// arrived, before anything is allocated. A larger frame ends the connection with 1009.
     pub max_frame_size: usize,
-    /// The largest received message, all of its fragments together. Default 64 MiB, as in axum. Checked with each
-    /// header, before anything is allocated; a larger message ends the connection with 1009.
+    /// The largest received message, with all of its fragments. Default 64 MiB, as in axum. The limit is checked with each
+    /// header, before anything is allocated. A larger message ends the connection with 1009.
     pub max_message_size: usize,
-    /// The largest number of frames that one received message may consist of. Default 131,072, so that even the
-    /// largest message may come in fragments of 512 bytes, but not in empty ones for ever. More end the connection
-    /// with 1009.
+    /// The largest number of frames in one received message. Default 131,072: the largest message can arrive in fragments of
+    /// 512 bytes, but a peer cannot send empty fragments for ever. More frames end the connection with 1009.
     pub max_fragments: usize,
-    /// How much is read from the stream at once, in bytes. Default 64 KiB, also the most: the buffer is lent by a pool of the
-    /// thread for the time of a read, so a smaller one saves no memory on an idle connection.
+    /// The most bytes that one read takes from the stream. Default 64 KiB, which is also the maximum: a pool of the thread
+    /// lends the buffer for the time of a read, so a smaller buffer saves no memory on an idle connection.
     pub read_buffer_size: usize,
-    /// Sending waits while this many bytes are queued. Default 128 KiB, as in axum: enough to keep a fast link busy, little
-    /// enough that a slow client holds no memory to speak of. 0 means that sending waits until the kernel has it all.
+    /// Sending waits while this many bytes are queued. Default 128 KiB, as in axum: enough to keep a fast link busy, and
+    /// little memory for a slow client. 0 means that sending waits until the kernel has taken everything.
+    /// [`Encoder::held`](crate::Encoder::held) counts the queued bytes.
     pub write_buffer_size: usize,
-    /// `try_send` refuses a message that would make the queue longer than this, in bytes; an empty queue takes one of any
-    /// length. Default 1 MiB: room for a burst while one client is slow. A value not above `write_buffer_size` is raised to it.
+    /// `try_send` refuses a message that would make the queue longer than this, in bytes. An empty queue takes any message.
+    /// Default 1 MiB: space for a burst while one client is slow. A value below `write_buffer_size` is raised to it.
     pub max_write_buffer_size: usize,
-    /// Whether a server accepts frames without a mask, against RFC 6455 §5.1. Default `false`. Masked frames are
-    /// accepted as well when it is set.
+    /// Whether a server accepts frames without a mask, against RFC 6455 §5.1. Default `false`. If set, the server accepts
+    /// masked frames as well.
     pub accept_unmasked_frames: bool,
 }
 
@@ -63,7 +63,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The defaults, in an `Arc` that all who ask for it share: so many connections that change nothing hold them once.
+    /// The defaults, in one shared `Arc`: connections that change nothing all hold the same copy.
     pub fn shared() -> Arc<Self> {
         static SHARED: OnceLock<Arc<Config>> = OnceLock::new();
         SHARED.get_or_init(Arc::default).clone()

@@ -1,10 +1,10 @@
-//! The control frames that are not written yet, apart from the data frames that they overtake.
+//! The unwritten control frames, apart from the data frames that they overtake.
 
-/// Beyond this many unsent bytes, only the latest Pong is kept. 16 KiB are some hundred Pongs of a peer that does read,
-/// and all that a peer which does not can make us hold.
+/// Beyond this many unsent bytes, only the latest Pong is kept. 16 KiB are some hundred Pongs to a peer that reads. A peer
+/// that does not read cannot make us hold more.
 const FULL: usize = 16 << 10;
 
-/// Pings and Pongs, begun only where a data frame ends. A connection that has none to send has no such value.
+/// Pings and Pongs, which begin only where a data frame ends. A connection without them has no such value.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     bytes: Vec<u8>,
@@ -15,7 +15,7 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// The bytes that are not written.
+    /// The unwritten bytes.
     pub(crate) fn unsent(&self) -> &[u8] {
         &self.bytes[self.written..]
     }
@@ -24,20 +24,20 @@ impl Control {
         self.unsent().len() >= FULL
     }
 
-    /// Appends whatever `write` does: whole frames. Returns how many bytes that were.
+    /// Appends what `write` appends: whole frames. Returns the number of these bytes.
     pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let before = self.bytes.len();
         write(&mut self.bytes);
         self.bytes.len() - before
     }
 
-    /// Keeps the payload of a Pong in the place of the one before.
-    pub(crate) fn keep(&mut self, payload: &[u8]) {
+    /// Keeps the payload of a Pong in place of the one before.
+    pub(crate) fn defer(&mut self, payload: &[u8]) {
         self.latest_pong = Some(payload.to_vec());
     }
 
-    /// The Pong that was kept, if there is one.
-    pub(crate) fn take_kept(&mut self) -> Option<Vec<u8>> {
+    /// The deferred Pong, if there is one.
+    pub(crate) fn take_deferred(&mut self) -> Option<Vec<u8>> {
         self.latest_pong.take()
     }
 
@@ -45,7 +45,7 @@ impl Control {
     pub(crate) fn advance(&mut self, n: usize) {
         self.written += n;
         if self.written >= FULL {
-            // A peer that reads slowly and never all of it must not make the written part grow for ever.
+            // A peer that reads slowly, and never everything, must not make the written part grow for ever.
             self.bytes.drain(..self.written);
             self.written = 0;
         }

@@ -5,17 +5,22 @@ use std::sync::Arc;
 use bytes::{BufMut, buf::Limit as Limited};
 
 use crate::{
-    Buffer, CloseFrame, Config, Error, Message, PayloadDecoder, Role, Violation,
+    Buffer, CloseFrame, Config, Error, Message, PayloadDecoder, Role, Rsv,
     assembler::{self, Assembler, check_alone},
-    header::{Header, MAX_CONTROL, MAX_HEADER, OpCode, Rules, Whole},
+    extensions::PayloadDecoders,
+    header::{Header, MAX_CONTROL, OpCode, Rules, Whole},
     mask, pool, utf8,
 };
 
+mod partial;
+
+use self::partial::Partial;
+
 /// The receiving half of a connection: turns bytes into messages.
 ///
-/// It consumes all that it is given and keeps what belongs to an unfinished frame, so a caller's buffer is free again
-/// once [`decode`](Self::decode) returns `None`. What it keeps grows with the bytes that really arrive, never by what
-/// a header declares.
+/// The decoder takes all bytes that it is given and keeps those of an unfinished frame, so a caller's buffer is free again
+/// once [`decode`](Self::decode) returns `None`. The kept memory grows with the bytes that really arrive, never with the
+/// length that a header declares.
 ///
 /// ```
 /// use sockeye_proto::{Config, Decoder, Message, Role};
@@ -30,23 +35,27 @@ use crate::{
 pub struct Decoder {
     config: Arc<Config>,
     rules: Rules,
-    /// No limit has anything against a message in one frame with a shorter payload than this. At most 64 KiB.
+    /// No limit refuses a message in one frame whose payload is shorter than this. At most 64 KiB.
     small: u32,
-    /// Whether messages are given back soon.
-    lends: bool,
-    extension: Option<Box<dyn PayloadDecoder>>,
-    /// While a frame or a message has begun and has not all arrived, and at the end. Most never do: they are whole in what
-    /// is read, and a connection that waits between two messages has none.
+    /// Whether the caller gives messages back soon.
+    reuses: bool,
+    /// Whether data frames are discarded.
+    discards: bool,
+    /// Whether part of a data frame was discarded since `take_discarded`.
+    has_discarded: bool,
+    extensions: PayloadDecoders,
+    /// Exists while a frame or a message is incomplete, and after the end. Most frames are complete in one read, and a
+    /// connection that waits between two messages has no state.
     state: Option<Box<State>>,
 }
 
-/// What has arrived of a frame and of its message.
+/// What has arrived of a frame and its message.
 #[derive(Debug, Default)]
 struct State {
     end: Option<End>,
-    /// The beginning of a header that has not all arrived.
+    /// The beginning of an incomplete header.
     partial: Partial,
-    /// The frame whose payload has not all arrived.
+    /// The frame with an incomplete payload. After a failure, the frame at fault.
     frame: Option<Frame>,
     /// The payload of an unfinished control frame.
     control: Vec<u8>,
@@ -54,13 +63,13 @@ struct State {
 }
 
 impl State {
-    /// Whether nothing of it has to be kept.
+    /// Whether the state need not be kept.
     fn is_over(&self) -> bool {
         self.end.is_none() && self.partial.length == 0 && self.frame.is_none() && !self.message.is_assembling()
     }
 }
 
-/// Nothing is decoded after this.
+/// Why nothing is decoded any more.
 #[derive(Debug, Clone, Copy)]
 enum End {
     /// A Close was received.
@@ -76,48 +85,62 @@ struct Frame {
 }
 
 impl Frame {
-    fn coming(&self) -> usize {
+    fn remaining(&self) -> usize {
         self.header.length as usize - self.arrived
     }
 }
 
 impl Decoder {
-    /// A decoder for the end of a connection that is `role`. Many may share one [`Config`].
+    /// A decoder for the end with this role. Many decoders may share one [`Config`].
     pub fn new(role: Role, config: impl Into<Arc<Config>>) -> Self {
         let config = config.into();
-        let rules = Rules { role, accept_unmasked: config.accept_unmasked_frames, rsv1: false };
+        let rules = Rules { role, accept_unmasked: config.accept_unmasked_frames, claimed: Rsv::NONE };
         let longest = config.max_frame_size.min(config.max_message_size).min(usize::from(u16::MAX)) as u32;
         let small = if config.max_fragments > 0 { longest + 1 } else { 0 };
-        Self { config, rules, small, lends: false, extension: None, state: None }
+        Self {
+            config,
+            rules,
+            small,
+            reuses: false,
+            discards: false,
+            has_discarded: false,
+            extensions: PayloadDecoders::default(),
+            state: None,
+        }
     }
 
-    /// Gives RSV1 to `extension`: a message that carries it goes through the extension, and is no violation any more.
+    /// Gives `extension` the reserved bits that it [claims](PayloadDecoder::rsv): a message with one of these bits goes
+    /// through the extension and is not a violation. Add several in the order in which the opening handshake lists them.
+    ///
+    /// # Panics
+    ///
+    /// When `extension` claims no bit, or a bit that another extension has claimed.
     #[must_use]
     pub fn with_extension(mut self, extension: Box<dyn PayloadDecoder>) -> Self {
-        self.rules.rsv1 = true;
-        self.extension = Some(extension);
+        self.rules.claimed = self.extensions.add(extension, self.rules.claimed);
         self
     }
 
-    /// The limits and buffer sizes that it was made with.
+    /// The limits and buffer sizes of this decoder.
     #[inline]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Expects small messages to be [recycled](Message::recycle) from now on: they may have room for more than they hold,
-    /// and so take turns in the same memory, of whatever size they are.
-    pub fn lend(&mut self) {
-        self.lends = true;
+    /// Expects that small messages are [recycled](Message::recycle) from now on. Small messages of any size then take turns
+    /// in the same memory, so they may have spare capacity.
+    pub fn enable_reuse(&mut self) {
+        self.reuses = true;
     }
 
-    /// Takes bytes off the front of `input` until a message is complete. `None` means that all of it was taken.
+    /// Takes bytes off the front of `input` until a message is complete. `None` means that all bytes were taken.
     ///
-    /// After a Close, whatever follows is taken and dropped (RFC 6455 §1.4).
+    /// After a Close, all further bytes are taken and dropped (RFC 6455 §1.4).
     ///
     /// # Errors
     ///
-    /// What the peer did wrong. The error is latched: every later call returns it again.
+    /// What the peer did wrong. The error is latched: every later call returns the same error, unless later frames are
+    /// [discarded](Self::discard).
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         match self.decode_whole(input) {
             Some(message) => Ok(Some(message)),
@@ -125,10 +148,10 @@ impl Decoder {
         }
     }
 
-    /// The next message, if it is what most are: a text or binary message of less than 64 KiB in one frame, all of which is
-    /// in `input`. `None` says nothing, and takes nothing: [`decode`](Self::decode) knows.
+    /// The next message, if it is of the usual kind: a text or binary message of less than 64 KiB in one frame that is
+    /// complete in `input`. `None` takes no bytes and decides nothing: call [`decode`](Self::decode) then.
     ///
-    /// Its payload takes the place of one that was sent before, or [recycled](Message::recycle), if it fits there.
+    /// The payload reuses the memory of a payload that was sent or [recycled](Message::recycle) before, if it fits.
     #[inline(always)]
     pub fn decode_whole(&mut self, input: &mut &[u8]) -> Option<Message> {
         if self.state.is_some() {
@@ -139,11 +162,11 @@ impl Decoder {
             return None;
         }
         let length = frame.payload.len();
-        let mut payload = if self.lends { pool::lent_payload(length) } else { pool::payload(length) };
-        // Without a mask it is one of zeros: it is a look at each byte that tells whether it is ASCII.
+        let mut payload = if self.reuses { pool::reusable_payload(length) } else { pool::payload(length) };
+        // An unmasked payload gets a mask of zeros: the same pass over the bytes shows whether they are ASCII.
         let is_ascii = mask::fill(&mut payload, frame.payload, frame.mask.unwrap_or_default(), 0);
         if frame.is_text && !is_ascii {
-            // What is wrong with it is found once more, and told, on the long way.
+            // `decode` finds the invalid bytes once more, and reports the error.
             payload = utf8::whole(payload).ok()?.into_bytes();
         }
         *input = frame.rest;
@@ -160,7 +183,7 @@ impl Decoder {
         }
         let decoded = self.step(input);
         match &decoded {
-            Err(error) => _ = self.fail(*error, input),
+            Err(error) => self.fail(*error, input),
             Ok(Some(Message::Close(_))) => self.end(End::Closed, input),
             Ok(_) if self.state.as_ref().is_some_and(|state| state.is_over()) => self.state = None,
             Ok(_) => {}
@@ -168,82 +191,170 @@ impl Decoder {
         decoded
     }
 
-    /// The allocation of a large message in progress, limited to what its frame still brings. Bytes that a read puts there
-    /// need not be copied once more; call [`decode`](Self::decode) afterwards, with an empty input, to have them counted.
-    /// `None` when a shared buffer serves better.
+    /// The allocation of a large incomplete message, limited to the missing bytes of its frame. A read into it saves a copy.
+    /// Call [`decode`](Self::decode) with an empty input afterwards, so that the bytes are counted. `None` when a shared
+    /// buffer is better.
     pub fn direct(&mut self) -> Option<Limited<&mut Vec<u8>>> {
         let state = self.state.as_mut().filter(|state| state.end.is_none())?;
-        let coming = state.frame.as_ref().filter(|frame| !frame.header.opcode.is_control())?.coming();
-        // What an earlier read put there and nobody has had counted yet.
-        let coming = coming - state.message.unsettled();
-        let payload = state.message.direct(coming)?;
-        // The vector would grow by itself when it is full, but never beyond what the frame brings.
-        let room = (payload.capacity() - payload.len()).min(coming);
+        let remaining = state.frame.as_ref().filter(|frame| !frame.header.opcode.is_control())?.remaining();
+        // An earlier read may have put bytes there that are not counted yet.
+        let remaining = remaining - state.message.still_masked();
+        let payload = state.message.direct(remaining)?;
+        // Without a limit, a full vector would grow by itself. Nothing beyond the frame is read into it.
+        let room = (payload.capacity() - payload.len()).min(remaining);
         Some(payload.limit(room))
     }
 
-    /// Whether nothing has begun that is not complete, and nothing has ended it: the next byte begins a frame, which is the
-    /// first of its message.
+    /// Whether no frame or message is incomplete, and decoding has not ended: the next byte begins the first frame of a
+    /// message.
     #[inline]
     pub fn is_between_messages(&self) -> bool {
         self.state.is_none()
     }
 
-    /// How many bytes have arrived of what has begun and is not complete, a message or the frame that would begin one. `None`
-    /// between two messages, and when all is over.
+    /// How many bytes have arrived of an incomplete message or frame. Of a message, only the payload counts, without headers
+    /// and without control frames between its fragments. Otherwise the bytes are those of a control frame, or of a first
+    /// frame's header. `None` between two messages, after the end, and while frames are [discarded](Self::discard).
     pub fn unfinished(&self) -> Option<u64> {
-        let state = self.state.as_ref().filter(|state| state.end.is_none())?;
-        let held = state.message.held() + state.control.len() + usize::from(state.partial.length);
-        Some(held as u64)
+        let state = self.state.as_ref().filter(|state| state.end.is_none() && !self.discards)?;
+        let arrived = if state.message.is_assembling() {
+            state.message.held()
+        } else {
+            state.control.len() + usize::from(state.partial.length)
+        };
+        Some(arrived as u64)
     }
 
-    /// Whether a message has begun that is not complete.
+    /// Whether a message is incomplete.
     pub fn is_assembling(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.message.is_assembling())
     }
 
-    /// How many bytes of an incomplete message are held; of one that goes through an extension, how many have arrived.
+    /// How many bytes of an incomplete message are held. If it goes through an extension, how many bytes have arrived.
     pub fn held(&self) -> usize {
         self.state.as_ref().map_or(0, |state| state.message.held())
     }
 
     /// Whether messages may go through an [extension](Self::with_extension), which may make them longer than what arrives.
     pub fn is_extended(&self) -> bool {
-        self.extension.is_some()
+        !self.extensions.is_empty()
     }
 
-    /// Drops what is held of an unfinished message: no more bytes will come. How decoding has ended, if it has, stays.
+    /// Drops the held bytes of an incomplete message: no more bytes will come. If decoding has ended, its result stays.
     pub fn abandon(&mut self) {
         if self.state.as_ref().is_some_and(|state| state.end.is_none()) {
             self.state = None;
-            // It may hold what has come of a message. Without it RSV1 means nothing.
-            self.extension = None;
-            self.rules.rsv1 = false;
+            // The extensions may hold parts of a message. Without them, no reserved bit has a meaning.
+            self.extensions = PayloadDecoders::default();
+            self.rules.claimed = Rsv::NONE;
         }
     }
 
+    /// Discards all further data frames: only their headers are read, and their payloads are not kept, unmasked, inflated or
+    /// checked. Control frames are yielded as before, so that the peer's Close is not missed.
+    ///
+    /// After an error, decoding continues with the frame after the one at fault, if the error leaves clear where that frame
+    /// begins. Returns whether anything can still come: nothing can after a Close, or after the peer has broken the framing.
+    ///
+    /// ```
+    /// use sockeye_proto::{Config, Decoder, Message, Role};
+    ///
+    /// let mut decoder = Decoder::new(Role::Client, Config::default());
+    /// let mut input = &[0x81, 2, 0xFF, b'x', 0x82, 1, b'y', 0x88, 0][..]; // a text that is not UTF-8, and what follows
+    /// assert!(decoder.decode(&mut input).is_err());
+    /// assert!(decoder.discard());
+    /// assert_eq!(decoder.decode(&mut input), Ok(Some(Message::Close(None))));
+    /// ```
+    pub fn discard(&mut self) -> bool {
+        self.discards = true;
+        // No message is short enough for `decode_whole`.
+        self.small = 0;
+        self.extensions = PayloadDecoders::default();
+        let Some(state) = &mut self.state else { return true };
+        match state.end {
+            Some(End::Failed(error)) if error.leaves_framing() => state.end = None,
+            Some(_) => return false,
+            None => {}
+        }
+        // Bytes that were read straight into the message have arrived as well.
+        let still_masked = state.message.still_masked();
+        if let Some(frame) = &mut state.frame {
+            frame.arrived += still_masked;
+        }
+        state.message = Assembler::default();
+        if state.is_over() {
+            self.state = None;
+        }
+        true
+    }
+
+    /// Another decoder in the same state, which [discards](Self::discard) what comes. It is for bytes that nobody will
+    /// receive, after bytes that must still be decoded. `None` if nothing can come.
+    ///
+    /// ```
+    /// use sockeye_proto::{Config, Decoder, Message, Role};
+    ///
+    /// let mut decoder = Decoder::new(Role::Client, Config::default());
+    /// assert_eq!(decoder.decode(&mut &[0x82, 3, b'a'][..]), Ok(None)); // a message, cut short
+    /// let mut beside = decoder.beside().unwrap();
+    /// assert_eq!(beside.decode(&mut &[b'b', b'c', 0x88, 0][..]), Ok(Some(Message::Close(None))));
+    /// assert_eq!(decoder.decode(&mut &b"bc"[..]), Ok(Some(Message::binary("abc"))));
+    /// ```
+    #[must_use]
+    pub fn beside(&self) -> Option<Self> {
+        let state = self.state.as_ref().map(|state| {
+            // Bytes that were read straight into the message have arrived as well.
+            let still_masked = state.message.still_masked();
+            let arrived = |frame: &Frame| Frame { header: frame.header, arrived: frame.arrived + still_masked };
+            Box::new(State {
+                end: state.end,
+                partial: state.partial,
+                frame: state.frame.as_ref().map(arrived),
+                control: state.control.clone(),
+                message: Assembler::default(),
+            })
+        });
+        let mut beside = Self { rules: self.rules, state, ..Self::new(self.rules.role, self.config.clone()) };
+        beside.discard().then_some(beside)
+    }
+
+    /// Whether part of a data frame was [discarded](Self::discard) since the last call.
+    pub fn take_discarded(&mut self) -> bool {
+        std::mem::take(&mut self.has_discarded)
+    }
+
     #[cold]
-    fn fail(&mut self, error: Error, input: &mut &[u8]) -> Error {
+    fn fail(&mut self, error: Error, input: &mut &[u8]) {
+        let frame = self.state.as_mut().and_then(|state| state.frame.take());
         self.end(End::Failed(error), input);
-        error
+        if let Some(state) = &mut self.state {
+            state.frame = frame;
+        }
     }
 
     fn end(&mut self, end: End, input: &mut &[u8]) {
-        *input = &[];
+        if !matches!(end, End::Failed(error) if error.leaves_framing()) {
+            *input = &[];
+        }
         **self.state.get_or_insert_default() = State { end: Some(end), ..State::default() };
-        // It may hold what has come of a message.
-        self.extension = None;
+        // The extensions may hold parts of a message.
+        self.extensions = PayloadDecoders::default();
     }
 
     fn step(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         loop {
             let message = if self.state.as_ref().is_some_and(|state| state.frame.is_some()) {
-                match self.go_on(input)? {
+                match self.resume_frame(input)? {
                     Progress::Message(message) => message,
                     Progress::Frame => continue,
-                    Progress::Starved => return Ok(None),
+                    Progress::NeedInput => return Ok(None),
                 }
             } else {
+                while self.discards {
+                    let Some(frame) = Whole::parse(input, self.rules.role) else { break };
+                    *input = frame.rest;
+                    self.has_discarded = true;
+                }
                 let Some(header) = self.header(input)? else { return Ok(None) };
                 let Some(message) = self.begin(header, input)? else { continue };
                 message
@@ -252,29 +363,32 @@ impl Decoder {
         }
     }
 
-    /// Takes a header off the front of `input`, or all of it when that is not enough for one.
+    /// Takes a header off the front of `input`, or all of `input` if the header is incomplete.
     fn header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, Error> {
         if input.is_empty() {
             return Ok(None);
         }
-        if self.state.as_ref().is_none_or(|state| state.partial.length == 0)
-            && let Some((header, length)) = Header::parse(input, self.rules)?
-        {
-            *input = &input[length..];
-            return Ok(Some(header));
+        if self.state.as_ref().is_none_or(|state| state.partial.length == 0) {
+            if let Some((header, length)) = Header::parse(input, self.rules)? {
+                *input = &input[length..];
+                return Ok(Some(header));
+            }
         }
         self.state.get_or_insert_default().partial.complete(input, self.rules)
     }
 
-    /// Judges a header, and hands over at once what is complete.
+    /// Checks a header, and hands over the message at once if it is complete.
     fn begin(&mut self, header: Header, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         let whole = header.length <= input.len() as u64;
         if header.opcode.is_control() && whole {
             return control(header.opcode, plain(&header, input)).map(Some);
         }
-        if header.opcode.is_data_start() && whole && header.fin && !self.is_assembling() {
-            check_alone(&header, &self.config)?;
-            if header.rsv1 {
+        if !self.discards && header.opcode.is_data_start() && whole && header.fin && !self.is_assembling() {
+            if let Err(error) = check_alone(&header, &self.config) {
+                self.state.get_or_insert_default().frame = Some(Frame { header, arrived: 0 });
+                return Err(error);
+            }
+            if !header.rsv.is_empty() {
                 return self.transformed(&header, input).map(Some);
             }
             let payload = plain(&header, input);
@@ -284,82 +398,84 @@ impl Decoder {
             }));
         }
         let state = self.state.get_or_insert_default();
+        state.frame = Some(Frame { header, arrived: 0 });
         if header.opcode.is_control() {
             state.control.reserve_exact(MAX_CONTROL.min(header.length as usize));
-        } else {
+        } else if !self.discards {
             state.message.begin(&header, &self.config)?;
         }
-        state.frame = Some(Frame { header, arrived: 0 });
         Ok(None)
     }
 
-    /// A message in one frame, all of which is in `input`, that goes through the extension.
+    /// A message in one frame that is complete in `input` and goes through an extension.
     fn transformed(&mut self, header: &Header, input: &mut &[u8]) -> Result<Message, Error> {
         let wire = take(input, header.length as usize);
-        // A header with RSV1 is a violation where there is none.
-        let Some(extension) = &mut self.extension else { return Err(Violation::ReservedBits.into()) };
+        let (extensions, rsv) = (&mut self.extensions, header.rsv);
         let max = self.config.max_message_size;
         let payload = match header.mask {
             Some(key) if wire.len() <= Buffer::SIZE => {
                 let mut plain = Buffer::pooled();
                 mask::copy(&mut plain, wire, key, 0);
-                extension.finish(&plain, max)?
+                extensions.finish(rsv, &plain, max)?
             }
             Some(_) => {
-                assembler::unmasked(wire, header.mask, 0, |piece| extension.push(piece, max))?;
-                extension.finish(&[], max)?
+                assembler::unmasked(wire, header.mask, 0, |piece| extensions.push(rsv, piece, max))?;
+                extensions.finish(rsv, &[], max)?
             }
-            None => extension.finish(wire, max)?,
+            None => extensions.finish(rsv, wire, max)?,
         };
         assembler::transformed(header.opcode == OpCode::Text, payload)
     }
 
-    /// Takes what `input` has of the unfinished frame.
-    fn go_on(&mut self, input: &mut &[u8]) -> Result<Progress, Error> {
+    /// Takes the bytes of the unfinished frame from `input`.
+    fn resume_frame(&mut self, input: &mut &[u8]) -> Result<Progress, Error> {
         let Some(state) = &mut self.state else { return Ok(Progress::Frame) };
         let State { frame: slot, control: control_payload, message, .. } = &mut **state;
         let Some(frame) = slot else { return Ok(Progress::Frame) };
-        let settled = message.unsettled();
-        if settled > 0 {
-            message.settle(frame.header.mask, frame.arrived)?;
-            frame.arrived += settled;
+        let in_place = message.still_masked();
+        if in_place > 0 {
+            let offset = frame.arrived;
+            frame.arrived += in_place;
+            message.unmask_in_place(frame.header.mask, offset)?;
         }
-        let piece = take(input, frame.coming());
+        let piece = take(input, frame.remaining());
         let (header, offset) = (frame.header, frame.arrived);
         frame.arrived += piece.len();
-        let coming = frame.coming();
+        let remaining = frame.remaining();
         let max = self.config.max_message_size;
-        let mut extension = self.extension.as_deref_mut();
+        let extensions = &mut self.extensions;
         if header.opcode.is_control() {
             mask::copy(control_payload, piece, header.mask.unwrap_or_default(), offset);
+        } else if self.discards {
+            self.has_discarded |= !piece.is_empty();
         } else if !piece.is_empty() {
-            message.push(piece, header.mask, offset, coming, extension.as_deref_mut(), max)?;
+            message.push(piece, header.mask, offset, remaining, extensions, max)?;
         }
-        if coming > 0 {
-            return Ok(Progress::Starved);
+        if remaining > 0 {
+            return Ok(Progress::NeedInput);
         }
         *slot = None;
         Ok(Progress::Message(if header.opcode.is_control() {
             control(header.opcode, std::mem::take(control_payload))?
-        } else if header.fin {
-            message.finish(extension, max)?
+        } else if header.fin && !self.discards {
+            message.finish(extensions, max)?
         } else {
             return Ok(Progress::Frame);
         }))
     }
 }
 
-/// How far [`Decoder::go_on`] has come.
+/// How far [`Decoder::resume_frame`] has come.
 enum Progress {
     /// A message is complete.
     Message(Message),
     /// A frame is complete, but not its message.
     Frame,
-    /// The frame goes on beyond the input.
-    Starved,
+    /// The frame continues beyond the input.
+    NeedInput,
 }
 
-/// The payload of a frame all of which is in `input`, unmasked, at its exact size.
+/// The unmasked payload of a frame that is complete in `input`, in memory of exactly its size.
 fn plain(header: &Header, input: &mut &[u8]) -> Vec<u8> {
     let wire = take(input, header.length as usize);
     let mut payload = Vec::with_capacity(wire.len());
@@ -380,29 +496,4 @@ fn take<'a>(input: &mut &'a [u8], most: usize) -> &'a [u8] {
     let (front, rest) = input.split_at(most.min(input.len()));
     *input = rest;
     front
-}
-
-/// The beginning of a header that a read has cut in two.
-#[derive(Debug, Default)]
-struct Partial {
-    bytes: [u8; MAX_HEADER],
-    /// Less than a whole header.
-    length: u8,
-}
-
-impl Partial {
-    /// Takes what is missing of the header, or all of `input` when that is not enough.
-    fn complete(&mut self, input: &mut &[u8], rules: Rules) -> Result<Option<Header>, Error> {
-        // At most 14 rounds for a header that came in pieces.
-        while let [first, rest @ ..] = *input {
-            self.bytes[usize::from(self.length)] = *first;
-            self.length += 1;
-            *input = rest;
-            if let Some((header, _)) = Header::parse(&self.bytes[..usize::from(self.length)], rules)? {
-                self.length = 0;
-                return Ok(Some(header));
-            }
-        }
-        Ok(None)
-    }
 }

@@ -1,7 +1,7 @@
-//! permessage-deflate ([RFC 7692]): what is agreed, and the two ends of the compression.
+//! permessage-deflate ([RFC 7692]): what is negotiated, and the two ends of the compression.
 //!
-//! [`Compression`] is what an application wants, [`Parameters`] what both ends have agreed on in the opening handshake. From
-//! the two come what an [`Encoder`](crate::Encoder) and a [`Decoder`](crate::Decoder) are given:
+//! [`Compression`] is what an application wants. [`Parameters`] are what both ends have agreed on in the opening handshake.
+//! The two make the extensions for an [`Encoder`](crate::Encoder) and a [`Decoder`](crate::Decoder):
 //!
 //! ```
 //! use sockeye_proto::deflate::{Compression, Parameters};
@@ -22,16 +22,16 @@
 //!
 //! # Memory
 //!
-//! No connection holds a compressor (some 300 KiB) or a decompressor (some 50 KiB) between two messages: the thread lends
-//! them. With context takeover a connection keeps the end of what was sent and received, at most a window in each
-//! direction, and a compressor that is lent is told of it. A thread remembers which connections its compressors were lent
-//! to last, so that one which sends a lot need not be told.
+//! Between two messages, no connection holds a compressor (some 300 KiB) or a decompressor (some 50 KiB): the thread lends
+//! them. With context takeover, a connection keeps the end of what was sent and received, at most a window in each
+//! direction, and passes it to a lent compressor. A thread remembers which connections last used its compressors, so a
+//! connection that sends a lot need not pass anything.
 //!
 //! # Bombs
 //!
-//! `max_message_size` holds for the message as it grows, and inflating stops at the byte that is one too many. What is
-//! inflated is kept in pieces until all of it is there, so that a message over the limit takes no more memory than the limit
-//! and 1 MiB. Two more rules end a message that is only made to cost: see [`Violation::CompressionRatio`] and
+//! `max_message_size` limits the message while it grows, and inflating stops at the first byte too many. Inflated bytes are
+//! kept in pieces until the message is complete, so a message over the limit takes no more memory than the limit and 1 MiB.
+//! Two more rules end a message that is made only to be costly: see [`Violation::CompressionRatio`] and
 //! [`Violation::CompressionWork`].
 //!
 //! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
@@ -46,11 +46,18 @@ mod history;
 mod inflater;
 mod output;
 mod parameters;
+mod window_bits;
 
 pub use compression::{Compression, Memory};
-pub use parameters::{Parameters, WindowBits};
+pub use parameters::Parameters;
+pub use window_bits::WindowBits;
 
-/// RFC 7692 §7.2.1: what a flush ends with, the length of an empty block without compression. A sender MUST "Remove 4 octets
-/// (that are 0x00 0x00 0xff 0xff) from the tail end"; a receiver MUST "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end
-/// of the payload of the message" (§7.2.2).
+use crate::Rsv;
+
+/// RFC 7692 §6: the "Per-Message Compressed" bit is RSV1.
+const COMPRESSED: Rsv = Rsv::RSV1;
+
+/// RFC 7692 §7.2.1: the end of a flush, which is the length of an empty uncompressed block. A sender MUST "Remove 4 octets
+/// (that are 0x00 0x00 0xff 0xff) from the tail end"; a receiver MUST "Append 4 octets of 0x00 0x00 0xff 0xff to the tail
+/// end of the payload of the message" (§7.2.2).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];

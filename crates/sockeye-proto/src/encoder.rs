@@ -3,22 +3,23 @@
 use std::fmt;
 
 use crate::{
-    Buffer, CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Message, Outgoing, PayloadEncoder,
-    PreparedMessage, Refusal, Refused, Violation,
+    CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Message, Outgoing, PayloadEncoder, PreparedMessage,
+    Refusal, Refused, Rsv, Violation,
     control::Control,
-    dropping::Dropped,
-    header::{Header, MAX_CONTROL, OpCode},
+    extensions::PayloadEncoders,
+    header::{Header, MAX_CONTROL, MAX_HEADER, OpCode},
     mask,
-    pool::{self, Lent},
-    queue::{COPY, Queue},
+    pool::{self, Pooled},
+    queue::{CHUNK, COPY, Dropped, Queue},
 };
 
+mod position;
 mod writing;
 
-pub use self::writing::Position;
+pub use self::position::Position;
 
-/// Where the masking keys of a client come from: [RFC 6455 §5.3] wants them to be unpredictable. Any
-/// `FnMut() -> [u8; 4]` is one, so that tests can use a fixed key.
+/// The source of a client's masking keys. [RFC 6455 §5.3] demands unpredictable keys. Any `FnMut() -> [u8; 4]` is a source,
+/// so tests can use a fixed key.
 ///
 /// [RFC 6455 §5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.3
 pub trait MaskSource: Send {
@@ -32,14 +33,14 @@ impl<F: FnMut() -> [u8; 4] + Send> MaskSource for F {
     }
 }
 
-/// The sending half of a connection: turns messages into a queue of bytes, in the order in which they may go out.
+/// The sending half of a connection: turns messages into a queue of bytes, in the order in which they may be sent.
 ///
-/// Write what [`slices`](Self::slices) yields and report it to [`advance`](Self::advance), however little it was.
+/// Write what [`slices`](Self::slices) yields, and tell [`advance`](Self::advance) how many bytes were written, however few.
 ///
 /// * Data frames and the Close go out in the order in which they were queued.
 /// * Pings and Pongs overtake them between two frames ([RFC 6455 §5.4]: control frames "MAY be injected in the middle of a
 ///   fragmented message", and a peer that waits for a Pong should not wait for megabytes).
-/// * Once a Close is queued, nothing is queued any more.
+/// * After a Close is queued, nothing more is queued.
 ///
 /// [RFC 6455 §5.4]: https://www.rfc-editor.org/rfc/rfc6455#section-5.4
 ///
@@ -51,29 +52,35 @@ impl<F: FnMut() -> [u8; 4] + Send> MaskSource for F {
 /// assert_eq!(encoder.take_bytes(), [0x81, 2, b'h', b'i']);
 /// ```
 pub struct Encoder {
-    /// Of a client, and where there is an extension.
+    /// For a client, or with an extension.
     transform: Option<Box<Transform>>,
-    closing: Closing,
-    /// While there is something to be written.
-    data: Lent<Queue>,
-    /// While there are Pings or Pongs to be written.
-    control: Option<Box<Control>>,
-    /// How many bytes are queued and not written, of both.
-    buffered: usize,
-    written: Position,
-    /// Whether something was dropped before it was written.
+    close_state: Closing,
+    /// The length of the queued Close frame; 0 before.
+    close_len: u8,
+    /// Exists while data is unwritten.
+    data_queue: Pooled<Queue>,
+    /// Exists while Pings or Pongs are unwritten.
+    control_queue: Option<Box<Control>>,
+    /// How many bytes of both queues are unwritten.
+    unwritten: usize,
+    written_up_to: Position,
+    /// Whether the stream ended before all was written.
     lost: bool,
 }
 
-/// What is done to payloads on their way.
+/// What transforms payloads before they are queued.
 #[derive(Default)]
 struct Transform {
-    /// Of a client; a server sends unmasked frames.
+    /// For a client only; a server sends unmasked frames.
     masks: Option<Box<dyn MaskSource>>,
-    extension: Option<Box<dyn PayloadEncoder>>,
+    extensions: PayloadEncoders,
 }
 
 impl Encoder {
+    /// Payloads up to this many bytes are copied next to their header; longer payloads are separate slices. 4 KiB: above
+    /// this size, a copy costs more than a slice.
+    pub const COPIED: usize = COPY;
+
     /// The encoder of a server, whose frames are not masked.
     pub fn server() -> Self {
         Self::new(None)
@@ -81,25 +88,31 @@ impl Encoder {
 
     /// The encoder of a client, whose frames are masked with the keys of `masks`.
     pub fn client(masks: Box<dyn MaskSource>) -> Self {
-        Self::new(Some(Box::new(Transform { masks: Some(masks), extension: None })))
+        Self::new(Some(Box::new(Transform { masks: Some(masks), ..Transform::default() })))
     }
 
     fn new(transform: Option<Box<Transform>>) -> Self {
         Self {
             transform,
-            closing: Closing::Open,
-            data: Lent::NONE,
-            control: None,
-            buffered: 0,
-            written: Position::default(),
+            close_state: Closing::Open,
+            close_len: 0,
+            data_queue: Pooled::NONE,
+            control_queue: None,
+            unwritten: 0,
+            written_up_to: Position::default(),
             lost: false,
         }
     }
 
-    /// Lets `extension` transform the payloads of data messages, and mark them with RSV1.
+    /// Lets `extension` transform the payloads of data messages, and set the reserved bits that it
+    /// [claims](PayloadEncoder::rsv). Several extensions run in the order in which the opening handshake lists them.
+    ///
+    /// # Panics
+    ///
+    /// When `extension` claims no bit, or a bit that another extension has claimed.
     #[must_use]
     pub fn with_extension(mut self, extension: Box<dyn PayloadEncoder>) -> Self {
-        self.transform.get_or_insert_default().extension = Some(extension);
+        self.transform.get_or_insert_default().extensions.add(extension);
         self
     }
 
@@ -107,150 +120,170 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// [`Refused`] with the message when a Close was queued before, or when the message may not be on the wire: a control
-    /// frame of more than 125 bytes, a close code or reason that the RFC does not allow. The connection stays as it was.
+    /// [`Refused`] with the message, if a Close was queued before, or if the message must not be on the wire: a Ping or Pong
+    /// of more than 125 bytes, or a close code that the RFC forbids. The connection stays as it was. A close reason that is
+    /// too long is [cut](CloseFrame::MAX_REASON).
     pub fn encode(&mut self, message: impl Into<Outgoing>) -> Result<(), Refused> {
         let message = message.into();
         match self.check(&message) {
             Ok(()) => {
-                self.queue(message);
+                self.enqueue(message);
                 Ok(())
             }
             Err(reason) => Err(Refused { message, reason }),
         }
     }
 
-    /// As [`encode`](Self::encode), for callers that have no use for a message that is refused.
+    /// As [`encode`](Self::encode), for callers that do not need a refused message back.
     ///
     /// # Errors
     ///
-    /// Why the message, which is dropped, was not queued.
-    #[inline]
+    /// Why the message was not queued. The message is dropped.
     pub fn push(&mut self, message: Outgoing) -> Result<(), Refusal> {
-        match message {
-            Outgoing::Message(Message::Text(text)) if self.closing.may_send() => {
-                self.data(OpCode::Text, text.into_bytes());
-                Ok(())
-            }
-            Outgoing::Message(Message::Binary(data)) if self.closing.may_send() => {
-                self.data(OpCode::Binary, data);
-                Ok(())
-            }
-            other => self.push_any(other),
-        }
-    }
-
-    fn push_any(&mut self, message: Outgoing) -> Result<(), Refusal> {
         self.check(&message)?;
-        self.queue(message);
+        self.enqueue(message);
         Ok(())
     }
 
-    fn queue(&mut self, message: Outgoing) {
+    /// Queues a text or binary message of at most [`COPIED`](Self::COPIED) bytes, for a caller that writes soon. The frame
+    /// goes into a pooled buffer, which returns when all is written. Most messages cost least this way.
+    ///
+    /// # Errors
+    ///
+    /// The message, if it is of another kind or longer, if a mask or an extension transforms it, or if it is refused.
+    #[inline(always)]
+    pub fn push_small(&mut self, message: Outgoing) -> Result<(), Outgoing> {
+        let (opcode, payload) = match &message {
+            Outgoing::Message(Message::Text(text)) => (OpCode::Text, text.as_bytes()),
+            Outgoing::Message(Message::Binary(data)) => (OpCode::Binary, &data[..]),
+            _ => return Err(message),
+        };
+        if payload.len() > COPY || self.transform.is_some() || !self.close_state.may_send() {
+            return Err(message);
+        }
+        let header = self.header(opcode, Rsv::NONE, payload.len());
+        let most = MAX_HEADER + payload.len();
+        let queue = self.data_queue.get_or_take();
+        queue.use_pooled_buffer();
+        self.unwritten += queue.inline(most, |output| write(output, header, payload));
+        let payload = match message {
+            Outgoing::Message(Message::Text(text)) => text.into_bytes(),
+            Outgoing::Message(Message::Binary(data)) => data,
+            _ => return Ok(()),
+        };
+        pool::recycle(payload);
+        Ok(())
+    }
+
+    fn enqueue(&mut self, message: Outgoing) {
         match message {
-            Outgoing::Message(message) => self.message(message, false),
-            Outgoing::Secret(message) => self.message(*message, true),
-            Outgoing::Prepared(message) => self.prepared(message),
+            Outgoing::Message(message) => self.enqueue_message(message, false),
+            Outgoing::Secret(message) => self.enqueue_message(*message, true),
+            Outgoing::Prepared(message) => self.enqueue_prepared(message),
         }
     }
 
-    fn message(&mut self, message: Message, is_secret: bool) {
+    fn enqueue_message(&mut self, message: Message, is_secret: bool) {
         match message {
             Message::Text(text) if is_secret => self.untransformed(OpCode::Text, text.into_bytes()),
             Message::Binary(data) if is_secret => self.untransformed(OpCode::Binary, data),
-            Message::Text(text) => self.data(OpCode::Text, text.into_bytes()),
-            Message::Binary(data) => self.data(OpCode::Binary, data),
-            Message::Ping(data) => self.control(OpCode::Ping, &data),
-            Message::Pong(data) => self.control(OpCode::Pong, &data),
+            Message::Text(text) => self.enqueue_data(OpCode::Text, text.into_bytes()),
+            Message::Binary(data) => self.enqueue_data(OpCode::Binary, data),
+            Message::Ping(data) => self.enqueue_control(OpCode::Ping, &data),
+            Message::Pong(data) => self.enqueue_control(OpCode::Pong, &data),
             Message::Close(frame) => self.on(ClosingEvent::LocalClose, frame.as_ref()),
         }
     }
 
-    /// Queues the answer to a Ping. Pongs go out in order while fewer than 16 KiB of control frames are unsent; beyond
-    /// that only the latest is kept, as [RFC 6455 §5.5.3] allows, so that a flood of Pings costs a constant.
+    /// Queues the answer to a Ping. Pongs are sent in order while fewer than 16 KiB of control frames are unsent. Beyond
+    /// that, only the latest Pong is kept, as [RFC 6455 §5.5.3] allows, so a flood of Pings has a constant cost.
     ///
     /// [RFC 6455 §5.5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.3
     pub fn pong(&mut self, payload: &[u8]) {
-        if !self.closing.may_send() {
+        if !self.close_state.may_send() {
             return;
         }
         // RFC 6455 §5.5.3: a Pong "must have identical Application data as found in the message body of the Ping frame";
         // "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping frame(s),
         // the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame."
-        match &mut self.control {
-            Some(control) if control.is_full() => control.keep(payload),
-            _ => self.control(OpCode::Pong, payload),
+        match &mut self.control_queue {
+            Some(control) if control.is_full() => control.defer(payload),
+            _ => self.enqueue_control(OpCode::Pong, payload),
         }
     }
 
-    /// The peer's Close was received: queues the answer to it, unless a Close of ours went before.
+    /// Answers the peer's Close: queues a Close, unless one of ours was queued before.
     ///
-    /// [RFC 6455 §5.5.1]: the answer "typically echos the status code it received".
+    /// The answer has the peer's code and reason: by [RFC 6455 §5.5.1] it "typically echos the status code it received".
+    /// Some clients report the answer to their application, not the Close that they sent, and would lose the reason.
     ///
     /// [RFC 6455 §5.5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
     pub fn peer_closed(&mut self, frame: Option<&CloseFrame>) {
-        let echo = frame.map(|frame| CloseFrame::new(frame.code, ""));
-        self.on(ClosingEvent::PeerClose, echo.as_ref());
+        self.on(ClosingEvent::PeerClose, frame);
     }
 
-    /// The peer broke the protocol or a limit: queues the Close that says so, unless one went before.
+    /// The peer broke the protocol or a limit: queues a Close that says so, unless a Close was queued before.
     pub fn fail(&mut self, code: CloseCode, reason: &str) {
-        let mut end = reason.len().min(MAX_CONTROL - 2);
-        while !reason.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.on(ClosingEvent::Violation, Some(&CloseFrame::new(code, &reason[..end])));
+        self.on(ClosingEvent::Violation, Some(&CloseFrame::new(code, reason)));
     }
 
-    /// The peer has ended its direction of the stream without a Close. Nothing is queued any more; what was can still be
-    /// written, and may be read.
+    /// The peer has ended its direction of the stream without a Close. Nothing more is queued. Queued bytes can still be
+    /// written, and the peer may read them.
     pub fn peer_ended(&mut self) {
         self.on(ClosingEvent::End, None);
     }
 
-    /// The stream ended or failed: nothing can be written any more, and what is queued is dropped.
+    /// The stream ended or failed: nothing more can be written, and all queued bytes are dropped.
     pub fn ended(&mut self) {
         self.on(ClosingEvent::End, None);
-        self.lost |= self.buffered > 0;
-        self.data = Lent::NONE;
-        self.control = None;
-        self.buffered = 0;
+        self.lost |= self.unwritten > 0;
+        self.data_queue = Pooled::NONE;
+        self.control_queue = None;
+        self.unwritten = 0;
     }
 
     /// How far the close handshake has come.
     pub fn closing(&self) -> Closing {
-        self.closing
+        self.close_state
     }
 
-    /// How many bytes are queued and not written.
+    /// How many bytes are queued and not written, as on the wire.
     #[inline]
     pub fn buffered(&self) -> usize {
-        self.buffered
+        self.unwritten
+    }
+
+    /// How many bytes of memory are charged for the queue: [`buffered`](Self::buffered), and 64 for each piece of the queue
+    /// outside its tail, which holds small frames in a row. Shared messages are charged in full, since this queue may be the
+    /// last that keeps them.
+    #[inline]
+    pub fn held(&self) -> usize {
+        self.unwritten + self.data_queue.get().map_or(0, Queue::overhead)
     }
 
     #[inline]
     fn data_len(&self) -> usize {
-        self.buffered - self.control_len()
+        self.unwritten - self.control_len()
     }
 
     #[inline]
     fn control_len(&self) -> usize {
-        self.control.as_ref().map_or(0, |control| control.unsent().len())
+        self.control_queue.as_ref().map_or(0, |control| control.unsent().len())
     }
 
-    /// Lends a pooled buffer for the small frames to come. Worth it when the queue is written soon, as when a handler
-    /// answers what it has just received; elsewhere the queue grows by what it holds.
+    /// Uses a pooled buffer for the next small frames. This is worth it if the queue is written soon, for example by a
+    /// handler that answers a message. Without this call, the queue's memory grows with its content.
     #[inline]
-    pub fn lend_buffer(&mut self) {
-        self.data.get_or_lend().lend_buffer();
+    pub fn use_pooled_buffer(&mut self) {
+        self.data_queue.get_or_take().use_pooled_buffer();
     }
 
-    /// Makes room for `wanted` bytes, if there are as many: drops the oldest text and binary messages, whole ones, of which
-    /// nothing has been written. What has been begun is finished, so that the stream of messages goes on behind the gap.
-    /// Pings and Pongs stay, and once a Close is queued nothing is dropped. Where messages may refer to those before them, as
-    /// with the context takeover of permessage-deflate, all go that can, since those behind a gap could not be read.
+    /// Frees `wanted` of the [held](Self::held) bytes, if there are as many: drops the oldest whole text and binary messages
+    /// of which nothing has been written. A begun frame is finished, so the stream stays valid after the gap. Pings and
+    /// Pongs stay, and after a Close is queued nothing is dropped. If messages may refer to earlier ones, as with the
+    /// context takeover of permessage-deflate, all such messages go: the peer could not read those after a gap.
     ///
-    /// What was dropped counts as written for [`is_written`](Self::is_written), when all before it has been.
+    /// Dropped messages count as written for [`is_written`](Self::is_written), when all bytes before them have been written.
     ///
     /// ```
     /// use sockeye_proto::{Encoder, Message};
@@ -263,35 +296,75 @@ impl Encoder {
     /// assert_eq!(encoder.take_bytes(), b"\x81\x03two\x81\x05three");
     /// ```
     pub fn drop_oldest(&mut self, wanted: usize) -> Dropped {
-        let (true, Some(data)) = (self.closing.may_send(), self.data.get_mut()) else { return Dropped::default() };
+        let (true, Some(data)) = (self.close_state.may_send(), self.data_queue.get_mut()) else {
+            return Dropped::default();
+        };
         let begun = data.begun();
-        let extension = self.transform.as_deref_mut().and_then(|transform| transform.extension.as_deref_mut());
-        let dropped = match extension.filter(|extension| wanted > 0 && extension.shared_key().is_none()) {
-            // What is queued behind the oldest may refer to it, so that it is of no use without.
-            Some(extension) => {
-                let dropped = data.drop_oldest(usize::MAX);
-                extension.restart();
+        let extensions = self.transform.as_deref_mut().map(|transform| &mut transform.extensions);
+        let dropped = match extensions.filter(|extensions| wanted > 0 && extensions.has_context()) {
+            // Later messages may refer to the oldest, and are useless without it.
+            Some(extensions) => {
+                let dropped = data.drop_until(|_, _| false);
+                extensions.restart();
                 dropped
             }
-            None => data.drop_oldest(wanted),
+            None => data.drop_until(|bytes, chunks| bytes + chunks * CHUNK >= wanted),
         };
-        data.gap.widen(begun, dropped.bytes);
-        self.buffered -= dropped.bytes;
-        self.written.data += data.gap.pass(0) as u64;
-        if self.data_len() == 0 {
-            self.data = Lent::NONE;
-        }
+        self.dropped(begun, dropped);
         dropped
+    }
+
+    /// Drops all text and binary messages of which nothing has been written, so that the queued Close goes next. Use it when
+    /// the peer has broken a rule, and need only be told so. A begun frame is finished.
+    ///
+    /// Returns what was dropped, and the position before it. A caller that [waits](Self::queued) for a position
+    /// [behind](Position::is_behind) this one waits for lost data. `None` if no Close is queued, or nothing can be dropped.
+    ///
+    /// ```
+    /// use sockeye_proto::{Encoder, Message, close_code};
+    ///
+    /// let mut encoder = Encoder::server();
+    /// encoder.encode(Message::text("never read")).unwrap();
+    /// encoder.fail(close_code::PROTOCOL, "");
+    /// let (dropped, _) = encoder.drop_data().unwrap();
+    /// assert_eq!(dropped.messages, 1);
+    /// assert_eq!(encoder.take_bytes(), b"\x88\x02\x03\xea");
+    /// ```
+    pub fn drop_data(&mut self) -> Option<(Dropped, Position)> {
+        let close_len = usize::from(self.close_len);
+        let data_len = self.data_len();
+        let data = self.data_queue.get_mut().filter(|_| close_len > 0)?;
+        let begun = data.begun();
+        // The Close is the last frame. Part of it may be written.
+        let wanted = data_len.saturating_sub(begun + close_len);
+        if wanted == 0 {
+            return None;
+        }
+        let dropped = data.drop_until(|bytes, _| bytes >= wanted);
+        let before = Position { data: self.written_up_to.data + begun as u64, control: self.written_up_to.control };
+        self.dropped(begun, dropped);
+        Some((dropped, before))
+    }
+
+    /// Corrects the counts after messages were dropped behind a frame of which `begun` bytes are left.
+    fn dropped(&mut self, begun: usize, dropped: Dropped) {
+        let Some(data) = self.data_queue.get_mut() else { return };
+        data.widen_gap(begun, dropped.bytes);
+        self.unwritten -= dropped.bytes;
+        self.written_up_to.data += data.pass_gap(0) as u64;
+        if self.data_len() == 0 {
+            self.data_queue = Pooled::NONE;
+        }
     }
 
     /// Whether `message` could be queued now.
     ///
     /// # Errors
     ///
-    /// Why it could not.
+    /// Why the message could not be queued.
     #[inline]
     pub fn check(&self, message: &Outgoing) -> Result<(), Refusal> {
-        if !self.closing.may_send() {
+        if !self.close_state.may_send() {
             return Err(Refusal::Closed);
         }
         match message.message() {
@@ -305,103 +378,103 @@ impl Encoder {
     }
 
     fn on(&mut self, event: ClosingEvent, frame: Option<&CloseFrame>) {
-        let (next, action) = self.closing.on(event);
-        self.closing = next;
+        let (next, action) = self.close_state.on(event);
+        self.close_state = next;
         if action != ClosingAction::Nothing {
-            // The Pong that waits for room goes now or never: nothing may follow a Close.
-            if let Some(payload) = self.control.as_mut().and_then(|control| control.take_kept()) {
-                self.control(OpCode::Pong, &payload);
+            // The deferred Pong goes now or never: nothing may follow a Close.
+            if let Some(payload) = self.control_queue.as_mut().and_then(|control| control.take_deferred()) {
+                self.enqueue_control(OpCode::Pong, &payload);
             }
             let mut body = Vec::new();
             if let Some(frame) = frame {
                 frame.write(&mut body);
             }
-            self.copied(OpCode::Close, false, &body);
+            let before = self.unwritten;
+            self.copied(OpCode::Close, Rsv::NONE, &body);
+            // At most 131: a header with a masking key, and the longest payload of a control frame.
+            self.close_len = (self.unwritten - before) as u8;
         }
     }
 
-    #[inline]
-    fn data(&mut self, opcode: OpCode, payload: Vec<u8>) {
-        if payload.len() <= COPY && self.transform.is_none() {
-            self.copied(opcode, false, &payload);
-            return pool::keep(payload);
-        }
-        self.data_any(opcode, payload);
-    }
-
-    fn data_any(&mut self, opcode: OpCode, payload: Vec<u8>) {
-        if let Some(extension) = self.transform.as_mut().and_then(|transform| transform.extension.as_mut()) {
-            // RFC 7692 §6.1: a message is transformed first, and what comes of it is the payload of its frames.
-            let mut transformed = Buffer::pooled();
-            if extension.encode(&payload, &mut transformed) {
-                pool::keep(payload);
-                return match transformed.len() {
-                    ..=COPY => self.copied(opcode, true, &transformed),
-                    _ => self.moved(opcode, true, transformed.to_vec()),
-                };
-            }
+    fn enqueue_data(&mut self, opcode: OpCode, payload: Vec<u8>) {
+        // RFC 7692 §6.1: a message is transformed first, and the result is the payload of its frames.
+        let transformed = self.transform.as_mut().and_then(|transform| transform.extensions.encode(&payload));
+        if let Some((rsv, transformed)) = transformed {
+            pool::recycle(payload);
+            return match transformed.len() {
+                ..=COPY => self.copied(opcode, rsv, &transformed),
+                _ => self.moved(opcode, rsv, transformed.to_vec()),
+            };
         }
         self.untransformed(opcode, payload);
     }
 
-    /// A message as it is, whatever extension there may be.
+    /// A message that no extension transforms.
     fn untransformed(&mut self, opcode: OpCode, payload: Vec<u8>) {
         if payload.len() > COPY {
-            return self.moved(opcode, false, payload);
+            return self.moved(opcode, Rsv::NONE, payload);
         }
-        self.copied(opcode, false, &payload);
-        pool::keep(payload);
+        self.copied(opcode, Rsv::NONE, &payload);
+        pool::recycle(payload);
     }
 
-    fn moved(&mut self, opcode: OpCode, rsv1: bool, mut payload: Vec<u8>) {
-        let header = self.header(opcode, rsv1, payload.len());
+    fn moved(&mut self, opcode: OpCode, rsv: Rsv, mut payload: Vec<u8>) {
+        let header = self.header(opcode, rsv, payload.len());
         if let Some(key) = header.mask {
             mask::apply(&mut payload, key, 0);
         }
-        let queue = self.data.get_or_default();
-        self.buffered += queue.inline(|output| header.write(output)) + payload.len();
+        let queue = self.data_queue.get_or_default();
+        self.unwritten += queue.inline(MAX_HEADER, |output| header.write(output)) + payload.len();
         queue.payload(payload);
     }
 
     #[inline]
-    fn copied(&mut self, opcode: OpCode, rsv1: bool, payload: &[u8]) {
-        let header = self.header(opcode, rsv1, payload.len());
-        self.buffered += self.data.get_or_default().inline(|output| write(output, header, payload));
+    fn copied(&mut self, opcode: OpCode, rsv: Rsv, payload: &[u8]) {
+        let header = self.header(opcode, rsv, payload.len());
+        let most = MAX_HEADER + payload.len();
+        self.unwritten += self.data_queue.get_or_default().inline(most, |output| write(output, header, payload));
     }
 
-    fn prepared(&mut self, message: PreparedMessage) {
+    fn enqueue_prepared(&mut self, message: PreparedMessage) {
         let message = match self.transform.as_deref_mut() {
             None => message,
-            Some(Transform { masks: None, extension: Some(extension) }) if !message.is_secret() => {
-                let Some(key) = extension.shared_key() else {
-                    return self.data_any(message.opcode(), message.payload().to_vec());
-                };
-                message.transformed(key, |payload, output| extension.encode(payload, output)).unwrap_or(message)
+            Some(Transform { masks: None, extensions }) if !message.is_secret() => {
+                match extensions.transform(message) {
+                    Ok(transformed) => transformed,
+                    Err(message) => return self.enqueue_data(message.opcode(), message.payload().to_vec()),
+                }
             }
             Some(Transform { masks: None, .. }) => message,
-            // RFC 6455 §5.3: each frame of a client has a key of its own, so its bytes cannot be shared.
+            // RFC 6455 §5.3: each frame of a client has its own key, so its bytes cannot be shared.
             Some(_) if message.is_secret() => {
                 return self.untransformed(message.opcode(), message.payload().to_vec());
             }
-            Some(_) => return self.data_any(message.opcode(), message.payload().to_vec()),
+            Some(_) => return self.enqueue_data(message.opcode(), message.payload().to_vec()),
         };
-        self.buffered += message.frame().len();
-        self.data.get_or_default().prepared(message);
+        let frame = message.frame();
+        let queue = self.data_queue.get_or_default();
+        self.unwritten += frame.len();
+        if frame.len() <= COPY {
+            // A separate piece of the queue would take more memory than such a frame, and another slice of the write.
+            queue.inline(frame.len(), |output| output.extend_from_slice(frame));
+        } else {
+            queue.prepared(message);
+        }
     }
 
-    fn control(&mut self, opcode: OpCode, payload: &[u8]) {
-        let header = self.header(opcode, false, payload.len());
-        let control = self.control.get_or_insert_default();
-        self.buffered += control.push(|output| write(output, header, payload));
+    fn enqueue_control(&mut self, opcode: OpCode, payload: &[u8]) {
+        let header = self.header(opcode, Rsv::NONE, payload.len());
+        let control = self.control_queue.get_or_insert_default();
+        self.unwritten += control.push(|output| write(output, header, payload));
     }
 
     #[inline]
-    fn header(&mut self, opcode: OpCode, rsv1: bool, length: usize) -> Header {
+    fn header(&mut self, opcode: OpCode, rsv: Rsv, length: usize) -> Header {
         // RFC 6455 §5.1: "a client MUST mask all frames that it sends to the server"; "A server MUST NOT mask any frames
         // that it sends to the client." §5.3: "The client MUST pick a fresh masking key".
         let masks = self.transform.as_mut().and_then(|transform| transform.masks.as_mut());
         let mask = masks.map(|masks| masks.next_key());
-        Header { fin: true, rsv1, opcode, mask, length: length as u64 }
+        Header { fin: true, rsv, opcode, mask, length: length as u64 }
     }
 }
 
@@ -418,7 +491,7 @@ fn write(output: &mut Vec<u8>, header: Header, payload: &[u8]) {
 impl fmt::Debug for Encoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Encoder")
-            .field("closing", &self.closing)
+            .field("closing", &self.close_state)
             .field("buffered", &self.buffered())
             .finish_non_exhaustive()
     }

@@ -6,16 +6,16 @@ use thiserror::Error;
 
 use crate::{CloseCode, close_code};
 
-/// A rule of [RFC 6455], or of [RFC 7692] where a section is said to be of that, that was broken; one variant each.
+/// A broken rule of [RFC 6455], or of [RFC 7692] where the variant says so. Each rule has one variant.
 ///
-/// [`close_code`](Self::close_code) is the only map from a violation to the wire.
+/// [`close_code`](Self::close_code) alone maps a violation to what is on the wire.
 ///
 /// [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
 /// [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// §5.2: a reserved bit is set that no negotiated extension has defined.
+    /// §5.2: a reserved bit is set, and no negotiated extension has defined it.
     #[error("a reserved bit is set, and no extension that uses it was negotiated (RFC 6455 section 5.2)")]
     ReservedBits,
     /// §5.2: an opcode from 3 to 7 or 11 to 15.
@@ -39,10 +39,10 @@ pub enum Violation {
     /// §5.5: the payload of a control frame is longer than 125 bytes.
     #[error("the payload of a control frame is longer than 125 bytes (RFC 6455 section 5.5)")]
     OversizedControl,
-    /// §5.4: a continuation frame, and no message to continue.
+    /// §5.4: a continuation frame arrived, and there is no message to continue.
     #[error("a continuation frame without a message to continue (RFC 6455 section 5.4)")]
     UnexpectedContinuation,
-    /// §5.4: a new message began within the fragments of another.
+    /// §5.4: a new message began before the last fragment of another.
     #[error("a new message began before the last fragment of the previous one (RFC 6455 section 5.4)")]
     UnfinishedMessage,
     /// §8.1: a text is not valid UTF-8.
@@ -51,22 +51,22 @@ pub enum Violation {
     /// §5.5.1: the body of a Close is a single byte.
     #[error("the body of a Close is one byte long: expected none, or a code of two (RFC 6455 section 5.5.1)")]
     InvalidCloseLength,
-    /// §7.4: the code of a Close may not be on the wire.
-    #[error("the close code may not be sent: expected 1000-1003, 1007-1014 or 3000-4999 (RFC 6455 section 7.4)")]
+    /// §7.4: the code of a Close must not be sent.
+    #[error("the close code cannot be sent: expected 1000-1003, 1007-1014 or 3000-4999 (RFC 6455 section 7.4)")]
     InvalidCloseCode,
     /// §5.5.1: the reason of a Close is not valid UTF-8.
     #[error("the reason of a Close is not valid UTF-8 (RFC 6455 section 5.5.1)")]
     InvalidCloseReason,
-    /// RFC 7692 §7.2.2: a compressed message is no DEFLATE stream, or is cut short.
+    /// RFC 7692 §7.2.2: a compressed message is not a DEFLATE stream, or is cut short.
     #[error("a compressed message cannot be inflated (RFC 7692 section 7.2.2)")]
     InvalidDeflate,
-    /// RFC 7692 §8.2 and a limit of ours: a compressed message grows beyond the ratio that is allowed, as one does that is
-    /// meant to fill the memory.
-    #[error("a compressed message becomes too many times as long as it is (RFC 7692 section 8.2)")]
+    /// RFC 7692 §8.2 and a limit of ours: a compressed message expands beyond the allowed ratio, like a bomb that is made to
+    /// fill the memory.
+    #[error("a compressed message expands beyond `max_ratio` (RFC 7692 section 8.2)")]
     CompressionRatio,
-    /// RFC 7692 §8.2 and a limit of ours: much of a compressed message yields nothing, as of one that is meant to keep the
-    /// processor busy.
-    #[error("a compressed message is inflated to next to nothing (RFC 7692 section 8.2)")]
+    /// RFC 7692 §8.2 and a limit of ours: much of a compressed message yields almost no data, like a bomb that is made to
+    /// keep the processor busy.
+    #[error("a compressed message costs work and yields almost no data (RFC 7692 section 8.2)")]
     CompressionWork,
 }
 
@@ -96,7 +96,7 @@ impl Violation {
     }
 }
 
-/// Which limit of a [`Config`](crate::Config) was passed.
+/// Which limit of a [`Config`](crate::Config) was exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limit {
@@ -118,22 +118,22 @@ impl fmt::Display for Limit {
     }
 }
 
-/// Why a peer's bytes were not accepted. It is latched: a [`Decoder`](crate::Decoder) that returned one never returns
-/// a message again.
+/// Why a peer's bytes were not accepted. The error is latched: a [`Decoder`](crate::Decoder) that has returned an error
+/// never returns a message again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The peer broke a rule of the protocol.
     #[error("{0}")]
     Violation(Violation),
-    /// The peer went past a limit of ours.
+    /// The peer exceeded a limit of ours.
     #[error("{what} is {max}, and the peer sent {got}")]
     Limit {
         /// Which limit.
         what: Limit,
         /// Its value.
         max: usize,
-        /// What the peer sent, or said that it would.
+        /// What the peer sent, or announced.
         got: u64,
     },
 }
@@ -147,6 +147,16 @@ impl Error {
             Self::Limit { .. } => close_code::SIZE,
         }
     }
+
+    /// Whether the decoder knows where the next frame begins, and a frame may follow.
+    pub(crate) fn leaves_framing(self) -> bool {
+        match self {
+            Self::Limit { .. } => true,
+            // Nothing after a Close counts, even if the Close itself is invalid.
+            Self::Violation(Violation::InvalidCloseReason) => false,
+            Self::Violation(violation) => violation.close_code() != close_code::PROTOCOL,
+        }
+    }
 }
 
 impl From<Violation> for Error {
@@ -155,5 +165,5 @@ impl From<Violation> for Error {
     }
 }
 
-// An error travels in the result of each decode: it stays small.
+// Each decode returns an `Error` in its result, so the type must be small.
 const _: () = assert!(size_of::<Error>() <= 24);

@@ -1,24 +1,28 @@
-//! The seam for extensions that transform whole payloads and mark them with RSV1, as permessage-deflate does.
+//! The interface for extensions that transform whole payloads and mark them with a reserved bit, such as permessage-deflate.
 
-use std::fmt;
+use std::{any::TypeId, fmt};
 
-use crate::Error;
+use crate::{Error, Rsv};
 
-/// The receiving half of a negotiated extension: turns the payload of messages that carry RSV1 back into what the peer's
-/// application sent. Given to [`Decoder::with_extension`](crate::Decoder::with_extension), which makes RSV1 legal.
+/// The receiving half of a negotiated extension: restores what the peer's application sent, for messages that carry its
+/// bits. [`Decoder::with_extension`](crate::Decoder::with_extension) takes this half, and makes these bits legal.
 ///
-/// The pieces come unmasked, in order and in any sizes, and what comes of a message must not depend on them. A text is
-/// validated when all of it is there. After an error nothing is asked any more.
+/// The pieces are unmasked, in order and of any size. The result must not depend on their sizes. A text is validated when
+/// all of it is there. After an error, the decoder calls nothing here any more.
 pub trait PayloadDecoder: fmt::Debug + Send {
-    /// Takes the next piece of the message, which must not grow beyond `max` bytes.
+    /// The reserved bits that mark the messages for this extension: one or several, and always the same. A message that
+    /// carries any of them goes through the extension.
+    fn rsv(&self) -> Rsv;
+
+    /// Takes the next piece of the message. The message must not grow beyond `max` bytes.
     ///
     /// # Errors
     ///
-    /// [`Error::Limit`] as soon as the message would be longer than `max`, or the violation that the piece is.
+    /// [`Error::Limit`] as soon as the message would be longer than `max`, or the violation in the piece.
     fn push(&mut self, piece: &[u8], max: usize) -> Result<(), Error>;
 
-    /// Takes the last piece of the message, which is the first one where all of it has arrived at once. Yields the message,
-    /// under the same rule, and gets ready for the next one.
+    /// Takes the last piece of the message, or the only piece if the message arrived at once. Yields the message, under the
+    /// same rule, and prepares for the next message.
     ///
     /// # Errors
     ///
@@ -26,20 +30,61 @@ pub trait PayloadDecoder: fmt::Debug + Send {
     fn finish(&mut self, piece: &[u8], max: usize) -> Result<Vec<u8>, Error>;
 }
 
-/// The sending half of a negotiated extension: transforms the payload of data messages. Given to
-/// [`Encoder::with_extension`](crate::Encoder::with_extension).
+/// The sending half of a negotiated extension: transforms the payload of data messages.
+/// [`Encoder::with_extension`](crate::Encoder::with_extension) takes this half.
 pub trait PayloadEncoder: fmt::Debug + Send {
-    /// Appends the transformed `payload` to `output` and returns `true`, so that the frame is marked with RSV1; or leaves
-    /// `output` alone and returns `false`, so that the payload is sent as it is.
+    /// The reserved bits that mark transformed messages: one or several, and always the same. The peer's end of the
+    /// extension must have claimed these bits.
+    fn rsv(&self) -> Rsv;
+
+    /// Either appends the transformed `payload` to `output` and returns `true`: the frame is marked with
+    /// [its bits](Self::rsv). Or leaves `output` alone and returns `false`: the payload is sent as it is.
     fn encode(&mut self, payload: &[u8], output: &mut Vec<u8>) -> bool;
 
-    /// Where what it makes of a payload depends on nothing that went before: a number that those have in common who make the
-    /// same of it. Among them a [`PreparedMessage`](crate::PreparedMessage) is transformed once. Default `None`.
-    fn shared_key(&self) -> Option<u64> {
+    /// A key for encoders whose output does not depend on earlier messages. All encoders with the same key transform a
+    /// payload into the same bytes, so a [`PreparedMessage`](crate::PreparedMessage) is transformed once for all of them.
+    /// Default `None`: it is transformed for each connection.
+    fn shared_key(&self) -> Option<SharedKey> {
         None
     }
 
-    /// Messages that it has transformed were [dropped](crate::Encoder::drop_oldest), and the peer will not see them: no message
-    /// to come may refer to what went before. Of interest to those without a [`shared_key`](Self::shared_key).
+    /// Transformed messages were [dropped](crate::Encoder::drop_oldest), and the peer will not see them: no later message
+    /// may refer to earlier ones. This matters only without a [`shared_key`](Self::shared_key).
     fn restart(&mut self) {}
+}
+
+/// Two [`PayloadEncoder`]s with the same key transform a payload into the same bytes. The key names the extension, and the
+/// parameters that affect the bytes.
+///
+/// ```
+/// use sockeye_proto::SharedKey;
+///
+/// struct Deflate;
+/// struct Reverse;
+///
+/// let key = SharedKey::new::<Deflate>(15);
+/// assert_eq!(key, SharedKey::new::<Deflate>(15));
+/// assert_ne!(key, SharedKey::new::<Deflate>(9));
+/// assert_ne!(key, SharedKey::new::<Reverse>(15)); // whose numbers mean something else
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SharedKey {
+    /// A type, not the name on the wire: two implementations of one extension may number their parameters differently.
+    extension: TypeId,
+    parameters: u64,
+}
+
+impl SharedKey {
+    /// The key of the extension that `E` stands for. The best `E` is the type that implements [`PayloadEncoder`], since
+    /// nobody else has it. `parameters` is a number for all that was negotiated or set, and that changes the bytes.
+    #[must_use]
+    pub fn new<E: ?Sized + 'static>(parameters: u64) -> Self {
+        Self { extension: TypeId::of::<E>(), parameters }
+    }
+
+    /// The number that [`new`](Self::new) was given.
+    #[must_use]
+    pub const fn parameters(self) -> u64 {
+        self.parameters
+    }
 }

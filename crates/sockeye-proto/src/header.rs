@@ -1,4 +1,4 @@
-//! Frame headers: parsing and formatting over tungstenite, and the rules that a header alone can break.
+//! Frame headers: tungstenite parses and formats them; the rules that a header alone can break are here.
 
 use std::io::Cursor;
 
@@ -7,7 +7,7 @@ use tungstenite::protocol::frame::{
     coding::{Control, Data, OpCode as Code},
 };
 
-use crate::{Role, Violation};
+use crate::{Role, Rsv, Violation};
 
 /// The longest header: two bytes, eight of length, four of masking key.
 pub(crate) const MAX_HEADER: usize = 14;
@@ -30,7 +30,7 @@ impl OpCode {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
 
-    /// Whether a message begins with it.
+    /// Whether this opcode begins a message.
     pub(crate) fn is_data_start(self) -> bool {
         matches!(self, Self::Text | Self::Binary)
     }
@@ -63,30 +63,30 @@ impl OpCode {
     }
 }
 
-/// A frame header.
+/// A frame header. In this field order, `fin` and `rsv`, which are the same for most frames, are stored at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
 pub(crate) struct Header {
+    pub(crate) length: u64,
     pub(crate) fin: bool,
-    pub(crate) rsv1: bool,
+    pub(crate) rsv: Rsv,
     pub(crate) opcode: OpCode,
     pub(crate) mask: Option<[u8; 4]>,
-    pub(crate) length: u64,
 }
 
-/// A frame as most are: a data message by itself, of less than 64 KiB, all of which has arrived and whose header breaks no
-/// rule.
+/// The usual frame: a whole data message of less than 64 KiB, which has arrived completely, and whose header breaks no rule.
 pub(crate) struct Whole<'a> {
     pub(crate) is_text: bool,
     pub(crate) mask: Option<[u8; 4]>,
-    /// As it is on the wire.
+    /// The payload as it is on the wire.
     pub(crate) payload: &'a [u8],
-    /// What follows the frame.
+    /// The bytes after the frame.
     pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Whole<'a> {
-    /// The frame at the start of `bytes`, if it is such a one. It is a shortcut around [`Header::parse`], a fifth of its
-    /// instructions, and judges nothing: whatever it does not know is `None`.
+    /// The frame at the start of `bytes`, if it is of this kind. This is a shortcut around [`Header::parse`], with a fifth
+    /// of its instructions. It rejects nothing: all other input gives `None`.
     #[inline(always)]
     pub(crate) fn parse(bytes: &'a [u8], role: Role) -> Option<Self> {
         let (&[first, second], rest) = bytes.split_first_chunk()?;
@@ -120,18 +120,18 @@ impl<'a> Whole<'a> {
     }
 }
 
-/// What depends on the connection when a header is judged.
+/// What the check of a header depends on, apart from the header.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) role: Role,
     pub(crate) accept_unmasked: bool,
-    /// Whether a negotiated extension has claimed RSV1.
-    pub(crate) rsv1: bool,
+    /// The bits that the negotiated extensions have claimed.
+    pub(crate) claimed: Rsv,
 }
 
 impl Header {
-    /// The header at the start of `bytes` and its own length, or `None` when it has not all arrived. What the first two
-    /// bytes break is reported without waiting for the rest.
+    /// The header at the start of `bytes` and its own length, or `None` when the header is incomplete. Violations in the
+    /// first two bytes are reported without waiting for the rest.
     pub(crate) fn parse(bytes: &[u8], rules: Rules) -> Result<Option<(Self, usize)>, Violation> {
         let [first, rest @ ..] = bytes else { return Ok(None) };
         let opcode = check_first(*first, rules)?;
@@ -139,11 +139,11 @@ impl Header {
         check_second(*second, opcode, rules)?;
 
         let mut cursor = Cursor::new(bytes);
-        // The only error it knows is a reserved opcode, which has been refused already.
+        // The parser's only error is a reserved opcode, which has been refused already.
         let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Violation::ReservedOpcode)?;
         let Some((header, length)) = parsed else { return Ok(None) };
         check_length(second & 0x7F, length)?;
-        let header = Self { fin: header.is_final, rsv1: header.rsv1, opcode, mask: header.mask, length };
+        let header = Self { fin: header.is_final, rsv: Rsv::of_first_byte(*first), opcode, mask: header.mask, length };
         Ok(Some((header, cursor.position() as usize)))
     }
 
@@ -152,7 +152,7 @@ impl Header {
     pub(crate) fn write(self, output: &mut Vec<u8>) {
         if let (0..126, None) = (self.length, self.mask) {
             // Most frames of a server, in a tenth of the instructions.
-            let first = u8::from(self.fin) << 7 | u8::from(self.rsv1) << 6 | self.opcode.to_bits();
+            let first = u8::from(self.fin) << 7 | self.rsv.bits() | self.opcode.to_bits();
             return output.extend_from_slice(&[first, self.length as u8]);
         }
         self.write_any(output);
@@ -161,9 +161,9 @@ impl Header {
     fn write_any(self, output: &mut Vec<u8>) {
         let header = FrameHeader {
             is_final: self.fin,
-            rsv1: self.rsv1,
-            rsv2: false,
-            rsv3: false,
+            rsv1: self.rsv.intersects(Rsv::RSV1),
+            rsv2: self.rsv.intersects(Rsv::RSV2),
+            rsv3: self.rsv.intersects(Rsv::RSV3),
             opcode: self.opcode.to_code(),
             mask: self.mask,
         };
@@ -171,12 +171,12 @@ impl Header {
     }
 }
 
-/// The length of the whole frame that begins `bytes`, which is one that this crate has written.
+/// The length of the whole frame at the start of `bytes`. This crate has written the frame.
 pub(crate) fn frame_len(bytes: &[u8]) -> usize {
     let mut cursor = Cursor::new(bytes);
     match FrameHeader::parse(&mut cursor) {
         Ok(Some((_, length))) => cursor.position() as usize + length as usize,
-        // Headers are queued whole, so this is not reached; all that is left is the safe answer.
+        // Headers are queued whole, so this is not reached. Only this answer is safe.
         _ => bytes.len(),
     }
 }
@@ -185,10 +185,12 @@ fn check_first(first: u8, rules: Rules) -> Result<OpCode, Violation> {
     // RFC 6455 §5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_."
     let opcode = OpCode::from_bits(first & 0x0F).ok_or(Violation::ReservedOpcode)?;
     // RFC 6455 §5.2: the reserved bits "MUST be 0 unless an extension is negotiated that defines meanings for non-zero
-    // values". RFC 7692 §6.1: "An endpoint MUST NOT set the "Per-Message Compressed" bit of control frames and non-first
-    // fragments of a data message."
-    let claimed = if rules.rsv1 && opcode.is_data_start() { 0x40 } else { 0 };
-    if first & 0x70 & !claimed != 0 {
+    // values. If a nonzero value is received and none of the negotiated extensions defines the meaning of such a nonzero
+    // value, the receiving endpoint MUST _Fail the WebSocket Connection_." An extension marks a message once. RFC 7692 §6.1:
+    // "An endpoint MUST NOT set the "Per-Message Compressed" bit of control frames and non-first fragments of a data
+    // message."
+    let claimed = if opcode.is_data_start() { rules.claimed } else { Rsv::NONE };
+    if !Rsv::of_first_byte(first).without(claimed).is_empty() {
         return Err(Violation::ReservedBits);
     }
     // RFC 6455 §5.5: control frames "MUST NOT be fragmented".

@@ -1,38 +1,38 @@
-//! `Input`: bytes that were received and not decoded yet.
+//! `Input`: received bytes that are not decoded yet.
 
 use crate::{
     Buffer, Decoder, Error, Message,
-    pool::{Lendable, Lent, Pool},
+    pool::{Pool, Poolable, Pooled},
 };
 
-/// Bytes that were received and not decoded: the messages behind the one that was handed over last.
+/// Received bytes that are not decoded yet: those after the message that was handed over last.
 ///
-/// While it is empty it is a pointer and owns nothing. What is read comes into a buffer that the thread lends, and that
-/// goes back as soon as all of it is decoded.
+/// An empty `Input` is a pointer and owns nothing. Reads fill a buffer from a pool of the thread, and the buffer goes back
+/// as soon as all of its bytes are decoded.
 ///
 /// ```
 /// use sockeye_proto::{Config, Decoder, Input, Message, Role};
 ///
 /// let mut decoder = Decoder::new(Role::Client, Config::default());
-/// let mut input = Input::lent();
+/// let mut input = Input::pooled();
 /// input.spare().extend_from_slice(&[0x81, 2, b'h', b'i', 0x81, 2, b'y', b'o']); // as a read would
 /// assert_eq!(input.decode(&mut decoder), Ok(Some(Message::text("hi"))));
 /// assert_eq!(input.decode(&mut decoder), Ok(Some(Message::text("yo"))));
 /// assert!(input.is_empty());
 /// ```
 #[derive(Debug)]
-pub struct Input(Lent<Unread>);
+pub struct Input(Pooled<Unread>);
 
 #[derive(Debug, Default)]
 struct Unread {
     bytes: Vec<u8>,
-    /// How many of them were decoded.
+    /// How many of the bytes were decoded.
     start: usize,
 }
 
 thread_local!(static POOL: Pool<Box<Unread>> = const { Pool::new() });
 
-impl Lendable for Unread {
+impl Poolable for Unread {
     const POOL: &'static std::thread::LocalKey<Pool<Box<Self>>> = &POOL;
 
     #[inline]
@@ -50,23 +50,23 @@ impl Default for Input {
 }
 
 impl Input {
-    /// No bytes, and no memory.
+    /// An input without bytes and without memory.
     pub const fn new() -> Self {
-        Self(Lent::NONE)
+        Self(Pooled::NONE)
     }
 
-    /// No bytes yet, with room for [`Buffer::SIZE`] of them that the thread lends.
+    /// An input without bytes yet, with a pooled buffer for [`Buffer::SIZE`] bytes.
     #[inline(always)]
-    pub fn lent() -> Self {
+    pub fn pooled() -> Self {
         let mut input = Self::new();
-        let bytes = &mut input.0.get_or_lend().bytes;
+        let bytes = &mut input.0.get_or_take().bytes;
         if bytes.capacity() == 0 {
             bytes.reserve_exact(Buffer::SIZE);
         }
         input
     }
 
-    /// These bytes, in memory of just their size.
+    /// A copy of these bytes, in memory of exactly their size.
     pub fn exact(bytes: &[u8]) -> Self {
         let mut input = Self::new();
         if !bytes.is_empty() {
@@ -75,7 +75,7 @@ impl Input {
         input
     }
 
-    /// Where more bytes may be appended.
+    /// The vector to which more bytes may be appended.
     #[inline]
     pub fn spare(&mut self) -> &mut Vec<u8> {
         &mut self.0.get_or_default().bytes
@@ -87,7 +87,46 @@ impl Input {
         self.0.get().is_none_or(|unread| unread.start == unread.bytes.len())
     }
 
-    /// As [`Decoder::decode`]. The buffer goes back as soon as all of it is decoded: a connection that waits holds none.
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.get().map_or(&[], |unread| &unread.bytes[unread.start..])
+    }
+
+    /// As [`spare`](Self::spare), with space for at least one more byte, for input that must be held for a while. The space
+    /// grows by at most `most` bytes, and at most doubles from 1 KiB on. Decoded bytes are removed first.
+    ///
+    /// ```
+    /// use sockeye_proto::Input;
+    ///
+    /// let mut input = Input::new();
+    /// for _ in 0..1000 {
+    ///     input.grow(2_000).extend_from_slice(&[0x81, 0]);
+    /// }
+    /// assert_eq!(input.len(), 2_000);
+    /// ```
+    pub fn grow(&mut self, most: usize) -> &mut Vec<u8> {
+        /// A smaller vector is not worth an allocation, and one read into it yields too little of a larger frame.
+        const LEAST: usize = 1 << 10;
+
+        let unread = self.0.get_or_default();
+        // This is often enough to leave space at all times, and so rare that each byte is moved once, on average.
+        if unread.start > unread.bytes.len() / 2 {
+            unread.bytes.drain(..unread.start);
+            unread.start = 0;
+        }
+        if unread.bytes.len() == unread.bytes.capacity() {
+            let room = unread.bytes.len().min(most).max(LEAST.min(most)).max(1);
+            unread.bytes.reserve_exact(room);
+        }
+        &mut unread.bytes
+    }
+
+    /// As [`Decoder::decode`]. The buffer goes back as soon as all bytes are decoded: a waiting connection holds no buffer.
     ///
     /// # Errors
     ///
@@ -103,8 +142,8 @@ impl Input {
         result
     }
 
-    /// As [`Decoder::decode_whole`], and the buffer goes back as soon as all of it is decoded.
-    #[inline]
+    /// As [`Decoder::decode_whole`]. The buffer goes back as soon as all bytes are decoded.
+    #[inline(always)]
     pub fn decode_whole(&mut self, decoder: &mut Decoder) -> Option<Message> {
         let message = self.whole(decoder)?;
         if self.is_empty() {
@@ -113,14 +152,14 @@ impl Input {
         Some(message)
     }
 
-    /// As [`Decoder::decode_whole`], for what has just been read: the first message, if it is such a one, and what is left, which
-    /// is mostly nothing.
+    /// As [`Decoder::decode_whole`], for bytes that have just been read. Returns the first message, if it is of that kind,
+    /// and the remaining bytes, usually none.
     ///
     /// ```
     /// use sockeye_proto::{Config, Decoder, Input, Message, Role};
     ///
     /// let mut decoder = Decoder::new(Role::Client, Config::default());
-    /// let mut input = Input::lent();
+    /// let mut input = Input::pooled();
     /// input.spare().extend_from_slice(&[0x81, 2, b'h', b'i', 0x81, 2, b'y', b'o']);
     /// let (message, rest) = input.into_first_whole(&mut decoder);
     /// assert_eq!(message, Some(Message::text("hi")));
@@ -145,12 +184,11 @@ impl Input {
         Some(message)
     }
 
-    /// Moves a small rest of a lent buffer to memory of its own size, for a connection that does not decode for a while.
+    /// Moves a small rest of a pooled buffer, or of a [grown](Self::grow) one, to memory of exactly its size, for a
+    /// connection that does not decode for a while.
     pub fn compact(&mut self) {
-        if let Some(Unread { bytes, start }) = self.0.get()
-            && bytes.capacity() == Buffer::SIZE
-            && bytes.len() - start <= Buffer::SIZE / 4
-        {
+        let Some(Unread { bytes, start }) = self.0.get() else { return };
+        if bytes.capacity() >= Buffer::SIZE && bytes.len() - start <= bytes.capacity() / 4 {
             *self = Self::exact(&bytes[*start..]);
         }
     }

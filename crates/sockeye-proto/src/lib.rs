@@ -1,14 +1,14 @@
 //! The WebSocket protocol ([RFC 6455]) as values: bytes in, messages out, and back. No I/O, no async, no clock.
 //!
-//! A connection has two halves that know nothing of each other, so that a runtime can keep them behind two locks:
+//! A connection has two halves that know nothing of each other, so a runtime can keep them behind two locks:
 //!
-//! * the [`Decoder`] turns received bytes into [`Message`]s. It enforces every MUST of the RFC that is about receiving,
-//!   and the limits of a [`Config`]. Its first [`Error`] is latched: it never yields another message.
-//! * the [`Encoder`] turns messages into a transmit queue of byte slices, ready for one vectored write. It owns the
-//!   state of the [close handshake](Closing) and lets control frames overtake queued data between two frames.
+//! * the [`Decoder`] turns received bytes into [`Message`]s. It enforces every MUST of the RFC that concerns receiving, and
+//!   the limits of a [`Config`]. Its first [`Error`] is latched: the decoder yields no message after it.
+//! * the [`Encoder`] turns messages into a transmit queue of byte slices, ready for one vectored write. It owns the state of
+//!   the [close handshake](Closing). Control frames overtake queued data between two frames.
 //!
-//! What has to be said in answer to a received message is one call on the encoder: [`Encoder::pong`] for a Ping,
-//! [`Encoder::peer_closed`] for a Close, [`Encoder::fail`] for an error.
+//! The answer to a received message is one call on the encoder: [`Encoder::pong`] for a Ping, [`Encoder::peer_closed`] for a
+//! Close, [`Encoder::fail`] for an error.
 //!
 //! ```
 //! use sockeye_proto::{Config, Decoder, Encoder, Message, Role};
@@ -25,10 +25,10 @@
 //!
 //! # Features
 //!
-//! * `deflate` (off by default): the module `deflate`, permessage-deflate ([RFC 7692]). It compresses nothing by itself: a
-//!   [`Decoder`] and an [`Encoder`] are given what it has for them.
-//! * `tungstenite` (off by default): conversions between [`Message`] and `tungstenite::Message`. Each release of
-//!   tungstenite is a breaking one, which is why they are not part of the default API.
+//! * `deflate` (off by default): the module `deflate`, permessage-deflate ([RFC 7692]). The feature alone compresses
+//!   nothing: a [`Decoder`] and an [`Encoder`] must be given the extension.
+//! * `tungstenite` (off by default): conversions between [`Message`] and `tungstenite::Message`. Each release of tungstenite
+//!   is a breaking change, so the conversions are not part of the default API.
 //!
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
 //! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
@@ -36,16 +36,17 @@
 mod assembler;
 mod buffer;
 mod close;
+pub mod close_code;
 mod closing;
 mod config;
 mod control;
 mod decoder;
 #[cfg(feature = "deflate")]
 pub mod deflate;
-mod dropping;
 mod encoder;
 mod error;
 mod extension;
+mod extensions;
 mod header;
 mod input;
 mod mask;
@@ -54,18 +55,21 @@ mod outgoing;
 mod pool;
 mod prepared;
 mod queue;
+mod rsv;
 mod utf8;
 
 pub use buffer::Buffer;
-pub use close::{CloseCode, CloseFrame, close_code};
+pub use close::CloseFrame;
+pub use close_code::CloseCode;
 pub use closing::{Closing, ClosingAction, ClosingEvent};
 pub use config::{Config, Role};
 pub use decoder::Decoder;
-pub use dropping::Dropped;
 pub use encoder::{Encoder, MaskSource, Position};
 pub use error::{Error, Limit, Violation};
-pub use extension::{PayloadDecoder, PayloadEncoder};
+pub use extension::{PayloadDecoder, PayloadEncoder, SharedKey};
 pub use input::Input;
 pub use message::Message;
 pub use outgoing::{Outgoing, Refusal, Refused};
 pub use prepared::PreparedMessage;
+pub use queue::Dropped;
+pub use rsv::Rsv;

@@ -1,28 +1,28 @@
-//! Masking: XOR with a key of four bytes, starting anywhere within it (RFC 6455 §5.3).
+//! Masking: XOR with a key of four bytes, starting at any byte of the key (RFC 6455 §5.3).
 //!
-//! Two operations: in place, for bytes that were read straight into their message; and copying on the way, which saves a
-//! pass. Both see every byte, so they tell as well whether all are ASCII: most texts are, and need no other validation.
+//! There are two operations: in place, for bytes that were read straight into their message; and copying, which saves a
+//! pass. Both see every byte, so they also report whether all bytes are ASCII. Most texts are, and need no other validation.
 //!
-//! A short payload, which most are, is its first and its last word, which may overlap: no loop, and no bytes one by one.
-//! A long one is a plain loop over words, which the compiler turns into vector instructions, and its last lane. On
-//! x86-64 the build's target has vectors of 16 bytes, and those of 32 (AVX2) are chosen at run time; on 64-bit ARM
-//! vectors (NEON) are part of every target, so there is nothing to choose.
+//! Most payloads are short. A short one is masked as its first and its last word, which may overlap, without a loop and
+//! without single bytes. A long one is a plain loop over words, which the compiler turns into vector instructions, and its
+//! last lane. On x86-64, the build's target has vectors of 16 bytes, and vectors of 32 (AVX2) are chosen at run time. On
+//! 64-bit ARM, every target has vectors (NEON), so there is no choice.
 
 use std::mem::MaybeUninit;
 
-/// What is done last, and at once, of a long payload: a vector register of AVX2. A multiple of the key's length.
+/// The length of the last part of a long payload, which is masked at once: a vector register of AVX2. A multiple of the
+/// key's length.
 const LANE: usize = 32;
 
 const AFTER_LANE: usize = LANE + 1;
 
-/// What the first and the last lane cover.
+/// The length that the first and the last lane cover.
 const MEDIUM: usize = 2 * LANE;
 
 /// The bits that no ASCII byte has.
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Masks or unmasks `payload`, the first byte of which is number `offset` of its frame. Returns whether the result is
-/// ASCII.
+/// Masks or unmasks `payload`, which begins at byte `offset` of its frame. Returns whether the result is ASCII.
 #[inline]
 pub(crate) fn apply(payload: &mut [u8], key: [u8; 4], offset: usize) -> bool {
     let key = rotate(u32::from_le_bytes(key), offset);
@@ -34,37 +34,37 @@ pub(crate) fn apply(payload: &mut [u8], key: [u8; 4], offset: usize) -> bool {
     }
 }
 
-/// Appends `payload` to `output`, masked or unmasked on the way.
+/// Appends the masked or unmasked `payload` to `output`.
 #[inline]
 pub(crate) fn copy(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: usize) {
     copy_text(output, payload, key, offset);
 }
 
-/// Like [`copy`], and returns whether what was appended is ASCII.
+/// Like [`copy`], and returns whether the appended bytes are ASCII.
 #[inline]
 pub(crate) fn copy_text(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: usize) -> bool {
     output.reserve(payload.len());
     fill(output, payload, key, offset)
 }
 
-/// Like [`copy_text`], of a vector that has the room.
+/// Like [`copy_text`], for a vector that has the capacity.
 ///
 /// # Panics
 ///
-/// When it has not.
-// In place, and nothing that it calls sees the vector, so that its parts can stay in registers: they would be written one by
-// one, and be read in pairs by whoever moves it, for which the processor has to wait until the stores have reached the cache.
+/// When the vector does not have the capacity.
+// This is inlined, and no callee sees the vector, so its parts can stay in registers. Otherwise they would be written one by
+// one, and a later move would read them in pairs: the processor would wait until the stores have reached the cache.
 #[inline(always)]
 pub(crate) fn fill(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: usize) -> bool {
     let is_ascii = store(payload, output.spare_capacity_mut(), rotate(u32::from_le_bytes(key), offset));
-    // SAFETY: `store` has stored at as many positions of the capacity, or it would have panicked.
+    // SAFETY: `store` has stored that many bytes within the capacity, or it would have panicked.
     unsafe { output.set_len(output.len() + payload.len()) };
     is_ascii
 }
 
-/// Stores as many bytes as `payload` has in `room`, which has room for them.
-// Apart, with all that it needs in registers, and those that follow are tail calls: a payload of no more than a lane costs
-// neither a second call nor registers to be saved.
+/// Stores as many bytes as `payload` has in `room`, which has space for them.
+// This is not inlined, all that it needs is in registers, and the functions below are tail calls: a payload of at most a
+// lane costs neither a second call nor saved registers.
 #[inline(never)]
 fn store(payload: &[u8], room: &mut [MaybeUninit<u8>], key: u32) -> bool {
     match payload.len() {
@@ -84,7 +84,7 @@ fn store_long(payload: &[u8], room: &mut [MaybeUninit<u8>], key: u32) -> bool {
     long(Copied::new(payload, room), key)
 }
 
-/// A payload, and where it goes. Positions are checked; where the compiler cannot see that they fit, it is once a lane.
+/// A payload and its target. Positions are checked, once a lane where the compiler cannot see that they fit.
 trait Payload {
     fn len(&self) -> usize;
     fn load<const N: usize>(&self, at: usize) -> [u8; N];
@@ -113,7 +113,7 @@ impl Payload for InPlace<'_> {
 
     #[inline(always)]
     fn each_word(&mut self, count: usize, mut transform: impl FnMut(u64) -> u64) {
-        for word in self.0[..8 * count].as_chunks_mut().0 {
+        for word in words_mut(&mut self.0[..8 * count]) {
             *word = transform(u64::from_le_bytes(*word)).to_le_bytes();
         }
     }
@@ -151,14 +151,14 @@ impl Payload for Copied<'_> {
 
     #[inline(always)]
     fn each_word(&mut self, count: usize, mut transform: impl FnMut(u64) -> u64) {
-        let words = self.payload[..8 * count].as_chunks().0;
-        for (target, word) in self.target[..8 * count].as_chunks_mut().0.iter_mut().zip(words) {
+        let words = words(&self.payload[..8 * count]);
+        for (target, word) in words_mut(&mut self.target[..8 * count]).zip(words) {
             *target = transform(u64::from_le_bytes(*word)).to_le_bytes().map(MaybeUninit::new);
         }
     }
 }
 
-/// No more than a lane.
+/// At most a lane.
 #[inline(always)]
 fn short(mut payload: impl Payload, key: u32) -> bool {
     let length = payload.len();
@@ -174,7 +174,7 @@ fn short(mut payload: impl Payload, key: u32) -> bool {
             u64::from(first_word | last_word) & HIGH == 0
         }
         1.. => {
-            // One byte is all three of them, and two bytes are two.
+            // One byte is first, middle and last; of two bytes, the second is middle and last.
             let (middle, last) = (length / 2, length - 1);
             let masked = |at: usize| payload.load::<1>(at)[0] ^ (key >> (8 * at)) as u8;
             let (a, b, c) = (masked(0), masked(middle), masked(last));
@@ -187,13 +187,13 @@ fn short(mut payload: impl Payload, key: u32) -> bool {
     }
 }
 
-/// The first and the last `N` bytes, a multiple of eight, which are all there are.
+/// Masks the first and the last `N` bytes, which cover the payload. `N` is a multiple of eight.
 #[inline(always)]
 fn ends<const N: usize>(mut payload: impl Payload, key: u32) -> bool {
     let last = payload.len() - N;
     let first_bytes = xor::<N>(payload.load(0), key);
     let last_bytes = xor::<N>(payload.load(last), rotate(key, last));
-    // The first ones last: who reads on from the beginning finds each word in one piece in the store buffer.
+    // The first bytes are stored last: a read from the beginning then finds each word in one piece in the store buffer.
     payload.store(last, last_bytes);
     payload.store(0, first_bytes);
     is_ascii([first_bytes, last_bytes])
@@ -204,22 +204,25 @@ fn ends<const N: usize>(mut payload: impl Payload, key: u32) -> bool {
 fn long(payload: impl Payload, key: u32) -> bool {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2, which is all that the function asks for.
+        // SAFETY: the processor has AVX2, which is the function's only requirement.
         return unsafe { lanes_avx2(payload, key) };
     }
     lanes(payload, key)
 }
 
+/// # Safety
+///
+/// The processor must have AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn lanes_avx2(payload: impl Payload, key: u32) -> bool {
+unsafe fn lanes_avx2(payload: impl Payload, key: u32) -> bool {
     lanes(payload, key)
 }
 
 #[inline(always)]
 fn lanes(mut payload: impl Payload, key: u32) -> bool {
     let last = payload.len() - LANE;
-    // Loaded before the loop has changed what overlaps, and stored behind it.
+    // Loaded before the loop changes the overlapping bytes, and stored after the loop.
     let last_bytes = xor::<LANE>(payload.load(last), rotate(key, last));
     let (key, mut seen) = (repeat(key), 0);
     payload.each_word(payload.len() / LANE * (LANE / 8), |word| {
@@ -230,7 +233,7 @@ fn lanes(mut payload: impl Payload, key: u32) -> bool {
     (seen & HIGH == 0) & is_ascii([last_bytes])
 }
 
-/// The key as the byte number `offset` finds it, as a little-endian number.
+/// The key for a payload that begins at byte `offset`, as a little-endian number.
 #[inline(always)]
 fn rotate(key: u32, offset: usize) -> u32 {
     key.rotate_right(8 * (offset % 4) as u32)
@@ -241,26 +244,37 @@ fn repeat(key: u32) -> u64 {
     u64::from(key) << 32 | u64::from(key)
 }
 
-// Words, for which the compiler finds vectors; arrays of bytes it takes apart.
+// Over words, which the compiler turns into vectors. It takes arrays of bytes apart.
 #[inline(always)]
 fn xor<const N: usize>(mut bytes: [u8; N], key: u32) -> [u8; N] {
-    for word in bytes.as_chunks_mut().0 {
+    for word in words_mut(&mut bytes) {
         *word = (u64::from_le_bytes(*word) ^ repeat(key)).to_le_bytes();
     }
     bytes
 }
 
-/// Whether the bits that no ASCII byte has are clear. Of every second word by itself, so that words need not leave the
-/// vectors that they are in.
+/// Whether the bits that no ASCII byte has are clear. Every second word has its own sum, so words need not leave their
+/// vectors.
 #[inline(always)]
 fn is_ascii<const N: usize, const M: usize>(pieces: [[u8; N]; M]) -> bool {
     let mut seen = [0; 2];
     for piece in pieces {
-        for (index, word) in piece.as_chunks().0.iter().enumerate() {
+        for (index, word) in words(&piece).enumerate() {
             seen[index % 2] |= u64::from_le_bytes(*word);
         }
     }
     (seen[0] | seen[1]) & HIGH == 0
+}
+
+/// The whole words of `bytes`.
+#[inline(always)]
+fn words(bytes: &[u8]) -> impl Iterator<Item = &[u8; 8]> {
+    bytes.chunks_exact(8).map(|word| word.try_into().expect("a chunk is as long as a word"))
+}
+
+#[inline(always)]
+fn words_mut<T>(bytes: &mut [T]) -> impl Iterator<Item = &mut [T; 8]> {
+    bytes.chunks_exact_mut(8).map(|word| word.try_into().expect("a chunk is as long as a word"))
 }
 
 #[cfg(test)]
@@ -274,7 +288,7 @@ mod tests {
         payload.iter().enumerate().map(|(i, byte)| byte ^ KEY[(i + offset) % 4]).collect()
     }
 
-    /// All ways, the one for processors without wider vectors among them.
+    /// Checks all ways, including the one for processors without wider vectors.
     fn check(payload: &[u8], offset: usize) {
         let expected = reference(payload, offset);
         let context = format!("{} bytes at {offset}", payload.len());
@@ -302,8 +316,8 @@ mod tests {
     }
 
     #[test]
-    fn equals_the_definition_at_every_length_and_offset() {
-        // Miri needs a second for what takes a fraction of a millisecond.
+    fn masking_equals_the_definition_of_the_rfc_at_every_length_and_offset() {
+        // Miri needs a second for what usually takes a fraction of a millisecond.
         let (lanes, offsets) = if cfg!(miri) { (3, 0..2) } else { (16, 0..5) };
         let payload: Vec<u8> = (0..lanes * LANE + 1).map(|i| (i * 7) as u8).collect();
         for length in 0..payload.len() {
@@ -314,10 +328,10 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_only_byte_that_is_not_ascii() {
+    fn unmasking_finds_a_single_byte_that_is_not_ascii_at_every_position() {
         let step = if cfg!(miri) { 31 } else { 1 };
         for length in (0..5 * LANE).step_by(step) {
-            // What is plain ASCII once it is unmasked.
+            // A payload that is plain ASCII when it is unmasked.
             let mut payload = reference(&vec![b'a'; length], 0);
             check(&payload, 0);
             for at in (0..length).step_by(step) {

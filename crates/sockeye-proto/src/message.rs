@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use crate::{CloseFrame, Error, Violation, pool};
 
-/// One WebSocket message, whole: fragments are joined before it is handed over ([RFC 6455 §5.6]).
+/// One whole WebSocket message: fragments are joined before the message is handed over ([RFC 6455 §5.6]).
 ///
-/// The payloads are plain `String` and `Vec<u8>`: a received one is in memory of its own, with little or no room to spare,
+/// The payloads are plain `String` and `Vec<u8>`. A received payload has its own memory, with little or no spare capacity,
 /// and belongs to the receiver.
 ///
 /// ```
@@ -20,17 +20,17 @@ use crate::{CloseFrame, Error, Violation, pool};
 /// [RFC 6455 §5.6]: https://www.rfc-editor.org/rfc/rfc6455#section-5.6
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Message {
-    /// A text message: valid UTF-8, checked while it arrived.
+    /// A text message: valid UTF-8, checked while the text arrived.
     Text(String),
     /// A binary message.
     Binary(Vec<u8>),
-    /// A Ping, at most 125 bytes. The answering Pong has been queued by the time that a Ping is received, so there is
-    /// nothing to do about one.
+    /// A Ping, at most 125 bytes. When the application receives a Ping, the Pong is already queued, so the application need
+    /// not answer.
     Ping(Vec<u8>),
     /// A Pong, at most 125 bytes: the answer to a Ping of ours, or an unsolicited sign of life.
     Pong(Vec<u8>),
-    /// A Close, with code and reason unless the peer gave none. It is the last message: the answer has been queued by
-    /// the time that it is received.
+    /// A Close, with code and reason unless the peer gave none. It is the last message. When the application receives a
+    /// Close, the answer is already queued.
     Close(Option<CloseFrame>),
 }
 
@@ -45,7 +45,7 @@ impl Message {
         Self::Binary(data.into())
     }
 
-    /// The payload as bytes. Of a Close it is the reason.
+    /// The payload as bytes. For a Close, the reason.
     pub fn into_data(self) -> Vec<u8> {
         match self {
             Self::Text(text) => text.into_bytes(),
@@ -55,7 +55,7 @@ impl Message {
         }
     }
 
-    /// The payload as text. Of a Close it is the reason.
+    /// The payload as text. For a Close, the reason.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Message {
         }
     }
 
-    /// The payload as borrowed text. Of a Close it is the reason.
+    /// The payload as borrowed text. For a Close, the reason.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl Message {
         }
     }
 
-    /// The payload as borrowed bytes. Of a Close it is the reason.
+    /// The payload as borrowed bytes. For a Close, the reason.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -94,16 +94,16 @@ impl Message {
         }
     }
 
-    /// The length of the payload in bytes, without the frame header. Of a Close it is that of the reason.
+    /// The length of the payload in bytes, without the frame header. For a Close, the length of the reason.
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
-    /// Gives the memory of a small payload to the next message that this thread decodes. Sending does that by itself; it is
-    /// for messages that were only read.
+    /// Gives the memory of a small payload to the next message that this thread decodes. Sending a message does the same;
+    /// call this for messages that were only read.
     pub fn recycle(self) {
         if let Self::Text(_) | Self::Binary(_) = self {
-            pool::keep(self.into_data());
+            pool::recycle(self.into_data());
         }
     }
 
@@ -204,7 +204,7 @@ mod tungstenite {
     }
 
     impl TryFrom<Theirs> for Message {
-        /// A raw frame is no message; tungstenite never yields one when reading. It is handed back.
+        /// A raw frame is not a message, and is handed back. tungstenite never yields one when reading.
         type Error = Theirs;
 
         fn try_from(message: Theirs) -> Result<Self, Theirs> {

@@ -1,33 +1,33 @@
-//! `Outgoing`: what can be sent, and why it may not be.
+//! `Outgoing`: what can be sent, and why a message is refused.
 
 use thiserror::Error;
 
 use crate::{Message, PreparedMessage, Violation};
 
-/// Something that can be sent: a message of its own, or one that is shared.
+/// Something that can be sent: a message of one connection, or a shared message.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Outgoing {
     /// A message that belongs to this connection.
     Message(Message),
-    /// A message that is sent to many.
+    /// A message that is sent to many connections.
     Prepared(PreparedMessage),
-    /// A message that no extension may transform: it is not compressed, so that its length on the wire says nothing about
-    /// what is in it. In a box, so that it does not make all others longer.
+    /// A message that no extension may transform. The message is not compressed, so its length on the wire reveals nothing
+    /// about its content. The box keeps the other variants small.
     Secret(Box<Message>),
 }
 
 impl Outgoing {
-    /// A message that is not compressed, whatever was agreed.
+    /// A message that is not compressed, whatever was negotiated.
     ///
-    /// Who can add text of their own to a message, and sees how long it is on the wire, learns what else is in it: the more of
-    /// it they have guessed, the shorter it is compressed (as CRIME and BREACH did). So what carries a secret beside
-    /// something that others have written should be sent like this.
+    /// An attacker who can add text to a compressed message, and sees its length on the wire, can learn the rest of it: the
+    /// better the attacker guesses the rest, the shorter the message becomes (as in CRIME and BREACH). So use this for a
+    /// message that carries a secret beside text of other people.
     pub fn secret(message: Message) -> Self {
         Self::Secret(Box::new(message))
     }
 
-    /// The message, if it belongs to this connection: `None` for one that is sent to many.
+    /// The message, if it belongs to this connection: `None` for a message that is sent to many.
     #[inline]
     pub fn message(&self) -> Option<&Message> {
         match self {
@@ -50,13 +50,13 @@ impl From<PreparedMessage> for Outgoing {
     }
 }
 
-/// A message that was not queued, and why. It is handed back, and the connection is as it was.
+/// A message that was not queued, and why. The message is handed back, and the connection is unchanged.
 #[derive(Debug, Error)]
 #[error("{reason}")]
 pub struct Refused {
-    /// What was to be sent.
+    /// The message that was to be sent.
     pub message: Outgoing,
-    /// Why it was not.
+    /// Why the message was not queued.
     pub reason: Refusal,
 }
 
@@ -66,7 +66,7 @@ pub enum Refusal {
     /// A Close has been sent or received: nothing may follow it.
     #[error("the connection is closed")]
     Closed,
-    /// The message may not be on the wire.
-    #[error("the message may not be sent: {0}")]
+    /// The message must not be on the wire.
+    #[error("the message cannot be sent: {0}")]
     Invalid(Violation),
 }

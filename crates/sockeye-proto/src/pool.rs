@@ -1,9 +1,9 @@
-//! Values that a pool of the thread lends, so that what a connection needs only while it is busy is no part of one that
-//! waits.
+//! Pools of a thread. A connection takes what it needs from a pool only while it is busy, so an idle connection holds
+//! nothing.
 //!
-//! A thread local that has to be dropped is asked at each access whether it is still there, which takes as long as the rest
-//! of it. The pools are not dropped: [`AT_EXIT`] is, which empties those that have asked for it. (Where thread locals are keys
-//! of the system, which destroys them in any order, as on Windows with GNU, what is in a pool may be lost with its thread.)
+//! A thread local with a destructor is checked at each access, which takes as long as the access itself. So the pools have
+//! no destructor: [`AT_EXIT`] has one, and empties the pools that have asked for it. (Where thread locals are keys of the
+//! system, as on Windows with GNU, they are destroyed in any order, and a pool's content may be lost with its thread.)
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,16 +11,16 @@ use std::{
     thread::LocalKey,
 };
 
-/// At most this many wait in each pool of a thread, with 64 KiB each: a thread runs one task at a time, so more than a few
-/// are in use only while slow clients hold theirs, and those are let go.
+/// The most values in each pool of a thread, with 64 KiB each: a thread runs one task at a time, so more than a few are in
+/// use only while slow clients hold theirs. Surplus values are freed.
 const POOLED: usize = 8;
 
-/// The values of a thread that nobody uses.
+/// The unused values of a thread.
 pub(crate) struct Pool<T> {
-    /// The one that was given back last: where connections take turns, there is no other.
+    /// The value that was given back last: if connections take turns, there is no other.
     last: Cell<ManuallyDrop<Option<T>>>,
     others: RefCell<ManuallyDrop<Vec<T>>>,
-    /// Whether it will be emptied when the thread ends. Else it holds nothing.
+    /// Whether the pool will be emptied when the thread ends. A pool that is not open holds nothing.
     is_open: Cell<bool>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn take<T>(pool: &'static LocalKey<Pool<T>>) -> Option<T> {
     pool.with(|pool| pool.replace(None).or_else(|| pool.take_other()))
 }
 
-/// Gives a value to the pool, or drops it if there are enough.
+/// Gives a value to the pool, or drops a value if there are enough.
 #[inline(always)]
 pub(crate) fn give<T>(pool: &'static LocalKey<Pool<T>>, value: T) {
     if let Some(other) = swap(pool, value) {
@@ -72,7 +72,7 @@ pub(crate) fn give<T>(pool: &'static LocalKey<Pool<T>>, value: T) {
     }
 }
 
-/// Gives a value to the pool in place of the one that was given last. Returns that one, or the value where the pool is closed.
+/// Gives a value to the pool in place of the last one, and returns that one. A closed pool returns the value itself.
 #[inline(always)]
 fn swap<T>(pool: &'static LocalKey<Pool<T>>, value: T) -> Option<T> {
     if pool.with(|pool| pool.is_open.get()) || open(pool) {
@@ -82,7 +82,7 @@ fn swap<T>(pool: &'static LocalKey<Pool<T>>, value: T) -> Option<T> {
     }
 }
 
-/// Whether the thread goes on, and will empty the pool at its end.
+/// Whether the thread continues, and will empty the pool at its end.
 #[cold]
 fn open<T>(pool: &'static LocalKey<Pool<T>>) -> bool {
     let asked = AT_EXIT.try_with(|at_exit| at_exit.0.borrow_mut().push(Box::new(|| pool.with(Pool::close))));
@@ -92,71 +92,71 @@ fn open<T>(pool: &'static LocalKey<Pool<T>>) -> bool {
 
 thread_local!(static AT_EXIT: AtExit = const { AtExit(RefCell::new(Vec::new())) });
 
-/// What is done when a thread ends.
+/// What to do when a thread ends.
 struct AtExit(RefCell<Vec<Box<dyn Fn()>>>);
 
 impl Drop for AtExit {
     fn drop(&mut self) {
-        // What is dropped may go to a pool that was emptied before, where nothing is kept any more.
+        // Dropped values may go to a pool that was emptied before, which keeps nothing any more.
         self.0.take().iter().for_each(|close| close());
     }
 }
 
 thread_local! {
-    /// The payload that was copied last, for the message that is received next. Most are answers to one another: in the
-    /// steady state of a server that answers, no message costs an allocation.
+    /// The payload that was copied last, for the next received message. Most messages answer one another: in the steady
+    /// state of a server that answers, no message costs an allocation.
     static PAYLOAD: Pool<Vec<u8>> = const { Pool::new() };
 }
 
-/// The largest payload that is kept, and how much more room than it needs a message may have.
+/// The largest payload that the pool keeps, and how much spare capacity a message may have.
 const KEPT: usize = 4 << 10;
 const SURPLUS: usize = 64;
 
-/// An empty vector with room for a payload of this length, and for little more.
+/// An empty vector with capacity for a payload of this length, and for little more.
 #[inline(always)]
 pub(crate) fn payload(length: usize) -> Vec<u8> {
     let kept = PAYLOAD.with(|pool| pool.replace(None)).unwrap_or_default();
     if (length..=length + SURPLUS).contains(&kept.capacity()) { kept } else { Vec::with_capacity(length) }
 }
 
-/// The same for a payload that is given back soon, so that what it has too much does not matter: one for all that are small.
-pub(crate) fn lent_payload(length: usize) -> Vec<u8> {
+/// The same for a payload that is given back soon. Spare capacity does not matter, so one vector serves all small payloads.
+pub(crate) fn reusable_payload(length: usize) -> Vec<u8> {
     let kept = PAYLOAD.with(|pool| pool.replace(None)).unwrap_or_default();
     if kept.capacity() >= length { kept } else { Vec::with_capacity(if length < KEPT { KEPT } else { length }) }
 }
 
-/// Keeps the room of a payload that is not needed any more, in the place of the one before.
-#[inline]
-pub(crate) fn keep(mut payload: Vec<u8>) {
+/// Keeps the memory of a payload that is not needed any more, in place of the one before.
+#[inline(always)]
+pub(crate) fn recycle(mut payload: Vec<u8>) {
     if payload.capacity() <= KEPT {
         payload.clear();
         drop(swap(&PAYLOAD, payload));
     }
 }
 
-/// What is lent in a box.
-pub(crate) trait Lendable: Default + 'static {
-    /// Where it waits.
+/// A value that a pool keeps in a box.
+pub(crate) trait Poolable: Default + 'static {
+    /// The pool that keeps unused values of this type.
     const POOL: &'static LocalKey<Pool<Box<Self>>>;
 
-    /// Makes it as good as new. Returns whether it has a buffer that is worth keeping.
+    /// Resets the value to its initial state. Returns whether it has a buffer that is worth keeping.
     fn reset(&mut self) -> bool;
 }
 
-/// Nothing, or a value that goes to the pool of its thread when it is dropped.
+/// Nothing, or a value that returns to the pool of its thread when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Lent<T: Lendable>(Option<Box<T>>);
+pub(crate) struct Pooled<T: Poolable>(Option<Box<T>>);
 
-impl<T: Lendable> Lent<T> {
+impl<T: Poolable> Pooled<T> {
     pub(crate) const NONE: Self = Self(None);
 
     /// The value, or one from the pool, or a new one.
     #[inline(always)]
-    pub(crate) fn get_or_lend(&mut self) -> &mut T {
+    pub(crate) fn get_or_take(&mut self) -> &mut T {
         self.0.get_or_insert_with(|| take(T::POOL).unwrap_or_default())
     }
 
-    /// What its drop does, in place where that counts.
+    /// As `drop`, but inlined where speed counts.
     #[inline(always)]
     pub(crate) fn give_back(&mut self) {
         if let Some(value) = self.0.take() {
@@ -174,14 +174,14 @@ impl<T: Lendable> Lent<T> {
         self.0.as_deref_mut()
     }
 
-    /// The value; one without a buffer, if there was none.
+    /// The value, or a new one without a buffer.
     #[inline]
     pub(crate) fn get_or_default(&mut self) -> &mut T {
         self.0.get_or_insert_default()
     }
 }
 
-impl<T: Lendable> Drop for Lent<T> {
+impl<T: Poolable> Drop for Pooled<T> {
     #[inline]
     fn drop(&mut self) {
         if let Some(value) = self.0.take() {
@@ -190,14 +190,14 @@ impl<T: Lendable> Drop for Lent<T> {
     }
 }
 
-// So that where there is mostly nothing to be given back it takes no more than a look.
+// A separate function, so that a drop takes only one check where there is usually nothing to give back.
 #[inline(never)]
-fn give_back_apart<T: Lendable>(value: Box<T>) {
+fn give_back_apart<T: Poolable>(value: Box<T>) {
     give_back(value);
 }
 
 #[inline(always)]
-fn give_back<T: Lendable>(mut value: Box<T>) {
+fn give_back<T: Poolable>(mut value: Box<T>) {
     if value.reset() {
         give(T::POOL, value);
     }

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::{
-    Buffer, Message,
+    Buffer, Message, Rsv, SharedKey,
     header::{Header, OpCode},
 };
 
-/// A data message that is encoded once and sent to many connections: each of them holds a reference to the same bytes.
+/// A data message that is encoded once and sent to many connections. Each connection holds a reference to the same bytes.
 ///
 /// ```
 /// use sockeye_proto::{Config, Encoder, PreparedMessage};
@@ -26,18 +26,20 @@ pub struct PreparedMessage {
 #[derive(Debug)]
 struct Shared {
     opcode: OpCode,
+    /// The reserved bits that extensions have set.
+    rsv: Rsv,
     /// An unmasked frame, as a server sends it.
     frame: Vec<u8>,
     /// Where the payload begins in `frame`.
     payload: usize,
-    /// Whether it goes out as it is.
+    /// Whether no extension may transform it.
     is_secret: bool,
-    /// What extensions have made of it, one for each key. Of these there are as many as servers are configured in different
-    /// ways, and peers have agreed to something else.
-    transformed: Mutex<Vec<(u64, Transformed)>>,
+    /// What extensions have made of the message, one entry for each key and set of reserved bits. There are as many entries
+    /// as different server configurations and negotiated parameters.
+    transformed: Mutex<Vec<((SharedKey, Rsv), Transformed)>>,
 }
 
-/// What comes of a message, once anybody has asked for it; `None` where it is sent as it is.
+/// The transformed message, once a connection has asked for it; `None` if the message is sent as it is.
 type Transformed = Arc<OnceLock<Option<PreparedMessage>>>;
 
 impl PreparedMessage {
@@ -51,12 +53,12 @@ impl PreparedMessage {
         Self::new(OpCode::Binary, data.as_ref())
     }
 
-    /// Whether it is a text, and not binary.
+    /// Whether the message is text, not binary.
     pub fn is_text(&self) -> bool {
         self.shared.opcode == OpCode::Text
     }
 
-    /// The same message, which no extension may transform: see [`Outgoing::secret`].
+    /// The same message, but no extension may transform it: see [`Outgoing::secret`].
     ///
     /// [`Outgoing::secret`]: crate::Outgoing::secret
     #[must_use]
@@ -65,16 +67,19 @@ impl PreparedMessage {
             shared.is_secret = true;
             return self;
         }
-        let Shared { opcode, frame, payload, .. } = &*self.shared;
-        Self::from_frame(*opcode, frame.clone(), *payload, true)
+        let Shared { opcode, rsv, ref frame, payload, .. } = *self.shared;
+        let frame = frame.clone();
+        Self {
+            shared: Arc::new(Shared { opcode, rsv, frame, payload, is_secret: true, transformed: Mutex::default() }),
+        }
     }
 
-    /// The payload in bytes.
+    /// The bytes of the payload.
     pub fn payload(&self) -> &[u8] {
         &self.shared.frame[self.shared.payload..]
     }
 
-    /// The message as a value of its own, for which the payload is copied.
+    /// An independent message with a copy of the payload.
     pub fn to_message(&self) -> Message {
         let payload = self.payload().to_vec();
         match self.shared.opcode {
@@ -96,11 +101,17 @@ impl PreparedMessage {
         self.shared.is_secret
     }
 
-    /// What `transform` makes of the payload, for those whose key this is: it is asked once for all of them. `None` if it does
-    /// nothing.
-    pub(crate) fn transformed(&self, key: u64, transform: impl FnOnce(&[u8], &mut Vec<u8>) -> bool) -> Option<Self> {
+    /// What `transform` makes of the payload, marked with `rsv`. `transform` is called once for all connections with this
+    /// key. `None` if `transform` leaves the payload as it is.
+    pub(crate) fn transformed(
+        &self,
+        key: SharedKey,
+        rsv: Rsv,
+        transform: impl FnOnce(&[u8], &mut Vec<u8>) -> bool,
+    ) -> Option<Self> {
+        let key = (key, rsv);
         let slot = {
-            // Nothing that could fail is done under this lock.
+            // No operation under this lock can fail.
             let mut transformed = self.shared.transformed.lock().unwrap_or_else(PoisonError::into_inner);
             match transformed.iter().find(|(of, _)| *of == key) {
                 Some((_, slot)) => slot.clone(),
@@ -113,26 +124,25 @@ impl PreparedMessage {
         };
         let made = slot.get_or_init(|| {
             let mut output = Buffer::pooled();
-            transform(self.payload(), &mut output).then(|| Self::framed(self.shared.opcode, true, &output))
+            transform(self.payload(), &mut output)
+                .then(|| Self::framed(self.shared.opcode, self.shared.rsv | rsv, &output))
         });
         made.clone()
     }
 
     fn new(opcode: OpCode, data: &[u8]) -> Self {
-        Self::framed(opcode, false, data)
+        Self::framed(opcode, Rsv::NONE, data)
     }
 
-    fn framed(opcode: OpCode, rsv1: bool, data: &[u8]) -> Self {
-        let header = Header { fin: true, rsv1, opcode, mask: None, length: data.len() as u64 };
+    fn framed(opcode: OpCode, rsv: Rsv, data: &[u8]) -> Self {
+        let header = Header { fin: true, rsv, opcode, mask: None, length: data.len() as u64 };
         let mut frame = Vec::with_capacity(crate::header::MAX_HEADER + data.len());
         header.write(&mut frame);
         let payload = frame.len();
         frame.extend_from_slice(data);
-        Self::from_frame(opcode, frame, payload, false)
-    }
-
-    fn from_frame(opcode: OpCode, frame: Vec<u8>, payload: usize, is_secret: bool) -> Self {
-        Self { shared: Arc::new(Shared { opcode, frame, payload, is_secret, transformed: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared { opcode, rsv, frame, payload, is_secret: false, transformed: Mutex::default() }),
+        }
     }
 }
 
@@ -161,7 +171,7 @@ impl From<Vec<u8>> for PreparedMessage {
 }
 
 impl TryFrom<Message> for PreparedMessage {
-    /// A control frame belongs to one connection and cannot be shared. It is handed back.
+    /// A control frame belongs to one connection and cannot be shared. The frame is handed back.
     type Error = Message;
 
     fn try_from(message: Message) -> Result<Self, Message> {

@@ -1,69 +1,86 @@
-//! The transmit queue: whole frames in order, and which byte goes next.
+//! The transmit queue: whole frames in order, and the next byte to write.
 
 use std::{collections::VecDeque, io::IoSlice, thread::LocalKey};
 
 use crate::{
     Buffer, PreparedMessage,
     header::frame_len,
-    pool::{Lendable, Pool},
+    pool::{Pool, Poolable},
 };
 
-/// Payloads up to this size are copied next to their header, which is cheaper than a slice of their own in the
-/// vectored write.
+mod dropping;
+
+pub use self::dropping::Dropped;
+
+/// Payloads up to this size are copied next to their header, which is cheaper than a separate slice in the vectored write.
 pub(crate) const COPY: usize = 4 << 10;
 
-/// A queue that waits for its next use keeps room for this many chunks: what a few large messages take.
+/// What a chunk takes apart from its bytes: its entry in the queue, and the overhead of an allocation.
+pub(crate) const CHUNK: usize = 64;
+
+/// The tail is sealed before it exceeds this length: a vector that grows once more would be half empty, and no pool would
+/// take it back.
+const TAIL: usize = 64 << 10;
+
+/// A queue in the pool keeps capacity for this many chunks: those of a few large messages.
 const CHUNKS: usize = 16;
 
 /// Queued data frames, as slices that can be written at once.
 ///
-/// It knows where the frame ends that has been begun, so that control frames can be put between two frames.
+/// The queue knows where the begun frame ends, so control frames can go between two frames.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    pub(crate) chunks: VecDeque<Chunk>,
-    /// The newest frames, small ones behind one another. Behind all of `chunks`.
+    chunks: VecDeque<Chunk>,
+    /// The newest frames, with small ones in a row. They come after all of `chunks`.
     tail: Buffer,
-    /// How much of the first chunk, or of `tail` when there is none, has been written.
-    pub(crate) position: usize,
-    /// The start of a frame in the first inline chunk, at or before `position`: where to begin looking for the end of the
-    /// frame that `position` is in.
+    /// How many bytes of the first chunk have been written, or of `tail` when there is no chunk.
+    position: usize,
+    /// The start of a frame in the first inline chunk, at or before `position`. The search for the end of the frame at
+    /// `position` begins here.
     frame: usize,
-    pub(crate) gap: Gap,
+    /// How many of the next bytes were offered to a stream that was not ready. The stream may have taken them nevertheless.
+    offered: usize,
+    gap: Gap,
 }
 
-/// Where messages were dropped behind a frame that had been begun.
-#[derive(Debug, Default)]
-pub(crate) struct Gap {
-    /// How many bytes are left to be written before it.
+/// A frame in the queue that has not begun, or the end of the queue.
+#[derive(Debug, Default, Clone, Copy)]
+struct Whole {
+    /// How many bytes go before it: the rest of what has begun.
     before: usize,
-    /// How many were dropped.
+    /// The chunk in which the frame begins (one past the last for the tail), and the position in the chunk.
+    chunk: usize,
+    start: usize,
+}
+
+/// A gap where messages were dropped after a begun frame.
+#[derive(Debug, Default)]
+struct Gap {
+    /// How many bytes before the gap are unwritten.
+    before: usize,
+    /// How many bytes were dropped.
     bytes: usize,
 }
 
 impl Gap {
-    /// So many bytes were dropped behind those that are left of the frame that was begun.
-    pub(crate) fn widen(&mut self, before: usize, bytes: usize) {
+    /// `bytes` bytes were dropped after the `before` unwritten bytes of the begun frame.
+    fn widen(&mut self, before: usize, bytes: usize) {
         self.before = before;
         self.bytes += bytes;
     }
 
-    /// How many bytes were dropped that do not count as written yet.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// So many bytes have been written. Returns how many were dropped behind them.
-    pub(crate) fn pass(&mut self, written: usize) -> usize {
+    /// `written` bytes have been written. Returns how many bytes were dropped after them.
+    fn pass(&mut self, written: usize) -> usize {
         self.before = self.before.saturating_sub(written);
         if self.before == 0 { std::mem::take(&mut self.bytes) } else { 0 }
     }
 }
 
 #[derive(Debug)]
-pub(crate) enum Chunk {
-    /// Whole frames, the last of which may have its payload in the chunk behind.
+enum Chunk {
+    /// Whole frames. The payload of the last one may be the next chunk.
     Inline(Buffer),
-    /// The payload of the header that ends the chunk before.
+    /// The payload of the header at the end of the chunk before.
     Payload(Vec<u8>),
     /// A whole frame.
     Prepared(PreparedMessage),
@@ -82,7 +99,7 @@ impl Chunk {
 thread_local!(static POOL: Pool<Box<Queue>> = const { Pool::new() });
 
 /// A connection that has nothing to send has no queue.
-impl Lendable for Queue {
+impl Poolable for Queue {
     const POOL: &'static LocalKey<Pool<Box<Self>>> = &POOL;
 
     #[inline(always)]
@@ -91,37 +108,37 @@ impl Lendable for Queue {
             self.chunks.clear();
         }
         self.tail.clear();
-        (self.position, self.frame) = (0, 0);
+        (self.position, self.frame, self.offered) = (0, 0, 0);
         self.gap = Gap::default();
         self.tail.capacity() == Buffer::SIZE && self.chunks.capacity() <= CHUNKS
     }
 }
 
 impl Queue {
-    /// How many slices it takes.
+    /// How many slices the queue takes.
     pub(crate) fn pieces(&self) -> usize {
         self.chunks.len() + usize::from(!self.tail.is_empty())
     }
 
-    /// Takes a pooled buffer for the small frames to come, unless there is one.
+    /// Takes a pooled buffer for the next small frames, unless the queue has a buffer.
     #[inline]
-    pub(crate) fn lend_buffer(&mut self) {
+    pub(crate) fn use_pooled_buffer(&mut self) {
         if self.tail.capacity() == 0 {
             self.tail = Buffer::pooled();
         }
     }
 
-    /// All that is queued, if it is in one piece.
+    /// All queued bytes, if they are in one piece.
     #[inline]
     pub(crate) fn single(&self) -> Option<&[u8]> {
         self.chunks.is_empty().then(|| &self.tail[self.position..])
     }
 
-    /// Appends whatever `write` appends to the buffer: whole frames, or a header whose payload follows. Returns how many bytes
-    /// that were.
-    #[inline]
-    pub(crate) fn inline(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
-        if self.tail.len() >= Buffer::SIZE {
+    /// Appends what `write` appends to the buffer, at most `most` bytes: whole frames, or a header whose payload follows.
+    /// Returns the number of appended bytes.
+    #[inline(always)]
+    pub(crate) fn inline(&mut self, most: usize, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        if self.tail.len() + most > TAIL {
             self.seal();
         }
         let before = self.tail.len();
@@ -135,38 +152,110 @@ impl Queue {
         self.chunks.push_back(Chunk::Payload(payload));
     }
 
+    /// How much the chunks take apart from their bytes. Small frames are in a row in the tail, and take nothing more.
+    #[inline]
+    pub(crate) fn overhead(&self) -> usize {
+        self.chunks.len() * CHUNK
+    }
+
     pub(crate) fn prepared(&mut self, message: PreparedMessage) {
         self.seal();
         self.chunks.push_back(Chunk::Prepared(message));
     }
 
-    /// How many bytes are left of a frame whose beginning has been written: no other frame may go before them.
+    /// How many bytes are left of what has begun: no other frame may go before them.
     pub(crate) fn begun(&mut self) -> usize {
-        let (bytes, whole) = match self.chunks.front() {
-            Some(Chunk::Payload(payload)) => return payload.len() - self.position,
-            Some(Chunk::Prepared(message)) => (message.frame(), true),
-            Some(Chunk::Inline(buffer)) => (&buffer[..], false),
-            None => (&self.tail[..], false),
-        };
-        if self.position == 0 {
-            return 0;
-        }
-        if whole {
-            return bytes.len() - self.position;
-        }
-        loop {
-            if self.frame == self.position {
-                return 0;
-            }
-            let end = self.frame + frame_len(&bytes[self.frame..]);
-            if end > self.position {
-                return end - self.position;
-            }
-            self.frame = end;
-        }
+        let is_fresh = self.chunks.is_empty() && self.position + self.offered == 0;
+        if is_fresh { 0 } else { self.first_whole().before }
     }
 
-    /// The queued bytes from `skip` on, at most `most` of them, into as many slices as there are.
+    /// The first frame of which nothing has been written or [offered](Self::offer).
+    fn first_whole(&mut self) -> Whole {
+        let begun = self.position + self.offered;
+        // Positions from the start of the first chunk: the start of the current chunk, the end of a frame in it, and the
+        // last frame end that is not after the written bytes.
+        let (mut start, mut end, mut known) = (0, 0, self.frame);
+        for index in 0.. {
+            let chunk = self.chunks.get(index);
+            let bytes = chunk.map_or(&self.tail[..], Chunk::bytes);
+            let next = start + bytes.len();
+            match chunk {
+                // Its header is in the chunk before. If there is no such chunk, the header has been written.
+                Some(Chunk::Payload(_)) => end = next,
+                Some(Chunk::Prepared(_)) if begun > start => end = next,
+                Some(Chunk::Prepared(_)) => {}
+                Some(Chunk::Inline(_)) | None => {
+                    if index == 0 {
+                        end = known;
+                    }
+                    while end < begun && end < next {
+                        end += frame_len(&bytes[end - start..]);
+                        if end <= self.position {
+                            known = end;
+                        }
+                    }
+                }
+            }
+            if end >= begun || chunk.is_none() {
+                self.frame = known;
+                let (chunk, start) = match chunk {
+                    Some(_) if end == next => (index + 1, 0),
+                    // The payload of the frame is the next chunk.
+                    Some(_) if end > next => (index + 2, 0),
+                    _ => (index, end - start),
+                };
+                return Whole { before: end - self.position, chunk, start };
+            }
+            start = next;
+        }
+        Whole::default()
+    }
+
+    /// `bytes` bytes were dropped after the `before` unwritten bytes of what has begun.
+    pub(crate) fn widen_gap(&mut self, before: usize, bytes: usize) {
+        self.gap.widen(before, bytes);
+    }
+
+    /// `written` more bytes are written. Once that reaches the gap, returns its size, which now counts as written; else 0.
+    #[inline]
+    pub(crate) fn pass_gap(&mut self, written: usize) -> usize {
+        self.gap.pass(written)
+    }
+
+    /// How many dropped bytes do not count as written yet.
+    #[inline]
+    pub(crate) fn gap_bytes(&self) -> usize {
+        self.gap.bytes
+    }
+
+    /// Appends the next bytes to `output`, at most `room`, for a stream that is not ready but may take them: those of the
+    /// last offer, or else all bytes, or `only_begun` ones. Returns how much room is left for control frames, or `None` if
+    /// the offer ends within a frame.
+    pub(crate) fn offer(&mut self, room: usize, only_begun: bool, output: &mut Vec<u8>) -> Option<usize> {
+        let begun = self.begun();
+        let wanted = match self.offered {
+            0 if only_begun => begun,
+            0 => usize::MAX,
+            again => again,
+        };
+        self.offered = self.copy(room.min(wanted), output);
+        (self.offered >= begun).then(|| room - self.offered)
+    }
+
+    /// Appends the next bytes to `output`, at most `most`. Returns the number of appended bytes.
+    fn copy(&self, most: usize, output: &mut Vec<u8>) -> usize {
+        let before = output.len();
+        let mut start = self.position;
+        for bytes in self.chunks.iter().map(Chunk::bytes).chain([&self.tail[..]]) {
+            let bytes = &bytes[start..];
+            start = 0;
+            let room = most - (output.len() - before);
+            output.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        }
+        output.len() - before
+    }
+
+    /// The queued bytes from `skip` on, at most `most`, as slices in `out`.
     pub(crate) fn slices<'a>(&'a self, mut skip: usize, mut most: usize, out: &mut Slices<'_, 'a>) {
         let mut start = self.position;
         for bytes in self.chunks.iter().map(Chunk::bytes).chain([&self.tail[..]]) {
@@ -183,8 +272,9 @@ impl Queue {
         }
     }
 
-    /// The first `n` of the queued bytes have been written, and others have not.
+    /// The first `n` queued bytes have been written, and others have not.
     pub(crate) fn advance(&mut self, mut n: usize) {
+        self.offered = 0;
         while let Some(front) = self.chunks.front() {
             let left = front.bytes().len() - self.position;
             if n < left {
@@ -197,8 +287,8 @@ impl Queue {
         self.position += n;
     }
 
-    /// The stream takes no more for now: gives mostly empty pooled buffers back, so that a slow client holds only what is
-    /// queued for it.
+    /// The stream takes no more for now: gives mostly empty pooled buffers back, so a slow client holds only its queued
+    /// bytes.
     pub(crate) fn compact(&mut self) {
         for chunk in &mut self.chunks {
             if let Chunk::Inline(buffer) = chunk {
@@ -216,14 +306,14 @@ impl Queue {
         }
     }
 
-    pub(crate) fn seal(&mut self) {
+    fn seal(&mut self) {
         if !self.tail.is_empty() {
             self.chunks.push_back(Chunk::Inline(std::mem::take(&mut self.tail)));
         }
     }
 }
 
-/// Drops the first `written` bytes and all spare room, if what is left is little.
+/// Drops the first `written` bytes and all spare capacity, if only a few bytes are left.
 fn compact(buffer: &mut Buffer, written: usize) -> bool {
     let left = &buffer[written..];
     let worth = buffer.capacity() >= Buffer::SIZE && left.len() <= Buffer::SIZE / 4;
@@ -244,7 +334,7 @@ impl<'s, 'a> Slices<'s, 'a> {
         Self { slices, used: 0 }
     }
 
-    /// Whether there is room for more.
+    /// Appends a slice. Returns whether there is space for more.
     pub(crate) fn push(&mut self, bytes: &'a [u8]) -> bool {
         if !bytes.is_empty() {
             let Some(slot) = self.slices.get_mut(self.used) else { return false };

@@ -1,8 +1,8 @@
-//! UTF-8 validation, of a whole text and of one that is still growing.
+//! UTF-8 validation of a whole text, and of a growing text.
 
 use crate::Violation;
 
-/// The text in `bytes`, all of which have arrived.
+/// The text in `bytes`, which have all arrived.
 pub(crate) fn whole(bytes: Vec<u8>) -> Result<String, Violation> {
     match simdutf8::basic::from_utf8(&bytes) {
         Ok(_) => Ok(valid(bytes)),
@@ -10,20 +10,21 @@ pub(crate) fn whole(bytes: Vec<u8>) -> Result<String, Violation> {
     }
 }
 
-/// The text in `bytes`, every one of which is known to be valid: [`progress`] has counted it, all of it was seen to be ASCII
-/// when it was unmasked, or it came from a `str`.
+/// The text in `bytes`, which are known to be valid: [`progress`] has counted them, unmasking has seen only ASCII, or they
+/// came from a `str`.
 #[inline]
 pub(crate) fn valid(bytes: Vec<u8>) -> String {
     debug_assert!(std::str::from_utf8(&bytes).is_ok(), "validated before");
-    // SAFETY: `whole` has validated it just above; the decoder has been told that all of it is ASCII; the assembler converts
-    // only when its count of validated bytes equals the length; a `PreparedMessage` of text was made from a `str`. `String::from_utf8` would read every byte again.
+    // SAFETY: all bytes are known to be valid: `whole` has just validated them; the decoder has been told that all are
+    // ASCII; the assembler converts only when its count of validated bytes equals the length; a text `PreparedMessage` was
+    // made from a `str`. `String::from_utf8` would read every byte again.
     unsafe { String::from_utf8_unchecked(bytes) }
 }
 
-/// Validates a text that is still growing, whose first `validated` bytes are known to be good, and returns how many are
-/// now. Up to three bytes at the end may be the beginning of a character, and are looked at again next time.
+/// Validates a growing text whose first `validated` bytes are known to be valid, and returns how many are valid now. Up to
+/// three bytes at the end may begin a character, and are checked again next time.
 ///
-/// Fails at the first byte that no continuation could make valid, as RFC 6455 §8.1 lets an endpoint do.
+/// Fails at the first byte that no continuation could make valid, as RFC 6455 §8.1 permits.
 pub(crate) fn progress(text: &[u8], validated: usize) -> Result<usize, Violation> {
     match simdutf8::compat::from_utf8(&text[validated..]) {
         Ok(_) => Ok(text.len()),
@@ -37,8 +38,8 @@ mod tests {
     use super::progress;
 
     #[test]
-    fn fails_at_the_first_impossible_byte() {
-        // (bytes, how many may be seen before the text cannot be saved any more)
+    fn validation_of_utf8_fails_at_the_first_impossible_byte() {
+        // (bytes, how many may arrive before no continuation can make the text valid)
         let cases: &[(&[u8], usize)] = &[
             (&[0x80], 0),                   // a continuation with nothing to continue
             (&[0xC0, 0x80], 0),             // overlong
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_may_arrive_in_pieces() {
+    fn validation_of_utf8_accepts_characters_that_arrive_in_pieces() {
         let text = "κόσμε 𝄞".as_bytes();
         let mut validated = 0;
         for end in 0..=text.len() {

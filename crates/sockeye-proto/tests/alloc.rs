@@ -1,12 +1,12 @@
-//! How much memory it takes, measured: an allocator that counts what each thread has.
-// Nothing that Miri would find, and hours of it: this is about memory.
+//! Memory use, measured by an allocator that counts what each thread holds.
+// Miri would find nothing and take hours: these tests are about memory.
 #![cfg(not(miri))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicIsize, Ordering};
 
-use sockeye_proto::{Buffer, Config, Decoder, Encoder, Input, Message, PreparedMessage, Role};
+use sockeye_proto::{Buffer, Config, Decoder, Encoder, Input, Message, Outgoing, PreparedMessage, Role};
 use sockeye_testkit::{Frame, opcode};
 
 struct Counting;
@@ -22,8 +22,8 @@ fn count(bytes: isize) {
     PEAK.set(PEAK.get().max(HELD.get()));
 }
 
-// SAFETY: every call goes to the system's allocator as it came; the counters are plain cells without a destructor, so
-// that counting neither allocates nor fails at the end of a thread.
+// SAFETY: every call goes to the system's allocator unchanged; the counters are plain cells without a destructor, so
+// counting neither allocates nor fails at the end of a thread.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.set(CALLS.get() + 1);
@@ -40,7 +40,7 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         CALLS.set(CALLS.get() + 1);
-        // In the worst case both are there for a moment.
+        // In the worst case, both exist for a moment.
         count(size as isize);
         count(-(layout.size() as isize));
         // SAFETY: the caller's promise, passed on.
@@ -51,7 +51,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What an action cost: allocations made, bytes at the most, bytes still held.
+/// The cost of an action: the allocations, the most bytes, and the bytes that are still held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cost {
     calls: usize,
@@ -67,8 +67,8 @@ fn measure<R>(act: impl FnOnce() -> R) -> (R, Cost) {
     (result, cost)
 }
 
-/// What a message that has begun and not ended, or a latched error, takes besides its payload, so that a connection between
-/// two messages does not hold it.
+/// What an unfinished message or a latched error takes apart from its payload. A connection between two messages does not
+/// hold it.
 const UNFINISHED: usize = 192;
 
 fn unlimited() -> Config {
@@ -87,7 +87,7 @@ fn a_declared_length_allocates_nothing_by_itself() {
                 let mut decoder = Decoder::new(Role::Server, &config);
                 let (_, cost) = measure(|| {
                     assert_eq!(decoder.decode(&mut &frame[..]), Ok(None));
-                    // Being asked for room to read into does not change that.
+                    // A request for a direct buffer does not change that.
                     let _ = decoder.direct();
                 });
                 let bound = sent * 4 + 64 + UNFINISHED;
@@ -97,9 +97,9 @@ fn a_declared_length_allocates_nothing_by_itself() {
     }
 }
 
-/// Whatever has arrived of a large message, at most four times as much is held, wherever it is read to.
+/// At most four times the arrived bytes of a large message are held, wherever they are read to.
 #[test]
-fn memory_follows_what_has_arrived() {
+fn the_memory_of_a_message_grows_with_the_bytes_that_have_arrived() {
     let wire = Frame::binary(vec![1; 4 << 20]).bytes();
     for direct in [false, true] {
         let mut decoder = Decoder::new(Role::Server, Config::default());
@@ -152,7 +152,7 @@ fn a_small_message_costs_the_allocation_that_is_handed_over() {
 }
 
 #[test]
-fn nothing_is_held_between_messages_and_little_after_an_error() {
+fn a_decoder_holds_nothing_between_messages_and_little_after_an_error() {
     let mut decoder = Decoder::new(Role::Server, Config::default());
     let mut wire = Frame::text("x".repeat(100_000)).bytes();
     wire.extend(Frame::ping(vec![0; 125]).bytes());
@@ -174,7 +174,7 @@ fn nothing_is_held_between_messages_and_little_after_an_error() {
     assert!(cost.held <= UNFINISHED as isize, "{cost:?}");
 }
 
-/// 131,072 empty fragments are as many as the default allows, and cost nothing.
+/// 131,072 empty fragments are as many as the default allows, and cost no memory.
 #[test]
 fn empty_fragments_cost_no_memory() {
     let mut decoder = Decoder::new(Role::Server, Config::default());
@@ -210,15 +210,15 @@ fn fragments_grow_a_message_in_few_steps() {
 }
 
 #[test]
-fn a_flood_of_pings_costs_a_constant() {
+fn a_flood_of_pings_costs_a_constant_amount_of_memory() {
     let mut encoder = Encoder::server();
     let (_, cost) = measure(|| (0..300_000).for_each(|_| encoder.pong(&[7; 125])));
     assert!(cost.peak < 64 << 10, "{cost:?}");
 }
 
-/// Nor does it when the peer reads, but less than it should.
+/// The cost is also constant if the peer reads, but too little.
 #[test]
-fn a_flood_of_pings_of_a_slow_reader_costs_a_constant() {
+fn a_flood_of_pings_of_a_slow_reader_costs_a_constant_amount_of_memory() {
     let mut encoder = Encoder::server();
     let (_, cost) = measure(|| {
         for _ in 0..100_000 {
@@ -228,7 +228,7 @@ fn a_flood_of_pings_of_a_slow_reader_costs_a_constant() {
         }
     });
     assert!(cost.peak < 128 << 10, "{cost:?}");
-    // One that keeps up all but a frame.
+    // A peer that keeps up, except for one frame.
     let mut encoder = Encoder::server();
     let (_, cost) = measure(|| {
         encoder.pong(&[7; 125]);
@@ -258,9 +258,9 @@ fn an_encoder_that_has_written_all_holds_nothing() {
     assert_eq!(cost.held, 0);
 }
 
-/// Ten thousand connections hold one copy of what is sent to all of them.
+/// Ten thousand connections hold one copy of a message to all of them.
 #[test]
-fn a_prepared_message_is_not_copied() {
+fn a_prepared_message_is_queued_without_a_copy() {
     let mut encoders: Vec<_> = (0..10_000).map(|_| Encoder::server()).collect();
     let (_, cost) = measure(|| {
         let prepared = PreparedMessage::binary(vec![0; 100_000]);
@@ -269,9 +269,9 @@ fn a_prepared_message_is_not_copied() {
     assert!(cost.peak < 10_000 * 256 + 300_000, "{cost:?}");
 }
 
-/// A message that is large enough is moved into the queue, not copied.
+/// A large message is moved into the queue, not copied.
 #[test]
-fn a_large_message_is_moved() {
+fn a_large_message_is_queued_without_a_copy() {
     for mut encoder in [Encoder::server(), Encoder::client(Box::new(|| [1; 4]))] {
         let message = Message::binary(vec![0; 1 << 20]);
         let (_, cost) = measure(|| encoder.encode(message).unwrap());
@@ -279,7 +279,7 @@ fn a_large_message_is_moved() {
     }
 }
 
-/// Says at the end of its thread what that still holds.
+/// Reports at the end of its thread what the thread still holds.
 struct Report(isize);
 
 static LEFT: AtomicIsize = AtomicIsize::new(isize::MAX);
@@ -291,8 +291,8 @@ impl Drop for Report {
 }
 
 #[test]
-fn a_thread_that_ends_leaves_nothing_behind() {
-    // The last that is set up is the first that is dropped.
+fn a_thread_that_ends_frees_its_pools() {
+    // The value that is set up last is dropped first.
     thread_local! {
         static REPORT: Report = Report(HELD.get());
         static LATE: Cell<Option<Buffer>> = const { Cell::new(None) };
@@ -301,17 +301,119 @@ fn a_thread_that_ends_leaves_nothing_behind() {
         REPORT.with(|_| ());
         LATE.with(|_| ());
         let mut encoder = Encoder::server();
-        encoder.lend_buffer();
+        encoder.use_pooled_buffer();
         encoder.encode(Message::text("hello")).unwrap();
         drop(encoder);
-        drop((Buffer::pooled(), Buffer::pooled(), Input::lent()));
-        // This one goes back when there are no pools any more.
+        drop((Buffer::pooled(), Buffer::pooled(), Input::pooled()));
+        // This buffer goes back when the pools are gone.
         LATE.set(Some(Buffer::pooled()));
         assert!(HELD.get() > 2 * Buffer::SIZE as isize);
     })
     .join()
     .unwrap();
-    // Less than nothing: the thread frees what it was started with.
+    // Less than nothing may be left: the thread frees what it was started with.
     let left = LEFT.load(Ordering::SeqCst);
     assert!(left <= 0, "{left} bytes");
+}
+
+/// Discarded messages of any kind cost only the check of their headers. Even a large message takes no memory.
+#[test]
+fn discarded_messages_allocate_nothing() {
+    let frames = [
+        vec![Frame::binary(vec![1; 4 << 20])],
+        vec![Frame::text(vec![b'x'; 100]); 1_000],
+        Frame::fragments(opcode::TEXT, &[&[b'x'; 60_000][..]; 50]),
+    ];
+    for frames in frames {
+        let wire = sockeye_testkit::wire(&frames);
+        let mut decoder = Decoder::new(Role::Server, Config::default());
+        assert!(decoder.discard());
+        let (_, cost) = measure(|| {
+            for mut piece in wire.chunks(60_000) {
+                assert_eq!(decoder.decode(&mut piece), Ok(None));
+            }
+        });
+        assert!(cost.peak <= 2 * UNFINISHED && cost.held == 0, "{cost:?} for {} bytes", wire.len());
+    }
+}
+
+/// A limit in bytes is reliable: no mix of messages holds much more memory than is charged for it.
+#[test]
+fn a_queued_message_is_charged_with_the_memory_that_it_holds() {
+    type Messages = Box<dyn FnMut(usize) -> Outgoing>;
+    let one = PreparedMessage::text("x");
+    let mut messages: Vec<(&str, Messages)> = vec![
+        ("one letter to many", Box::new(move |_| one.clone().into())),
+        ("another letter to many each time", Box::new(|_| PreparedMessage::text("x").into())),
+        ("a letter", Box::new(|_| Message::text("x").into())),
+        ("a page to many", Box::new(|_| PreparedMessage::binary(vec![1; 5_000]).into())),
+        ("a page", Box::new(|_| Message::binary(vec![1; 5_000]).into())),
+        (
+            "a page to many between letters",
+            Box::new(|count| match count % 2 {
+                0 => PreparedMessage::binary(vec![1; 5_000]).into(),
+                _ => Message::text("x").into(),
+            }),
+        ),
+    ];
+    for (name, message) in &mut messages {
+        let mut encoder = Encoder::server();
+        let (_, cost) = measure(|| {
+            let mut count = 0;
+            while encoder.held() < 1 << 20 {
+                encoder.encode(message(count)).unwrap();
+                count += 1;
+            }
+        });
+        // A growing vector is at most half empty, and there is only one. The same holds for the list of pieces.
+        let most = encoder.held() + encoder.held() / 4 + (64 << 10);
+        assert!(cost.held <= most as isize, "{name}: {} bytes are charged, {cost:?}", encoder.held());
+        // Dropped messages are not charged any more.
+        let (held, room) = (encoder.held(), encoder.drop_oldest(300_000));
+        assert!(room.messages > 0 && encoder.held() <= held - 300_000, "{name}: {room:?}");
+    }
+}
+
+/// Waiting input takes about its size, however small its pieces are, and decoded bytes are removed.
+#[test]
+fn input_that_waits_to_be_decoded_costs_about_its_bytes() {
+    let (most, frame) = (200_000, Frame::text([b'x'; 20]).bytes());
+    let mut input = Input::new();
+    let mut decoder = Decoder::new(Role::Server, Config::default());
+    let fill = |input: &mut Input| {
+        while input.len() + frame.len() <= most {
+            // Like a read, which takes no more bytes than there is space for.
+            let mut rest = &frame[..];
+            while !rest.is_empty() {
+                let room = most - input.len();
+                let bytes = input.grow(room);
+                let (now, later) = rest.split_at(rest.len().min(bytes.capacity() - bytes.len()));
+                bytes.extend_from_slice(now);
+                rest = later;
+            }
+        }
+    };
+    let (_, filling) = measure(|| fill(&mut input));
+    assert!(filling.held < 201_000 && filling.peak < 400_000 && filling.calls < 12, "{filling:?}");
+    for _ in 0..50 {
+        for _ in 0..2_000 {
+            assert_eq!(input.decode(&mut decoder).unwrap().unwrap().len(), 20);
+        }
+        let ((), again) = measure(|| fill(&mut input));
+        assert!(again.held < 150_000, "{again:?}");
+    }
+    let mut left = 0;
+    while input.decode(&mut decoder).unwrap().is_some() {
+        left += 1;
+    }
+    assert_eq!((left, input.len(), input.is_empty()), (most / frame.len(), 0, true));
+    // A rest that waits longer is moved to memory of its size.
+    let ((), kept) = measure(|| {
+        fill(&mut input);
+        while input.len() > 1_000 {
+            input.decode(&mut decoder).unwrap().unwrap();
+        }
+        input.compact();
+    });
+    assert!(kept.held < 2_000, "{kept:?}");
 }

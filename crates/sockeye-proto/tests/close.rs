@@ -1,4 +1,4 @@
-//! The close handshake: the table itself, and what an encoder that follows it puts on the wire.
+//! The close handshake: the table itself, and the bytes of an encoder that follows it.
 
 use sockeye_proto::{
     CloseFrame, Closing, ClosingAction, ClosingEvent, Config, Decoder, Encoder, Message, PreparedMessage, Refusal,
@@ -11,7 +11,7 @@ const EVENTS: [ClosingEvent; 4] =
     [ClosingEvent::LocalClose, ClosingEvent::PeerClose, ClosingEvent::Violation, ClosingEvent::End];
 
 #[test]
-fn all_states_and_events() {
+fn every_event_moves_every_closing_state_as_the_table_says() {
     use Closing::{Closed, Ended, Failed, Open, Sent};
     use ClosingAction::{Nothing, Reply, Send};
     // In the order of `EVENTS`.
@@ -52,7 +52,7 @@ fn tell(encoder: &mut Encoder, event: ClosingEvent) {
     }
 }
 
-/// Whatever happens in whatever order: at most one Close, the right one, and nothing behind it.
+/// Any events in any order: at most one Close, the right one, and nothing after it.
 #[test]
 fn every_sequence_of_events_sends_one_close_and_nothing_after_it() {
     for code in 0..EVENTS.len().pow(4) {
@@ -76,7 +76,7 @@ fn every_sequence_of_events_sends_one_close_and_nothing_after_it() {
                     let expected = match first {
                         ClosingEvent::LocalClose => (Some(1001), "leaving"),
                         // RFC 6455 §5.5.1: the answer echoes the code.
-                        ClosingEvent::PeerClose => (Some(4000), ""),
+                        ClosingEvent::PeerClose => (Some(4000), "their reason"),
                         _ => (Some(1002), "broken"),
                     };
                     assert_eq!((frames[1].close_code(), frames[1].close_reason()), expected, "{events:?}");
@@ -87,7 +87,7 @@ fn every_sequence_of_events_sends_one_close_and_nothing_after_it() {
 }
 
 #[test]
-fn nothing_is_accepted_after_a_close_and_all_of_it_is_handed_back() {
+fn an_encoder_hands_back_every_message_after_a_close() {
     for event in EVENTS {
         for mut encoder in encoders() {
             tell(&mut encoder, event);
@@ -123,16 +123,70 @@ fn a_close_without_a_body_is_answered_without_one() {
 }
 
 #[test]
-fn the_reason_of_a_failure_is_cut_between_characters() {
+fn a_close_reason_that_is_too_long_is_cut_between_characters() {
     for (reason, len) in
         [("é".repeat(100), 122), ("x".repeat(124), 123), ("x".repeat(123), 123), ("鮭".repeat(41), 123)]
     {
-        let [mut encoder, _] = encoders();
-        encoder.fail(close_code::INVALID, &reason);
+        let close = || CloseFrame::new(close_code::INVALID, &reason);
+        let ways: [&dyn Fn(&mut Encoder); 3] = [
+            &|encoder| encoder.fail(close_code::INVALID, &reason),
+            &|encoder| encoder.encode(Message::Close(Some(close()))).unwrap(),
+            &|encoder| encoder.peer_closed(Some(&close())),
+        ];
+        for close in ways {
+            for mut encoder in encoders() {
+                close(&mut encoder);
+                let frames = sent(&mut encoder);
+                assert_eq!(frames[0].close_code(), Some(1007));
+                assert_eq!(frames[0].close_reason(), &reason[..len]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_answer_to_a_close_echoes_its_code_and_reason() {
+    for mut encoder in encoders() {
+        encoder.peer_closed(Some(&CloseFrame::new(4321, "that is why")));
         let frames = sent(&mut encoder);
-        assert!(frames[0].is_plain(opcode::CLOSE));
-        assert_eq!(frames[0].close_code(), Some(1007));
-        assert_eq!(frames[0].close_reason(), &reason[..len]);
+        assert_eq!((frames[0].close_code(), frames[0].close_reason()), (Some(4321), "that is why"));
+    }
+}
+
+#[test]
+fn after_a_failure_queued_messages_are_dropped_and_the_begun_one_is_finished_before_the_close() {
+    for written in [0, 1, 4, 5, 6] {
+        for mut encoder in encoders() {
+            encoder.encode(Message::text("begun")).unwrap();
+            encoder.encode(Message::binary(vec![1; 10_000])).unwrap();
+            encoder.encode(PreparedMessage::text("shared")).unwrap();
+            let before = encoder.queued();
+            encoder.fail(close_code::PROTOCOL, "no");
+            let mut slices = [std::io::IoSlice::new(&[]); 8];
+            encoder.slices(&mut slices);
+            let mut bytes = slices[0][..written].to_vec();
+            encoder.advance(written);
+
+            let (dropped, reached) = encoder.drop_data().unwrap();
+            assert_eq!(dropped.messages, if written == 0 { 3 } else { 2 });
+            assert!(before.is_behind(reached), "who waits for what was dropped waits in vain");
+            assert_eq!(encoder.drop_data().map(|(dropped, _)| dropped.messages), None);
+            bytes.extend(encoder.take_bytes());
+            let frames = parse_frames(&bytes);
+            assert_eq!(frames.len(), 1 + usize::from(written > 0), "{written}");
+            assert_eq!(frames.last().unwrap().close_code(), Some(1002));
+        }
+    }
+}
+
+#[test]
+fn a_close_that_is_partly_written_is_not_dropped() {
+    for mut encoder in encoders() {
+        assert!(encoder.drop_data().is_none(), "there is no Close");
+        encoder.fail(close_code::PROTOCOL, "no");
+        encoder.advance(1);
+        assert!(encoder.drop_data().is_none());
+        assert!(encoder.buffered() > 0);
     }
 }
 
@@ -147,9 +201,9 @@ fn the_end_of_the_stream_drops_what_is_queued() {
     }
 }
 
-/// Two ends, both of which close at the same time: each has the other's Close, and neither answers.
+/// Both ends close at the same time: each has the other's Close, and neither answers.
 #[test]
-fn closes_that_cross() {
+fn when_both_ends_close_at_once_neither_answers() {
     let config = Config::default();
     let [mut server, mut client] = encoders();
     server.encode(Message::Close(Some(CloseFrame::new(1001, "")))).unwrap();

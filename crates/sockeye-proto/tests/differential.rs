@@ -1,24 +1,24 @@
-//! Against tungstenite: random streams of frames, valid and mutated, chopped at random. Both ends see the same messages and
-//! the same end, but for what follows.
+//! A comparison with tungstenite: random streams of frames, valid and mutated, cut at random. Both ends see the same
+//! messages and the same end, with these exceptions.
 //!
-//! Where this crate is stricter, each with its entry in [`Stricter`]:
+//! This crate is stricter in these points, each with its entry in [`Stricter`]:
 //!
 //! * **Lengths that are not minimal** are refused (RFC 6455 §5.2: "the minimal number of bytes MUST be used to encode the
-//!   length"). tungstenite accepts them. In a control frame the longer form alone says more than 125 bytes, and is refused as such.
-//! * **A Close with a code that may not be on the wire** is a violation (§7.4). tungstenite hands it over as a Close with 1002
-//!   in its place.
-//! * **The first impossible byte ends it.** A reserved bit or opcode, a wrong mask and an oversized or fragmented control frame
-//!   are refused with the first or second byte, and a text with the first byte that cannot be UTF-8, where tungstenite waits
-//!   for the whole frame. Given the rest of the frame, it refuses too; the test gives it the rest and checks that.
-//! * **A message with too many fragments** is refused. tungstenite counts bytes only. The streams here have few fragments, so
-//!   this has no entry.
+//!   length"). tungstenite accepts them. In a control frame, the longer form alone means more than 125 bytes.
+//! * **A Close with a code that must not be on the wire** is a violation (§7.4). tungstenite hands over a Close with 1002 in
+//!   its place.
+//! * **The first impossible byte ends the stream.** A reserved bit or opcode, a wrong mask and an oversized or fragmented
+//!   control frame are refused with the first or second byte, and a text with the first byte that cannot be UTF-8.
+//!   tungstenite waits for the whole frame, and refuses then; the test adds the rest of the frame and checks that.
+//! * **A message with too many fragments** is refused. tungstenite counts only bytes. The streams here have few fragments,
+//!   so this has no entry.
 //! * **A limit is checked with the header**, before the payload has arrived, also for a message of many frames. tungstenite
-//!   checks a message when the payload is there, and refuses too when it is.
+//!   checks a message when the payload has arrived, and refuses then.
 //!
-//! It is more lenient in one point:
+//! This crate is more lenient in one point:
 //!
 //! * **Close code 1014** (bad gateway) is accepted, as the IANA registry lists it. tungstenite puts 1002 in its place.
-// Nothing that Miri would find, and hours of it: this is about rules.
+// Miri would find nothing and take hours: these tests are about rules.
 #![cfg(not(miri))]
 
 mod common;
@@ -32,7 +32,7 @@ use sockeye_proto::{CloseFrame, Config, Error, Message, Role, Violation, close_c
 use sockeye_testkit::{Frame, LengthForm, opcode};
 use tungstenite::protocol::{Role as TheirRole, WebSocketConfig, WebSocketContext};
 
-/// Small, so that random streams pass them.
+/// Small limits, which random streams exceed.
 const MAX_FRAME: usize = 1_500;
 const MAX_MESSAGE: usize = 2_500;
 
@@ -42,7 +42,7 @@ fn config() -> Config {
     config
 }
 
-/// A stream that has what it was given, and swallows what is written to it.
+/// A stream that yields its input, and ignores what is written to it.
 #[derive(Debug, Default)]
 struct Stream {
     input: Vec<u8>,
@@ -70,10 +70,10 @@ impl Write for Stream {
     }
 }
 
-/// How a stream came out.
+/// How a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// It waits for more.
+    /// More may come.
     Open,
     /// The last message was a Close.
     Closed,
@@ -117,7 +117,7 @@ impl Theirs {
     }
 }
 
-/// Written out here, so that the test does not need the feature, nor trust it.
+/// Written out here, so the test neither needs nor trusts the feature.
 fn ours(message: tungstenite::Message) -> Message {
     match message {
         tungstenite::Message::Text(text) => Message::text(text.as_str()),
@@ -139,12 +139,12 @@ fn end(outcome: &Outcome) -> End {
     }
 }
 
-/// Why the two may differ, see the top of the file.
+/// Why the two may differ: see the top of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stricter {
     NonMinimalLength,
     CloseCode,
-    /// Ours has seen enough; theirs waits for the rest of the frame, and fails then.
+    /// This crate has seen enough. tungstenite waits for the rest of the frame, and fails then.
     Earlier,
 }
 
@@ -162,8 +162,8 @@ fn as_theirs(messages: &[Message]) -> Vec<Message> {
     messages.iter().map(as_theirs).collect()
 }
 
-/// Compares the two after the same bytes, which gives theirs more where it still waits. Panics where they differ in a way that
-/// is not listed.
+/// Compares the two after the same bytes, and gives tungstenite more where it still waits. Panics where they differ in a way
+/// that is not listed.
 fn compare(run: &Run, theirs: &mut Theirs) -> Option<Stricter> {
     let (ours, error) = (&run.outcome.messages, run.outcome.error);
     if end(&run.outcome) == theirs.end && as_theirs(ours) == theirs.messages {
@@ -200,9 +200,9 @@ fn both(role: Role, pieces: &[&[u8]]) -> (Run, Option<Stricter>) {
     (run, stricter)
 }
 
-/// The list at the top, entry by entry: here the two differ, and just so.
+/// The list at the top, entry by entry: the two differ exactly as listed.
 #[test]
-fn where_we_are_stricter() {
+fn we_are_stricter_than_tungstenite_exactly_where_the_list_says() {
     let cases = [
         (Frame::text("x").length_form(LengthForm::Bits16), Stricter::NonMinimalLength),
         (Frame::binary(vec![0; 300]).length_form(LengthForm::Bits64), Stricter::NonMinimalLength),
@@ -220,7 +220,7 @@ fn where_we_are_stricter() {
             let wire = sent_to(role, [frame]);
             assert_eq!(both(role, &[&wire]).1, Some(*expected), "{frame:?}");
         }
-        // A message that its last header takes over the limit.
+        // A message that exceeds the limit with its last header.
         let frames = Frame::fragments(opcode::BINARY, &[&[0; 1_400], &[0; 1_400]]);
         let wire = sent_to(role, &frames);
         assert_eq!(both(role, &[&wire]).1, None);
@@ -228,12 +228,12 @@ fn where_we_are_stricter() {
     }
 }
 
-/// What the two agree on in the table of cases, which is nearly all of it.
+/// The cases of the table on which the two agree: nearly all.
 #[test]
-fn the_table_of_cases() {
+fn the_table_of_cases_decodes_as_with_tungstenite_or_stricter() {
     let (mut same, mut stricter) = (0, 0);
     for case in common::cases::all() {
-        // Cases with limits of their own are about those.
+        // Cases with their own limits test those limits.
         if case.config != Config::default() || case.wire.len() > MAX_FRAME {
             continue;
         }
@@ -251,7 +251,7 @@ fn frames() -> impl Strategy<Value = Vec<Frame>> {
         2 => proptest::collection::vec(any::<u8>(), 0..140).prop_map(|data| (opcode::BINARY, data)),
         1 => (0..2_000_usize).prop_map(|len| (opcode::TEXT, common::long_text(len).into_bytes())),
         1 => (0..2_000_usize).prop_map(|len| (opcode::BINARY, common::long_binary(len))),
-        // Not always a text.
+        // Not always valid UTF-8.
         1 => proptest::collection::vec(any::<u8>(), 0..6).prop_map(|data| (opcode::TEXT, data)),
     ];
     let message = (data, proptest::collection::vec(any::<Index>(), 0..4)).prop_map(|((op, data), cuts)| {
@@ -325,7 +325,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3_000) })]
 
     #[test]
-    fn random_streams(
+    fn random_streams_decode_as_with_tungstenite_or_stricter(
         frames in frames(),
         mutations in mutations(),
         cuts in proptest::collection::vec(any::<Index>(), 0..10),
@@ -343,7 +343,7 @@ proptest! {
             start = cut;
         }
     let (_, stricter) = both(role, &pieces);
-        // Where they differ, they differ the same when the bytes come at once.
+        // If the two differ, they differ in the same way when the bytes come at once.
         prop_assert_eq!(both(role, &[&wire]).1, stricter);
     }
 }

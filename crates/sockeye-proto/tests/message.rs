@@ -16,7 +16,7 @@ fn one_of_each() -> Vec<Message> {
 }
 
 #[test]
-fn payloads() {
+fn every_kind_of_message_gives_its_payload() {
     let expected: [&[u8]; 7] = ["text é".as_bytes(), b"", &[0xFF, 0], b"ping", b"", b"", b"why"];
     for (message, payload) in one_of_each().into_iter().zip(expected) {
         assert_eq!(message.as_bytes(), payload);
@@ -30,7 +30,7 @@ fn payloads() {
 }
 
 #[test]
-fn kinds() {
+fn every_message_is_of_exactly_one_kind() {
     for message in one_of_each() {
         let kinds = [message.is_text(), message.is_binary(), message.is_ping(), message.is_pong(), message.is_close()];
         assert_eq!(kinds.iter().filter(|kind| **kind).count(), 1, "{message:?}");
@@ -39,7 +39,7 @@ fn kinds() {
 }
 
 #[test]
-fn from_what_an_application_has() {
+fn a_message_is_made_from_strings_and_bytes() {
     assert_eq!(Message::from("a"), Message::Text("a".into()));
     assert_eq!(Message::from(String::from("a")), Message::Text("a".into()));
     assert_eq!(Message::from(&b"a"[..]), Message::Binary(vec![b'a']));
@@ -49,7 +49,7 @@ fn from_what_an_application_has() {
 
 #[cfg(feature = "tungstenite")]
 #[test]
-fn to_tungstenite_and_back() {
+fn a_message_is_the_same_after_conversion_to_tungstenite_and_back() {
     for message in one_of_each() {
         let theirs = tungstenite::Message::from(message.clone());
         assert_eq!(Message::try_from(theirs), Ok(message));

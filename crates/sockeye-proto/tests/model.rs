@@ -1,4 +1,4 @@
-//! The transmit queue against a model of it: random operations in random order, with writes of any size in between.
+//! The transmit queue against a model: random operations in random order, with writes of any size in between.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -18,7 +18,7 @@ enum Op {
     Flood,
     Close,
     Write { slices: usize, part: Index },
-    Lend,
+    UsePooledBuffer,
     Compact,
 }
 
@@ -35,12 +35,12 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Flood),
         1 => Just(Op::Close),
         20 => write,
-        3 => Just(Op::Lend),
+        3 => Just(Op::UsePooledBuffer),
         3 => Just(Op::Compact),
     ]
 }
 
-/// A frame that is to go out.
+/// A frame that must be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Queued {
     opcode: u8,
@@ -49,7 +49,7 @@ struct Queued {
     number: usize,
 }
 
-/// What the encoder is documented to do, one frame at a time.
+/// The documented behaviour of the encoder, one frame at a time.
 #[derive(Debug, Default)]
 struct Model {
     masks: bool,
@@ -119,10 +119,10 @@ impl Model {
                 self.begun = Some(frame);
             }
         }
-        if self.unsent_control() < 16 << 10
-            && let Some(latest) = self.latest.take()
-        {
-            self.control(opcode::PONG, latest);
+        if self.unsent_control() < 16 << 10 {
+            if let Some(latest) = self.latest.take() {
+                self.control(opcode::PONG, latest);
+            }
         }
     }
 
@@ -130,14 +130,14 @@ impl Model {
         self.begun.iter().chain(&self.control).chain(&self.data).map(|frame| frame.left).sum()
     }
 
-    /// Whether all frames up to this number are out.
+    /// Whether all frames up to this number have been sent.
     fn is_written(&self, number: usize) -> bool {
         self.begun.iter().chain(&self.control).chain(&self.data).all(|frame| frame.number > number)
     }
 }
 
 fn apply(encoder: &mut Encoder, model: &mut Model, op: &Op, wire: &mut Vec<u8>) {
-    // Each payload is its own, so that frames in the wrong order are seen.
+    // Each payload is unique, so frames in the wrong order are detected.
     let payload = |len: usize| {
         let mut payload = vec![b'a' + (model.count % 26) as u8; len];
         payload.iter_mut().zip(model.count.to_string().bytes()).for_each(|(to, from)| *to = from);
@@ -186,7 +186,7 @@ fn apply(encoder: &mut Encoder, model: &mut Model, op: &Op, wire: &mut Vec<u8>) 
         Op::Write { slices, part } => {
             write(encoder, model, slices, wire, |offered| part.index(offered + 1));
         }
-        Op::Lend => encoder.lend_buffer(),
+        Op::UsePooledBuffer => encoder.use_pooled_buffer(),
         Op::Compact => encoder.compact(),
     }
 }
@@ -208,7 +208,7 @@ fn write(
     model.write(n);
 }
 
-/// Miri needs many seconds for each.
+/// Miri needs many seconds for each case.
 const CASES: u32 = if cfg!(miri) { 2 } else { 400 };
 const OPS: usize = if cfg!(miri) { 20 } else { 80 };
 
@@ -216,7 +216,10 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) })]
 
     #[test]
-    fn the_queue_does_what_the_model_does(ops in proptest::collection::vec(op(), 1..OPS), masks in any::<bool>()) {
+    fn the_transmit_queue_behaves_like_its_model(
+        ops in proptest::collection::vec(op(), 1..OPS),
+        masks in any::<bool>(),
+    ) {
         let mut encoder = if masks {
             Encoder::client(Box::new(|| [0x11, 0x22, 0x33, 0x44]))
         } else {
@@ -233,7 +236,7 @@ proptest! {
                 prop_assert_eq!(encoder.is_written(*position), model.is_written(*number));
             }
         }
-        // In the same steps on both sides: a Pong that was kept goes where one of them ends.
+        // In the same steps on both sides: a deferred Pong goes out where a step ends.
         while encoder.buffered() > 0 {
             write(&mut encoder, &mut model, 16, &mut wire, |offered| offered);
         }

@@ -1,8 +1,8 @@
-//! How the bytes are chopped up on their way changes nothing.
+//! The pieces in which bytes arrive change nothing.
 
 mod common;
 
-// The tests over the whole table are none for Miri: they would take hours.
+// Miri skips the tests over the whole table: they would take hours.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use proptest::sample::Index;
 use sockeye_proto::{Config, Message, Role};
 use sockeye_testkit::{Frame, opcode};
 
-/// Cut at every one of these places.
+/// The bytes, cut at each of these places.
 fn pieces(wire: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
     let (mut pieces, mut start) = (Vec::new(), 0);
     for cut in cuts.iter().copied().chain([wire.len()]) {
@@ -31,7 +31,7 @@ fn whole(case: &Case) -> Outcome {
     decode(case.role, &case.config, &case.wire)
 }
 
-/// Every cut of short bytes; of long ones those near both ends and a sample between them.
+/// Every cut of short bytes; for long ones, the cuts near both ends and a sample between them.
 fn interesting_cuts(len: usize) -> impl Iterator<Item = usize> {
     let step = if len > 2_000 { 24_989 } else { 1 };
     (0..len.min(16)).chain((0..len).step_by(step)).chain(len.saturating_sub(8)..=len)
@@ -80,7 +80,7 @@ fn reads_of_any_one_size() {
     }
 }
 
-/// What is read straight into a message's own allocation is the same message.
+/// A message that is read straight into its own allocation is the same message.
 #[cfg_attr(not(miri), test)]
 fn reads_straight_into_place() {
     let mut direct = 0;
@@ -96,7 +96,7 @@ fn reads_straight_into_place() {
     assert!(direct > 1_000_000, "only {direct} bytes went straight into place");
 }
 
-/// A fault in bytes that were read straight into place is found in place.
+/// A fault in bytes that were read straight into place is found.
 #[cfg_attr(not(miri), test)]
 fn faults_in_bytes_read_straight_into_place() {
     let text = common::long_text(60_000);
@@ -113,9 +113,9 @@ fn faults_in_bytes_read_straight_into_place() {
     }
 }
 
-/// A direct buffer never has room for more than its frame, however often it is asked for.
+/// A direct buffer never has space beyond its frame, however often it is requested.
 #[test]
-fn a_direct_buffer_ends_with_the_frame() {
+fn a_direct_buffer_ends_where_its_frame_ends() {
     use bytes::BufMut;
     let frame = Frame::binary(common::long_binary(100_000)).bytes();
     let next = Frame::text("next").bytes();
@@ -135,7 +135,7 @@ fn a_direct_buffer_ends_with_the_frame() {
     assert_eq!(run.outcome.messages, [Message::Binary(common::long_binary(100_000)), "next".into()]);
 }
 
-/// Read straight into place, and for Miri shorter than that.
+/// Long enough to be read straight into place, but shorter for Miri.
 const LONG: Range<usize> = if cfg!(miri) { 300..2_000 } else { 16_000..140_000 };
 
 /// A message in fragments, with control frames between them, as frames and as messages.
@@ -169,14 +169,14 @@ fn message() -> impl Strategy<Value = (Vec<Frame>, Vec<Message>)> {
     })
 }
 
-/// Miri needs seconds for each.
+/// Miri needs seconds for each case.
 const CASES: u32 = if cfg!(miri) { 4 } else { 200 };
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) })]
 
     #[test]
-    fn random_chops_of_random_messages(
+    fn random_messages_decode_the_same_in_random_pieces(
         messages in proptest::collection::vec(message(), 1..5),
         cuts in proptest::collection::vec(any::<Index>(), 0..40),
         server in any::<bool>(),

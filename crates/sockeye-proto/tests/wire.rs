@@ -1,5 +1,5 @@
-//! Every rule of RFC 6455 §5 to §8 that bytes can keep or break, one line of a table each.
-// Nothing that Miri would find, and hours of it: this is about rules.
+//! Every rule of RFC 6455 §5 to §8 that bytes can keep or break, each with one line of a table.
+// Miri would find nothing and take hours: these tests are about rules.
 #![cfg(not(miri))]
 
 mod common;
@@ -9,7 +9,7 @@ use sockeye_proto::{Config, Error, Message, Role, Violation, close_code};
 use sockeye_testkit::{Frame, LengthForm};
 
 #[test]
-fn the_table() {
+fn every_case_of_the_table_decodes_as_it_says() {
     let cases = cases::all();
     for case in &cases {
         let outcome = decode(case.role, &case.config, &case.wire);
@@ -19,9 +19,9 @@ fn the_table() {
     assert!(cases.len() > 1000, "{} cases", cases.len());
 }
 
-/// The registry, by number: what may be in a Close and what may not.
+/// The registry, by number: which codes a Close may carry.
 #[test]
-fn every_close_code() {
+fn every_close_code_is_allowed_or_refused_as_the_registry_says() {
     for code in 0..=u16::MAX {
         let allowed = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
         assert_eq!(close_code::is_valid_on_wire(code), allowed, "{code}");
@@ -31,9 +31,9 @@ fn every_close_code() {
     }
 }
 
-/// All 65,536 beginnings of a frame: what the first two bytes break is reported at once, and never anything else.
+/// All 65,536 beginnings of a frame: a violation in the first two bytes is reported at once, and nothing else is.
 #[test]
-fn every_first_two_bytes() {
+fn violations_in_the_first_two_bytes_are_reported_at_once() {
     for role in common::ROLES {
         for two in 0..=u16::MAX {
             let [first, second] = two.to_be_bytes();
@@ -68,9 +68,9 @@ fn every_first_two_bytes() {
     }
 }
 
-/// The length is judged as soon as it has arrived, masking key or not, and no payload is waited for.
+/// The length is checked as soon as it has arrived, with or without the masking key and the payload.
 #[test]
-fn a_wrong_length_needs_no_payload() {
+fn a_wrong_length_is_reported_before_its_payload() {
     let cases = [
         (Frame::binary("").declared_len(125).length_form(LengthForm::Bits16), Violation::NonMinimalLength),
         (Frame::binary("").declared_len(65_535).length_form(LengthForm::Bits64), Violation::NonMinimalLength),
@@ -85,9 +85,9 @@ fn a_wrong_length_needs_no_payload() {
     }
 }
 
-/// RFC 6455 §5.3: the key goes round over the whole payload, whatever its length.
+/// RFC 6455 §5.3: the key repeats over the whole payload, whatever its length.
 #[test]
-fn unmasking_at_every_length() {
+fn payloads_of_every_length_are_unmasked() {
     let key = [0xC3, 0x5A, 0x0F, 0x99];
     for len in 0..300 {
         let payload = common::long_binary(len);
@@ -97,9 +97,9 @@ fn unmasking_at_every_length() {
     }
 }
 
-/// DESIGN: every message has a limit that its text says, and so has every rule.
+/// DESIGN: the text of each error names the limit or the rule.
 #[test]
-fn errors_say_what_was_expected() {
+fn the_text_of_a_decoding_error_says_what_was_expected() {
     let outcome = decode(Role::Server, &Config::default(), &Frame::text("x").rsv(2).bytes());
     let text = outcome.error.unwrap().to_string();
     assert!(text.contains("reserved bit") && text.contains("RFC 6455 section 5.2"), "{text}");
@@ -110,9 +110,9 @@ fn errors_say_what_was_expected() {
     assert!(text.contains("max_frame_size is 7") && text.contains('8'), "{text}");
 }
 
-/// A decoder says whether it is in the middle of a message, and how much of it there is.
+/// A decoder reports whether a message is incomplete, and how much of it has arrived.
 #[test]
-fn what_is_held_is_reported() {
+fn a_decoder_reports_how_much_of_a_message_it_holds() {
     let mut run = Run::new(Role::Server, &Config::default());
     assert_eq!((run.decoder.is_assembling(), run.decoder.held()), (false, 0));
     run.feed(&Frame::text("Hel").fin(false).bytes());
@@ -129,9 +129,9 @@ fn what_is_held_is_reported() {
     assert!(run.decoder.direct().is_none());
 }
 
-/// What is unfinished when the stream ends is dropped; what was wrong stays wrong.
+/// What is unfinished when the stream ends is dropped. An error stays.
 #[test]
-fn what_is_unfinished_can_be_dropped() {
+fn an_unfinished_message_can_be_abandoned_and_a_violation_stays() {
     let mut run = Run::new(Role::Server, &Config::default());
     run.feed(&Frame::text("Hel").fin(false).bytes()).decoder.abandon();
     assert_eq!((run.decoder.is_assembling(), run.decoder.held()), (false, 0));

@@ -5,7 +5,7 @@ use sockeye_proto::{Config, Decoder, Encoder, Message, Role};
 
 use crate::{KEY, SIZES, ascii, binary, mixed};
 
-/// What one read brings of a large message.
+/// What one read yields of a large message.
 const READ: usize = 64 << 10;
 
 #[divan::bench(args = SIZES)]

@@ -6,7 +6,7 @@ use sockeye_proto::{Config, Decoder, Encoder, Message, Role};
 
 const SIZES: [usize; 4] = [100, 1 << 10, 16 << 10, 1 << 20];
 
-/// What is set, and its name in what is printed.
+/// A setting, and its name in the output.
 #[derive(Clone, Copy)]
 struct Setting {
     name: &'static str,
@@ -23,7 +23,7 @@ const SETTINGS: [Setting; 6] = [
     Setting { name: "best, level 3", memory: Memory::Best, level: 3 },
 ];
 
-/// Prints what comes of the messages on the wire: on average of a hundred that are much alike.
+/// Prints the average size of the messages on the wire: of a hundred that are similar.
 pub(crate) fn print_sizes() {
     println!("bytes on the wire of messages of {SIZES:?} bytes of JSON:");
     for setting in SETTINGS {
@@ -47,7 +47,7 @@ impl Setting {
     }
 }
 
-/// About the state of a few ships. No two rounds are the same, and all are alike.
+/// JSON about a few ships. No two rounds are the same, and all are similar.
 fn json(size: usize, round: usize) -> String {
     let mut text = String::with_capacity(size + 100);
     let mut state = round as u64 + 1;
@@ -65,12 +65,12 @@ fn json(size: usize, round: usize) -> String {
     text
 }
 
-/// So many that a window does not hold them all.
+/// So many texts that a window does not hold them all.
 fn texts(size: usize) -> Vec<String> {
     (0..(64 << 10) / size.min(4 << 10)).map(|round| json(size, round)).collect()
 }
 
-/// On so many connections in turn.
+/// Encodes on this many connections in turn.
 fn encode(bencher: Bencher<'_, '_>, size: usize, setting: Setting, connections: usize) {
     let texts = texts(size);
     let mut encoders: Vec<Encoder> = (0..connections).map(|_| setting.encoder()).collect();
@@ -79,7 +79,7 @@ fn encode(bencher: Bencher<'_, '_>, size: usize, setting: Setting, connections: 
     bencher.counter(BytesCount::new(size)).with_inputs(message).bench_local_values(|message| {
         turn = (turn + 1) % connections;
         let encoder = &mut encoders[turn];
-        encoder.lend_buffer();
+        encoder.use_pooled_buffer();
         encoder.encode(message).expect("the connection is open");
         black_box(encoder.single());
         encoder.advance(encoder.buffered());

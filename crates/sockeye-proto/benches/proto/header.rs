@@ -1,14 +1,14 @@
-//! What a frame costs beside its payload.
+//! The cost of a frame apart from its payload.
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use sockeye_proto::{Config, Decoder, Encoder, Message, Role};
 
 use crate::KEY;
 
-/// Frames a round, as pipelined messages come.
+/// Frames in a round, like pipelined messages.
 const FRAMES: usize = 64;
 
-/// Masked, of two bytes and the key.
+/// Masked headers, of two bytes and the key.
 #[divan::bench]
 fn parse(bencher: Bencher<'_, '_>) {
     let mut client = Encoder::client(Box::new(|| KEY));
@@ -28,12 +28,12 @@ fn parse(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn format(bencher: Bencher<'_, '_>) {
     let mut server = Encoder::server();
-    server.lend_buffer();
+    server.use_pooled_buffer();
     bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
         for _ in 0..FRAMES {
             server.encode(black_box(Message::Binary(Vec::new()))).expect("the connection is open");
         }
         server.advance(black_box(server.buffered()));
-        server.lend_buffer();
+        server.use_pooled_buffer();
     });
 }

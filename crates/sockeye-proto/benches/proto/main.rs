@@ -1,4 +1,4 @@
-//! What the steps of the protocol cost, by payload size: `cargo bench -p sockeye-proto`, with a filter as in `-- mask`.
+//! The cost of the protocol's steps, by payload size: `cargo bench -p sockeye-proto`, with a filter as in `-- mask`.
 
 mod decode;
 #[cfg(feature = "deflate")]
@@ -8,7 +8,7 @@ mod header;
 mod mask;
 mod utf8;
 
-// What `utf8` takes from the crate that it is a module of.
+// What the module `utf8` uses from its crate.
 use sockeye_proto::Violation;
 
 /// The sizes of payloads in bytes.
@@ -18,7 +18,7 @@ const SIZES: [usize; 4] = [16, 1 << 10, 64 << 10, 1 << 20];
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 fn main() {
-    // The first question for what the processor has takes microseconds, more than divan expects of what it repeats.
+    // The first detection of processor features takes microseconds, more than divan expects of a repeated step.
     #[cfg(target_arch = "x86_64")]
     println!("AVX2: {}", std::arch::is_x86_feature_detected!("avx2"));
     #[cfg(feature = "deflate")]
@@ -26,7 +26,7 @@ fn main() {
     divan::main();
 }
 
-/// `size` bytes of ASCII, what most texts are.
+/// `size` bytes of ASCII, like most texts.
 fn ascii(size: usize) -> String {
     "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(size).collect()
 }

@@ -9,7 +9,7 @@ use crate::{KEY, ascii, binary, mixed};
 #[allow(dead_code, unused_imports, reason = "cargo checks a bench as a test, and its unit tests run in the crate")]
 mod kernel;
 
-/// Around the bounds at which the kernels change their way.
+/// Sizes around the bounds at which the kernels change their method.
 const SIZES: [usize; 9] = [16, 20, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20];
 
 #[divan::bench(args = SIZES)]
@@ -18,7 +18,7 @@ fn in_place(bencher: Bencher<'_, '_>, size: usize) {
     bencher.counter(BytesCount::new(size)).bench_local(|| kernel::apply(black_box(&mut payload), black_box(KEY), 0));
 }
 
-/// Where a read has put a payload is a matter of chance.
+/// A read may put a payload at any address.
 #[divan::bench(args = SIZES)]
 fn in_place_unaligned(bencher: Bencher<'_, '_>, size: usize) {
     let mut payload = binary(size + 3);
@@ -37,7 +37,7 @@ fn copying(bencher: Bencher<'_, '_>, size: usize) {
     });
 }
 
-/// Copying, and validation where it takes more than a look at the high bits.
+/// Copying, and validation of texts that are not ASCII.
 #[divan::bench(args = SIZES)]
 fn copying_ascii(bencher: Bencher<'_, '_>, size: usize) {
     copying_text(bencher, ascii(size));
@@ -60,7 +60,7 @@ fn copying_text(bencher: Bencher<'_, '_>, text: String) {
     });
 }
 
-/// What memory can do: a copy without masking.
+/// The limit of the memory: a copy without masking.
 #[divan::bench(args = SIZES)]
 fn plain_copy(bencher: Bencher<'_, '_>, size: usize) {
     let payload = binary(size + 6);

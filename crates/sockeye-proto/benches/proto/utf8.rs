@@ -25,7 +25,7 @@ fn growing_mixed(bencher: Bencher<'_, '_>, size: usize) {
     bencher.counter(BytesCount::new(size)).bench_local(|| kernel::progress(black_box(text.as_bytes()), 0));
 }
 
-/// The standard library's, which has no vector instructions to choose: what `mixed` must beat by far.
+/// The standard library's validation, which has no vector instructions to choose: `mixed` must be much faster.
 #[divan::bench(args = SIZES)]
 fn std_mixed(bencher: Bencher<'_, '_>, size: usize) {
     let text = mixed(size);
@@ -38,7 +38,7 @@ fn whole(bencher: Bencher<'_, '_>, text: String) {
     let size = text.len();
     let mut bytes = text.into_bytes();
     bencher.counter(BytesCount::new(size)).bench_local(|| {
-        // It hands the bytes back as a text; no allocation is made or freed.
+        // The bytes come back as a text, without an allocation.
         let text = kernel::whole(std::mem::take(black_box(&mut bytes))).expect("the text is valid");
         bytes = text.into_bytes();
     });

@@ -2,7 +2,7 @@
 
 use super::WindowBits;
 
-/// How messages shall be compressed, and what that may cost. What of it comes about is agreed with each peer.
+/// How to compress messages, and at what cost. What is really used is negotiated with each peer.
 ///
 /// ```
 /// use sockeye_proto::deflate::{Compression, Memory};
@@ -20,12 +20,12 @@ pub struct Compression {
     pub(super) max_ratio: u32,
 }
 
-/// How much memory a connection may keep for compression while it waits. More memory means fewer bytes on the wire where
-/// messages resemble those before them, and a little more work for each. For a client it is a wish: a server may answer so
-/// that the client has to keep 32 KiB.
+/// How much memory a connection may keep for compression while it waits. More memory means fewer bytes on the wire if
+/// messages resemble earlier ones, and a little more work for each message. For a client, this is only a wish: a server's
+/// answer may force the client to keep 32 KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Memory {
-    /// None: each message is compressed by itself, without context takeover. The default.
+    /// No memory: each message is compressed by itself, without context takeover. The default.
     #[default]
     Low,
     /// At most 4 KiB for each direction: context takeover, with windows of 4 KiB. A peer that cannot be told to use such a
@@ -36,13 +36,13 @@ pub enum Memory {
 }
 
 impl Memory {
-    /// Whether a message may refer to those before it.
+    /// Whether a message may refer to earlier messages.
     #[must_use]
     pub const fn keeps_context(self) -> bool {
         !matches!(self, Self::Low)
     }
 
-    /// The largest window that is used, and is kept where contexts are.
+    /// The largest window that is used, and that is kept with context takeover.
     #[must_use]
     pub const fn window_bits(self) -> WindowBits {
         match self {
@@ -64,8 +64,8 @@ impl Compression {
         Self { level: 3, threshold: 1024, memory: Memory::Low, max_ratio: 200 }
     }
 
-    /// How hard the compressor tries, from 1 to 9; what is beyond is taken for the nearest. Default 3: of JSON it makes a
-    /// tenth more than level 6 does at the most, in about half of the time.
+    /// How hard the compressor tries, from 1 to 9; other values become the nearest of these. Default 3: JSON becomes at most
+    /// a tenth longer than with level 6, in about half of the time.
     pub const fn level(mut self, level: u8) -> Self {
         self.level = match level {
             0 => 1,
@@ -75,8 +75,8 @@ impl Compression {
         self
     }
 
-    /// Messages of fewer bytes are sent as they are. Default 1 KiB: shorter ones fit into one packet either way, so that to
-    /// compress them costs time and gains none. With context takeover, and where each byte counts, 64 is worth a try.
+    /// Messages of fewer bytes are sent uncompressed. Default 1 KiB: shorter messages fit into one packet anyway, so
+    /// compression costs time and gains nothing. With context takeover, and if each byte counts, try 64.
     pub const fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
         self
@@ -88,17 +88,17 @@ impl Compression {
         self
     }
 
-    /// How many times as long as what has arrived of it a received message may become, beyond its first MiB. Default 200: text
-    /// comes to 3 to 20, and what is beyond 200 is nearly all zeros. A message that does ends the connection with 1008. From
-    /// 1032 on nothing is refused, since DEFLATE can do no more.
+    /// The largest ratio of a received message's length to its bytes on the wire, beyond the first MiB of the message.
+    /// Default 200: text reaches 3 to 20, and a message beyond 200 is nearly all zeros. A higher ratio ends the connection
+    /// with 1008. From 1032 on nothing is refused, since DEFLATE cannot reach more.
     pub const fn max_ratio(mut self, ratio: u32) -> Self {
         self.max_ratio = ratio;
         self
     }
 
-    /// What [`memory`](Self::memory) has set.
+    /// The value that [`memory`](Self::memory) has set.
     #[must_use]
-    pub const fn budget(&self) -> Memory {
+    pub const fn memory_mode(&self) -> Memory {
         self.memory
     }
 }

@@ -5,25 +5,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::{Compress, FlushCompress};
 
 use super::{
-    Compression, TAIL, WindowBits,
+    COMPRESSED, Compression, TAIL, WindowBits,
     compressors::{self, Kind, Point},
     history::History,
 };
-use crate::PayloadEncoder;
+use crate::{PayloadEncoder, Rsv, SharedKey};
 
 /// Compresses the messages of one connection. It holds no compressor.
 #[derive(Debug)]
 pub(super) struct Deflater {
     kind: Kind,
     threshold: usize,
-    /// With context takeover.
+    /// Present with context takeover.
     context: Option<Context>,
 }
 
 #[derive(Debug)]
 struct Context {
     point: Point,
-    /// Of what was sent compressed: that is what the peer's window holds.
+    /// What was sent compressed, since only that is in the peer's window.
     history: History,
 }
 
@@ -40,18 +40,20 @@ impl Deflater {
 }
 
 impl PayloadEncoder for Deflater {
+    fn rsv(&self) -> Rsv {
+        COMPRESSED
+    }
+
     fn encode(&mut self, payload: &[u8], output: &mut Vec<u8>) -> bool {
-        // RFC 7692 §6: "An endpoint MAY (...) send messages uncompressed"; nothing becomes shorter than nothing.
+        // RFC 7692 §6: "An endpoint MAY (...) send messages uncompressed"; an empty payload cannot become shorter.
         if payload.len() < self.threshold.max(1) {
             return false;
         }
-        let (mut compress, goes_on) = compressors::take(self.kind, self.context.as_ref().map(|context| context.point));
-        if !goes_on
-            && let Some(context) = &self.context
-            && !context.history.bytes().is_empty()
-            && compress.set_dictionary(context.history.bytes()).is_err()
-        {
-            // It fails for a stream that has begun, which this one has not. Sent as it is, the message is right as well.
+        let (mut compress, continues) =
+            compressors::take(self.kind, self.context.as_ref().map(|context| context.point));
+        let history = self.context.as_ref().map_or(&[][..], |context| context.history.bytes());
+        if !continues && !history.is_empty() && compress.set_dictionary(history).is_err() {
+            // This fails only for a stream that has begun, and this one has not. An uncompressed message is right as well.
             return false;
         }
         let start = output.len();
@@ -65,31 +67,31 @@ impl PayloadEncoder for Deflater {
             context.history.push(payload);
             context.point
         });
-        // What was not sent is not in the peer's window, and so this compressor must not go on from there.
+        // A payload that was not sent is not in the peer's window, so this compressor must not continue there.
         compressors::give(self.kind, point, compress);
         is_shorter
     }
 
     fn restart(&mut self) {
         if let Some(context) = &mut self.context {
-            // Of no number before, so that no compressor is found that goes on there.
+            // No compressor has this number, so none continues there.
             context.point.messages += 1;
             context.history.clear();
         }
     }
 
-    fn shared_key(&self) -> Option<u64> {
-        // A window of 15 bits, a level of 9.
+    fn shared_key(&self) -> Option<SharedKey> {
+        // At most 15 window bits, and a level of at most 9.
         let kind = u64::from(self.kind.level) << 4 | u64::from(self.kind.window_bits);
-        self.context.is_none().then_some((self.threshold as u64) << 8 | kind)
+        self.context.is_none().then(|| SharedKey::new::<Self>((self.threshold as u64) << 8 | kind))
     }
 }
 
-/// Appends the compressed payload, and tells whether that is shorter. `None` if it has failed, after which the compressor is of no
-/// use.
+/// Appends the compressed payload, and returns whether it is shorter. `None` if the compressor has failed and cannot be used
+/// any more.
 ///
-/// It goes on to the end also when it is clear that nothing is gained, which is near the end: a compressor that is given up in
-/// between keeps some of what it had to say, and a `reset` leaves that there for the next message.
+/// Compresses to the end, even when it is clear that nothing is gained, which is near the end: a compressor that is stopped
+/// earlier keeps some output, and a `reset` leaves this output for the next message.
 fn deflate(compress: &mut Compress, payload: &[u8], output: &mut Vec<u8>) -> Option<bool> {
     let start = output.len();
     let mut rest = payload;
@@ -98,10 +100,10 @@ fn deflate(compress: &mut Compress, payload: &[u8], output: &mut Vec<u8>) -> Opt
             output.reserve((payload.len() / 4).max(4 << 10));
         }
         let before = compress.total_in();
-        // RFC 7692 §7.2.1: a flush appends "an empty DEFLATE block with no compression", of which all but its header goes.
+        // RFC 7692 §7.2.1: a flush appends "an empty DEFLATE block with no compression"; all but its header is removed.
         compress.compress_vec(rest, output, FlushCompress::Sync).ok()?;
         rest = &rest[(compress.total_in() - before) as usize..];
-        // While it has more to say, it uses all the room that there is.
+        // A compressor that has more output fills all the space.
         if rest.is_empty() && output.len() < output.capacity() {
             break;
         }

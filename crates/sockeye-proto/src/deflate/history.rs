@@ -1,7 +1,7 @@
-//! The end of what went one way, which the messages to come may refer to.
+//! The last bytes in one direction, to which later messages may refer.
 
-/// At most a window of the newest bytes, in memory of little more than their size: it grows with what really goes over the
-/// connection.
+/// At most a window of the newest bytes, in memory of little more than their size. The memory grows with the bytes that the
+/// connection really carries.
 #[derive(Debug)]
 pub(super) struct History {
     bytes: Vec<u8>,
@@ -21,14 +21,14 @@ impl History {
         self.bytes = Vec::new();
     }
 
-    /// Appends these bytes, and forgets those that leave the window.
+    /// Appends these bytes, and drops those that leave the window.
     pub(super) fn push(&mut self, newest: &[u8]) {
         let newest = &newest[newest.len().saturating_sub(self.window)..];
         let surplus = (self.bytes.len() + newest.len()).saturating_sub(self.window);
         self.bytes.drain(..surplus);
         let length = self.bytes.len() + newest.len();
         if self.bytes.capacity() < length {
-            // Twice as much, but never more than the window.
+            // Doubles the capacity, up to the window.
             let wanted = (self.bytes.capacity() * 2).clamp(length, self.window);
             self.bytes.reserve_exact(wanted - self.bytes.len());
         }
@@ -41,7 +41,7 @@ mod tests {
     use super::History;
 
     #[test]
-    fn it_is_the_end_of_all_that_was_pushed() {
+    fn a_history_keeps_the_last_bytes_of_all_that_was_pushed() {
         let mut all = Vec::new();
         let mut history = History::new(100);
         for length in [0, 1, 30, 69, 1, 99, 100, 101, 250, 3] {

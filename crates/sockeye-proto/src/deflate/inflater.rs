@@ -4,31 +4,31 @@ use std::thread::LocalKey;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{TAIL, WindowBits, guard::Guard, history::History, output::Output};
+use super::{COMPRESSED, TAIL, WindowBits, guard::Guard, history::History, output::Output};
 use crate::{
-    Error, PayloadDecoder, Violation,
-    pool::{Lendable, Lent, Pool},
+    Error, PayloadDecoder, Rsv, Violation,
+    pool::{Pool, Poolable, Pooled},
 };
 
-/// Up to this size a message that is still arriving is kept as it comes: a decompressor takes more memory than that, and a
-/// peer that sends a little and waits must not be lent one.
+/// Up to this size, an incomplete message is kept compressed. A decompressor takes more memory, and must not be lent to a
+/// peer that sends a little and waits.
 const KEPT: usize = 16 << 10;
 
-/// A block with the BFINAL bit that holds nothing, and padding.
+/// An empty block with the BFINAL bit, and padding.
 const LAST: [u8; 2] = [0x03, 0x00];
 
 /// Inflates the messages of one connection. It holds a decompressor only while a large message is arriving.
 #[derive(Debug)]
 pub(super) struct Inflater {
     max_ratio: u32,
-    /// With context takeover.
+    /// Present with context takeover.
     history: Option<History>,
     message: Option<Box<Unfinished>>,
 }
 
 #[derive(Debug, Default)]
 struct Unfinished {
-    /// As it has arrived, while that is little. Nothing has been inflated then.
+    /// The compressed bytes, while they are few. None of them has been inflated then.
     kept: Vec<u8>,
     work: Option<Work>,
 }
@@ -41,6 +41,10 @@ impl Inflater {
 }
 
 impl PayloadDecoder for Inflater {
+    fn rsv(&self) -> Rsv {
+        COMPRESSED
+    }
+
     fn push(&mut self, piece: &[u8], max: usize) -> Result<(), Error> {
         let Unfinished { kept, work } = &mut **self.message.get_or_insert_default();
         if work.is_none() {
@@ -61,7 +65,7 @@ impl PayloadDecoder for Inflater {
         let Unfinished { kept, work } = self.message.take().map(|message| *message).unwrap_or_default();
         let mut work = match work {
             Some(work) => work,
-            None => Work::new(self.history.as_ref(), Output::lent())?,
+            None => Work::new(self.history.as_ref(), Output::pooled())?,
         };
         work.feed(&kept, max, self.max_ratio)?;
         work.feed(piece, max, self.max_ratio)?;
@@ -73,22 +77,22 @@ impl PayloadDecoder for Inflater {
     }
 }
 
-/// A decompressor at work on a message.
+/// A decompressor that works on a message.
 #[derive(Debug)]
 struct Work {
-    stream: Lent<Stream>,
+    stream: Pooled<Stream>,
     output: Output,
     guard: Guard,
-    /// Whether all that was taken ends with the end of a final block.
+    /// Whether the bytes that were taken end with a final block.
     is_at_end: bool,
 }
 
 impl Work {
     fn new(history: Option<&History>, output: Output) -> Result<Self, Error> {
-        let mut stream = Lent::<Stream>::NONE;
-        let decompress = &mut stream.get_or_lend().0;
+        let mut stream = Pooled::<Stream>::NONE;
+        let decompress = &mut stream.get_or_take().0;
         if let Some(history) = history.filter(|history| !history.bytes().is_empty()) {
-            // It cannot fail before the first byte.
+            // This cannot fail before the first byte.
             decompress.set_dictionary(history.bytes()).map_err(|_| Violation::InvalidDeflate)?;
         }
         Ok(Self { stream, output, guard: Guard::default(), is_at_end: false })
@@ -104,18 +108,18 @@ impl Work {
         Ok(())
     }
 
-    /// Inflates until all of the input is taken, and all that it yields is there.
+    /// Inflates until all input is taken, and all of its output is there.
     fn inflate(&mut self, mut input: &[u8], max: usize) -> Result<(), Error> {
-        let decompress = &mut self.stream.get_or_lend().0;
+        let decompress = &mut self.stream.get_or_take().0;
         loop {
             let (taken, total) = (decompress.total_in(), self.output.total());
             let room = self.output.room(max);
             let before = room.len();
             let status = decompress.decompress_vec(input, room, FlushDecompress::Sync);
             let yielded = room.len() - before;
-            // First, since what is inflated up to an error counts as well.
-            let has_room = self.output.count(yielded, max)?;
-            // RFC 7692 §8.2 leaves it to RFC 6455 how to fail: there is nothing to be done with such a message.
+            // Counted first, since what was inflated before an error counts as well.
+            let has_capacity = self.output.count(yielded, max)?;
+            // RFC 7692 §8.2 refers to RFC 6455 for how to fail: nothing can be done with such a message.
             let status = status.map_err(|_| Violation::InvalidDeflate)?;
             let took = (decompress.total_in() - taken) as usize;
             input = &input[took..];
@@ -129,10 +133,10 @@ impl Work {
                 if input.is_empty() {
                     return Ok(());
                 }
-            } else if input.is_empty() && has_room {
+            } else if input.is_empty() && has_capacity {
                 return Ok(());
             } else if took == 0 && self.output.total() == total {
-                // It has room, and takes nothing: that does not happen, and must not happen for ever.
+                // There is space, and no input was taken: zlib does not do this, and the loop must not run for ever.
                 return Err(Violation::InvalidDeflate.into());
             }
         }
@@ -140,16 +144,16 @@ impl Work {
 
     fn finish(mut self, max: usize, max_ratio: u32) -> Result<Vec<u8>, Error> {
         self.guard.ratio(self.output.total(), max_ratio)?;
-        // RFC 7692 §7.2.3.6 makes an empty message one octet. One of none can mean nothing else, and a final block that was
-        // not followed by the one that is cut is as complete.
+        // RFC 7692 §7.2.3.6 makes an empty message one octet. An empty payload can mean nothing else. A message that ends
+        // with a final block, without the block that a sender removes, is complete as well.
         if !self.guard.is_new() && !self.is_at_end {
             let total = self.output.total();
-            // RFC 7692 §7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message." And an
-            // empty block that ends the stream, which it does only where a block can begin: so a message that was cut short is
-            // found out. Whatever comes next is inflated by a stream of its own.
+            // RFC 7692 §7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message." The
+            // empty block behind them ends the stream. It does so only where a block can begin, so this detects a message
+            // that was cut short. The next message has its own stream.
             let [a, b, c, d] = TAIL;
             let [first, second] = LAST;
-            // That end of a stream is ours.
+            // This end of a stream is ours, and is not counted.
             self.guard = Guard::default();
             let ended = self.inflate(&[a, b, c, d, first, second], max);
             if ended.is_err() || self.output.total() != total || !self.is_at_end {
@@ -160,8 +164,8 @@ impl Work {
     }
 }
 
-/// A decompressor that is as good as new. It has the largest window: one that is larger than the peer's does no harm, and all
-/// of a thread are alike.
+/// A decompressor in its initial state. It has the largest window: a window larger than the peer's does no harm, and all
+/// decompressors of a thread are alike.
 #[derive(Debug)]
 struct Stream(Decompress);
 
@@ -173,7 +177,7 @@ impl Default for Stream {
     }
 }
 
-impl Lendable for Stream {
+impl Poolable for Stream {
     const POOL: &'static LocalKey<Pool<Box<Self>>> = &POOL;
 
     fn reset(&mut self) -> bool {

@@ -1,14 +1,14 @@
-//! What has been inflated of a message: in one vector while it is not much, and in pieces from there on.
+//! The inflated part of a message: in one vector while it is small, and in pieces from there on.
 //!
-//! A vector that grows is there twice for a moment, which nobody minds of one MiB; it becomes the payload as it is. In pieces a
-//! message takes what it is, and is copied once, when all of it is there.
+//! A vector that grows exists twice for a moment, which is harmless at one MiB, and becomes the payload without a copy.
+//! Pieces take only the size of the message, and are copied once, when all of it is there.
 
 use crate::{Buffer, Error, Limit, pool};
 
-/// What is taken at least.
+/// The smallest growth of the vector.
 const SMALLEST: usize = 4 << 10;
 
-/// As long as a vector may grow: a MiB, which is a usual limit, and a little, so that a message of just that size finds room.
+/// The largest vector: a MiB, which is a usual limit, and a little more, so that a message of exactly that size fits.
 const WHOLE: usize = (1 << 20) + SMALLEST;
 
 /// The size of a piece.
@@ -16,14 +16,14 @@ const PIECE: usize = 512 << 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    /// Only the last one may have room.
+    /// Only the last piece may have spare capacity.
     pieces: Vec<Buffer>,
     total: usize,
 }
 
 impl Output {
-    /// With a buffer that the thread lends: for a message all of which has arrived.
-    pub(super) fn lent() -> Self {
+    /// An output with a pooled buffer, for a message that has arrived completely.
+    pub(super) fn pooled() -> Self {
         Self { pieces: vec![Buffer::pooled()], total: 0 }
     }
 
@@ -32,8 +32,8 @@ impl Output {
         self.total
     }
 
-    /// A vector with room for some more bytes, for one more than `max` in all if it comes to that. Whatever is put there is to
-    /// be [counted](Self::count).
+    /// A vector with space for more bytes, but for at most one more than `max` in total. The caller must
+    /// [count](Self::count) the bytes that it puts there.
     pub(super) fn room(&mut self, max: usize) -> &mut Vec<u8> {
         if self.pieces.last().is_none_or(|last| last.len() == last.capacity()) {
             let left = (max - self.total).saturating_add(1);
@@ -49,23 +49,23 @@ impl Output {
         &mut self.pieces[last]
     }
 
-    /// Makes room in the only vector, which may not be there yet, for as much as it has, and for at most so many bytes.
+    /// Doubles the capacity of the only vector, which may not exist yet, but adds at most `most` bytes.
     fn grow(&mut self, most: usize) {
-        // Not to grow once more for the little that is left.
+        // Avoids one more growth for a small rest.
         let more = Some(self.total.max(SMALLEST)).filter(|more| more + SMALLEST < most).unwrap_or(most);
         let mut whole = self.pieces.pop().unwrap_or_default();
         if whole.capacity() == Buffer::SIZE {
-            // It goes back to those who lend it as it is.
-            let lent = std::mem::replace(&mut whole, Buffer::new());
-            whole.reserve_exact(lent.len() + more);
-            whole.extend_from_slice(&lent);
+            // The pooled buffer returns to its pool unchanged.
+            let pooled = std::mem::replace(&mut whole, Buffer::new());
+            whole.reserve_exact(pooled.len() + more);
+            whole.extend_from_slice(&pooled);
         } else {
             whole.reserve_exact(more);
         }
         self.pieces.push(whole);
     }
 
-    /// So many bytes were put where there was room. Returns whether there is still room.
+    /// `count` bytes were put into the space. Returns whether there is still space.
     pub(super) fn count(&mut self, count: usize, max: usize) -> Result<bool, Error> {
         self.total += count;
         if self.total > max {
@@ -74,14 +74,14 @@ impl Output {
         Ok(self.pieces.last().is_some_and(|last| last.len() < last.capacity()))
     }
 
-    /// All of it, in one vector of its size.
+    /// All bytes, in one vector of their size.
     pub(super) fn into_payload(mut self) -> Vec<u8> {
-        if let [whole] = &mut self.pieces[..]
-            && whole.capacity() != Buffer::SIZE
-        {
-            let mut payload = std::mem::take(&mut **whole);
-            payload.shrink_to_fit();
-            return payload;
+        if let [whole] = &mut self.pieces[..] {
+            if whole.capacity() != Buffer::SIZE {
+                let mut payload = std::mem::take(&mut **whole);
+                payload.shrink_to_fit();
+                return payload;
+            }
         }
         let mut payload = pool::payload(self.total);
         for piece in self.pieces {

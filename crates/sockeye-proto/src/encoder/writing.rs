@@ -1,125 +1,147 @@
-//! The queue as the caller writes it: which bytes are next, and how far it has come.
+//! How a caller writes the queue: which bytes are next, and how many have been written.
 
 use std::io::IoSlice;
 
-use super::Encoder;
+use super::{Encoder, Position};
 use crate::{
     header::OpCode,
-    pool::Lent,
+    pool::Pooled,
     queue::{Queue, Slices},
 };
 
-/// A position in the stream of sent bytes, see [`Encoder::queued`] and [`Encoder::is_written`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Position {
-    pub(super) data: u64,
-    control: u64,
-}
-
 impl Encoder {
-    /// At most how many slices the whole queue takes.
+    /// The most slices that the whole queue takes.
     pub fn pieces(&self) -> usize {
-        // The control frames go between two parts of the data.
-        self.data.get().map_or(0, Queue::pieces) + if self.control.is_some() { 2 } else { 0 }
+        // Control frames go between two parts of the data.
+        self.data_queue.get().map_or(0, Queue::pieces) + if self.control_queue.is_some() { 2 } else { 0 }
     }
 
-    /// Everything that is queued, if it is in one piece: [`slices`](Self::slices) for the usual case.
+    /// All queued bytes, if they are in one piece: the usual case of [`slices`](Self::slices).
     #[inline]
     pub fn single(&self) -> Option<&[u8]> {
-        if self.control.is_some() { None } else { self.data.get()?.single() }
+        if self.control_queue.is_some() { None } else { self.data_queue.get()?.single() }
     }
 
-    /// Fills `slices` with what goes next, and returns how many were filled; 0 means that nothing is queued.
+    /// Fills `slices` with the next bytes, and returns how many slices were filled; 0 means that nothing is queued.
     pub fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut out = Slices::new(slices);
-        let begun = match (&self.control, self.data.get_mut()) {
+        let begun = match (&self.control_queue, self.data_queue.get_mut()) {
             (Some(_), Some(data)) => data.begun(),
             _ => 0,
         };
-        let data = self.data.get();
-        if begun > 0
-            && let Some(data) = data
-        {
-            data.slices(0, begun, &mut out);
+        let data = self.data_queue.get();
+        if begun > 0 {
+            if let Some(data) = data {
+                data.slices(0, begun, &mut out);
+            }
         }
-        let has_room = self.control.as_ref().is_none_or(|control| out.push(control.unsent()));
-        if has_room && let Some(data) = data {
-            data.slices(begun, usize::MAX, &mut out);
+        let has_capacity = self.control_queue.as_ref().is_none_or(|control| out.push(control.unsent()));
+        if has_capacity {
+            if let Some(data) = data {
+                data.slices(begun, usize::MAX, &mut out);
+            }
         }
         out.used()
+    }
+
+    /// Appends the next bytes to `output`, at most `most`, for a stream that says that it is not ready but may take them.
+    /// Until [`advance`](Self::advance), these bytes count as begun: nothing goes before them, none of them is dropped, and
+    /// the next offer repeats them. OpenSSL requires this, because its record contains them already.
+    ///
+    /// Control frames come last in an offer, so later ones can go behind them. The next offer may have more of them.
+    ///
+    /// ```
+    /// use sockeye_proto::{Encoder, Message};
+    ///
+    /// let mut encoder = Encoder::server();
+    /// encoder.encode(Message::text("hi")).unwrap();
+    /// let mut offered = Vec::new();
+    /// encoder.offer(1024, &mut offered);
+    /// encoder.pong(b"");
+    /// assert_eq!(encoder.take_bytes(), b"\x81\x02hi\x8a\x00");
+    /// ```
+    pub fn offer(&mut self, most: usize, output: &mut Vec<u8>) {
+        let mut room = most;
+        if let Some(data) = self.data_queue.get_mut() {
+            let Some(left) = data.offer(room, self.control_queue.is_some(), output) else { return };
+            room = left;
+        }
+        if let Some(control) = &self.control_queue {
+            let unsent = control.unsent();
+            output.extend_from_slice(&unsent[..room.min(unsent.len())]);
+        }
     }
 
     /// The first `n` bytes of what [`slices`](Self::slices) yielded have been written.
     ///
     /// # Panics
     ///
-    /// When `n` is more than that.
+    /// When `n` is more than what is queued.
     #[inline]
     pub fn advance(&mut self, n: usize) {
-        assert!(n <= self.buffered, "{n} bytes written of {}", self.buffered);
-        if self.control.is_none() {
+        assert!(n <= self.unwritten, "{n} bytes written of {}", self.unwritten);
+        if self.control_queue.is_none() {
             return self.advance_data(n);
         }
         let mut data = n;
-        if let Some(control) = &mut self.control {
-            let begun = self.data.get_mut().map_or(0, Queue::begun).min(n);
+        if let Some(control) = &mut self.control_queue {
+            let begun = self.data_queue.get_mut().map_or(0, Queue::begun).min(n);
             let written = (n - begun).min(control.unsent().len());
             control.advance(written);
-            self.buffered -= written;
-            self.written.control += written as u64;
+            self.unwritten -= written;
+            self.written_up_to.control += written as u64;
             data -= written;
         }
         if data > 0 {
             self.advance_data(data);
         }
-        self.settle_control();
+        self.finish_control();
     }
 
     /// All that [`single`](Self::single) yielded has been written.
     #[inline(always)]
     pub fn advance_all(&mut self) {
-        if self.control.is_none() {
-            self.written.data = self.queued_data();
-            self.buffered = 0;
-            self.data.give_back();
+        if self.control_queue.is_none() {
+            self.written_up_to.data = self.queued_data();
+            self.unwritten = 0;
+            self.data_queue.give_back();
         }
     }
 
     #[inline]
     fn advance_data(&mut self, n: usize) {
         let is_rest = n < self.data_len();
-        match self.data.get_mut() {
+        match self.data_queue.get_mut() {
             Some(data) if is_rest => {
-                self.written.data += (n + data.gap.pass(n)) as u64;
-                self.buffered -= n;
+                self.written_up_to.data += (n + data.pass_gap(n)) as u64;
+                self.unwritten -= n;
                 data.advance(n);
             }
             _ => self.data_is_written(),
         }
     }
 
-    /// All of the data has been written, and what was dropped behind any of it counts.
+    /// All data has been written. Messages that were dropped behind it count as written.
     #[inline]
     fn data_is_written(&mut self) {
-        self.written.data = self.queued_data();
-        self.buffered -= self.data_len();
-        // Back to the pool, or freed: an idle connection holds nothing.
-        self.data = Lent::NONE;
+        self.written_up_to.data = self.queued_data();
+        self.unwritten -= self.data_len();
+        // The queue goes back to the pool or is freed: an idle connection holds none.
+        self.data_queue = Pooled::NONE;
     }
 
-    /// After some were written: a Pong that was kept has room now, or there is nothing left to keep.
-    fn settle_control(&mut self) {
-        let Some(control) = &mut self.control else { return };
-        if !control.is_full()
-            && let Some(payload) = control.take_kept()
-        {
-            self.control(OpCode::Pong, &payload);
+    /// After control frames were written: queues the deferred Pong if there is space, or frees an empty queue.
+    fn finish_control(&mut self) {
+        let Some(control) = &mut self.control_queue else { return };
+        let deferred = if control.is_full() { None } else { control.take_deferred() };
+        if let Some(payload) = deferred {
+            self.enqueue_control(OpCode::Pong, &payload);
         } else if control.unsent().is_empty() {
-            self.control = None;
+            self.control_queue = None;
         }
     }
 
-    /// Takes all queued bytes at once, for callers that have no use for slices.
+    /// Takes all queued bytes at once, for callers that do not need slices.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.buffered());
         loop {
@@ -135,36 +157,52 @@ impl Encoder {
         }
     }
 
-    /// The stream takes no more for now: gives back what memory the queue does not need.
+    /// The stream takes no more for now: frees memory that the queue does not need.
     pub fn compact(&mut self) {
-        if let Some(data) = self.data.get_mut() {
+        if let Some(data) = self.data_queue.get_mut() {
             data.compact();
         }
     }
 
-    /// How many bytes have been written in all. What was [dropped](Self::drop_oldest) before counts as well.
+    /// How many bytes have been written in total. Bytes that were [dropped](Self::drop_oldest) before them count as well.
     pub fn written(&self) -> u64 {
-        self.written.data + self.written.control
+        self.written_up_to.data + self.written_up_to.control
     }
 
-    /// How many bytes of data frames have been queued in all, and of Closes.
+    /// As [`written`](Self::written), for data frames and Closes only.
+    pub fn written_data(&self) -> u64 {
+        self.written_up_to.data
+    }
+
+    /// How many bytes go out before a Ping or Pong that is queued now: the rest of a begun frame, and the queued control
+    /// frames.
+    pub fn ahead_of_control(&mut self) -> u64 {
+        (self.data_queue.get_mut().map_or(0, Queue::begun) + self.control_len()) as u64
+    }
+
+    /// How many bytes of data frames and Closes have been queued in total.
     #[inline(always)]
     pub fn queued_data(&self) -> u64 {
-        let gap = self.data.get().map_or(0, |data| data.gap.bytes());
-        self.written.data + (self.data_len() + gap) as u64
+        let gap = self.data_queue.get().map_or(0, Queue::gap_bytes);
+        self.written_up_to.data + (self.data_len() + gap) as u64
     }
 
-    /// The position behind everything that is queued now. What was dropped when the stream ended counts as well, so that it
-    /// is never reached.
+    /// The position after everything that is queued now. If bytes were dropped when the stream ended, they count as well,
+    /// and the position is never reached.
     pub fn queued(&self) -> Position {
         Position {
             data: self.queued_data() + u64::from(self.lost),
-            control: self.written.control + self.control_len() as u64,
+            control: self.written_up_to.control + self.control_len() as u64,
         }
+    }
+
+    /// How many bytes of data frames before `position` are unwritten.
+    pub fn unwritten_before(&self, position: Position) -> u64 {
+        position.data.saturating_sub(self.written_up_to.data)
     }
 
     /// Whether everything up to `position` has been written.
     pub fn is_written(&self, position: Position) -> bool {
-        self.written.data >= position.data && self.written.control >= position.control
+        self.written_up_to.data >= position.data && self.written_up_to.control >= position.control
     }
 }

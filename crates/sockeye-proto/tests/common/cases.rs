@@ -1,5 +1,5 @@
-//! The table: bytes in, messages and the end that they come to. `wire.rs` checks it as it stands, `split.rs` checks that
-//! chopping the bytes changes nothing.
+//! The table: bytes, and the messages and the end that result. `wire.rs` checks the table as it is, `split.rs` checks that
+//! cutting the bytes changes nothing.
 
 mod control;
 mod data;
@@ -23,19 +23,19 @@ pub(crate) struct Case {
     pub(crate) end: End,
 }
 
-/// How it ends.
+/// How a case ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// More may come, or a Close has come.
     Fine,
     /// A rule is broken, which is answered with this close code.
     Broken(Violation, u16),
-    /// A limit is passed by this much, which is answered with 1009.
+    /// A limit is exceeded by a frame or message of this size, which is answered with 1009.
     Over(Limit, u64),
 }
 
 impl End {
-    /// Checks an outcome's error against what the table says.
+    /// Checks an outcome's error against the table.
     pub(crate) fn check(self, outcome: &Outcome, name: &str) {
         match (self, outcome.error) {
             (Self::Fine, None) => {}

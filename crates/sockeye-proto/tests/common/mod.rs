@@ -9,14 +9,14 @@ use sockeye_testkit::Frame;
 
 pub(crate) const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// What a decoder made of its input.
+/// The result of a decoder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Outcome {
     pub(crate) messages: Vec<Message>,
     pub(crate) error: Option<Error>,
 }
 
-/// A decoder, and what has come out of it.
+/// A decoder, and its results so far.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) decoder: Decoder,
@@ -28,8 +28,8 @@ impl Run {
         Self { decoder: Decoder::new(role, config), outcome: Outcome::default() }
     }
 
-    /// Feeds a piece and takes out all that it completes. Checks what holds for every call: `None` has taken all of the
-    /// input, and an error comes back for ever.
+    /// Feeds a piece and takes out all messages that it completes. Checks what holds for every call: `None` has taken all of
+    /// the input, and an error comes back for ever and takes what follows.
     pub(crate) fn feed(&mut self, mut piece: &[u8]) -> &mut Self {
         loop {
             match self.decoder.decode(&mut piece) {
@@ -44,6 +44,7 @@ impl Run {
                 }
                 Err(error) => {
                     assert_eq!(*self.outcome.error.get_or_insert(error), error, "an error that changed");
+                    assert_eq!(self.decoder.decode(&mut piece), Err(error), "an error that was not latched");
                     assert!(piece.is_empty(), "{} bytes not taken after an error", piece.len());
                     let mut more = &[0x81, 0x80, 0, 0, 0, 0, 0x81, 0][..];
                     assert_eq!(self.decoder.decode(&mut more), Err(error), "an error that was not latched");
@@ -53,7 +54,7 @@ impl Run {
         }
     }
 
-    /// Feeds a piece as a runtime does: into the message's own allocation where the decoder offers it. Returns how much
+    /// Feeds a piece as a runtime does: into the message's own allocation if the decoder offers it. Returns how many bytes
     /// went there.
     pub(crate) fn feed_directly(&mut self, mut piece: &[u8]) -> usize {
         let mut direct = 0;
@@ -73,14 +74,14 @@ impl Run {
     }
 }
 
-/// What comes out when all of the bytes arrive at once.
+/// The result when all bytes arrive at once.
 pub(crate) fn decode(role: Role, config: &Config, wire: &[u8]) -> Outcome {
     let mut run = Run::new(role, config);
     run.feed(wire);
     run.outcome
 }
 
-/// What comes out when the bytes arrive in these pieces.
+/// The result when the bytes arrive in these pieces.
 pub(crate) fn decode_pieces<'a>(role: Role, config: &Config, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut run = Run::new(role, config);
     for piece in pieces {
@@ -111,7 +112,7 @@ pub(crate) fn long_text(len: usize) -> String {
     text
 }
 
-/// `len` bytes that repeat with no period a mask could hide.
+/// `len` bytes without a period that a mask could hide.
 pub(crate) fn long_binary(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i % 251) as u8).collect()
 }

@@ -1,4 +1,4 @@
-//! What a message may cost: memory, by an allocator that counts; and the rules against those that only cost.
+//! The cost of a message: its memory, by an allocator that counts, and the rules against messages that are only costly.
 
 use super::*;
 use allocation_counter::{AllocationInfo, measure};
@@ -7,7 +7,7 @@ use sockeye_proto::{Limit, Violation, close_code};
 
 const MIB: usize = 1 << 20;
 
-/// So many zeros, compressed 1000:1.
+/// This many zeros, compressed 1000:1.
 fn zeros(count: usize) -> Vec<u8> {
     let mut compress = Compress::new(flate2::Compression::best(), false);
     let (mut payload, chunk) = (Vec::with_capacity(count / 900 + 1000), vec![0; MIB]);
@@ -33,7 +33,7 @@ fn decoder_without_ratio(config: &Config) -> Decoder {
     Decoder::new(Role::Server, config).with_extension(Parameters::default().decoder(Role::Server, &compression))
 }
 
-/// What it takes to find out, in a thread that has lent nothing yet.
+/// The result and the cost of decoding, in a thread that has lent nothing yet.
 fn cost(mut decoder: Decoder, wire: Vec<u8>) -> (Result<usize, Error>, AllocationInfo) {
     let work = move || {
         let mut outcome = Ok(0);
@@ -62,7 +62,7 @@ fn fragments(payload: &[u8], size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_bomb_takes_no_more_than_the_limit_and_a_mebibyte() {
+fn a_decompression_bomb_takes_no_more_memory_than_the_message_limit_and_a_mebibyte() {
     let bomb = zeros(200 * MIB);
     assert!(bomb.len() < 220 << 10);
     for max in [0, 1, 1000, 64 << 10, MIB, 10 * MIB, 64 * MIB] {
@@ -76,7 +76,7 @@ fn a_bomb_takes_no_more_than_the_limit_and_a_mebibyte() {
 }
 
 #[test]
-fn a_message_of_just_the_limit_passes_and_one_byte_more_does_not() {
+fn an_inflated_message_of_the_limit_passes_and_one_byte_more_does_not() {
     for size in [1000, 70_000, 5 * MIB] {
         let payload = zeros(size);
         for wire in [Frame::binary(&*payload).rsv(COMPRESSED).bytes(), fragments(&payload, 700)] {
@@ -87,8 +87,8 @@ fn a_message_of_just_the_limit_passes_and_one_byte_more_does_not() {
 }
 
 #[test]
-fn the_limit_is_that_of_the_inflated_message_alone() {
-    // Stored blocks make it longer than it is.
+fn the_message_limit_applies_to_the_inflated_message_and_not_to_the_compressed_one() {
+    // Stored blocks make the compressed message longer.
     let data = noise(1000, 1);
     let mut payload = Vec::new();
     for part in data.chunks(10) {
@@ -103,7 +103,7 @@ fn the_limit_is_that_of_the_inflated_message_alone() {
 }
 
 #[test]
-fn a_ratio_that_no_text_reaches_ends_the_connection() {
+fn a_compression_ratio_beyond_the_limit_ends_the_connection() {
     let config = limited(usize::MAX);
     for wire in [Frame::binary(zeros(50 * MIB)).rsv(COMPRESSED).bytes(), fragments(&zeros(50 * MIB), 999)] {
         let (outcome, info) = cost(decoder(Parameters::default(), &config), wire);
@@ -116,13 +116,13 @@ fn a_ratio_that_no_text_reaches_ends_the_connection() {
     assert_eq!(cost(decoder(Parameters::default(), &config), wire).0, Ok(MIB));
 }
 
-/// Blocks without end that hold nothing: the processor works, and no limit of size is near.
+/// Endless blocks that hold nothing: the processor works, and no size limit is near.
 #[test]
-fn a_message_that_yields_nothing_ends_the_connection() {
+fn a_compressed_message_that_yields_almost_nothing_ends_the_connection() {
     let stored = [0x00, 0x00, 0x00, 0xFF, 0xFF].repeat(3 * MIB / 5);
     // A final block without data, and its padding.
     let finals = [0x03, 0x00].repeat(MIB);
-    // As above, but now and then there is something in it.
+    // As above, but a few blocks hold data.
     let mut sparse = Vec::new();
     for _ in 0..3000 {
         sparse.extend([0x00, 0x00, 0x00, 0xFF, 0xFF].repeat(210));
@@ -138,9 +138,9 @@ fn a_message_that_yields_nothing_ends_the_connection() {
     }
 }
 
-/// Compressed once more inside: what is inflated is a message, and nothing looks into it.
+/// A message that is compressed once more inside: the inflated bytes are the message, and are not inflated again.
 #[test]
-fn what_is_nested_is_inflated_once() {
+fn a_payload_that_was_compressed_twice_is_inflated_once() {
     let inner = zeros(50 * MIB);
     let outer = Peer::new(true).deflate(&inner);
     let wire = Frame::binary(outer).rsv(COMPRESSED).bytes();
@@ -150,7 +150,7 @@ fn what_is_nested_is_inflated_once() {
 }
 
 #[test]
-fn fragments_of_one_byte_each_are_no_work() {
+fn compressed_fragments_of_one_byte_each_do_not_count_as_work_for_nothing() {
     let text = json(100, 1);
     let mut peer = Peer::new(true);
     let mut flushed: Vec<u8> = text.bytes().flat_map(|byte| peer.flush(&[byte])).collect();
@@ -163,21 +163,21 @@ fn fragments_of_one_byte_each_are_no_work() {
 
 /// A peer that sends a little of a message and waits is lent no decompressor.
 #[test]
-fn a_message_that_has_just_begun_takes_what_has_arrived() {
+fn a_compressed_message_that_has_just_begun_holds_only_the_bytes_that_arrived() {
     for sent in [1, 100, 10_000] {
         let payload = noise(sent, 1);
         let wire = Frame::binary(payload).declared_len(MIB as u64).rsv(COMPRESSED).bytes();
         let mut decoder = decoder(Parameters::default(), &Config::default());
         let info = measure(|| assert_eq!(decode(&mut decoder, &wire), Ok(vec![])));
-        // The buffer in which it is unmasked goes back to the thread.
+        // The buffer for unmasking goes back to the thread.
         let held = info.bytes_current - (64 << 10);
         assert!(held <= sent as i64 * 4 + 512, "{sent}: {info:?}");
     }
 }
 
-/// And when no more of it will come, it takes nothing.
+/// An abandoned message, of which no more will come, takes nothing.
 #[test]
-fn an_abandoned_message_holds_nothing() {
+fn an_abandoned_compressed_message_holds_no_memory() {
     let payload = Peer::new(true).deflate(&noise(200_000, 1));
     let mut wire = Frame::binary(payload).rsv(COMPRESSED).bytes();
     wire.truncate(100_000);
@@ -194,7 +194,7 @@ fn an_abandoned_message_holds_nothing() {
 }
 
 #[test]
-fn between_two_messages_a_connection_holds_a_window_at_the_most() {
+fn a_compressed_connection_holds_at_most_a_window_between_messages() {
     for (memory, window) in [(Memory::Low, 0), (Memory::Balanced, 4 << 10), (Memory::Best, 32 << 10)] {
         let agreed = match memory {
             Memory::Low => no_takeover(),
@@ -236,7 +236,7 @@ fn between_two_messages_a_connection_holds_a_window_at_the_most() {
                     connections.push((decoder, encoder));
                 }
             };
-            // They fill the pools of the thread.
+            // These connections fill the pools of the thread.
             open(10);
             let info = measure(|| open(10));
             info.bytes_current / 10
@@ -247,25 +247,25 @@ fn between_two_messages_a_connection_holds_a_window_at_the_most() {
     }
 }
 
-/// Each end of a stream is a step in which nothing was yielded; ours, which shows that the message is whole, is none of its.
+/// Each end of a stream is a step that yielded nothing. The end that the decoder itself adds to a message is not counted.
 #[test]
-fn work_for_nothing_is_allowed_up_to_a_bound() {
+fn inflating_steps_that_yield_nothing_are_allowed_up_to_a_bound() {
     // An empty block that ends a stream, and the first octet of one that does not.
     let ends = |count: usize| [3, 0].repeat(count).into_iter().chain([0]).collect::<Vec<u8>>();
     let outcome = |count| decode(&mut decoder(no_takeover(), &Config::default()), &compressed(&ends(count)).bytes());
-    // A step of a KiB goes by meanwhile.
+    // A step of a KiB is counted as well.
     assert_eq!(outcome(1023), Ok(vec![Message::text("")]));
     assert_eq!(outcome(1024), Err(Error::Violation(Violation::CompressionWork)));
 }
 
 #[test]
-fn a_frame_that_comes_at_once_is_not_there_twice_as_it_came() {
+fn a_compressed_frame_that_arrives_whole_is_not_copied_before_it_is_inflated() {
     let message = noise(3 * MIB, 5);
     let wire = Frame::binary(Peer::new(false).deflate(&message)).rsv(COMPRESSED).bytes();
     let mut decoder = decoder(no_takeover(), &Config::default());
     let mut received = Vec::new();
     let info = measure(|| received = decode(&mut decoder, &wire).unwrap());
     assert_eq!(received, [Message::binary(message.clone())]);
-    // In pieces, and in one.
+    // The pieces, and the whole payload.
     assert!(info.bytes_max <= (2 * message.len() + MIB) as u64, "{info:?}");
 }

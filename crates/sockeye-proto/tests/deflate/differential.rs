@@ -1,10 +1,10 @@
-//! Against flate2 by itself: what we compress it inflates, and the reverse, over random messages and fragments.
+//! A comparison with flate2 alone, over random messages and fragments: flate2 inflates what we compress, and the reverse.
 
 use super::*;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// Something that compresses well, badly, or not at all.
+/// Data that compresses well, badly, or not at all.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..300),
@@ -22,7 +22,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_we_compress_flate2_inflates(
+    fn flate2_inflates_every_message_that_we_compress(
         messages in prop::collection::vec(payload(), 1..8),
         level in 1u8..=9,
         window in 8u8..=15,
@@ -48,7 +48,7 @@ proptest! {
     }
 
     #[test]
-    fn what_flate2_compresses_we_inflate(
+    fn we_inflate_every_message_that_flate2_compresses(
         messages in prop::collection::vec((payload(), prop::collection::vec(any::<(Index, bool)>(), 0..6)), 1..6),
         window in 9u8..=15,
         takeover: bool,
@@ -58,13 +58,13 @@ proptest! {
             client_max_window_bits: bits(window),
             ..Parameters::default()
         };
-        // Zeros compress 1000:1, which is for other tests.
+        // Zeros compress 1000:1. Other tests check that ratio.
         let generous = Compression::new().max_ratio(2000);
         let mut decoder = Decoder::new(Role::Server, Config::default())
             .with_extension(agreed.decoder(Role::Server, &generous));
         let mut peer = Peer::with_window(takeover, window);
         for (message, cuts) in messages {
-            // Where a fragment is flushed it ends with an empty block, as of those who send what they do not have yet.
+            // A flushed fragment ends with an empty block, as from senders that do not have the rest of the message yet.
             let mut cuts: Vec<(usize, bool)> =
                 cuts.into_iter().map(|(index, flush)| (index.index(message.len() + 1), flush)).collect();
             cuts.sort_unstable();
@@ -101,7 +101,10 @@ proptest! {
     }
 
     #[test]
-    fn garbage_never_panics_and_is_latched(payload in prop::collection::vec(any::<u8>(), 0..600), takeover: bool) {
+    fn inflating_garbage_never_panics_and_its_violation_is_latched(
+        payload in prop::collection::vec(any::<u8>(), 0..600),
+        takeover: bool,
+    ) {
         let agreed = Parameters { client_no_context_takeover: !takeover, ..Parameters::default() };
         let mut decoder = decoder(agreed, &Config::default());
         let wire = Frame::binary(payload).rsv(COMPRESSED).bytes();

@@ -20,7 +20,7 @@ use sockeye_testkit::Frame;
 /// RSV1.
 const COMPRESSED: u8 = 1;
 
-/// Neither end refers to what went before.
+/// Neither end refers to earlier messages.
 fn no_takeover() -> Parameters {
     Parameters { server_no_context_takeover: true, client_no_context_takeover: true, ..Parameters::default() }
 }
@@ -29,17 +29,17 @@ fn bits(bits: u8) -> WindowBits {
     WindowBits::new(bits).unwrap()
 }
 
-/// A server's decoder for what was agreed.
+/// A server's decoder for these parameters.
 fn decoder(agreed: Parameters, config: &Config) -> Decoder {
     Decoder::new(Role::Server, config).with_extension(agreed.decoder(Role::Server, &Compression::new()))
 }
 
-/// A server's encoder for what was agreed.
+/// A server's encoder for these parameters.
 fn encoder(agreed: Parameters, compression: Compression) -> Encoder {
     Encoder::server().with_extension(agreed.encoder(Role::Server, &compression))
 }
 
-/// The first error of a decoder, or all the messages that it makes of the bytes.
+/// The first error of a decoder, or all messages in the bytes.
 fn decode(decoder: &mut Decoder, mut wire: &[u8]) -> Result<Vec<Message>, Error> {
     let mut messages = Vec::new();
     while let Some(message) = decoder.decode(&mut wire)? {
@@ -53,7 +53,7 @@ fn compressed(payload: &[u8]) -> Frame {
     Frame::text(payload).rsv(COMPRESSED)
 }
 
-/// What a server has put on the wire: RSV1 and the payload of each frame.
+/// What a server has sent: RSV1 and the payload of each frame.
 fn frames(mut wire: &[u8]) -> Vec<(bool, Vec<u8>)> {
     let mut frames = Vec::new();
     while let [first, second, rest @ ..] = wire {
@@ -68,7 +68,7 @@ fn frames(mut wire: &[u8]) -> Vec<(bool, Vec<u8>)> {
     frames
 }
 
-/// Text as applications send it: much alike, and not the same.
+/// Text as applications send it: similar, but not the same.
 fn json(items: usize, seed: u64) -> String {
     let item = |index: usize| {
         let number = (index as u64 + 1).wrapping_mul(seed | 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;

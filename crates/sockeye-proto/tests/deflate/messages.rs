@@ -4,7 +4,7 @@ use super::*;
 use sockeye_proto::{Violation, close_code};
 
 #[test]
-fn messages_come_out_as_they_were() {
+fn compressed_messages_are_received_as_they_were_sent() {
     for memory in [Memory::Low, Memory::Balanced, Memory::Best] {
         for agreed in [Parameters::default(), no_takeover()] {
             let compression = Compression::new().memory(memory).threshold(0);
@@ -34,9 +34,9 @@ fn messages_come_out_as_they_were() {
     }
 }
 
-/// Where the vector that is lent is full, where the one that grows is, and where the first of the pieces is.
+/// Sizes at which the lent vector is full, the growing vector is full, and the first of the pieces is full.
 #[test]
-fn messages_come_out_as_they_were_wherever_their_memory_ends() {
+fn compressed_messages_are_received_as_they_were_sent_wherever_their_memory_ends() {
     for around in [4 << 10, 65_552, 131_104, 1 << 20, (1 << 20) + (4 << 10), (1 << 20) + (516 << 10)] {
         for size in around - 1..=around + 1 {
             let text = &json(size / 40, size as u64)[..size];
@@ -52,7 +52,7 @@ fn messages_come_out_as_they_were_wherever_their_memory_ends() {
 }
 
 #[test]
-fn short_messages_and_those_that_gain_nothing_are_sent_as_they_are() {
+fn short_and_incompressible_messages_are_sent_uncompressed() {
     for memory in [Memory::Low, Memory::Best] {
         let mut encoder = encoder(Parameters::default(), Compression::new().memory(memory));
         let (short, noise) = ("a".repeat(1023), noise(50_000, 1));
@@ -67,7 +67,7 @@ fn short_messages_and_those_that_gain_nothing_are_sent_as_they_are() {
 }
 
 #[test]
-fn what_was_not_sent_compressed_is_not_referred_to() {
+fn a_message_that_was_sent_uncompressed_is_not_in_the_window() {
     let mut encoder = encoder(Parameters::default(), Compression::new().memory(Memory::Best).threshold(0));
     let mut peer = Peer::new(true);
     let noise = noise(3000, 7);
@@ -81,10 +81,10 @@ fn what_was_not_sent_compressed_is_not_referred_to() {
     }
 }
 
-/// A compressor that was given up in the middle of what it had to say must not say it in the next message.
+/// A compressor that was stopped in the middle of its output must not put the rest into the next message.
 #[test]
-fn what_was_given_up_leaves_nothing_behind() {
-    // Around the sizes at which the output of noise no longer fits the room that is lent, or the compressor's own.
+fn a_compression_that_was_given_up_puts_nothing_into_the_next_message() {
+    // Around the sizes at which the output of noise no longer fits the lent buffer, or the compressor's own.
     let sizes =
         [62_000, 62_700, 65_000, 65_500].into_iter().chain((65_520..65_560).step_by(3)).chain([66_000, 131_072]);
     let sizes: Vec<usize> = sizes.collect();
@@ -111,7 +111,7 @@ fn what_was_given_up_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_block_that_was_given_up_is_not_gone_on_with() {
+fn messages_after_a_compression_that_was_given_up_are_received_as_they_were_sent() {
     let compression = Compression::new().threshold(0).level(1);
     let mut encoder = encoder(no_takeover(), compression);
     let mut decoder =
@@ -123,7 +123,7 @@ fn a_block_that_was_given_up_is_not_gone_on_with() {
 }
 
 #[test]
-fn context_takeover_makes_what_is_alike_shorter() {
+fn context_takeover_makes_similar_messages_shorter() {
     let sent = |memory| {
         let mut encoder = encoder(Parameters::default(), Compression::new().memory(memory).threshold(0));
         (0..50).for_each(|round| encoder.encode(Message::text(json(5, round))).unwrap());
@@ -133,16 +133,16 @@ fn context_takeover_makes_what_is_alike_shorter() {
     assert!(balanced * 10 < low * 7 && best <= balanced, "{low} {balanced} {best}");
 }
 
-/// More connections than a thread keeps compressors take turns.
+/// More connections take turns than a thread keeps compressors.
 #[test]
-fn a_connection_goes_on_whatever_compressor_it_is_lent() {
+fn a_connection_keeps_its_context_with_every_compressor_that_it_is_lent() {
     let agreed = Parameters::default();
     for memory in [Memory::Balanced, Memory::Best] {
         let compression = Compression::new().memory(memory).threshold(0);
         let mut connections: Vec<_> = (0..20).map(|_| (encoder(agreed, compression), Peer::new(true))).collect();
         for round in 0..10 {
             for (index, (encoder, peer)) in connections.iter_mut().enumerate() {
-                // Some are sent to more often.
+                // Some connections send more messages.
                 for part in 0..=index % 3 {
                     let text = json(10 + part, round * 3);
                     encoder.encode(Message::text(&text)).unwrap();
@@ -152,7 +152,7 @@ fn a_connection_goes_on_whatever_compressor_it_is_lent() {
                 }
             }
         }
-        // In another thread there is no compressor that knows of them.
+        // Another thread has no compressor that knows these connections.
         let (mut encoder, mut peer) = connections.pop().unwrap();
         let sent = std::thread::spawn(move || {
             encoder.encode(Message::text(json(10, 4))).unwrap();
@@ -163,7 +163,7 @@ fn a_connection_goes_on_whatever_compressor_it_is_lent() {
 }
 
 #[test]
-fn what_was_dropped_from_the_queue_is_not_referred_to() {
+fn a_message_that_was_dropped_from_the_queue_is_not_in_the_window() {
     for memory in [Memory::Low, Memory::Balanced, Memory::Best] {
         let mut encoder = encoder(Parameters::default(), Compression::new().memory(memory).threshold(0));
         let mut peer = Peer::new(true);
@@ -172,7 +172,7 @@ fn what_was_dropped_from_the_queue_is_not_referred_to() {
                 encoder.encode(Message::text(json(10, round * 4 + part))).unwrap();
             }
             let dropped = encoder.drop_oldest(usize::from(round % 3 != 0)).messages;
-            // Those that may refer to one that goes have to go with it.
+            // Messages that may refer to a dropped one must be dropped as well.
             assert_eq!(
                 dropped,
                 if round % 3 == 0 {
@@ -191,9 +191,9 @@ fn what_was_dropped_from_the_queue_is_not_referred_to() {
     }
 }
 
-/// The first message has been written in part, so it stays, and so does what may refer to it.
+/// The first message has been written in part, so it stays. It can be inflated, and so can the next message.
 #[test]
-fn a_message_that_is_on_its_way_is_not_dropped() {
+fn a_compressed_message_that_is_partly_written_is_not_dropped() {
     for memory in [Memory::Low, Memory::Balanced, Memory::Best] {
         let mut encoder = encoder(Parameters::default(), Compression::new().memory(memory).threshold(0));
         let mut peer = Peer::new(memory.keeps_context());
@@ -212,7 +212,7 @@ fn a_message_that_is_on_its_way_is_not_dropped() {
     }
 }
 
-/// So many bytes of what is queued, written.
+/// Writes `count` of the queued bytes.
 fn written(encoder: &mut Encoder, count: usize) -> Vec<u8> {
     let mut slices = [std::io::IoSlice::new(&[]); 8];
     let filled = encoder.slices(&mut slices);
@@ -222,7 +222,7 @@ fn written(encoder: &mut Encoder, count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_secret_is_not_compressed() {
+fn a_secret_message_is_not_compressed() {
     let text = "token ".repeat(1000);
     for client in [false, true] {
         let plain = || if client { Encoder::client(Box::new(|| [0; 4])) } else { Encoder::server() };
@@ -236,7 +236,7 @@ fn what_is_secret_is_not_compressed() {
                 ours.encode(Outgoing::secret(message.clone())).unwrap();
                 expected.encode(message.clone()).unwrap();
                 assert_eq!(ours.take_bytes(), expected.take_bytes());
-                // It is not in the window of what follows either.
+                // The secret is not in the window of later messages either.
                 ours.encode(message.clone()).unwrap();
                 let (mut other, mut again) = (encoder(memory), Vec::new());
                 other.encode(message).unwrap();
@@ -245,13 +245,13 @@ fn what_is_secret_is_not_compressed() {
             }
         }
     }
-    // What may not be sent may not be sent as a secret.
+    // A message that must not be sent must not be sent as a secret either.
     let ping = Outgoing::secret(Message::Ping(vec![0; 126]));
     assert!(Encoder::server().encode(ping).is_err());
 }
 
 #[test]
-fn a_text_must_be_utf8_after_it_was_inflated() {
+fn a_compressed_text_must_be_utf8_after_it_was_inflated() {
     for text in [&b"\xFF"[..], b"abc\xE2\x82", "κόσμε".as_bytes()] {
         let payload = Peer::new(true).deflate(text);
         let expected = match std::str::from_utf8(text) {
@@ -267,7 +267,7 @@ fn a_text_must_be_utf8_after_it_was_inflated() {
 }
 
 #[test]
-fn control_frames_go_between_the_fragments() {
+fn control_frames_may_come_between_the_fragments_of_a_compressed_message() {
     let text = json(2000, 3);
     let payload = Peer::new(true).deflate(text.as_bytes());
     let mut decoder = decoder(Parameters::default(), &Config::default());
@@ -283,12 +283,12 @@ fn control_frames_go_between_the_fragments() {
 }
 
 #[test]
-fn what_cannot_be_inflated_is_a_violation() {
+fn a_payload_that_cannot_be_inflated_is_a_violation() {
     let text = json(100, 5);
     let good = Peer::new(true).deflate(text.as_bytes());
     let stored = [0x00, 0x0A, 0x00, 0xF5, 0xFF, b'a', b'b', b'c'];
     let mut wrong: Vec<Vec<u8>> = vec![vec![0x07], vec![0xFF; 20], stored.to_vec(), noise(40_000, 9)];
-    // Cut short, wherever that is.
+    // Cut short at every position.
     wrong.extend((1..good.len()).map(|end| good[..end].to_vec()));
     for payload in wrong {
         let mut decoder = decoder(Parameters::default(), &Config::default());
@@ -299,7 +299,7 @@ fn what_cannot_be_inflated_is_a_violation() {
 }
 
 #[test]
-fn uncompressed_messages_are_none_of_the_windows_business() {
+fn uncompressed_messages_between_compressed_ones_do_not_change_the_window() {
     let mut peer = Peer::new(true);
     let mut decoder = decoder(Parameters::default(), &Config::default());
     for round in 0..20 {

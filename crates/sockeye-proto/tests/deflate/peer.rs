@@ -1,4 +1,4 @@
-//! The other end, on flate2 alone and by the letter of RFC 7692 §7.2.
+//! The other end, with flate2 alone and by the letter of RFC 7692 §7.2.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -24,7 +24,7 @@ impl Peer {
     /// The payload of a compressed message.
     pub(crate) fn deflate(&mut self, data: &[u8]) -> Vec<u8> {
         if data.is_empty() {
-            // §7.2.3.6. zlib says nothing more when it has just been flushed.
+            // §7.2.3.6. zlib yields nothing right after a flush.
             return vec![0];
         }
         let mut output = self.flush(data);
@@ -35,7 +35,7 @@ impl Peer {
         output
     }
 
-    /// What the compressor makes of a part, flushed to the byte.
+    /// The compressed bytes of a part, flushed to the byte.
     pub(crate) fn flush(&mut self, data: &[u8]) -> Vec<u8> {
         let mut output = Vec::with_capacity(data.len() * 2 + 100);
         let before = self.compress.total_in();
@@ -45,7 +45,7 @@ impl Peer {
         output
     }
 
-    /// What a compressed payload stands for.
+    /// The content of a compressed payload.
     pub(crate) fn inflate(&mut self, payload: &[u8]) -> Vec<u8> {
         let (mut output, mut input) = (Vec::new(), [payload, &TAIL].concat());
         loop {

@@ -1,9 +1,9 @@
-//! `PreparedMessage`: compressed once for all whose parameters are the same.
+//! `PreparedMessage`: compressed once for all connections with the same parameters.
 
 use super::*;
-use sockeye_proto::PreparedMessage;
+use sockeye_proto::{PayloadEncoder, PreparedMessage, Rsv, SharedKey};
 
-/// How much all of the encoders hold of their own.
+/// What a connection with these parameters sends for the message.
 fn send(message: &PreparedMessage, agreed: Parameters, compression: Compression) -> Vec<u8> {
     let mut encoder = encoder(agreed, compression);
     encoder.encode(message.clone()).unwrap();
@@ -11,7 +11,7 @@ fn send(message: &PreparedMessage, agreed: Parameters, compression: Compression)
 }
 
 #[test]
-fn all_receivers_get_the_same_bytes_and_can_read_them() {
+fn all_receivers_of_a_prepared_message_get_the_same_bytes_and_can_read_them() {
     let text = json(500, 1);
     let message = PreparedMessage::text(&text);
     let small = Parameters { server_max_window_bits: bits(9), ..no_takeover() };
@@ -24,11 +24,11 @@ fn all_receivers_get_the_same_bytes_and_can_read_them() {
             assert_eq!(Peer::new(true).inflate(&sent[0].1), text.as_bytes());
         }
     }
-    // Where nothing was agreed, it is what it was.
+    // Without an extension, the message is sent as it is.
     let mut plain = Encoder::server();
     plain.encode(message.clone()).unwrap();
     assert_eq!(frames(&plain.take_bytes()), [(false, text.clone().into_bytes())]);
-    // And a client masks its own.
+    // A client masks its own copy.
     let mut client = Encoder::client(Box::new(|| [9, 8, 7, 6]))
         .with_extension(no_takeover().encoder(Role::Client, &Compression::new()));
     client.encode(message).unwrap();
@@ -36,11 +36,11 @@ fn all_receivers_get_the_same_bytes_and_can_read_them() {
     assert_eq!(decode(&mut server, &client.take_bytes()), Ok(vec![Message::text(text)]));
 }
 
-/// Counted by what it takes: a second receiver of the same kind compresses nothing, and so takes no compressor.
+/// Measured by memory: a second receiver of the same kind compresses nothing, and so takes no compressor.
 #[test]
-fn it_is_compressed_once_for_each_kind_of_receiver() {
+fn a_prepared_message_is_compressed_once_for_each_kind_of_receiver() {
     let message = PreparedMessage::text(json(500, 2));
-    // In a thread of its own, which has no compressor yet.
+    // A separate thread, which has no compressor yet.
     let work = move || {
         let cost = |bits: u8| {
             let agreed = Parameters { server_max_window_bits: super::bits(bits), ..no_takeover() };
@@ -55,8 +55,43 @@ fn it_is_compressed_once_for_each_kind_of_receiver() {
     std::thread::spawn(work).join().unwrap();
 }
 
+/// Another crate's extension, which numbers its parameters as permessage-deflate does.
+#[derive(Debug)]
+struct Reverse(SharedKey);
+
+impl PayloadEncoder for Reverse {
+    fn rsv(&self) -> Rsv {
+        Rsv::RSV1
+    }
+
+    fn encode(&mut self, payload: &[u8], output: &mut Vec<u8>) -> bool {
+        output.extend(payload.iter().rev());
+        true
+    }
+
+    fn shared_key(&self) -> Option<SharedKey> {
+        Some(self.0)
+    }
+}
+
 #[test]
-fn what_gains_nothing_is_shared_as_it_is() {
+fn no_extension_is_sent_the_bytes_of_another_one() {
+    let text = json(500, 5);
+    let message = PreparedMessage::text(&text);
+    let key = no_takeover().encoder(Role::Server, &Compression::new()).shared_key().unwrap();
+    let same_parameters = SharedKey::new::<Reverse>(key.parameters());
+    let reversed: Vec<u8> = text.bytes().rev().collect();
+    for _ in 0..2 {
+        let compressed = frames(&send(&message, no_takeover(), Compression::new()));
+        assert_eq!(Peer::new(true).inflate(&compressed[0].1), text.as_bytes());
+        let mut other = Encoder::server().with_extension(Box::new(Reverse(same_parameters)));
+        other.encode(message.clone()).unwrap();
+        assert_eq!(frames(&other.take_bytes()), [(true, reversed.clone())]);
+    }
+}
+
+#[test]
+fn a_prepared_message_that_does_not_compress_is_shared_uncompressed() {
     for data in [noise(5000, 3), b"short".to_vec()] {
         let message = PreparedMessage::binary(&data);
         for _ in 0..2 {
@@ -66,7 +101,7 @@ fn what_gains_nothing_is_shared_as_it_is() {
 }
 
 #[test]
-fn a_secret_is_not_compressed() {
+fn a_secret_prepared_message_is_not_compressed() {
     let text = json(500, 4);
     let message = PreparedMessage::text(&text);
     let (kept, secret) = (message.clone(), message.secret());
@@ -74,14 +109,14 @@ fn a_secret_is_not_compressed() {
         let compression = Compression::new().memory(memory);
         let sent = send(&secret, Parameters::default(), compression);
         assert_eq!(frames(&sent), [(false, text.clone().into_bytes())]);
-        // Whoever has the other one still has it.
+        // The other message is unchanged.
         assert!(frames(&send(&kept, Parameters::default(), compression))[0].0);
     }
 }
 
-/// It is in no context, and changes none.
+/// A secret message is in no context, and changes none.
 #[test]
-fn a_secret_one_comes_between_messages_of_a_context() {
+fn a_secret_prepared_message_does_not_change_the_context_of_others() {
     let secret = PreparedMessage::text(json(50, 7)).secret();
     let mut encoder = encoder(Parameters::default(), Compression::new().memory(Memory::Best).threshold(0));
     let mut peer = Peer::new(true);

@@ -13,7 +13,7 @@ fn default() -> Decoder {
 }
 
 #[test]
-fn a_message_compressed_using_one_compressed_deflate_block() {
+fn the_rfc_example_of_one_compressed_block_is_inflated() {
     let payload = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     hello(&mut default(), &[compressed(&payload)]);
     // "0x41 0x03 0xf2 0x48 0xcd" and "0x80 0x04 0xc9 0xc9 0x07 0x00"
@@ -23,7 +23,7 @@ fn a_message_compressed_using_one_compressed_deflate_block() {
     hello(&mut default(), &[first, second]);
 
     let mut encoder = encoder(no_takeover(), Compression::new().threshold(0));
-    // Of this text one octet would be gained by nobody: seven instead of five. So here is one that is worth it.
+    // Compression saves nothing for this text: its payload has five octets, and becomes seven. The next text is worth it.
     encoder.encode(Message::text("Hello")).unwrap();
     encoder.encode(Message::text("HelloHelloHello")).unwrap();
     let sent = frames(&encoder.take_bytes());
@@ -32,14 +32,14 @@ fn a_message_compressed_using_one_compressed_deflate_block() {
 }
 
 #[test]
-fn sharing_the_lz77_sliding_window() {
+fn the_rfc_example_of_a_shared_window_is_inflated() {
     let payload = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     let mut decoder = default();
     hello(&mut decoder, &[compressed(&payload)]);
     hello(&mut decoder, &[compressed(&[0xf2, 0x00, 0x11, 0x00, 0x00])]);
-    // And again, since the window moves on.
+    // Again, since the window moves on.
     hello(&mut decoder, &[compressed(&[0xf2, 0x00, 0x11, 0x00, 0x00])]);
-    // Without context takeover there is nothing to refer to.
+    // Without context takeover, there is nothing to refer to.
     let mut decoder = super::decoder(no_takeover(), &Config::default());
     hello(&mut decoder, &[compressed(&payload)]);
     let wire = compressed(&[0xf2, 0x00, 0x11, 0x00, 0x00]).bytes();
@@ -47,30 +47,30 @@ fn sharing_the_lz77_sliding_window() {
 }
 
 #[test]
-fn using_a_deflate_block_with_no_compression() {
+fn the_rfc_example_of_an_uncompressed_block_is_inflated() {
     hello(&mut default(), &[compressed(&[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00])]);
 }
 
 #[test]
-fn using_a_deflate_block_with_bfinal_set_to_1() {
+fn the_rfc_example_of_a_block_with_bfinal_is_inflated() {
     let payload = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
     let mut decoder = default();
     hello(&mut decoder, &[compressed(&payload)]);
     hello(&mut decoder, &[compressed(&payload)]);
-    // Cut down to the final block: complete, if not by the letter.
+    // Cut down to the final block: complete, but not by the letter.
     hello(&mut decoder, &[compressed(&payload[..7])]);
-    // The window is that of the messages before.
+    // The window holds the earlier messages.
     hello(&mut decoder, &[compressed(&[0xf2, 0x00, 0x11, 0x00, 0x00])]);
 }
 
 #[test]
-fn two_deflate_blocks_in_one_message() {
+fn the_rfc_example_of_two_blocks_in_one_message_is_inflated() {
     let payload = [0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00];
     hello(&mut default(), &[compressed(&payload)]);
 }
 
 #[test]
-fn a_compressed_empty_message() {
+fn the_rfc_example_of_an_empty_message_is_inflated() {
     for payload in [&[0x00][..], &[]] {
         let wire = compressed(payload).bytes();
         let mut decoder = default();
@@ -84,7 +84,7 @@ fn a_compressed_empty_message() {
 }
 
 #[test]
-fn rsv1_is_for_the_first_frames_of_messages() {
+fn rsv1_is_a_violation_on_any_frame_but_the_first_of_a_message() {
     let wrong = [
         vec![Frame::ping("").rsv(COMPRESSED)],
         vec![Frame::pong("").rsv(COMPRESSED)],
@@ -98,13 +98,13 @@ fn rsv1_is_for_the_first_frames_of_messages() {
         let wire: Vec<u8> = frames.iter().flat_map(Frame::bytes).collect();
         assert_eq!(decode(&mut default(), &wire), Err(Violation::ReservedBits.into()), "{frames:?}");
     }
-    // And where nothing was agreed, for none.
+    // Without an extension, no frame may have the bit.
     let mut plain = Decoder::new(Role::Server, Config::default());
     assert_eq!(decode(&mut plain, &compressed(&[0x00]).bytes()), Err(Violation::ReservedBits.into()));
 }
 
 #[test]
-fn what_was_abandoned_inflates_nothing_any_more() {
+fn a_decoder_that_abandoned_a_message_inflates_no_other() {
     let payload = Peer::new(false).deflate(b"Hello");
     for whole in [true, false] {
         let mut decoder = decoder(no_takeover(), &Config::default());

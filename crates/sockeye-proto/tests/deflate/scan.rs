@@ -1,6 +1,6 @@
-//! A reader of DEFLATE (RFC 1951) that measures how far back it refers, written from the RFC alone.
+//! A reader of DEFLATE (RFC 1951) that measures how far back references go, written from the RFC alone.
 
-/// The furthest distance in a compressed payload. `seen` bytes went before it.
+/// The longest distance in a compressed payload, after `seen` earlier bytes.
 pub(crate) fn furthest(payload: &[u8], mut seen: usize) -> usize {
     let payload = [payload, &[0, 0, 0xFF, 0xFF]].concat();
     let mut bits = Bits { bytes: &payload, at: 0 };
@@ -69,9 +69,9 @@ impl Bits<'_> {
 
 /// The codes of an alphabet.
 struct Code {
-    /// How many there are of each length.
+    /// How many codes there are of each length.
     counts: [usize; 16],
-    /// What they stand for, in the order of the codes.
+    /// The meanings of the codes, in their order.
     symbols: Vec<usize>,
 }
 

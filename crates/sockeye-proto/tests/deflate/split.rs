@@ -1,10 +1,10 @@
-//! How a compressed message arrives changes nothing: neither what it says, nor what is wrong with it.
+//! The pieces of a compressed message change nothing: neither its content nor its error.
 
 use super::*;
 use proptest::prelude::*;
 use sockeye_proto::Violation;
 
-/// What comes of the bytes in pieces of these sizes, over and over.
+/// The result for bytes in pieces of these sizes, over and over.
 fn chopped(config: &Config, wire: &[u8], sizes: &[usize]) -> Result<Vec<Message>, Error> {
     let mut decoder = decoder(Parameters::default(), config);
     let (mut messages, mut rest) = (Vec::new(), wire);
@@ -25,7 +25,7 @@ fn limited(max: usize) -> Config {
     config
 }
 
-/// A zero or more of everything: messages that are fine, and one that is not.
+/// Messages that are fine, and messages with a fault, with the limits for each.
 fn cases() -> Vec<(Config, Vec<u8>)> {
     let mut peer = Peer::new(true);
     let (short, long) = (json(3, 1), json(3000, 2));
@@ -35,14 +35,14 @@ fn cases() -> Vec<(Config, Vec<u8>)> {
         .enumerate()
         .flat_map(|(index, data)| {
             let payload = peer.deflate(data);
-            // The first of them refers to the bomb, which is not sent here.
+            // The first message would refer to the bomb, which is not sent here.
             let payload = if index == 0 { Peer::new(true).deflate(data) } else { payload };
             Frame::binary(payload).rsv(COMPRESSED).bytes()
         })
         .collect();
     let mut peer = Peer::new(true);
     let mut invalid = peer.deflate(long.as_bytes());
-    // A kind of block that there is not.
+    // A block type that does not exist.
     invalid.extend([0xFF; 40]);
     let not_text = Peer::new(true).deflate(&[long.as_bytes(), &[0xFF], long.as_bytes()].concat());
     let idle: Vec<u8> = [0, 0, 0, 0xFF, 0xFF].repeat(400_000);
@@ -64,7 +64,7 @@ fn cases() -> Vec<(Config, Vec<u8>)> {
 }
 
 #[test]
-fn every_way_of_chopping_gives_the_same() {
+fn compressed_streams_decode_the_same_in_pieces_of_every_size() {
     let expected = [None, Some(Violation::CompressionRatio), None, None, None, Some(Violation::InvalidDeflate)];
     for (index, (config, wire)) in cases().into_iter().enumerate() {
         let whole = chopped(&config, &wire, &[usize::MAX]);
@@ -78,7 +78,7 @@ fn every_way_of_chopping_gives_the_same() {
 }
 
 #[test]
-fn every_single_cut_of_a_short_stream() {
+fn a_short_compressed_stream_decodes_the_same_with_every_single_cut() {
     let mut peer = Peer::new(true);
     let texts = [json(2, 1), json(2, 2), String::new(), "a".repeat(50_000)];
     let wire: Vec<u8> = texts.iter().flat_map(|text| compressed(&peer.deflate(text.as_bytes())).bytes()).collect();
@@ -92,7 +92,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn at_random(sizes in prop::collection::vec(1usize..40_000, 1..8), case in 0usize..10) {
+    fn compressed_streams_decode_the_same_in_random_pieces(
+        sizes in prop::collection::vec(1usize..40_000, 1..8),
+        case in 0usize..10,
+    ) {
         let (config, wire) = cases().swap_remove(case);
         prop_assert!(chopped(&config, &wire, &sizes) == chopped(&config, &wire, &[usize::MAX]), "case {}", case);
     }

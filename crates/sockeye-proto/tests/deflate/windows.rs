@@ -1,9 +1,9 @@
-//! Window sizes: no reference goes further back than was agreed, and what a peer of that window sends is read.
+//! Window sizes: no reference goes further back than was negotiated, and a peer with that window is understood.
 
 use super::*;
 use scan::furthest;
 
-/// Text that repeats itself at every distance.
+/// Text with repetitions at every distance.
 fn repetitive(length: usize) -> Vec<u8> {
     let mut text = json(40, 1).into_bytes();
     text.truncate(700);
@@ -22,7 +22,7 @@ fn repetitive(length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_we_send_keeps_to_the_window_at_every_level() {
+fn a_compressed_message_keeps_to_the_agreed_window_at_every_level() {
     let data = repetitive(60_000);
     for window in 8..=15 {
         for level in 1..=9 {
@@ -48,7 +48,7 @@ fn what_we_send_keeps_to_the_window_at_every_level() {
 }
 
 #[test]
-fn what_a_peer_of_any_window_sends_is_read() {
+fn a_compressed_message_of_a_peer_with_any_window_is_inflated() {
     let data = repetitive(100_000);
     for window in 8..=15 {
         for takeover in [true, false] {
@@ -68,7 +68,7 @@ fn what_a_peer_of_any_window_sends_is_read() {
 }
 
 #[test]
-fn other_numbers_are_no_window() {
+fn only_8_to_15_are_window_bits() {
     assert!((0..=255).filter_map(WindowBits::new).map(WindowBits::bits).eq(8..=15));
     assert_eq!(WindowBits::default().bits(), 15);
 }

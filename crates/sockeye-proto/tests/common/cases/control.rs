@@ -69,7 +69,7 @@ fn close_bodies(table: &mut Table) {
         let name = format!("Close with the reason \"{}\"", reason.escape_ascii());
         table.both(name, [&frame], [], invalid(Violation::InvalidCloseReason));
     }
-    // What is wrong first is reported: a forbidden code with a forbidden reason is about the code.
+    // The first fault is reported: a forbidden code with a forbidden reason is a fault of the code.
     let frame = Frame::close_raw([0, 0, 0xFF]);
     table.both("Close 0 with a bad reason", [&frame], [], protocol(Violation::InvalidCloseCode));
 }

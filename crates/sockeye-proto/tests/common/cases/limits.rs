@@ -1,4 +1,4 @@
-//! RFC 6455 §10.4: limits, which are judged by the header, before any payload has arrived.
+//! RFC 6455 §10.4: limits, which are checked with the header, before any payload has arrived.
 
 use sockeye_proto::{Config, Limit, Message};
 use sockeye_testkit::{Frame, opcode};
@@ -31,12 +31,12 @@ fn frame_size(table: &mut Table) {
         let frames = [Frame::binary("").fin(false), Frame::continuation("").declared_len(max as u64 + 1)];
         table.limited(format!("continuation over {max}"), &limits, &frames, [], over);
     }
-    // Control frames have a limit of their own, and a connection whose Close is refused cannot be closed.
+    // Control frames have their own limit, and a connection whose Close is refused cannot be closed.
     let limits = config(|config| (config.max_frame_size, config.max_message_size) = (0, 0));
     let frames = [Frame::ping(vec![1; 125]), Frame::text(""), Frame::close_empty()];
     let messages = [Message::Ping(vec![1; 125]), "".into(), Message::Close(None)];
     table.limited("control frames with limits of 0", &limits, &frames, messages, End::Fine);
-    // A frame within the limit in fragments that together are not.
+    // Each fragment is within the frame limit, and the whole message is not.
     let limits = config(|config| config.max_frame_size = 3);
     let frames = Frame::fragments(opcode::TEXT, &[b"abc", b"def", b"g"]);
     table.limited("three frames of at most 3", &limits, &frames, ["abcdefg".into()], End::Fine);

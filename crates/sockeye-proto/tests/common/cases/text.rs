@@ -6,7 +6,7 @@ use sockeye_testkit::{Frame, opcode};
 use super::super::long_text;
 use super::{End, Table, invalid};
 
-/// Sequences that are not UTF-8, each with the index of the first byte that nothing could make good.
+/// Sequences that are not UTF-8, each with the index of its first impossible byte.
 pub(crate) const FAULTS: &[(&[u8], usize)] = &[
     // A continuation byte where none is expected.
     (b"\x80", 0),
@@ -58,7 +58,7 @@ pub(crate) fn cases(table: &mut Table) {
             let name = format!("\"{}\" after {} bytes", fault.escape_ascii(), prefix.len());
             let bytes = [prefix.as_bytes(), fault, b" and more"].concat();
             table.both(name.clone(), [&Frame::text(bytes.clone())], [], end);
-            // All that is there is the fault, in a frame that is not done.
+            // The bytes end with the fault, and the frame is incomplete.
             let seen = &bytes[..prefix.len() + first + 1];
             let unfinished = Frame::text(seen).declared_len(100_000);
             table.both(format!("{name}, in an unfinished frame"), [&unfinished], [], end);
@@ -73,7 +73,7 @@ pub(crate) fn cases(table: &mut Table) {
                 table.both(format!("{name}, cut at {cut} with a Ping"), &frames, ping, end);
             }
         }
-        // The same bytes are nothing special elsewhere.
+        // The same bytes are valid elsewhere.
         let messages = [Message::binary(*fault), Message::Ping(fault.to_vec())];
         let frames = [Frame::binary(*fault), Frame::ping(*fault)];
         table.both(format!("\"{}\" not as text", fault.escape_ascii()), &frames, messages, End::Fine);
@@ -101,7 +101,7 @@ pub(crate) fn cases(table: &mut Table) {
     late_faults(table, end);
 }
 
-/// A fault far behind the start, where other code paths validate.
+/// A fault late in a text, where other code paths validate.
 fn late_faults(table: &mut Table, end: End) {
     for len in [5_000, 20_000, 70_000] {
         let good = long_text(len);

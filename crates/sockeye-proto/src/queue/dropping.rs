@@ -1,0 +1,76 @@
+//! Makes space in a slow peer's queue: drops the oldest messages as a whole, so the rest stays a stream of frames.
+
+use super::{Chunk, Queue, Whole};
+use crate::header::frame_len;
+
+/// What was dropped from a queue to make room; see [`Encoder::drop_oldest`](crate::Encoder::drop_oldest).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dropped {
+    /// How many messages.
+    pub messages: usize,
+    /// How many bytes they took in the queue.
+    pub bytes: usize,
+}
+
+impl Queue {
+    /// Drops the oldest frames of which nothing has been written, until no such frame is left or `is_enough` for this many
+    /// bytes on the wire and this many chunks.
+    pub(crate) fn drop_until(&mut self, is_enough: impl Fn(usize, usize) -> bool) -> Dropped {
+        let mut dropped = Dropped::default();
+        let Whole { chunk: mut index, mut start, .. } = self.first_whole();
+        let chunks = self.chunks.len();
+        while index < self.chunks.len() {
+            let gone = chunks - self.chunks.len();
+            if is_enough(dropped.bytes, gone) {
+                return dropped;
+            }
+            match &mut self.chunks[index] {
+                Chunk::Prepared(message) => {
+                    dropped.messages += 1;
+                    dropped.bytes += message.frame().len();
+                    self.chunks.remove(index);
+                }
+                // Its header is in the chunk before.
+                Chunk::Payload(payload) => {
+                    dropped.bytes += payload.len();
+                    self.chunks.remove(index);
+                }
+                Chunk::Inline(buffer) => {
+                    let end = frames(buffer, start, &mut dropped, |bytes| is_enough(bytes, gone));
+                    let has_header_of_next = end > buffer.len();
+                    let end = end.min(buffer.len());
+                    let is_all = end == buffer.len();
+                    buffer.drain(start..end);
+                    if has_header_of_next {
+                        if let Some(Chunk::Payload(payload)) = self.chunks.get(index + 1) {
+                            dropped.bytes += payload.len();
+                            self.chunks.remove(index + 1);
+                        }
+                    }
+                    if is_all && start == 0 {
+                        self.chunks.remove(index);
+                    } else if is_all {
+                        index += 1;
+                    }
+                }
+            }
+            start = 0;
+        }
+        let gone = chunks - self.chunks.len();
+        let end = frames(&self.tail, start, &mut dropped, |bytes| is_enough(bytes, gone));
+        self.tail.drain(start..end);
+        dropped
+    }
+}
+
+/// Drops frames from `start` on, and counts them in `dropped`, until `is_enough` for this many bytes. Returns the end of the
+/// last frame, which is beyond `bytes` if its payload is the next chunk.
+fn frames(bytes: &[u8], start: usize, dropped: &mut Dropped, is_enough: impl Fn(usize) -> bool) -> usize {
+    let mut end = start;
+    while end < bytes.len() && !is_enough(dropped.bytes + (end - start)) {
+        dropped.messages += 1;
+        end += frame_len(&bytes[end..]);
+    }
+    dropped.bytes += end.min(bytes.len()) - start;
+    end
+}
