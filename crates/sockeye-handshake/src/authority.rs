@@ -1,20 +1,20 @@
-//! Host and port, out of a `Host` header, an `:authority` or an origin.
+//! Host and port of a `Host` header, an `:authority` or an origin.
 
 use std::net::Ipv6Addr;
 
-/// `uri-host [ ":" port ]` (RFC 9110 §7.2). There is no userinfo: what has one is not an authority to us.
+/// `uri-host [ ":" port ]` (RFC 9110 §7.2). An authority with userinfo is refused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Authority<'a> {
-    /// Not empty; an IPv6 address with its brackets.
+    /// Not empty. An IPv6 address has its brackets.
     host: &'a str,
-    /// `None` where there is no port, or an empty one.
+    /// `None` if there is no port, or an empty one.
     port: Option<u16>,
 }
 
 impl<'a> Authority<'a> {
-    /// `None` for everything that is not exactly a host and at most a port.
+    /// `None` unless the text is exactly a host with at most a port.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        // The colons of an IPv6 address are inside its brackets, so the port is looked for behind them.
+        // The colons of an IPv6 address are inside its brackets, so the port is after them.
         let bracket = if text.starts_with('[') { text.find(']')? + 1 } else { 0 };
         let end = text[bracket..].find(':').map_or(text.len(), |colon| bracket + colon);
         let (host, port) = (&text[..end], &text[end..]);
@@ -24,21 +24,21 @@ impl<'a> Authority<'a> {
         };
         let port = match port.strip_prefix(':') {
             None | Some("") => None,
-            // `parse` takes a plus sign, the grammar does not: `port = *DIGIT` (RFC 3986 §3.2.3).
+            // `parse` accepts a plus sign, but the grammar does not: `port = *DIGIT` (RFC 3986 §3.2.3).
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
             Some(_) => return None,
         };
         valid.then_some(Self { host, port })
     }
 
-    /// The same host, and the same port once `default_port` stands in for one that is missing.
+    /// Whether host and port are the same. A missing port is `default_port`.
     pub(crate) fn equals(&self, other: &Authority<'_>, default_port: u16) -> bool {
         let port = |authority: &Authority<'_>| authority.port.unwrap_or(default_port);
         port(self) == port(other) && same_host(self.host, other.host)
     }
 }
 
-/// Compares without regard to case (RFC 3986 §3.2.2), and IPv6 addresses by what they mean.
+/// Compares names ignoring case (RFC 3986 §3.2.2), and IPv6 addresses by value.
 fn same_host(left: &str, right: &str) -> bool {
     match (address(left), address(right)) {
         (Some(left), Some(right)) => left == right,
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_an_authority() {
+    fn an_authority_is_a_host_with_at_most_a_port() {
         for right in ["a", "a.example:80", "a.example:", "[::1]", "[::1]:3000", "127.0.0.1:1", "a_b"] {
             assert!(Authority::parse(right).is_some(), "{right}");
         }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_equal() {
+    fn authorities_are_equal_in_any_case_and_with_the_default_port_left_out() {
         let equals =
             |left, right, port| Authority::parse(left).unwrap().equals(&Authority::parse(right).unwrap(), port);
         assert!(equals("A.Example", "a.example:443", 443));

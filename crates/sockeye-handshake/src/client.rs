@@ -1,4 +1,4 @@
-//! The client's side: a request to send, and the check of the server's answer ([RFC 6455 §4.1], [RFC 8441 §5]).
+//! The client's side: makes a request, and checks the server's answer ([RFC 6455 §4.1], [RFC 8441 §5]).
 //!
 //! [RFC 6455 §4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-4.1
 //! [RFC 8441 §5]: https://www.rfc-editor.org/rfc/rfc8441#section-5
@@ -14,7 +14,7 @@ use http::{
 
 use crate::{Offer, authority::Authority, extension, grammar, key::Key, reject::shown};
 
-/// The headers that are the handshake's own, or belong to the connection.
+/// The headers that the handshake sets, or that belong to the connection.
 const RESERVED: [HeaderName; 8] = [
     CONNECTION,
     HOST,
@@ -36,7 +36,7 @@ const RESERVED: [HeaderName; 8] = [
 /// let (request, expected) = request.upgrade();
 /// assert_eq!(request.headers()["host"], "server.example.com");
 ///
-/// // The caller sends `request`, and hands in what came back.
+/// // The caller sends `request`, and passes the answer to `check`.
 /// let response = Response::builder()
 ///     .status(101)
 ///     .header("Upgrade", "websocket")
@@ -71,11 +71,11 @@ pub struct Expected {
 /// What client and server agree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Agreed {
+pub struct Accepted {
     /// The subprotocol that the server chose: one of those requested.
     pub protocol: Option<HeaderValue>,
-    /// The extensions that the server accepted: each is one of those offered. Whether the parameters fit is for the
-    /// extension.
+    /// The extensions that the server accepted: each is one of those offered. Their parameters are not checked: the extension
+    /// has to do this.
     pub extensions: Vec<Offer>,
 }
 
@@ -83,8 +83,7 @@ pub struct Agreed {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The URI is not one of a WebSocket: `ws://` or `wss://` (or the `http://` or `https://` in its place), and a
-    /// host.
+    /// The URI is not that of a WebSocket: it needs `ws://` or `wss://` (or `http://` or `https://` instead), and a host.
     #[error("`{value}` is not the URI of a WebSocket: it needs `ws://` or `wss://`, and a host")]
     InvalidUri {
         /// The URI.
@@ -102,7 +101,7 @@ pub enum RequestError {
         /// The subprotocol.
         value: String,
     },
-    /// The header is the handshake's own.
+    /// The handshake sets this header itself, or it belongs to the connection.
     #[error("header `{name}` is set by the handshake")]
     ReservedHeader {
         /// The header.
@@ -114,7 +113,7 @@ pub enum RequestError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnswerError {
-    /// Neither 101 over HTTP/1.1 nor 2xx over HTTP/2: a refusal, a redirection, a request to authenticate.
+    /// The status is neither 101 over HTTP/1.1 nor 2xx over HTTP/2: a refusal, a redirect, or a request to authenticate.
     #[error("the server answered with status {0}")]
     Status(StatusCode),
     /// `Upgrade` is missing or not `websocket`.
@@ -123,7 +122,7 @@ pub enum AnswerError {
     /// `Connection` is missing or does not list `upgrade`.
     #[error("the answer's `Connection` header does not list `upgrade`")]
     ConnectionHeader,
-    /// `Sec-WebSocket-Accept` is missing or does not answer our key: the server does not speak WebSocket.
+    /// `Sec-WebSocket-Accept` is missing or does not match our key: the server does not speak WebSocket.
     #[error("the answer's `Sec-WebSocket-Accept` header does not answer our key")]
     AcceptHeader,
     /// The server chose a subprotocol that was not requested.
@@ -138,13 +137,13 @@ pub enum AnswerError {
         /// The extension's name.
         value: String,
     },
-    /// The server's answer about an extension is none to what was offered.
+    /// The server's answer about an extension does not fit the offer.
     #[error("the server answered `{value}`, which is not what was offered")]
     ExtensionParameters {
         /// The answer.
         value: String,
     },
-    /// `Sec-WebSocket-Extensions` does not follow its grammar.
+    /// `Sec-WebSocket-Extensions` does not follow its grammar, or lists too much for an answer.
     #[error("the answer's `Sec-WebSocket-Extensions` header is malformed: {0}")]
     MalformedExtensions(#[from] extension::Malformed),
     /// A header is on several lines where its RFC allows one.
@@ -156,8 +155,8 @@ pub enum AnswerError {
 }
 
 impl ClientRequest {
-    /// A request for the WebSocket at `uri`: `ws://` or `wss://` (or the `http://` or `https://` in its place), a host,
-    /// at most a port, path and query. Userinfo is not sent: use an `Authorization` [`header`](Self::header).
+    /// A request for the WebSocket at `uri`: `ws://` or `wss://` (or `http://` or `https://` instead), a host, and optionally a
+    /// port, path and query. Userinfo is not sent: use an `Authorization` [`header`](Self::header).
     ///
     /// # Errors
     ///
@@ -201,11 +200,11 @@ impl ClientRequest {
         })
     }
 
-    /// Requests these subprotocols too, in order of preference.
+    /// Adds subprotocols to request, in order of preference.
     ///
     /// # Errors
     ///
-    /// If one is not a token, or is there already.
+    /// If one of them is not a token, or has been added already.
     pub fn protocols<I>(mut self, protocols: I) -> Result<Self, RequestError>
     where
         I: IntoIterator,
@@ -227,8 +226,8 @@ impl ClientRequest {
         Ok(self)
     }
 
-    /// Offers an extension, after those offered before. An answer with another one fails; whether its parameters are an answer
-    /// to this offer is for whoever negotiates it (for permessage-deflate: `deflate::Offered::check`).
+    /// Offers an extension, after those offered before. An answer with an extension that was not offered fails. The caller has
+    /// to check the parameters in the answer (for permessage-deflate: `deflate::Offered::check`).
     pub fn offer(mut self, offer: Offer) -> Self {
         self.offers.push(offer);
         self
@@ -238,7 +237,7 @@ impl ClientRequest {
     ///
     /// # Errors
     ///
-    /// [`RequestError::ReservedHeader`] if it is one that the handshake sets, or that belongs to the connection.
+    /// [`RequestError::ReservedHeader`] if the handshake sets this header, or if it belongs to the connection.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Result<Self, RequestError> {
         if RESERVED.contains(&name) {
             return Err(RequestError::ReservedHeader { name });
@@ -247,20 +246,20 @@ impl ClientRequest {
         Ok(self)
     }
 
-    /// Whether the connection must be secured by TLS first.
+    /// Whether the connection must use TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.uri.scheme() == Some(&Scheme::HTTPS)
     }
 
-    /// The request that upgrades an HTTP/1.1 connection, and what its answer must say. The key is fresh.
+    /// The request that upgrades an HTTP/1.1 connection, with a new random key, and what its answer must say.
     #[must_use]
     pub fn upgrade(self) -> (Request<()>, Expected) {
         let key = Key::generate();
         let mut request = Request::new(());
         *request.uri_mut() = self.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
         let headers = request.headers_mut();
-        // The first header, as RFC 9110 §7.2 recommends.
+        // It is the first header, as RFC 9110 §7.2 recommends.
         headers.insert(HOST, self.host.clone());
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -270,8 +269,9 @@ impl ClientRequest {
 
     /// The extended CONNECT that opens a stream of an HTTP/2 connection, and what its answer must say.
     ///
-    /// The caller adds the pseudo-header `:protocol` with the value `websocket`, which [`http`] has no place for (with
-    /// hyper: the extension `hyper::ext::Protocol`), once the server has sent `SETTINGS_ENABLE_CONNECT_PROTOCOL`.
+    /// The caller may send it once the server has sent `SETTINGS_ENABLE_CONNECT_PROTOCOL`. The caller has to add the
+    /// pseudo-header `:protocol` with the value `websocket`, which [`http`] has no place for (in hyper: the extension
+    /// `hyper::ext::Protocol`).
     #[must_use]
     pub fn connect(self) -> (Request<()>, Expected) {
         let mut request = Request::new(());
@@ -281,7 +281,7 @@ impl ClientRequest {
         self.finish(request, None)
     }
 
-    /// The headers that both ways have.
+    /// Adds the headers that both kinds of request have.
     fn finish(self, mut request: Request<()>, accept: Option<HeaderValue>) -> (Request<()>, Expected) {
         let headers = request.headers_mut();
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -297,7 +297,7 @@ impl ClientRequest {
 }
 
 impl Expected {
-    /// The `Sec-WebSocket-Accept` that answers our key; `None` over HTTP/2.
+    /// The `Sec-WebSocket-Accept` that matches our key; `None` over HTTP/2.
     #[must_use]
     pub fn accept(&self) -> Option<&HeaderValue> {
         self.accept.as_ref()
@@ -307,17 +307,17 @@ impl Expected {
     ///
     /// # Errors
     ///
-    /// The first rule that the answer breaks. The connection must then be given up, save for [`AnswerError::Status`],
-    /// after which it is an HTTP connection as before.
-    pub fn check<B>(&self, response: &Response<B>) -> Result<Agreed, AnswerError> {
+    /// The first rule that the answer breaks. The caller must then close the connection, except after [`AnswerError::Status`]:
+    /// then it still is an HTTP connection.
+    pub fn check<B>(&self, response: &Response<B>) -> Result<Accepted, AnswerError> {
         let headers = response.headers();
         match &self.accept {
             Some(accept) => check_upgrade(response.status(), headers, accept)?,
-            // RFC 8441 §5: the answer to a CONNECT that succeeds is a 2xx.
+            // RFC 8441 §5: the answer to a successful CONNECT is a 2xx.
             None if response.status().is_success() => {}
             None => return Err(AnswerError::Status(response.status())),
         }
-        Ok(Agreed { extensions: self.check_extensions(headers)?, protocol: self.check_protocol(headers)? })
+        Ok(Accepted { extensions: self.check_extensions(headers)?, protocol: self.check_protocol(headers)? })
     }
 
     fn check_extensions(&self, headers: &HeaderMap) -> Result<Vec<Offer>, AnswerError> {
@@ -381,7 +381,7 @@ fn unique<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a He
     grammar::unique(headers, name).map_err(|grammar::Repeated| AnswerError::RepeatedHeader { name: name.clone() })
 }
 
-/// One header line with all of these tokens; `None` without any, since an empty list is not sent.
+/// One header line with all of these tokens; `None` without tokens, since an empty list is not sent.
 fn list(tokens: &[HeaderValue]) -> Option<HeaderValue> {
     let tokens: Vec<&str> = tokens.iter().map(|token| token.to_str().unwrap_or_default()).collect();
     if tokens.is_empty() { None } else { HeaderValue::try_from(tokens.join(", ")).ok() }

@@ -1,5 +1,5 @@
-//! permessage-deflate: what a server accepts of what is offered, and what a client offers and takes for an answer
-//! ([RFC 7692 §5 and §7.1]).
+//! permessage-deflate: which offers a server accepts, what a client offers, and which answers it takes ([RFC 7692 §5 and
+//! §7.1]).
 //!
 //! ```
 //! use sockeye_handshake::{Offer, deflate};
@@ -27,18 +27,18 @@ const CLIENT_NO_CONTEXT_TAKEOVER: &str = "client_no_context_takeover";
 const SERVER_MAX_WINDOW_BITS: &str = "server_max_window_bits";
 const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 
-/// The server's part: the answer to the first of `offers` that can be served, and what is agreed on by it. `None` if there is
-/// no such one: an offer is declined by not being answered, which is no error.
+/// The server's side: the answer to the first of `offers` that the server supports, and the parameters that are agreed on.
+/// `None` if it supports none of them. A server declines an offer by not answering it, which is not an error.
 #[must_use]
 pub fn accept(offers: &[Offer], compression: &Compression) -> Option<(Offer, Parameters)> {
-    // RFC 7692 §5: "a client makes a list" of configurations, "a server can choose" one: the first is what it prefers.
+    // RFC 7692 §5: "a client makes a list" of configurations, "a server can choose" one: the client prefers the first.
     let asked = offers.iter().filter(|offer| offer.name() == NAME).find_map(Params::read)?;
     let agreed = agree(&asked, compression);
     let answer = Params {
         server_no_context_takeover: agreed.server_no_context_takeover,
         client_no_context_takeover: agreed.client_no_context_takeover,
         // RFC 7692 §7.1.2.1: "A server accepts an extension negotiation offer with this parameter by including" it "with the
-        // same or smaller value as the offer". It may be there without an offer, which says nothing that a client needs.
+        // same or smaller value as the offer". It may be in an answer without an offer, but a client does not need it.
         server_max_window_bits: asked.server_max_window_bits.map(|_| agreed.server_max_window_bits),
         // RFC 7692 §7.1.2.2: "If a received extension negotiation offer doesn't have the "client_max_window_bits" extension
         // parameter, the corresponding extension negotiation response to the offer MUST NOT include" it.
@@ -51,30 +51,30 @@ pub fn accept(offers: &[Offer], compression: &Compression) -> Option<(Offer, Par
 }
 
 fn agree(asked: &Params, compression: &Compression) -> Parameters {
-    let memory = compression.budget();
-    // Not told, a client has to reckon with the largest; that less is used is nobody's business.
+    let memory = compression.memory_mode();
+    // A client that is not told the size has to expect the largest window. Using a smaller one is always allowed.
     let server_max_window_bits =
         asked.server_max_window_bits.map(|most| most.min(memory.window_bits())).unwrap_or_default();
-    // A window of the client's that cannot be made small is kept by nobody: then there is no context takeover.
+    // If the client's window cannot be made small, it is not kept: there is no context takeover then.
     let (client_max_window_bits, is_kept) = match asked.client_max_window_bits {
-        // Where it is not kept, a large one costs nothing.
+        // A large window costs nothing if it is not kept.
         Some(most) if !memory.keeps_context() => (most.unwrap_or_default(), false),
         Some(most) => (most.unwrap_or_default().min(memory.window_bits()), true),
         None => (WindowBits::MAX, memory.keeps_context() && memory.window_bits() == WindowBits::MAX),
     };
     Parameters {
         // RFC 7692 §7.1.1.1: "A server accepts an extension negotiation offer that includes the "server_no_context_takeover"
-        // extension parameter by including" it; it MAY be included without.
+        // extension parameter by including" it; it MAY be included without such an offer.
         server_no_context_takeover: asked.server_no_context_takeover || !memory.keeps_context(),
-        // RFC 7692 §7.1.1.2: in an offer a hint that the client will do so in any case; in an answer, which may have it without
-        // an offer, what the client MUST do.
+        // RFC 7692 §7.1.1.2: in an offer it is a hint that the client will do so in any case. In an answer, which may have it
+        // without an offer, it is what the client MUST do.
         client_no_context_takeover: asked.client_no_context_takeover || !is_kept,
         server_max_window_bits,
         client_max_window_bits,
     }
 }
 
-/// The client's part: what it offers, to be held against the answer.
+/// The client's side: its offers, and the check of the answer.
 ///
 /// ```
 /// use sockeye_handshake::{client::ClientRequest, deflate::Offered};
@@ -85,7 +85,7 @@ fn agree(asked: &Params, compression: &Compression) -> Parameters {
 /// for offer in offered.offers() {
 ///     request = request.offer(offer.clone());
 /// }
-/// // What `Expected::check` has found in the answer:
+/// // The extensions that `Expected::check` has found in the answer:
 /// let extensions = ["permessage-deflate; server_no_context_takeover; client_max_window_bits=10".parse()?];
 /// let agreed = offered.check(&extensions)?.expect("the server compresses");
 /// assert_eq!(agreed.client_max_window_bits.bits(), 10);
@@ -97,10 +97,11 @@ pub struct Offered {
 }
 
 impl Offered {
-    /// What a client offers that wants `compression`: that, and the bare extension for servers which decline it.
+    /// The offers of a client that wants `compression`: first its parameters, then the bare extension for servers that decline
+    /// these.
     #[must_use]
     pub fn new(compression: &Compression) -> Self {
-        let memory = compression.budget();
+        let memory = compression.memory_mode();
         let wanted = Params {
             server_no_context_takeover: !memory.keeps_context(),
             client_no_context_takeover: !memory.keeps_context(),
@@ -112,24 +113,26 @@ impl Offered {
         Self { offers: vec![wanted.write(), bare.write()] }
     }
 
-    /// In order of preference.
+    /// The offers, in order of preference.
     #[must_use]
     pub fn offers(&self) -> &[Offer] {
         &self.offers
     }
 
-    /// What is agreed on by `extensions`, which are all of the server's answer; `None` if it has declined.
+    /// The parameters that are agreed on. `extensions` are all extensions in the server's answer. `None` if the server has
+    /// declined.
     ///
     /// # Errors
     ///
-    /// [`AnswerError::ExtensionParameters`] if it is an answer to none of the offers. The connection must then be given up.
+    /// [`AnswerError::ExtensionParameters`] if the answer does not fit any of the offers. The caller must then close the
+    /// connection.
     pub fn check(&self, extensions: &[Offer]) -> Result<Option<Parameters>, AnswerError> {
         let mut answers = extensions.iter().filter(|extension| extension.name() == NAME);
         let Some(answer) = answers.next() else { return Ok(None) };
         // RFC 7692 §5.1: "the client MUST _Fail the WebSocket Connection_ if the peer server accepted an extension negotiation
         // offer for this extension with an extension negotiation response meeting any of the following": a parameter that is
         // not defined for use in a response, with an invalid value, or twice; a configuration that the client does not support.
-        // Twice the extension would be two uses of the same bit.
+        // If the extension were there twice, both would use the same bit.
         let said = Params::read(answer).filter(|_| answers.next().is_none());
         match said.and_then(|said| self.offers.iter().filter_map(Params::read).find_map(|asked| said.answers(&asked))) {
             Some(agreed) => Ok(Some(agreed)),
@@ -144,12 +147,12 @@ struct Params {
     server_no_context_takeover: bool,
     client_no_context_takeover: bool,
     server_max_window_bits: Option<WindowBits>,
-    /// In an offer it may be without a value.
+    /// In an offer the parameter may have no value.
     client_max_window_bits: Option<Option<WindowBits>>,
 }
 
 impl Params {
-    /// `None` for an offer that a server has to decline.
+    /// Reads an offer or an answer; `None` for an offer that a server has to decline.
     ///
     /// RFC 7692 §7.1: "A server MUST decline an extension negotiation offer for this extension if any of the following
     /// conditions are met: The negotiation offer contains an extension parameter not defined for use in an offer"; "with an
@@ -159,7 +162,7 @@ impl Params {
         let mut params = Self::default();
         for (name, value) in offer.params() {
             let is_first = match name {
-                // RFC 7692 §7.1.1: these have no value.
+                // RFC 7692 §7.1.1: these two have no value.
                 SERVER_NO_CONTEXT_TAKEOVER if value.is_none() => {
                     !std::mem::replace(&mut params.server_no_context_takeover, true)
                 }
@@ -201,7 +204,7 @@ impl Params {
         Offer::from_tokens(NAME, params)
     }
 
-    /// What is agreed on, if this is an answer to the offer `asked`.
+    /// The parameters that are agreed on, if this is a valid answer to the offer `asked`.
     fn answers(&self, asked: &Self) -> Option<Parameters> {
         let server = match (asked.server_max_window_bits, self.server_max_window_bits) {
             // RFC 7692 §7.1.2.1: the answer has "the same or smaller value as the offer".
@@ -211,11 +214,11 @@ impl Params {
         };
         let client = match (asked.client_max_window_bits, self.client_max_window_bits) {
             (_, None) => Some(asked.client_max_window_bits.flatten().unwrap_or_default()),
-            // RFC 7692 §7.1.2.2: in an answer it has a value, and it is there only if it was offered.
+            // RFC 7692 §7.1.2.2: in an answer the parameter has a value, and it is there only if it was offered.
             (Some(most), Some(Some(bits))) => (bits <= most.unwrap_or_default()).then_some(bits),
             (None, Some(_)) | (_, Some(None)) => None,
         };
-        // RFC 7692 §7.1.1.1: whoever accepts this one says so.
+        // RFC 7692 §7.1.1.1: a server that accepts this parameter includes it in its answer.
         if asked.server_no_context_takeover && !self.server_no_context_takeover {
             return None;
         }

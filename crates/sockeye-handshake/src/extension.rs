@@ -1,6 +1,6 @@
 //! `Sec-WebSocket-Extensions`: extension offers as values ([RFC 6455 §9.1]).
 //!
-//! An offer is data here: which extension exists, and what its parameters mean, is for whoever negotiates it.
+//! An offer is only data here. The code that negotiates an extension knows its name and the meaning of its parameters.
 //!
 //! [RFC 6455 §9.1]: https://www.rfc-editor.org/rfc/rfc6455#section-9.1
 
@@ -24,40 +24,54 @@ use crate::{grammar, reject::shown};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// A token.
-    name: String,
-    /// Names and values are tokens. In the order of the header, repetitions included: RFC 7692 §7.1 makes one an error,
-    /// which is for the extension to find.
-    params: Vec<(String, Option<String>)>,
+    /// A name, then `;` and a parameter for each parameter: a token, or two with `=` between them. So it is never longer than
+    /// the text that it was read from.
+    ///
+    /// Parameters keep the order of the header, and repetitions: RFC 7692 §7.1 makes a repetition an error, which the extension
+    /// has to find.
+    text: Box<str>,
 }
 
+/// The most extensions that are read in one message: 32. Browsers offer one, and no client in use offers more than two or
+/// three.
+pub const MAX_OFFERS: usize = 32;
+
+/// The most parameters that one extension may have: 16. permessage-deflate has four.
+pub const MAX_PARAMETERS: usize = 16;
+
 impl Offer {
-    /// An extension of our own with its parameters, all of them tokens.
+    /// An extension that we send, with its parameters. All of them are tokens.
     #[cfg(feature = "deflate")]
     pub(crate) fn from_tokens(name: &str, params: Vec<(&str, Option<String>)>) -> Self {
-        Self {
-            name: name.to_owned(),
-            params: params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        let mut text = name.to_owned();
+        for (name, value) in params {
+            push_param(&mut text, name, value.as_deref());
         }
+        Self { text: text.into() }
     }
 
     /// The extension's registered name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.text.split_once(';').map_or(&*self.text, |(name, _)| name)
     }
 
-    /// The parameters in their order; one that has no value is `None`. Quoted values are unquoted.
-    pub fn params(&self) -> impl ExactSizeIterator<Item = (&str, Option<&str>)> {
-        self.params.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+    /// The parameters in their order, at most [`MAX_PARAMETERS`]. The value of a parameter without one is `None`. Quoted values
+    /// are unquoted.
+    pub fn params(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        // A token contains neither separator.
+        self.text.split(';').skip(1).map(|param| match param.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (param, None),
+        })
     }
 }
 
 impl fmt::Display for Offer {
-    /// As it stands in a header.
+    /// Writes the extension as in a header.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)?;
-        for (name, value) in &self.params {
+        f.write_str(self.name())?;
+        for (name, value) in self.params() {
             write!(f, "; {name}")?;
             if let Some(value) = value {
                 write!(f, "={value}")?;
@@ -75,62 +89,96 @@ impl FromStr for Offer {
     }
 }
 
-/// Not an element of a `Sec-WebSocket-Extensions` list.
+/// Why a text is not an [`Offer`], or a message's headers are not a list of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{value}` is not an extension: a name, then parameters after `;`, each a token that may have a value after `=`"
-)]
-pub struct Malformed {
-    /// What was there, escaped, at most 256 bytes.
-    pub(crate) value: String,
+#[non_exhaustive]
+pub enum Malformed {
+    /// An element does not follow the grammar.
+    #[error(
+        "`{value}` is not an extension: a name, then parameters after `;`, each a token that may have a value after `=`"
+    )]
+    Grammar {
+        /// What was there, escaped, at most 256 bytes.
+        value: String,
+    },
+    /// There are more than [`MAX_OFFERS`] extensions, or one has more than [`MAX_PARAMETERS`].
+    #[error("there may be at most {max} {what}, and there are more")]
+    TooMany {
+        /// What there are too many of: `extensions`, or `parameters of an extension`.
+        what: &'static str,
+        /// How many there may be.
+        max: usize,
+    },
 }
 
-/// All that a message's `Sec-WebSocket-Extensions` headers list, in order: "the order of extensions is significant"
-/// (RFC 6455 §9.1), the first is what its sender prefers.
+/// All extensions in a message's `Sec-WebSocket-Extensions` headers, in order: "the order of extensions is significant" (RFC
+/// 6455 §9.1), and the sender prefers the first.
+///
+/// They take at most twice the memory of the headers, plus 2 KiB. An empty header counts as no header.
 ///
 /// # Errors
 ///
-/// If one element does not follow the grammar.
+/// If one element does not follow the grammar, or there are more than [`MAX_OFFERS`], or more than [`MAX_PARAMETERS`] of one.
 pub fn parse(headers: &HeaderMap) -> Result<Vec<Offer>, Malformed> {
-    let offers = grammar::elements(headers, &SEC_WEBSOCKET_EXTENSIONS).map(offer).collect::<Result<Vec<_>, _>>()?;
-    // `extension-list = 1#extension`: a header without any is as wrong as one with garbage.
-    if offers.is_empty() && headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
-        return Err(Malformed { value: String::new() });
+    let mut offers = Vec::new();
+    for element in grammar::elements(headers, &SEC_WEBSOCKET_EXTENSIONS) {
+        if offers.len() == MAX_OFFERS {
+            return Err(Malformed::TooMany { what: "extensions", max: MAX_OFFERS });
+        }
+        offers.push(offer(element)?);
     }
+    // An empty list does not follow `extension-list = 1#extension`. But it means the same as no header, and some clients send
+    // it (libsoup 3, older React Native).
     Ok(offers)
 }
 
-/// The header line for these extensions; `None` without any.
+/// The header line for these extensions; `None` without extensions.
 pub(crate) fn list(extensions: &[Offer]) -> Option<HeaderValue> {
     let texts: Vec<String> = extensions.iter().map(Offer::to_string).collect();
-    // Made of tokens, it is a valid value.
+    // Tokens make a valid header value.
     if texts.is_empty() { None } else { HeaderValue::try_from(texts.join(", ")).ok() }
 }
 
 /// `extension = extension-token *( ";" extension-param )`
 fn offer(element: &[u8]) -> Result<Offer, Malformed> {
+    // The parts are counted before anything is allocated. The first part is the name.
+    if grammar::split(element, b';').nth(MAX_PARAMETERS + 1).is_some() {
+        return Err(Malformed::TooMany { what: "parameters of an extension", max: MAX_PARAMETERS });
+    }
     // RFC 6455 §9.1: "If a value is received by either the client or the server during negotiation that does not
     // conform to the ABNF below, the recipient of such malformed data MUST immediately _Fail the WebSocket
     // Connection_."
-    parse_offer(element).ok_or_else(|| Malformed { value: shown(element) })
+    parse_offer(element).ok_or_else(|| Malformed::Grammar { value: shown(element) })
 }
 
 fn parse_offer(element: &[u8]) -> Option<Offer> {
     let mut parts = grammar::split(element, b';');
-    let name = grammar::token(parts.next()?)?.to_owned();
-    let params = parts.map(param).collect::<Option<Vec<_>>>()?;
-    Some(Offer { name, params })
+    let mut text = String::with_capacity(element.len());
+    text.push_str(grammar::token(parts.next()?)?);
+    parts.try_for_each(|part| parse_param(&mut text, part))?;
+    Some(Offer { text: text.into() })
 }
 
 /// `extension-param = token [ "=" (token | quoted-string) ]`
-fn param(part: &[u8]) -> Option<(String, Option<String>)> {
+fn parse_param(text: &mut String, part: &[u8]) -> Option<()> {
     let Some((name, value)) = grammar::split_once(part, b'=') else {
-        return Some((grammar::token(part)?.to_owned(), None));
+        push_param(text, grammar::token(part)?, None);
+        return Some(());
     };
-    let value = match grammar::token(value) {
-        Some(token) => token.to_owned(),
+    let name = grammar::token(name)?;
+    match grammar::token(value) {
+        Some(value) => push_param(text, name, Some(value)),
         // RFC 6455 §9.1: "the value after quoted-string unescaping MUST conform to the 'token' ABNF."
-        None => grammar::token(&grammar::unquote(value)?)?.to_owned(),
-    };
-    Some((grammar::token(name)?.to_owned(), Some(value)))
+        None => push_param(text, name, Some(grammar::token(&grammar::unquote(value)?)?)),
+    }
+    Some(())
+}
+
+fn push_param(text: &mut String, name: &str, value: Option<&str>) {
+    text.push(';');
+    text.push_str(name);
+    if let Some(value) = value {
+        text.push('=');
+        text.push_str(value);
+    }
 }

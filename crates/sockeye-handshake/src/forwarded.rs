@@ -1,9 +1,8 @@
-//! Who sent a request, as the proxies in front of the server tell it: `X-Forwarded-For`, and `Forwarded` ([RFC 7239]).
+//! The client's address as the proxies in front of the server report it: `X-Forwarded-For` and `Forwarded` ([RFC 7239]).
 //!
-//! Both are lists to which each proxy appends the address that it was connected from. So the last entry was written by
-//! the nearest proxy, and whatever stands before the entries of one's own proxies was written by anybody. That is why
-//! these functions count from the right, how many proxies there are has to be known, and nothing further left is ever
-//! looked at:
+//! Both are lists to which each proxy appends the address of the peer that connected to it. So the nearest proxy has written
+//! the last entry, and anybody may have written the entries before those of your own proxies. Therefore these functions need
+//! the number of proxies and count from the right. They never read entries further left:
 //!
 //! ```text
 //! X-Forwarded-For: 203.0.113.7,   198.51.100.2,   10.0.0.5
@@ -12,8 +11,8 @@
 //!                                   the client
 //! ```
 //!
-//! With two proxies of one's own, the client is the second entry from the right. It is only as true as it is certain
-//! that every request has come through all of them.
+//! With two proxies of your own, the client is the second entry from the right. This is true only if every request has come
+//! through both of them.
 //!
 //! [RFC 7239]: https://www.rfc-editor.org/rfc/rfc7239
 
@@ -25,15 +24,14 @@ use crate::grammar;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The address that the `trusted_hops`-th proxy from the right was connected from, by whichever of the two headers is
-/// there.
+/// The address of the peer that connected to the `trusted_hops`-th proxy from the right, from the header that is present.
 ///
-/// Most proxies write one of them and pass on what a client claims in the other. So where both are there, they have to
-/// say the same; if not, one of the two was made up, and nobody can tell which.
+/// Most proxies write one of the two headers, and pass on what a client claims in the other. So if both are present, they have
+/// to agree. If they do not, one of them is forged, and nobody can tell which.
 ///
-/// `None` if that address is not known: there is neither header, the two contradict each other, the list is shorter
-/// than the proxies are many, the entry is no address (such as `unknown`), or `trusted_hops` is 0. An IPv4 address that
-/// is written as an IPv6 one (`::ffff:192.0.2.1`) is given as IPv4.
+/// `None` if that address is not known: neither header is present, the two contradict each other, the list has fewer entries
+/// than `trusted_hops`, the entry is not an address (such as `unknown`), or `trusted_hops` is 0. An IPv4 address that is
+/// written as IPv6 (`::ffff:192.0.2.1`) is returned as IPv4.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -58,21 +56,22 @@ pub fn client_address(headers: &HeaderMap, trusted_hops: usize) -> Option<IpAddr
     }
 }
 
-/// The address that the `trusted_hops`-th proxy from the right was connected from, by `X-Forwarded-For` alone.
+/// The address of the peer that connected to the `trusted_hops`-th proxy from the right, from `X-Forwarded-For` alone.
 ///
-/// An entry is an address, with or without a port; one of IPv6 may be in brackets, and is if there is a port. `None` as
-/// for [`client_address`].
+/// An entry is an address, with or without a port. An IPv6 address may be in brackets, and has to be if there is a port. `None`
+/// as for [`client_address`].
 #[must_use]
 pub fn x_forwarded_for(headers: &HeaderMap, trusted_hops: usize) -> Option<IpAddr> {
-    // No quoted strings here, or a client could open one that swallows what a proxy appends.
+    // Quotes have no meaning here. Otherwise a client could open a quoted string that hides what a proxy appends.
     let entries = lines(headers, X_FORWARDED_FOR).flat_map(|line| line.rsplit(|byte| *byte == b','));
     address(grammar::trim_ows(nth_from_the_right(entries, trusted_hops)?))
 }
 
-/// The address that the `trusted_hops`-th proxy from the right was connected from, by `Forwarded` ([RFC 7239 §4]) alone.
+/// The address of the peer that connected to the `trusted_hops`-th proxy from the right, from `Forwarded` ([RFC 7239 §4])
+/// alone.
 ///
-/// It is the entry's parameter `for`. `None` as for [`client_address`], and if there is no such parameter, more than
-/// one, or an obfuscated identifier ([§6.3]) in the place of the address.
+/// It is the entry's parameter `for`. `None` as for [`client_address`], and if there is no such parameter, if there are
+/// several, or if it is an obfuscated identifier ([§6.3]) instead of an address.
 ///
 /// [RFC 7239 §4]: https://www.rfc-editor.org/rfc/rfc7239#section-4
 /// [§6.3]: https://www.rfc-editor.org/rfc/rfc7239#section-6.3
@@ -91,25 +90,25 @@ pub fn forwarded(headers: &HeaderMap, trusted_hops: usize) -> Option<IpAddr> {
     }
     match node {
         [b'"', ..] => address(&grammar::unquote(node)?),
-        // RFC 7239 §6 wants quotes around everything with a colon in it; not everybody who sends one knows.
+        // RFC 7239 §6 requires quotes around a value with a colon, but some proxies do not write them.
         _ => address(node),
     }
 }
 
-/// The lines of a list, last one first.
+/// The lines of a list, the last one first.
 fn lines(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     headers.get_all(name).iter().rev().map(HeaderValue::as_bytes)
 }
 
-/// An empty entry counts as one: to skip it would be to look one further left, at what anybody may have written.
+/// An empty entry counts. If it were skipped, the entry further left would be read, which anybody may have written.
 fn nth_from_the_right<'a>(mut entries: impl Iterator<Item = &'a [u8]>, n: usize) -> Option<&'a [u8]> {
     entries.nth(n.checked_sub(1)?)
 }
 
-/// The entries of one line from the right, where a comma inside a quoted string does not separate.
+/// The entries of one line, from the right. A comma inside a quoted string does not separate entries.
 ///
-/// Quotes are paired from the right as well: those of the trusted entries, which come first then, are in order, while
-/// what a client has sent before them may open a string that it does not close.
+/// Quotes are paired from the right as well. The trusted entries then come first, and their quotes are balanced. What a client
+/// has sent before them may open a string and not close it.
 fn rsplit_unquoted(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
@@ -138,13 +137,13 @@ fn rsplit_unquoted(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether the byte at `at`, in a quoted string, is the second one of a quoted pair (RFC 9110 §5.6.4).
+/// Whether the byte at `at`, in a quoted string, is the second byte of a quoted pair (RFC 9110 §5.6.4).
 fn is_escaped(bytes: &[u8], at: usize) -> bool {
     bytes[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
-/// `node = nodename [ ":" node-port ]` (RFC 7239 §6) whose name is an address, and a bare IPv6 address, as
-/// `X-Forwarded-For` has it.
+/// `node = nodename [ ":" node-port ]` (RFC 7239 §6) with an address as its name, or a bare IPv6 address, as in
+/// `X-Forwarded-For`.
 fn address(node: &[u8]) -> Option<IpAddr> {
     let node = std::str::from_utf8(node).ok()?;
     let (name, port) = match node.strip_prefix('[') {
@@ -152,7 +151,7 @@ fn address(node: &[u8]) -> Option<IpAddr> {
             let (name, port) = rest.split_once(']')?;
             (IpAddr::V6(name.parse::<Ipv6Addr>().ok()?), port)
         }
-        // More than one colon, and no brackets: an address without a port.
+        // More than one colon and no brackets: an IPv6 address without a port.
         None => match node.split_once(':').filter(|(_, rest)| !rest.contains(':')) {
             Some((name, _)) => (IpAddr::V4(name.parse::<Ipv4Addr>().ok()?), &node[name.len()..]),
             None => (node.parse().ok()?, ""),
@@ -178,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_an_address() {
+    fn a_forwarded_address_is_an_ip_address_with_at_most_a_port() {
         for (right, expected) in [
             ("192.0.2.1", "192.0.2.1"),
             ("192.0.2.1:4711", "192.0.2.1"),
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_are_paired_from_the_right() {
+    fn quotes_in_a_forwarded_header_are_paired_from_the_right() {
         let parts = |line: &'static str| -> Vec<&str> {
             rsplit_unquoted(line.as_bytes()).map(|part| std::str::from_utf8(part).unwrap()).collect()
         };
@@ -238,7 +237,7 @@ mod tests {
         assert_eq!(parts(r#"x="1,2", y="3""#), [r#"y="3""#, r#"x="1,2""#]);
         assert_eq!(parts(r#"x="a\",b", y"#), ["y", r#"x="a\",b""#]);
         assert_eq!(parts(r#"x="a\\", y"#), ["y", r#"x="a\\""#]);
-        // What a client leaves open, it leaves open to the left.
+        // A quote that a client has not closed affects only what is further left.
         assert_eq!(parts(r#"x=", y="3""#), [r#"y="3""#, r#"x=""#]);
         assert_eq!(parts(r#"a, x="b, y"#), ["y", r#"a, x="b"#]);
         assert_eq!(parts(r#"x="\, y=3"#), ["y=3", r#"x="\"#]);

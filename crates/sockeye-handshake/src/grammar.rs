@@ -1,4 +1,4 @@
-//! The grammar that handshake headers share: lists over several lines, optional whitespace, quoted strings, tokens.
+//! The grammar that the handshake headers share: lists over several lines, optional whitespace, quoted strings, tokens.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -6,7 +6,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 #[derive(Debug)]
 pub(crate) struct Repeated;
 
-/// The elements of the list that the header `name` is, over all its lines, in order, without their whitespace.
+/// The elements of the list in the header `name`, from all its lines, in order, and without whitespace around them.
 ///
 /// Empty elements are left out: a recipient "MUST parse and ignore a reasonable number of empty list elements" (RFC
 /// 9110 §5.6.1.2). Several lines are one list (RFC 9110 §5.3).
@@ -14,7 +14,7 @@ pub(crate) fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl It
     headers.get_all(name).iter().flat_map(|line| split(line.as_bytes(), b',')).filter(|element| !element.is_empty())
 }
 
-/// Whether the list that the header `name` is contains `token`, compared without regard to case.
+/// Whether the list in the header `name` contains `token`, ignoring case.
 pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     elements(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }
@@ -29,7 +29,7 @@ pub(crate) fn unique<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Op
     }
 }
 
-/// The parts of `bytes` between `separator`s, trimmed; a separator inside a quoted string does not separate.
+/// The parts of `bytes` between `separator`s, trimmed. A separator inside a quoted string does not count.
 pub(crate) fn split(bytes: &[u8], separator: u8) -> Split<'_> {
     Split { rest: Some(bytes), separator }
 }
@@ -61,12 +61,12 @@ impl<'a> Iterator for Split<'a> {
     }
 }
 
-/// `bytes` at the first `separator` that is outside a quoted string: before it and after it.
+/// Splits `bytes` at the first `separator` that is outside a quoted string.
 pub(crate) fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     find_unquoted(bytes, separator).map(|at| (trim_ows(&bytes[..at]), trim_ows(&bytes[at + 1..])))
 }
 
-/// Without the optional whitespace around: `OWS = *( SP / HTAB )` (RFC 9110 §5.6.3).
+/// Removes the optional whitespace at both ends: `OWS = *( SP / HTAB )` (RFC 9110 §5.6.3).
 pub(crate) fn trim_ows(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
@@ -81,7 +81,7 @@ pub(crate) fn token(bytes: &[u8]) -> Option<&str> {
     valid.then(|| std::str::from_utf8(bytes).ok()).flatten()
 }
 
-/// What a quoted string stands for: `quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE` (RFC 9110 §5.6.4).
+/// The value of a quoted string: `quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE` (RFC 9110 §5.6.4).
 ///
 /// `None` unless `bytes` is exactly one quoted string.
 pub(crate) fn unquote(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -97,7 +97,7 @@ pub(crate) fn unquote(bytes: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Position of the first `separator` that is not inside a quoted string. A string that does not end reaches to the end.
+/// The position of the first `separator` that is not inside a quoted string. A string that is not closed reaches to the end.
 fn find_unquoted(bytes: &[u8], separator: u8) -> Option<usize> {
     let mut quoted = false;
     let mut at = 0;
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn separators_inside_quotes_do_not_separate() {
+    fn a_list_is_not_split_at_commas_inside_quotes() {
         assert_eq!(parts("a, b"), ["a", "b"]);
         assert_eq!(parts("a;x=\"1,2\"\t,\tb"), ["a;x=\"1,2\"", "b"]);
         assert_eq!(parts(r#"a="\",", b"#), [r#"a="\",""#, "b"]);
@@ -138,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn whitespace_is_space_and_tab_only() {
+    fn only_spaces_and_tabs_are_trimmed() {
         assert_eq!(trim_ows(b"\t a \t"), b"a");
         assert_eq!(trim_ows(b" \t "), b"");
         assert_eq!(trim_ows(b"\x0ba"), b"\x0ba");
     }
 
     #[test]
-    fn unquoting() {
+    fn a_quoted_string_is_unquoted_and_anything_else_is_refused() {
         assert_eq!(unquote(b"\"10\"").unwrap(), b"10");
         assert_eq!(unquote(br#""1\0""#).unwrap(), b"10");
         assert_eq!(unquote(b"\"\"").unwrap(), b"");
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens() {
+    fn only_characters_of_a_token_make_a_token() {
         assert_eq!(token(b"graphql-transport-ws"), Some("graphql-transport-ws"));
         for wrong in [&b""[..], b"a b", b"a/b", b"a=b", b"\xc3\xa9", b"a\"", b"a\t"] {
             assert_eq!(token(wrong), None, "{}", wrong.escape_ascii());

@@ -1,11 +1,11 @@
-//! The head of a request, borrowed from whatever holds it.
+//! The head of a request, borrowed from the request.
 
 use http::{HeaderMap, Method, Request, Uri, Version, request::Parts};
 
-/// The head of a request, as far as the handshake looks at it, borrowed from a [`Request`] or from its [`Parts`].
+/// The parts of a request's head that the handshake reads, borrowed from a [`Request`] or from its [`Parts`].
 ///
-/// The `:protocol` pseudo-header of an extended CONNECT (RFC 8441 §4) has no place in the [`http`] crate, since each
-/// HTTP implementation keeps it somewhere else: hand it in with [`protocol`](Self::protocol).
+/// The `:protocol` pseudo-header of an extended CONNECT (RFC 8441 §4) has no place in the [`http`] crate. Each HTTP
+/// implementation keeps it somewhere else: pass it to [`protocol`](Self::protocol).
 ///
 /// ```
 /// use sockeye_handshake::{Head, asks_for_websocket};
@@ -23,16 +23,16 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// With the value of the `:protocol` pseudo-header, which an HTTP/2 request has if it is an extended CONNECT.
+    /// Adds the value of the `:protocol` pseudo-header, which an extended CONNECT over HTTP/2 has.
     ///
-    /// With hyper it is `request.extensions().get::<hyper::ext::Protocol>()`.
+    /// In hyper it is `request.extensions().get::<hyper::ext::Protocol>()`.
     #[must_use]
     pub fn protocol(mut self, protocol: Option<&'a str>) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// Whether this version of HTTP upgrades a connection, rather than opening a stream by CONNECT.
+    /// Whether this version of HTTP upgrades a connection, instead of opening a stream by CONNECT.
     pub(crate) fn upgrades(&self) -> bool {
         self.version <= Version::HTTP_11
     }

@@ -1,9 +1,9 @@
-//! `Sec-WebSocket-Key`, and the `Sec-WebSocket-Accept` that answers it.
+//! `Sec-WebSocket-Key`, and the `Sec-WebSocket-Accept` for it.
 
 use http::HeaderValue;
 use tungstenite::handshake::{client::generate_key, derive_accept_key};
 
-/// A `Sec-WebSocket-Key` that is known to be 16 bytes in base64 ([RFC 6455 §4.1], item 7).
+/// A valid `Sec-WebSocket-Key`: 16 bytes in base64 ([RFC 6455 §4.1], item 7).
 ///
 /// ```
 /// use http::HeaderValue;
@@ -33,7 +33,7 @@ impl Key {
         Self(ascii(generate_key()))
     }
 
-    /// The `Sec-WebSocket-Accept` that proves to the client that its key was read ([RFC 6455 §4.2.2], item 5.4).
+    /// The `Sec-WebSocket-Accept` that proves to the client that the server has read its key ([RFC 6455 §4.2.2], item 5.4).
     ///
     /// [RFC 6455 §4.2.2]: https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
     #[must_use]
@@ -41,17 +41,17 @@ impl Key {
         ascii(derive_accept_key(self.0.as_bytes()))
     }
 
-    /// The key as it stands in the header.
+    /// The key as the value of the header.
     #[must_use]
     pub fn as_header_value(&self) -> &HeaderValue {
         &self.0
     }
 }
 
-/// Whether base64 (RFC 4648 §4) of exactly 16 bytes: 22 digits, two of padding.
+/// Whether `key` is base64 (RFC 4648 §4) of exactly 16 bytes: 22 digits and two of padding.
 ///
-/// The four bits of the last digit that belong to no byte may be anything: RFC 4648 §3.5 leaves that to the decoder,
-/// and some clients write keys by hand.
+/// The last four bits of the last digit belong to no byte and may have any value: RFC 4648 §3.5 leaves this to the decoder, and
+/// some clients have handwritten keys.
 fn is_sixteen_bytes(key: &[u8]) -> bool {
     let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     key.len() == 24 && key.strip_suffix(b"==").is_some_and(|digits| digits.iter().all(digit))
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn only_sixteen_bytes_pass() {
+    fn only_a_key_of_sixteen_bytes_in_base64_is_accepted() {
         for wrong in [
             "",
             "=",

@@ -5,18 +5,18 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`server`] | [`OpeningHandshake`]: a client's request, checked; and the answer to it |
-//! | [`client`] | [`ClientRequest`](client::ClientRequest): a request to send; and the check of the server's answer |
-//! | [`key`] | [`Key`](key::Key): `Sec-WebSocket-Key`, and the `Sec-WebSocket-Accept` that answers it |
-//! | [`subprotocol`] | `Sec-WebSocket-Protocol`: what was requested, what is chosen |
+//! | [`server`] | [`OpeningHandshake`]: reads and checks a client's request, and answers it |
+//! | [`client`] | [`ClientRequest`](client::ClientRequest): a client's request, and the check of the server's answer |
+//! | [`key`] | [`Key`](key::Key): `Sec-WebSocket-Key`, and the `Sec-WebSocket-Accept` for it |
+//! | [`subprotocol`] | `Sec-WebSocket-Protocol`: the requested subprotocols, and the choice of one |
 //! | [`extension`] | `Sec-WebSocket-Extensions`: offers as values |
-//! | `deflate` | permessage-deflate: an offer accepted, an answer checked (feature `deflate`) |
+//! | `deflate` | permessage-deflate: accepts an offer, checks an answer (feature `deflate`) |
 //! | [`origin`] | [`Origins`]: which pages may open a WebSocket |
-//! | [`forwarded`] | `X-Forwarded-For` and `Forwarded`: who the client is, behind proxies |
+//! | [`forwarded`] | `X-Forwarded-For` and `Forwarded`: the client's address behind proxies |
 //! | [`reject`] | [`Reject`]: why a request is refused, and the response that says so |
 //!
-//! Everything here is a pure function of [`http`] types: no sockets, no async, no clock, no log. That is what makes
-//! each rule of RFC 6455 §4 and RFC 8441 testable with a value on the left and a value on the right.
+//! Everything here is a pure function of [`http`] types: no sockets, no async, no clock, no log. So each rule of RFC 6455 §4
+//! and RFC 8441 can be tested by comparing two values.
 
 mod authority;
 pub mod client;

@@ -1,7 +1,7 @@
 //! Which pages may open a WebSocket: the defence against cross-site WebSocket hijacking ([RFC 6455 §10.2]).
 //!
-//! A browser lets any page open a WebSocket to any server, and sends the server's cookies along. All that the server
-//! gets to tell its own pages from others is the `Origin` header, so it has to look.
+//! A browser lets any page open a WebSocket to any server, and sends the server's cookies along. Only the `Origin` header tells
+//! the server's own pages from others, so the server has to check it.
 //!
 //! [RFC 6455 §10.2]: https://www.rfc-editor.org/rfc/rfc6455#section-10.2
 
@@ -11,7 +11,7 @@ use crate::authority::Authority;
 
 /// Which origins may open a WebSocket. The default is [`same_origin`](Self::same_origin).
 ///
-/// A request without an `Origin` header passes under every policy: no browser sent it, and a program can claim any
+/// A request without an `Origin` header passes every policy: it does not come from a browser, and a program can claim any
 /// origin.
 ///
 /// ```
@@ -38,12 +38,15 @@ impl Default for Origins {
 }
 
 impl Origins {
-    /// Pages that came from the host which the request is for.
+    /// Pages from the host that the request is for.
     ///
-    /// Compares host and port, without regard to case; a missing port, on either side, is the default of the *origin's*
-    /// scheme. The scheme itself is not compared: where a proxy ends TLS, the server does not see it. The request's
-    /// side is its `:authority` or absolute target, else its `Host` header. `null`, and origins whose scheme is neither
-    /// `http` nor `https`, are not the same origin as anything.
+    /// Host and port are compared, ignoring case. A missing port, on either side, is the default of the *origin's* scheme. The
+    /// scheme itself is not compared: behind a proxy that terminates TLS, the server does not know it. The host of the request
+    /// is its `:authority` or absolute target, else its `Host` header.
+    ///
+    /// `ws` and `wss` are read as `http` and `https`: some clients make the origin from the address that they connect to
+    /// (Starscream does on iOS), and no page can have such an origin. `null`, and origins with other schemes, are not the same
+    /// origin as anything.
     #[must_use]
     pub fn same_origin() -> Self {
         Self { any: false, same_origin: true, listed: Arc::from([]), trust_forwarded_host: false }
@@ -51,9 +54,18 @@ impl Origins {
 
     /// Pages of these origins, and no others: not even those from the server's own host, unless it is listed.
     ///
-    /// An entry is an origin as a browser sends it, like `https://app.example`, `http://localhost:5173`,
-    /// `chrome-extension://…` or `null`: scheme, host, and the port unless it is the scheme's default. It matches as a
-    /// whole, scheme included; there are no wildcards. An entry that is no origin matches nothing.
+    /// An entry is an origin as a browser sends it, such as `https://app.example`, `http://localhost:5173`,
+    /// `chrome-extension://…`, `file://` or `null`: scheme, host, and the port unless it is the scheme's default. It matches as
+    /// a whole, including the scheme; there are no wildcards. An entry without a host, such as `file://` (Cordova, Electron and
+    /// arduinoWebSockets send it) or `null`, matches only an origin with the same bytes.
+    ///
+    /// ```
+    /// use sockeye_handshake::Origins;
+    ///
+    /// let origins = Origins::same_origin().and(["file://"]);
+    /// assert!(origins.allows("file://", "chat.example"));
+    /// assert!(!origins.allows("file:///", "chat.example"));
+    /// ```
     #[must_use]
     pub fn list<I>(origins: I) -> Self
     where
@@ -63,14 +75,14 @@ impl Origins {
         Self { same_origin: false, ..Self::same_origin() }.and(origins)
     }
 
-    /// Every page. For servers whose WebSockets are public, or which authenticate by something that another site's page
-    /// does not have: a token in the first message, not a cookie.
+    /// Every page. This is for servers whose WebSockets are public, and for servers that authenticate by something that the
+    /// pages of other sites do not have: a token in the first message, not a cookie.
     #[must_use]
     pub fn any() -> Self {
         Self { any: true, ..Self::same_origin() }
     }
 
-    /// And these origins too; entries as in [`list`](Self::list).
+    /// Adds origins, with entries as in [`list`](Self::list).
     #[must_use]
     pub fn and<I>(mut self, origins: I) -> Self
     where
@@ -81,10 +93,10 @@ impl Origins {
         self
     }
 
-    /// Lets `X-Forwarded-Host` say which host the request is for, where it is there.
+    /// Takes the host of the request from `X-Forwarded-Host`, if the request has this header.
     ///
-    /// Only behind a proxy that sets or removes this header: a browser cannot be made to send it, but any other program
-    /// can. The first entry counts, the one that the browser's own request was for.
+    /// Use this only behind a proxy that sets or removes this header: a page cannot make a browser send it, but any other
+    /// program can send it. The first entry counts: the host of the browser's own request.
     #[must_use]
     pub fn trust_forwarded_host(mut self) -> Self {
         self.trust_forwarded_host = true;
@@ -99,7 +111,7 @@ impl Origins {
             || self.listed.iter().any(|listed| is_same(listed, origin))
     }
 
-    /// Whether every origin passes, so that nothing about the request needs to be known.
+    /// Whether every origin passes, so that the request does not matter.
     pub(crate) fn allows_any(&self) -> bool {
         self.any
     }
@@ -109,7 +121,7 @@ impl Origins {
     }
 }
 
-/// An origin whose scheme is HTTP's: `scheme "://" host [ ":" port ]` (RFC 6454 §7.1), and nothing behind it.
+/// An origin with the scheme of HTTP or WebSocket: exactly `scheme "://" host [ ":" port ]` (RFC 6454 §7.1).
 struct HttpOrigin<'a> {
     authority: Authority<'a>,
     default_port: u16,
@@ -119,8 +131,8 @@ impl<'a> HttpOrigin<'a> {
     fn parse(origin: &'a str) -> Option<Self> {
         let (scheme, authority) = origin.split_once("://")?;
         let default_port = match scheme {
-            _ if scheme.eq_ignore_ascii_case("http") => 80,
-            _ if scheme.eq_ignore_ascii_case("https") => 443,
+            _ if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("ws") => 80,
+            _ if scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("wss") => 443,
             _ => return None,
         };
         Some(Self { authority: Authority::parse(authority)?, default_port })
@@ -135,14 +147,23 @@ fn is_of_host(origin: &str, host: &str) -> bool {
 }
 
 fn is_same(listed: &str, origin: &str) -> bool {
-    // What is copied out of an address bar ends in a slash; what a browser sends does not.
+    // An origin without an authority can only be compared byte by byte.
+    if !has_authority(listed) {
+        return listed == origin;
+    }
+    // An address that is copied from the address bar ends in a slash. An `Origin` header does not.
     let listed = listed.strip_suffix('/').unwrap_or(listed);
     match (HttpOrigin::parse(listed), HttpOrigin::parse(origin)) {
         (Some(listed), Some(origin)) => {
-            // Two schemes have two default ports, so that this compares the schemes.
+            // The default ports of the two schemes differ, so this compares the schemes.
             listed.default_port == origin.default_port
                 && listed.authority.equals(&origin.authority, origin.default_port)
         }
         _ => listed.eq_ignore_ascii_case(origin),
     }
+}
+
+/// Whether there is something between `://` and the next slash.
+fn has_authority(origin: &str) -> bool {
+    origin.split_once("://").is_some_and(|(_, rest)| !rest.is_empty() && !rest.starts_with('/'))
 }

@@ -7,13 +7,13 @@ use http::{
     header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
 
-/// The most that a rejection shows of a value which the peer sent, in bytes.
+/// How many bytes a rejection shows at most of a value that a peer has sent.
 const SHOWN: usize = 256;
 
-/// Why a client's opening handshake is refused. One variant for each way to be wrong; the text is the response's body.
+/// Why a client's opening handshake is refused. There is a variant for each mistake; its text is the response's body.
 ///
-/// The first eight have the statuses and texts of axum 0.8's rejections, to the byte. The others say what was wrong and
-/// with which value: escaped to printable ASCII, and at most 256 bytes of it, so that it may stand in a log.
+/// The first eight have exactly the statuses and texts of axum 0.8's rejections. The others say what was wrong and with which
+/// value. The value is escaped to printable ASCII and truncated to 256 bytes, so that it is safe in a log.
 ///
 /// ```
 /// use sockeye_handshake::Reject;
@@ -26,11 +26,11 @@ const SHOWN: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reject {
-    /// An HTTP/1.1 handshake is a GET (RFC 6455 §4.2.1, item 1).
+    /// An HTTP/1.1 handshake must be a GET (RFC 6455 §4.2.1, item 1).
     #[error("Request method must be `GET`")]
     MethodNotGet,
 
-    /// An HTTP/2 handshake is a CONNECT (RFC 8441 §4).
+    /// An HTTP/2 handshake must be a CONNECT (RFC 8441 §4).
     #[error("Request method must be `CONNECT`")]
     MethodNotConnect,
 
@@ -42,7 +42,7 @@ pub enum Reject {
     #[error("`Upgrade` header did not include 'websocket'")]
     InvalidUpgradeHeader,
 
-    /// The CONNECT is not extended, or for another protocol (RFC 8441 §5).
+    /// The CONNECT is not an extended one, or is for another protocol (RFC 8441 §5).
     #[error("`:protocol` pseudo-header did not include 'websocket'")]
     InvalidProtocolPseudoheader,
 
@@ -54,7 +54,7 @@ pub enum Reject {
     #[error("`Sec-WebSocket-Key` header missing")]
     WebSocketKeyHeaderMissing,
 
-    /// The connection cannot be upgraded: it is HTTP/1.0, or somebody took the upgrade before us.
+    /// The connection cannot be upgraded: it is HTTP/1.0, or other code has already taken the upgrade.
     #[error("WebSocket request couldn't be upgraded since no upgrade state was present")]
     ConnectionNotUpgradable,
 
@@ -76,7 +76,7 @@ pub enum Reject {
     #[error("`Host` header missing")]
     HostMissing,
 
-    /// What the request says which host it is for is not a host with at most a port (RFC 9112 §3.2).
+    /// The host in the request is not a host with at most a port (RFC 9112 §3.2).
     #[error(
         "`Host` header (or the request target's authority) must be a host with at most a port, and `{value}` is not"
     )]
@@ -85,25 +85,48 @@ pub enum Reject {
         value: String,
     },
 
+    /// The request has content, whose bytes would be read as frames (RFC 9110 §7.8).
+    #[error(
+        "A request for a WebSocket must not have content, and this one has the header `{header}`: send no body with it"
+    )]
+    ContentNotAllowed {
+        /// The header that says so: `Content-Length` or `Transfer-Encoding`.
+        header: &'static str,
+    },
+
+    /// The client waits for a 100 before it sends content, but the request has no content (RFC 9110 §10.1.1).
+    #[error("`Expect` header must not be there in a request for a WebSocket, which has no content to wait for")]
+    ExpectationFailed,
+
     /// `Sec-WebSocket-Protocol` is not a list of tokens (RFC 6455 §4.3).
     #[error("`Sec-WebSocket-Protocol` header must be a list of tokens, and `{value}` is not one")]
     InvalidSubprotocol {
-        /// The element that is wrong; empty if the list is.
+        /// The element that is wrong.
         value: String,
     },
 
     /// `Sec-WebSocket-Extensions` does not follow its grammar (RFC 6455 §9.1).
     #[error("`Sec-WebSocket-Extensions` header must be a list of extensions, and `{value}` is not one")]
     InvalidExtensions {
-        /// The element that is wrong; empty if the list is.
+        /// The element that is wrong.
         value: String,
     },
 
-    /// A page of another origin may not open a WebSocket here (RFC 6455 §10.2).
+    /// A list has more entries than any client in use sends, and each entry would take memory (RFC 6585 §5).
+    #[error("`{name}` header may have at most {max} {what}, and has more: send fewer")]
+    ListTooLong {
+        /// The header's name as its RFC spells it.
+        name: &'static str,
+        /// What there are too many of.
+        what: &'static str,
+        /// How many there may be.
+        max: usize,
+    },
+
+    /// The page's origin is not allowed to open a WebSocket here (RFC 6455 §10.2).
     #[error(
-        "Origin `{origin}` may not open a WebSocket on host `{host}`. To allow it, list it: \
-         `.origins(Origins::same_origin().and([\"{origin}\"]))`. Behind a proxy that replaces the `Host` header, pass \
-         it on, or use `.origins(Origins::same_origin().trust_forwarded_host())`"
+        "Origin `{origin}` may not open a WebSocket on host `{host}`: this server takes them from pages of its own host, or \
+         of those that it lists, and this is none of them"
     )]
     OriginNotAllowed {
         /// The `Origin` header.
@@ -112,26 +135,26 @@ pub enum Reject {
         host: String,
     },
 
-    /// The server is about to go away, and takes no new connections.
+    /// The server is shutting down, and accepts no new connections.
     #[error("Server is shutting down, and takes no new WebSockets")]
     ShuttingDown {
-        /// How long the client should wait before it tries again: `Retry-After`, in whole seconds, rounded up, at least
-        /// one, so that nobody spins.
+        /// How long the client should wait before it tries again: `Retry-After`, in whole seconds, rounded up, and at least
+        /// one, so that no client retries in a busy loop.
         retry_after: Duration,
     },
 
-    /// As many WebSockets are open as the server takes. How many those are is in the server's log, and not here: it would
-    /// tell an attacker how much is missing.
+    /// As many WebSockets are open as the server allows. The number is in the server's log, and not here: it would tell an
+    /// attacker how many connections are missing.
     #[error("Server has as many WebSockets open as `ConnectionLimits::total` allows: try again later")]
     TooManyConnections,
 
-    /// As many WebSockets are open as the server takes from one client, or from whatever else it counts by (RFC 6585 §4).
+    /// As many WebSockets are open as the server allows for one client, or for another key that it counts by (RFC 6585 §4).
     #[error(
         "Client has as many WebSockets open as `ConnectionLimits::per_key` allows: close one of them, or try again later"
     )]
     TooManyConnectionsPerKey,
 
-    /// As many WebSockets are being opened as the server takes at once.
+    /// As many WebSockets are being opened as the server allows at once.
     #[error(
         "Server is opening as many WebSockets at once as `ConnectionLimits::upgrades_in_flight` allows: try again later"
     )]
@@ -150,6 +173,10 @@ impl Reject {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::TooManyConnectionsPerKey => StatusCode::TOO_MANY_REQUESTS,
+            Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
+            // RFC 9110 §5.4: a server that receives fields "larger than it wishes to process MUST respond with an appropriate
+            // 4xx (Client Error) status code."
+            Self::ListTooLong { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::InvalidConnectionHeader
             | Self::InvalidUpgradeHeader
             | Self::InvalidProtocolPseudoheader
@@ -159,12 +186,13 @@ impl Reject {
             | Self::RepeatedHeader { .. }
             | Self::HostMissing
             | Self::InvalidHost { .. }
+            | Self::ContentNotAllowed { .. }
             | Self::InvalidSubprotocol { .. }
             | Self::InvalidExtensions { .. } => StatusCode::BAD_REQUEST,
         }
     }
 
-    /// The headers that the RFCs ask a response like this for. The body's own are not among them.
+    /// The headers that the RFCs specify for this response, without the headers of the body.
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -190,10 +218,10 @@ impl Reject {
                 let seconds = retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0));
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
             }
-            // An upgrade takes as long as it takes to write the response, so a moment later there is room.
+            // An upgrade takes only as long as writing the response, so there is room a moment later.
             Self::TooManyUpgrades => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
-            // RFC 6585 §4, on 429: "MAY include a Retry-After header". WebSockets stay open for long, and nobody knows
-            // when one ends: ten seconds, so that ten thousand who wait ask a thousand times a second.
+            // RFC 6585 §4, on 429: "MAY include a Retry-After header". WebSockets stay open for a long time, and nobody knows
+            // when one will end. Ten seconds: ten thousand waiting clients then send a thousand requests a second.
             Self::TooManyConnections | Self::TooManyConnectionsPerKey => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("10"));
             }
@@ -202,10 +230,30 @@ impl Reject {
         headers
     }
 
-    /// The body of the response: plain text, for whoever debugs the client.
+    /// The body of the response: plain text for the developer of the client.
     #[must_use]
     pub fn body(&self) -> String {
         self.to_string()
+    }
+
+    /// What the server's operator can do about it. It is for the log, and not for the client.
+    ///
+    /// ```
+    /// use sockeye_handshake::Reject;
+    ///
+    /// let reject = Reject::OriginNotAllowed { origin: "https://a.example".into(), host: "b.example".into() };
+    /// assert!(reject.advice().unwrap().contains(r#".origins(Origins::same_origin().and(["https://a.example"]))"#));
+    /// assert_eq!(Reject::HostMissing.advice(), None);
+    /// ```
+    #[must_use]
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::OriginNotAllowed { origin, .. } => Some(format!(
+                "To allow it, list it: `.origins(Origins::same_origin().and([\"{origin}\"]))`. Behind a proxy that replaces \
+                 the `Host` header, pass it on, or use `.origins(Origins::same_origin().trust_forwarded_host())`"
+            )),
+            _ => None,
+        }
     }
 
     /// The whole response.
@@ -219,11 +267,11 @@ impl Reject {
     }
 }
 
-/// What a peer sent, fit for a log or a response: printable ASCII, at most [`SHOWN`] bytes.
+/// A peer's value made safe for a log or a response: printable ASCII, at most [`SHOWN`] bytes.
 pub(crate) fn shown(value: &[u8]) -> String {
     const MORE: &str = "...";
     let mut shown = String::new();
-    // How much of `shown` stays if more follows than fits.
+    // How much of `shown` is kept if the rest does not fit.
     let mut kept = 0;
     for byte in value {
         shown.extend(byte.escape_ascii().map(char::from));
@@ -243,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shown_values_are_short_and_printable() {
+    fn values_of_a_peer_are_shown_shortened_and_printable() {
         assert_eq!(shown(b"plain"), "plain");
         assert_eq!(shown(b"a\r\n\x1b[31m\xff\"`"), r#"a\r\n\x1b[31m\xff\"`"#);
         assert_eq!(shown(&[b'a'; SHOWN]), "a".repeat(SHOWN));

@@ -1,4 +1,4 @@
-//! The server's side: a client's opening handshake, checked, and the answer to it ([RFC 6455 §4.2], [RFC 8441 §5]).
+//! The server's side: reads and checks a client's opening handshake, and answers it ([RFC 6455 §4.2], [RFC 8441 §5]).
 //!
 //! [RFC 6455 §4.2]: https://www.rfc-editor.org/rfc/rfc6455#section-4.2
 //! [RFC 8441 §5]: https://www.rfc-editor.org/rfc/rfc8441#section-5
@@ -6,22 +6,28 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
     header::{
-        CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
-        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+        CONNECTION, CONTENT_LENGTH, EXPECT, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+        SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
     },
 };
 
 use crate::{
-    Head, Offer, Origins, Reject, authority::Authority, extension, grammar, key::Key, reject::shown, subprotocol,
+    Head, Offer, Origins, Reject,
+    authority::Authority,
+    extension::{self, Malformed},
+    grammar,
+    key::Key,
+    reject::shown,
+    subprotocol,
 };
 
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Whether a request asks for a WebSocket at all, rightly or wrongly.
+/// Whether a request asks for a WebSocket, validly or not.
 ///
-/// It does if it names the protocol, in `Upgrade` or `:protocol`, or has one of the two headers that no other request
-/// has: `Sec-WebSocket-Key` and `Sec-WebSocket-Version`. So a handshake whose `Upgrade` a proxy swallowed is a wrong
-/// one, and gets a rejection that says what is missing, while a page load of the same path is none.
+/// It does if it names the protocol, in `Upgrade` or `:protocol`, or has one of the two headers that no other request has:
+/// `Sec-WebSocket-Key` and `Sec-WebSocket-Version`. So a handshake whose `Upgrade` a proxy has removed is an invalid one, and
+/// gets a rejection that says what is missing. A page load of the same path is not a handshake.
 ///
 /// ```
 /// use http::Request;
@@ -43,8 +49,7 @@ pub fn asks_for_websocket(head: &Head<'_>) -> bool {
     named || head.headers.contains_key(SEC_WEBSOCKET_KEY) || head.headers.contains_key(SEC_WEBSOCKET_VERSION)
 }
 
-/// A client's opening handshake that is valid. What is left to decide is the server's part: the origin, the
-/// subprotocol, the extensions.
+/// A valid opening handshake of a client. The server still has to decide on the origin, the subprotocol and the extensions.
 ///
 /// ```
 /// use http::Request;
@@ -73,12 +78,12 @@ pub fn asks_for_websocket(head: &Head<'_>) -> bool {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct OpeningHandshake {
-    /// `None` over HTTP/2, where the key has no part (RFC 8441 §5).
+    /// `None` over HTTP/2, where the key is not used (RFC 8441 §5).
     key: Option<Key>,
     requested_protocols: Vec<HeaderValue>,
     offers: Vec<Offer>,
     origin: Option<HeaderValue>,
-    /// Which host the request is for: a valid [`Authority`].
+    /// The host that the request is for: a valid [`Authority`].
     host: String,
     forwarded_host: Option<HeaderValue>,
 }
@@ -88,7 +93,7 @@ impl OpeningHandshake {
     ///
     /// # Errors
     ///
-    /// The first rule that the request breaks. The rules that axum checks come first and in axum's order.
+    /// The first rule that the request breaks. The rules that axum checks come first, in axum's order.
     pub fn read(head: &Head<'_>) -> Result<Self, Reject> {
         let headers = head.headers;
         let key = if head.upgrades() { Some(read_upgrade(head)?) } else { read_connect(head).map(|()| None)? };
@@ -97,16 +102,18 @@ impl OpeningHandshake {
         if head.version < Version::HTTP_11 {
             return Err(Reject::ConnectionNotUpgradable);
         }
+        if head.upgrades() {
+            check_content(headers)?;
+        }
         Ok(Self {
             key,
             host: read_host(head)?,
-            // RFC 6454 §7.3: "The user agent MUST NOT include more than one Origin header field in any HTTP request".
-            // With two, one could be checked and the other believed.
+            // RFC 6454 §7.3: "The user agent MUST NOT include more than one Origin header field in any HTTP request". With two
+            // of them, this crate could check one while the application trusts the other.
             origin: unique(headers, &ORIGIN, "Origin")?.cloned(),
             forwarded_host: headers.get(FORWARDED_HOST).cloned(),
             requested_protocols: subprotocol::requested(headers)?,
-            offers: extension::parse(headers)
-                .map_err(|malformed| Reject::InvalidExtensions { value: malformed.value })?,
+            offers: extension::parse(headers).map_err(invalid_extensions)?,
         })
     }
 
@@ -145,7 +152,7 @@ impl OpeningHandshake {
             Some(list) => grammar::split(list.as_bytes(), b',').next().unwrap_or_default(),
             None => self.host.as_bytes(),
         };
-        // A value that is not text is no origin or no host, and equals nothing.
+        // A value that is not text is not an origin or host, and equals nothing.
         let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
         if origins.allows(text(origin.as_bytes()), text(host)) {
             return Ok(());
@@ -155,7 +162,7 @@ impl OpeningHandshake {
         Err(Reject::OriginNotAllowed { origin: shown(origin.as_bytes()), host: shown(host) })
     }
 
-    /// The answer that opens the connection: 101 over HTTP/1.1 ([RFC 6455 §4.2.2]), 200 over HTTP/2 ([RFC 8441 §5]).
+    /// The answer that opens the connection: 101 over HTTP/1.1 ([RFC 6455 §4.2.2]), or 200 over HTTP/2 ([RFC 8441 §5]).
     ///
     /// A `protocol` that the client did not request is left out.
     ///
@@ -166,8 +173,8 @@ impl OpeningHandshake {
         self.accept_with(protocol, &[])
     }
 
-    /// The same with `extensions`, which whoever negotiates them has made out of the [`offers`](Self::offers); see the module
-    /// `deflate`.
+    /// As [`accept`](Self::accept), with `extensions`: the answers to the [`offers`](Self::offers). For permessage-deflate, the
+    /// module `deflate` makes them.
     #[must_use]
     pub fn accept_with(&self, protocol: Option<&HeaderValue>, extensions: &[Offer]) -> Response<()> {
         let mut response = Response::new(());
@@ -184,7 +191,7 @@ impl OpeningHandshake {
         if let Some(protocol) = protocol.filter(|protocol| self.requested_protocols.contains(protocol)) {
             response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol.clone());
         }
-        // RFC 6455 §11.3.2: the header "MUST NOT appear more than once in an HTTP response". Without any it is left out.
+        // RFC 6455 §11.3.2: the header "MUST NOT appear more than once in an HTTP response". Without extensions it is left out.
         if let Some(list) = extension::list(extensions) {
             response.headers_mut().insert(SEC_WEBSOCKET_EXTENSIONS, list);
         }
@@ -192,7 +199,7 @@ impl OpeningHandshake {
     }
 }
 
-/// What an upgrade of an HTTP/1.1 connection must have (RFC 6455 §4.2.1).
+/// Checks what an upgrade of an HTTP/1.1 connection must have (RFC 6455 §4.2.1).
 fn read_upgrade(head: &Head<'_>) -> Result<Key, Reject> {
     // Item 1: "An HTTP/1.1 or higher GET request". RFC 6455 §4.1: "The method of the request MUST be GET".
     if head.method != Method::GET {
@@ -215,7 +222,7 @@ fn read_upgrade(head: &Head<'_>) -> Result<Key, Reject> {
     Key::parse(key).ok_or_else(|| Reject::InvalidWebSocketKey { value: shown(key.as_bytes()) })
 }
 
-/// What an extended CONNECT must have (RFC 8441 §4 and §5).
+/// Checks what an extended CONNECT must have (RFC 8441 §4 and §5).
 fn read_connect(head: &Head<'_>) -> Result<(), Reject> {
     // RFC 8441 §5: "Implementations using this extended CONNECT to bootstrap WebSockets do not do the processing of the
     // Sec-WebSocket-Key and Sec-WebSocket-Accept header fields"; the method takes the place of GET.
@@ -230,6 +237,28 @@ fn read_connect(head: &Head<'_>) -> Result<(), Reject> {
     Ok(())
 }
 
+/// Refuses content. HTTP hands over the stream before the content has arrived, so the content would be read as frames, or be
+/// lost if it arrived with the head: this depends on where packets are cut.
+fn check_content(headers: &HeaderMap) -> Result<(), Reject> {
+    // RFC 9110 §7.8: "A client cannot begin using an upgraded protocol on the connection until it has completely sent the
+    // request message". RFC 9112 §6: "The presence of a message body in a request is signaled by a Content-Length or
+    // Transfer-Encoding header field."
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Reject::ContentNotAllowed { header: "Transfer-Encoding" });
+    }
+    // Several lines, or a list, are valid if all values are the same number (RFC 9112 §6.3).
+    let is_zero = |length: &[u8]| !length.is_empty() && length.iter().all(|digit| *digit == b'0');
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter().flat_map(|line| grammar::split(line.as_bytes(), b','));
+    if !lengths.all(is_zero) {
+        return Err(Reject::ContentNotAllowed { header: "Content-Length" });
+    }
+    // RFC 9110 §7.8: with both `Expect: 100-continue` and `Upgrade`, "the server MUST send a 100 (Continue) response before
+    // sending a 101"; and §10.1.1: "A client MUST NOT generate a 100-continue expectation in a request that does not include
+    // content." Other expectations: "MAY respond with a 417 (Expectation Failed) status code to indicate that the unexpected
+    // expectation cannot be met."
+    if headers.contains_key(EXPECT) { Err(Reject::ExpectationFailed) } else { Ok(()) }
+}
+
 fn read_version(headers: &HeaderMap) -> Result<(), Reject> {
     // RFC 6455 §11.3.5: "The |Sec-WebSocket-Version| header field MUST NOT appear more than once in an HTTP request."
     let version = unique(headers, &SEC_WEBSOCKET_VERSION, "Sec-WebSocket-Version")?;
@@ -240,7 +269,7 @@ fn read_version(headers: &HeaderMap) -> Result<(), Reject> {
     Ok(())
 }
 
-/// Which host the request is for: its target's authority (`:authority` in HTTP/2), else its `Host`.
+/// The host that the request is for: the authority of its target (`:authority` in HTTP/2), else its `Host`.
 fn read_host(head: &Head<'_>) -> Result<String, Reject> {
     // RFC 9112 §3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that
     // lacks a Host header field and to any request message that contains more than one Host header field line or a Host
@@ -256,6 +285,13 @@ fn read_host(head: &Head<'_>) -> Result<String, Reject> {
     let host = target.or(header.map(HeaderValue::as_bytes)).ok_or(Reject::HostMissing)?;
     let valid = std::str::from_utf8(host).ok().filter(|host| Authority::parse(host).is_some());
     valid.map(str::to_owned).ok_or_else(|| Reject::InvalidHost { value: shown(host) })
+}
+
+fn invalid_extensions(malformed: Malformed) -> Reject {
+    match malformed {
+        Malformed::Grammar { value } => Reject::InvalidExtensions { value },
+        Malformed::TooMany { what, max } => Reject::ListTooLong { name: "Sec-WebSocket-Extensions", what, max },
+    }
 }
 
 fn unique<'a>(

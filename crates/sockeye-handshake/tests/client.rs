@@ -1,4 +1,4 @@
-//! The client's side: what it sends, what it takes for an answer, and that our server's side agrees.
+//! The client's side: what it sends, which answers it accepts, and that our server's side agrees.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
@@ -17,7 +17,7 @@ fn upgrade() -> (Request<()>, Expected) {
     request.offer("permessage-deflate; client_max_window_bits".parse().unwrap()).upgrade()
 }
 
-/// The right answer to `expected`, in which the lines of `name` are `lines`.
+/// The valid answer to `expected`, with `lines` as the lines of `name`.
 fn answer(expected: &Expected, name: &str, lines: &[&str]) -> Response<()> {
     let accept = expected.accept().unwrap().to_str().unwrap();
     let mut response = Response::builder().status(101).body(()).unwrap();
@@ -34,7 +34,7 @@ fn answer(expected: &Expected, name: &str, lines: &[&str]) -> Response<()> {
 }
 
 #[test]
-fn the_request_over_http_1() {
+fn a_clients_request_over_http_1_has_all_headers_and_opens() {
     let (request, expected) = upgrade();
     assert_eq!(request.method(), Method::GET);
     assert_eq!(request.version(), Version::HTTP_11);
@@ -57,7 +57,7 @@ fn the_request_over_http_1() {
 }
 
 #[test]
-fn the_request_over_http_2() {
+fn a_clients_request_over_http_2_has_all_headers_and_opens() {
     let (request, expected) = client("wss://a.example:8443").protocols(["soap"]).unwrap().connect();
     assert_eq!(request.method(), Method::CONNECT);
     assert_eq!(request.version(), Version::HTTP_2);
@@ -73,7 +73,7 @@ fn the_request_over_http_2() {
 }
 
 #[test]
-fn uris() {
+fn a_clients_host_and_target_come_from_its_uri() {
     let hosts = [
         ("ws://a.example", "a.example", "/", false),
         ("ws://a.example:80/", "a.example", "/", false),
@@ -89,7 +89,7 @@ fn uris() {
         let (request, _) = request.upgrade();
         assert_eq!(request.headers()["host"], host, "{uri}");
         assert_eq!(request.uri(), target, "{uri}");
-        // What a server would see of it.
+        // What a server would read from the request.
         assert!(OpeningHandshake::read(&Head::from(&request)).is_ok(), "{uri}");
     }
     for wrong in ["/chat", "a.example:80", "ftp://a.example/", "*"] {
@@ -99,7 +99,7 @@ fn uris() {
 }
 
 #[test]
-fn what_cannot_be_requested() {
+fn a_client_cannot_request_wrong_subprotocols_or_set_headers_of_the_handshake() {
     for wrong in ["", "a b", "a,b", "é"] {
         let error = client("ws://a").protocols([wrong]).unwrap_err();
         assert!(matches!(error, RequestError::InvalidSubprotocol { .. }), "{error}");
@@ -115,7 +115,7 @@ fn what_cannot_be_requested() {
 }
 
 #[test]
-fn answers_that_open() {
+fn a_client_accepts_every_correct_answer() {
     let (_, expected) = upgrade();
     let padded = format!("\t{} ", expected.accept().unwrap().to_str().unwrap());
     let right: &[(&str, &[&str])] = &[
@@ -133,7 +133,7 @@ fn answers_that_open() {
 }
 
 #[test]
-fn answers_that_do_not() {
+fn a_client_refuses_every_wrong_answer() {
     use AnswerError::*;
     let (_, expected) = upgrade();
     let check = |name: &str, lines: &[&str]| expected.check(&answer(&expected, name, lines)).unwrap_err();

@@ -1,4 +1,4 @@
-//! permessage-deflate is negotiated by the letter of RFC 7692 §7.1, on both sides.
+//! permessage-deflate is negotiated exactly by RFC 7692 §7.1, on both sides.
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
@@ -33,7 +33,7 @@ fn answer(list: &str, memory: Memory) -> String {
 }
 
 #[test]
-fn what_a_server_answers() {
+fn a_server_answers_each_offer_of_compression_as_its_memory_setting_says() {
     let none = "d; server_no_context_takeover; client_no_context_takeover";
     #[rustfmt::skip]
     let table = [
@@ -59,7 +59,7 @@ fn what_a_server_answers() {
     }
 }
 
-/// Each of these is declined: alone, and behind it another is chosen.
+/// Each of these is declined. If another offer follows, that one is chosen.
 const WRONG: [&str; 24] = [
     "server_max_window_bits",
     "server_max_window_bits=7",
@@ -88,7 +88,7 @@ const WRONG: [&str; 24] = [
 ];
 
 #[test]
-fn what_cannot_be_served_is_declined_and_no_error() {
+fn an_offer_of_compression_that_cannot_be_served_is_declined_without_an_error() {
     for memory in ALL {
         for params in WRONG {
             let list = format!("permessage-deflate; {params}");
@@ -103,7 +103,7 @@ fn what_cannot_be_served_is_declined_and_no_error() {
 }
 
 #[test]
-fn the_first_offer_that_can_be_served_is_chosen() {
+fn the_first_offer_of_compression_that_can_be_served_is_chosen() {
     let list = "permessage-bzip2; blocks=2, permessage-deflate; server_max_window_bits=9, permessage-deflate";
     assert_eq!(answer(list, Memory::Best), "d; server_max_window_bits=9");
     let list = "permessage-deflate, permessage-deflate; server_max_window_bits=9";
@@ -111,7 +111,7 @@ fn the_first_offer_that_can_be_served_is_chosen() {
 }
 
 #[test]
-fn the_answer_is_a_header_of_the_response() {
+fn the_compression_that_was_agreed_on_is_a_header_of_the_response() {
     let request = Request::get("/")
         .header("host", "a.example")
         .header("upgrade", "websocket")
@@ -129,7 +129,7 @@ fn the_answer_is_a_header_of_the_response() {
 }
 
 #[test]
-fn what_a_client_offers() {
+fn a_client_offers_compression_as_its_memory_setting_says() {
     let offered = |memory| Offered::new(&with(memory)).offers().iter().map(Offer::to_string).collect::<Vec<_>>();
     let low = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits";
     assert_eq!(offered(Memory::Low), [low, "permessage-deflate"]);
@@ -143,7 +143,7 @@ fn check(memory: Memory, answer: &str) -> Result<Option<Parameters>, AnswerError
 }
 
 #[test]
-fn what_a_client_takes_for_an_answer() {
+fn a_client_accepts_every_answer_to_its_offer_of_compression() {
     let agreed = |memory, params: &str| check(memory, &format!("permessage-deflate{params}")).unwrap().unwrap();
     let plain = Parameters::default();
     assert_eq!(agreed(Memory::Best, ""), plain);
@@ -155,7 +155,7 @@ fn what_a_client_takes_for_an_answer() {
     // An answer to the first offer.
     let low = agreed(Memory::Low, "; server_no_context_takeover; client_max_window_bits=9");
     assert!(low.server_no_context_takeover && low.client_no_context_takeover);
-    // One that can only be to the second.
+    // An answer that fits only the second offer.
     assert_eq!(agreed(Memory::Low, ""), plain);
     assert_eq!(agreed(Memory::Balanced, "; server_max_window_bits=13").server_max_window_bits.bits(), 13);
     // Declined.
@@ -165,7 +165,7 @@ fn what_a_client_takes_for_an_answer() {
 }
 
 #[test]
-fn what_was_not_offered_fails_the_client() {
+fn a_client_refuses_compression_that_it_has_not_offered() {
     for memory in ALL {
         for params in WRONG.iter().chain(&["client_max_window_bits"]) {
             let answer = format!("permessage-deflate; {params}");
@@ -180,7 +180,7 @@ fn what_was_not_offered_fails_the_client() {
         check(Memory::Balanced, "permessage-deflate; client_max_window_bits=9; server_max_window_bits=13").is_err()
     );
 
-    // An extension of another name, which fails before that.
+    // An extension with another name, which fails earlier.
     let (_, expected) = ClientRequest::new("ws://a.example".parse().unwrap()).unwrap().upgrade();
     let response = Response::builder()
         .status(101)
@@ -195,7 +195,7 @@ fn what_was_not_offered_fails_the_client() {
 }
 
 #[test]
-fn both_of_our_ends_agree_on_the_same() {
+fn our_client_and_our_server_agree_on_the_same_compression() {
     for client in ALL {
         for server in ALL {
             let offered = Offered::new(&with(client));
@@ -206,9 +206,9 @@ fn both_of_our_ends_agree_on_the_same() {
 }
 
 proptest! {
-    /// Whatever is offered, an answer is one that a client which offered just that takes, and it never panics.
+    /// The answer to any offer is accepted by a client that has made exactly this offer. Nothing panics.
     #[test]
-    fn an_answer_is_always_one_to_the_offer(
+    fn a_server_answers_any_offer_of_compression_with_one_that_the_client_accepts(
         params in prop::collection::vec(
             (prop::sample::select(vec![
                 "server_no_context_takeover",

@@ -1,4 +1,4 @@
-//! Who sent a request, by what proxies have written, and by what a client would like to have been written.
+//! The client of a request, from the headers of proxies and from headers that a client has forged.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
@@ -20,7 +20,7 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
 const XFF: &str = "x-forwarded-for";
 const FORWARDED: &str = "forwarded";
 
-/// The lines of one header, how many proxies are trusted, and who the client is: empty if that is not known.
+/// The lines of one header, the number of trusted proxies, and the client: empty if it is not known.
 type Row = (&'static [&'static str], usize, &'static str);
 
 fn check(name: &'static str, rows: &[Row]) {
@@ -46,12 +46,12 @@ fn x_forwarded_for_counts_from_the_right() {
             (&["192.0.2.1", "192.0.2.2"], 1, "192.0.2.2"),
             (&["192.0.2.1", "192.0.2.2"], 2, "192.0.2.1"),
             (&["192.0.2.1, 192.0.2.2", "192.0.2.3"], 2, "192.0.2.2"),
-            // As load balancers write it.
+            // The form that load balancers write.
             (&["192.0.2.1:50000"], 1, "192.0.2.1"),
             (&["2001:db8::7"], 1, "2001:db8::7"),
             (&["[2001:db8::7]:50000"], 1, "2001:db8::7"),
             (&["::ffff:192.0.2.1"], 1, "192.0.2.1"),
-            // Nobody is trusted, or fewer have written than are trusted.
+            // No proxy is trusted, or there are fewer entries than trusted proxies.
             (&["192.0.2.1"], 0, ""),
             (&["192.0.2.1"], 2, ""),
             (&[], 1, ""),
@@ -65,18 +65,18 @@ fn x_forwarded_for_is_not_spoofed() {
     check(
         XFF,
         &[
-            // What a client sends stands to the left of what the proxy saw.
+            // The client's own entries are to the left of the proxy's.
             (&["10.0.0.1, 192.0.2.2"], 1, "192.0.2.2"),
             (&["10.0.0.1", "192.0.2.2"], 1, "192.0.2.2"),
             (&["10.0.0.1, 10.0.0.2, 10.0.0.3, 192.0.2.2"], 1, "192.0.2.2"),
             (&["unknown, garbage, 192.0.2.2"], 1, "192.0.2.2"),
-            // A quote swallows nothing.
+            // A quote hides no entries.
             (&["\", 192.0.2.2"], 1, "192.0.2.2"),
             (&["\"10.0.0.1, 192.0.2.2"], 1, "192.0.2.2"),
             (&["\"10.0.0.1\\, 192.0.2.2"], 1, "192.0.2.2"),
             (&[",,,, 192.0.2.2"], 1, "192.0.2.2"),
             (&["\u{e9}, 192.0.2.2"], 1, "192.0.2.2"),
-            // An entry of a trusted proxy that cannot be read does not give way to the one before it.
+            // An unreadable entry of a trusted proxy is not replaced by the one before it.
             (&["10.0.0.1, unknown"], 1, ""),
             (&["10.0.0.1,"], 1, ""),
             (&["10.0.0.1, , 192.0.2.2"], 2, ""),
@@ -107,10 +107,10 @@ fn forwarded_counts_from_the_right() {
             (&["for=\"192.0.2\\.1\""], 1, "192.0.2.1"),
             (&["for=192.0.2.1;ext=\"\\\",\\\\\", for=192.0.2.2"], 2, "192.0.2.1"),
             (&[";for=192.0.2.1;"], 1, "192.0.2.1"),
-            // Without the quotes that it should have.
+            // Without the required quotes.
             (&["for=[2001:db8::1]:443"], 1, "2001:db8::1"),
             (&["for=192.0.2.1:443"], 1, "192.0.2.1"),
-            // No address.
+            // Not an address.
             (&["for=unknown"], 1, ""),
             (&["for=\"unknown\""], 1, ""),
             (&["for=_SEVKISEK"], 1, ""),
@@ -133,7 +133,7 @@ fn forwarded_is_not_spoofed() {
         &[
             (&["for=10.0.0.1, for=192.0.2.2"], 1, "192.0.2.2"),
             (&["for=10.0.0.1", "for=192.0.2.2"], 1, "192.0.2.2"),
-            // A string that the client opens does not swallow what the proxy appends.
+            // A quoted string that the client opens does not hide what the proxy appends.
             (&["for=\", for=192.0.2.2"], 1, "192.0.2.2"),
             (&["for=\"10.0.0.1, for=\"192.0.2.2\""], 1, "192.0.2.2"),
             (&["for=\"10.0.0.1\\, for=\"192.0.2.2\""], 1, "192.0.2.2"),
@@ -142,7 +142,7 @@ fn forwarded_is_not_spoofed() {
             (&["for=\"10.0.0.1", "for=192.0.2.2"], 1, "192.0.2.2"),
             (&["for=\"10.0.0.1", "for=192.0.2.2, for=192.0.2.3"], 2, "192.0.2.2"),
             (&["host=\"x, for=192.0.2.2;host=\"y\""], 1, "192.0.2.2"),
-            // What a trusted proxy has written does not give way to what stands before it.
+            // The entry of a trusted proxy is not replaced by the one before it.
             (&["for=10.0.0.1, for=unknown"], 1, ""),
             (&["for=10.0.0.1, proto=https"], 1, ""),
             (&["for=10.0.0.1,"], 1, ""),
@@ -155,12 +155,12 @@ fn forwarded_is_not_spoofed() {
 }
 
 #[test]
-fn two_headers_have_to_agree() {
+fn forwarded_and_x_forwarded_for_have_to_agree() {
     let both = |xff, fwd| client_address(&headers(&[(XFF, xff), (FORWARDED, fwd)]), 1);
     let client: Option<IpAddr> = Some("192.0.2.2".parse().unwrap());
     assert_eq!(both("192.0.2.2", "for=192.0.2.2"), client);
     assert_eq!(both("10.0.0.1, 192.0.2.2", "for=\"192.0.2.2:443\""), client);
-    // The proxy wrote one, the client the other, and it does not matter which.
+    // The proxy has written one header and the client the other; it does not matter which.
     assert_eq!(both("192.0.2.2", "for=10.0.0.1"), None);
     assert_eq!(both("10.0.0.1", "for=192.0.2.2"), None);
     assert_eq!(both("192.0.2.2", "garbage"), None);
@@ -171,7 +171,7 @@ fn two_headers_have_to_agree() {
 }
 
 fn header_value() -> impl Strategy<Value = String> {
-    // Mostly of what has a meaning here.
+    // Mostly characters with a meaning here.
     proptest::collection::vec(
         prop_oneof![
             Just("for=".to_owned()),
@@ -189,16 +189,16 @@ fn header_value() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// Whatever a client sends, in one line or in several, and whether the proxy goes on in that line or begins another.
+    /// Whatever a client sends, in one line or several, and whether the proxy continues that line or begins another.
     #[test]
-    fn nothing_that_a_client_sends_changes_who_it_is(
+    fn no_forwarding_header_of_a_client_changes_its_address(
         claimed in proptest::collection::vec(header_value(), 0..4),
         same_line in any::<bool>(),
         hops in 1..4_usize,
     ) {
         for (name, seen) in [(XFF, "192.0.2.2"), (FORWARDED, "for=\"192.0.2.2:1\";proto=https"), (FORWARDED, "for=192.0.2.2")] {
             let mut lines = claimed.clone();
-            // The first proxy saw the client, each one after it saw the one before.
+            // The first proxy sees the client, and each later one sees the one before it.
             let appended = vec![seen; hops].join(", ");
             match lines.last_mut() {
                 Some(last) if same_line => *last = format!("{last}, {appended}"),

@@ -1,4 +1,4 @@
-//! Whatever the headers hold, both sides answer: no panic, and nothing unprintable in what a rejection shows.
+//! Both sides answer any headers: no panic, and nothing unprintable in a rejection.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
@@ -24,7 +24,7 @@ const NAMES: [&str; 10] = [
     "sec-websocket-accept",
 ];
 
-/// Any bytes, and pieces that lead deeper than any bytes would.
+/// Random bytes, and pieces that reach more code than random bytes.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..8),
@@ -79,7 +79,11 @@ fn headers() -> impl Strategy<Value = Vec<(&'static str, HeaderValue)>> {
 
 proptest! {
     #[test]
-    fn the_server(headers in headers(), h2 in any::<bool>(), protocol in prop::option::of("websocket|.{0,4}")) {
+    fn the_server_panics_at_no_request(
+        headers in headers(),
+        h2 in any::<bool>(),
+        protocol in prop::option::of("websocket|.{0,4}"),
+    ) {
         let mut request = Request::new(());
         if h2 {
             *request.version_mut() = Version::HTTP_2;
@@ -114,7 +118,7 @@ proptest! {
     }
 
     #[test]
-    fn the_client(headers in headers(), h2 in any::<bool>()) {
+    fn the_client_panics_at_no_answer(headers in headers(), h2 in any::<bool>()) {
         let request = ClientRequest::new("ws://a.example".parse().unwrap()).unwrap();
         let (_, expected) = if h2 { request.connect() } else { request.upgrade() };
         let mut response = Response::new(());
@@ -126,14 +130,16 @@ proptest! {
     }
 
     #[test]
-    fn an_offer_survives_the_round_trip(text in "[a-z]{1,3}(; ?[a-z]{1,2}(=([0-9]|\"[a-z]\"))?){0,3}|.{0,12}") {
+    fn an_extension_offer_is_the_same_after_it_was_written_and_read(
+        text in "[a-z]{1,3}(; ?[a-z]{1,2}(=([0-9]|\"[a-z]\"))?){0,3}|.{0,12}",
+    ) {
         if let Ok(offer) = text.parse::<Offer>() {
             prop_assert_eq!(offer.to_string().parse::<Offer>(), Ok(offer));
         }
     }
 
     #[test]
-    fn what_proxies_say(values in prop::collection::vec(value(), 0..4), hops in 0..6_usize) {
+    fn reading_forwarding_headers_never_panics(values in prop::collection::vec(value(), 0..4), hops in 0..6_usize) {
         let mut headers = http::HeaderMap::new();
         for (index, value) in values.iter().enumerate() {
             if let Ok(value) = HeaderValue::from_bytes(value) {
@@ -145,14 +151,17 @@ proptest! {
     }
 
     #[test]
-    fn a_key(value in value()) {
+    fn reading_a_key_never_panics(value in value()) {
         let key = HeaderValue::from_bytes(&value).ok().and_then(|value| Key::parse(&value));
         prop_assert!(key.is_none_or(|key| key.accept().len() == 28));
     }
 
     #[test]
-    fn an_origin(origin in ".{0,24}|https?://[a-z.:@\\[\\]/0-9]{0,12}", host in ".{0,12}|[a-z.:\\[\\]0-9]{0,12}") {
-        // What equals the host after the scheme is the same origin; what contains more than that is not.
+    fn checking_an_origin_never_panics(
+        origin in ".{0,24}|https?://[a-z.:@\\[\\]/0-9]{0,12}",
+        host in ".{0,12}|[a-z.:\\[\\]0-9]{0,12}",
+    ) {
+        // An origin that equals the host after the scheme is the same origin; one with more than that is not.
         if Origins::same_origin().allows(&origin, &host) {
             prop_assert!(!origin.contains('@') && !origin.trim_start_matches(|c| c != ':')[3..].contains('/'));
         }

@@ -1,4 +1,4 @@
-//! The origin policy: a table of origins and hosts, and how a request's side is found.
+//! The origin policy: a table of origins and hosts, and how the host of a request is found.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
@@ -24,7 +24,7 @@ fn check(request: &Request<()>, origins: &Origins) -> Result<(), Reject> {
 }
 
 #[test]
-fn the_same_origin() {
+fn the_same_origin_is_one_with_the_host_and_port_of_the_server() {
     let same = [
         ("http://a.example", "a.example"),
         ("http://A.Example", "a.eXample"),
@@ -35,7 +35,7 @@ fn the_same_origin() {
         ("https://a.example", "a.example"),
         ("https://a.example", "a.example:443"),
         ("https://a.example:443", "a.example"),
-        // TLS ends in front of us, so the scheme says nothing.
+        // A proxy may terminate TLS, so the scheme does not matter.
         ("https://a.example:8443", "a.example:8443"),
         ("http://localhost:3000", "localhost:3000"),
         ("http://127.0.0.1:3000", "127.0.0.1:3000"),
@@ -57,7 +57,7 @@ fn the_same_origin() {
         ("http://evila.example", "a.example"),
         ("http://sub.a.example", "a.example"),
         ("http://a.example.", "a.example"),
-        // What is not an origin.
+        // Not an origin.
         ("http://a.example@evil.example", "a.example"),
         ("http://evil.example@a.example", "a.example"),
         ("http://user:80@a.example", "a.example"),
@@ -77,7 +77,7 @@ fn the_same_origin() {
         ("a.example", "a.example"),
         ("http://", ""),
         ("", ""),
-        // An IPv6 address needs its brackets, and is no other address.
+        // An IPv6 address needs its brackets, and differs from other addresses.
         ("http://::1", "[::1]"),
         ("http://[::2]", "[::1]"),
         ("http://[::1", "[::1"),
@@ -86,7 +86,11 @@ fn the_same_origin() {
         ("null", "a.example"),
         ("null", "null"),
         ("file://", "a.example"),
-        ("ws://a.example", "a.example"),
+        ("ftp://a.example", "a.example"),
+        ("wsx://a.example", "a.example"),
+        ("ws://b.example", "a.example"),
+        ("wss://a.example", "a.example:80"),
+        ("ws://a.example/", "a.example"),
         ("chrome-extension://a.example", "a.example"),
     ];
     for (origin, host) in other {
@@ -95,7 +99,7 @@ fn the_same_origin() {
 }
 
 #[test]
-fn a_list() {
+fn a_list_of_origins_allows_its_entries_and_nothing_else() {
     let origins =
         Origins::list(["https://App.example:443", "http://localhost:5173/", "null", "chrome-extension://abcdef"]);
     for listed in
@@ -112,7 +116,7 @@ fn a_list() {
         "https://localhost:5173",
         "chrome-extension://abcdefg",
         "",
-        // A list is the whole of it.
+        // A list allows nothing else.
         "http://server.example",
     ] {
         assert!(!origins.allows(other, "server.example"), "{other}");
@@ -127,12 +131,38 @@ fn a_list() {
 }
 
 #[test]
-fn any_and_none() {
+fn an_origin_without_a_host_is_compared_byte_by_byte() {
+    for entry in ["file://", "null", "file:///", "capacitor://", "about:blank"] {
+        let origins = Origins::same_origin().and([entry]);
+        assert!(origins.allows(entry, "server.example"), "{entry}");
+        for other in ["file:/", "file:", "FILE://", "file://x", "NULL", "capacitor:/", "about:", "", "null/"] {
+            assert!(!origins.allows(other, "server.example"), "{entry}: {other}");
+        }
+    }
+    let request = upgrade(&[("host", "a.example"), ("origin", "file://")]);
+    assert!(check(&request, &Origins::same_origin()).is_err());
+    assert_eq!(check(&request, &Origins::same_origin().and(["file://"])), Ok(()));
+}
+
+#[test]
+fn an_origin_with_the_scheme_ws_or_wss_counts_as_http_or_https() {
+    let same = Origins::same_origin();
+    assert!(same.allows("wss://a.example", "a.example"));
+    assert!(same.allows("WS://a.example:3000", "a.example:3000"));
+    let listed = Origins::list(["https://app.example", "ws://localhost:5173"]);
+    for right in ["wss://app.example", "https://app.example", "wss://app.example:443", "http://localhost:5173"] {
+        assert!(listed.allows(right, "server.example"), "{right}");
+    }
+    assert!(!listed.allows("ws://app.example", "server.example"), "another scheme");
+}
+
+#[test]
+fn any_allows_every_origin_and_a_request_without_an_origin_is_always_allowed() {
     for origin in ["http://evil.example", "null", "", "é"] {
         assert!(Origins::any().allows(origin, "a.example"));
         assert!(check(&upgrade(&[("host", "a.example"), ("origin", origin)]), &Origins::any()).is_ok());
     }
-    // No browser sent it.
+    // The request is not from a browser.
     let request = upgrade(&[("host", "a.example")]);
     for origins in [Origins::same_origin(), Origins::list(["https://b.example"]), Origins::any()] {
         assert_eq!(check(&request, &origins), Ok(()));
@@ -140,7 +170,7 @@ fn any_and_none() {
 }
 
 #[test]
-fn the_requests_side() {
+fn an_origin_is_compared_with_the_authority_of_the_target_before_the_host_header() {
     let same = Origins::same_origin();
     let request = upgrade(&[("host", "a.example"), ("origin", "https://a.example")]);
     assert_eq!(check(&request, &same), Ok(()));
@@ -181,7 +211,7 @@ fn a_forwarded_host_counts_only_when_trusted() {
     for wrong in ["", "evil.example", "evil.example, a.example", "user@a.example", "a.example/", "é"] {
         assert!(check(&forwarded(wrong), &trusting).is_err(), "{wrong}");
     }
-    // Where it is missing, the host counts; where it is there, the host does not.
+    // If the header is missing, the host counts. Otherwise the header counts.
     let direct = upgrade(&[("host", "a.example"), ("origin", "https://a.example")]);
     assert_eq!(check(&direct, &trusting), Ok(()));
     let spoofed = upgrade(&[("host", "a.example"), ("origin", "https://a.example"), ("x-forwarded-host", "b.example")]);
@@ -189,23 +219,30 @@ fn a_forwarded_host_counts_only_when_trusted() {
 }
 
 #[test]
-fn the_refusal_names_both_sides_and_what_changes_it() {
+fn the_refusal_of_an_origin_names_origin_and_host_and_advises_the_operator() {
     let reject =
         check(&upgrade(&[("host", "a.example"), ("origin", "https://evil.example")]), &Origins::default()).unwrap_err();
     assert_eq!(reject.status(), 403);
     assert_eq!(
         reject.body(),
-        "Origin `https://evil.example` may not open a WebSocket on host `a.example`. To allow it, list it: \
-         `.origins(Origins::same_origin().and([\"https://evil.example\"]))`. Behind a proxy that replaces the `Host` \
-         header, pass it on, or use `.origins(Origins::same_origin().trust_forwarded_host())`"
+        "Origin `https://evil.example` may not open a WebSocket on host `a.example`: this server takes them from pages of \
+         its own host, or of those that it lists, and this is none of them"
+    );
+    // The advice is for the operator of the server, and not for a stranger.
+    assert_eq!(
+        reject.advice().unwrap(),
+        "To allow it, list it: `.origins(Origins::same_origin().and([\"https://evil.example\"]))`. Behind a proxy that \
+         replaces the `Host` header, pass it on, or use `.origins(Origins::same_origin().trust_forwarded_host())`"
     );
     let long = format!("https://{}\t", "é".repeat(9_000));
     let reject = check(&upgrade(&[("host", "a.example"), ("origin", &long)]), &Origins::default()).unwrap_err();
-    assert!(reject.body().len() < 1_024 && reject.body().is_ascii());
+    for text in [reject.body(), reject.advice().unwrap()] {
+        assert!(text.len() < 1_024 && text.is_ascii());
+    }
 }
 
 #[test]
-fn two_origins_are_refused() {
+fn a_request_with_two_origins_is_refused() {
     let request = upgrade(&[("host", "a"), ("origin", "http://a"), ("origin", "http://evil.example")]);
     let reject = OpeningHandshake::read(&Head::from(&request)).unwrap_err();
     assert_eq!(reject, Reject::RepeatedHeader { name: "Origin" });

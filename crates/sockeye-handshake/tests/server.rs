@@ -9,7 +9,7 @@ use sockeye_handshake::{Head, OpeningHandshake, Reject, asks_for_websocket};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// The headers of a good request over HTTP/1.1.
+/// The headers of a valid request over HTTP/1.1.
 const GOOD: [(&str, &str); 5] = [
     ("host", "server.example.com"),
     ("upgrade", "websocket"),
@@ -18,7 +18,7 @@ const GOOD: [(&str, &str); 5] = [
     ("sec-websocket-version", "13"),
 ];
 
-/// A good request in which the lines of `name` are `lines`.
+/// A valid request with `lines` as the lines of `name`.
 fn with(name: &str, lines: &[&str]) -> Request<()> {
     let raw: Vec<_> = lines.iter().map(|line| line.as_bytes()).collect();
     with_bytes(name, &raw)
@@ -57,7 +57,7 @@ fn read_h2(request: Builder, protocol: Option<&str>) -> Result<OpeningHandshake,
 }
 
 #[test]
-fn the_example_of_rfc_6455() {
+fn the_server_answers_the_example_of_rfc_6455_as_it_is_printed() {
     let mut request = with("sec-websocket-protocol", &["chat, superchat"]);
     request.headers_mut().insert("origin", HeaderValue::from_static("http://example.com"));
     let handshake = read(&request).unwrap();
@@ -74,7 +74,7 @@ fn the_example_of_rfc_6455() {
 }
 
 #[test]
-fn the_example_of_rfc_8441() {
+fn the_server_answers_the_example_of_rfc_8441_as_it_is_printed() {
     let request = connect()
         .header("sec-websocket-protocol", "chat, superchat")
         .header("sec-websocket-extensions", "permessage-deflate")
@@ -87,7 +87,7 @@ fn the_example_of_rfc_8441() {
 }
 
 #[test]
-fn connection_is_a_list_of_tokens() {
+fn the_connection_header_is_read_as_a_list_of_tokens() {
     let accepted: &[&[&str]] = &[
         &["Upgrade"],
         &["upgrade"],
@@ -122,7 +122,7 @@ fn connection_is_a_list_of_tokens() {
 }
 
 #[test]
-fn upgrade_is_a_list_of_protocols() {
+fn the_upgrade_header_is_read_as_a_list_of_protocols() {
     let accepted: &[&[&str]] =
         &[&["websocket"], &["WebSocket"], &["h2c, websocket"], &["h2c", "websocket"], &["websocket,h2c"]];
     for lines in accepted {
@@ -136,7 +136,7 @@ fn upgrade_is_a_list_of_protocols() {
 }
 
 #[test]
-fn the_key_is_sixteen_bytes_on_one_line() {
+fn the_key_header_must_be_sixteen_bytes_on_one_line() {
     assert_eq!(read(&with("sec-websocket-key", &[])).unwrap_err(), Reject::WebSocketKeyHeaderMissing);
     for wrong in ["", "c2hvcnQ=", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZSE=", "not base64 at all !!==", "🦀"]
     {
@@ -149,7 +149,7 @@ fn the_key_is_sixteen_bytes_on_one_line() {
 }
 
 #[test]
-fn the_version_is_13_on_one_line() {
+fn the_version_header_must_be_13_on_one_line() {
     let refused: &[&[&str]] = &[&[], &[""], &["8"], &["013"], &["13, 8"], &["+13"], &["13x"]];
     for lines in refused {
         let reject = read(&with("sec-websocket-version", lines)).unwrap_err();
@@ -162,7 +162,7 @@ fn the_version_is_13_on_one_line() {
 }
 
 #[test]
-fn the_host_is_there_once_and_valid() {
+fn the_host_header_must_be_valid_and_there_once() {
     assert_eq!(read(&with("host", &[])).unwrap_err(), Reject::HostMissing);
     let repeated = read(&with("host", &["a", "a"])).unwrap_err();
     assert_eq!(repeated, Reject::RepeatedHeader { name: "Host" });
@@ -173,7 +173,7 @@ fn the_host_is_there_once_and_valid() {
         let reject = read(&with("host", &[wrong])).unwrap_err();
         assert!(matches!(reject, Reject::InvalidHost { .. }), "{wrong}: {reject}");
     }
-    // An absolute target does not replace the header, but says whose host it is.
+    // An absolute target does not replace the header, but its host counts.
     let mut request = with("host", &[]);
     *request.uri_mut() = "http://a.example/chat".parse().unwrap();
     assert_eq!(read(&request).unwrap_err(), Reject::HostMissing);
@@ -183,7 +183,7 @@ fn the_host_is_there_once_and_valid() {
 }
 
 #[test]
-fn the_method_is_get_or_connect() {
+fn the_method_must_be_get_or_over_http_2_connect() {
     for method in [Method::POST, Method::HEAD, Method::CONNECT, Method::OPTIONS] {
         let mut request = good();
         *request.method_mut() = method;
@@ -194,6 +194,37 @@ fn the_method_is_get_or_connect() {
 }
 
 #[test]
+fn a_request_with_content_is_not_upgraded() {
+    for (name, lines, header) in [
+        ("content-length", &["1"][..], "Content-Length"),
+        ("content-length", &["14"], "Content-Length"),
+        ("content-length", &["0, 14"], "Content-Length"),
+        ("content-length", &["0", "14"], "Content-Length"),
+        ("content-length", &[""], "Content-Length"),
+        ("content-length", &["-0"], "Content-Length"),
+        ("transfer-encoding", &["chunked"], "Transfer-Encoding"),
+        ("transfer-encoding", &["gzip, chunked"], "Transfer-Encoding"),
+        ("transfer-encoding", &[""], "Transfer-Encoding"),
+    ] {
+        let reject = read(&with(name, lines)).unwrap_err();
+        assert_eq!(reject, Reject::ContentNotAllowed { header }, "{lines:?}");
+        assert_eq!(reject.status(), 400);
+        assert!(reject.body().contains(header), "{reject}");
+    }
+    for none in [&["0"][..], &["0", "0"], &["0, 0"], &["00"]] {
+        assert!(read(&with("content-length", none)).is_ok(), "{none:?}");
+    }
+    // A client that waits for a 100 but has no content would wait for ever.
+    let reject = read(&with("expect", &["100-continue"])).unwrap_err();
+    assert_eq!((&reject, reject.status().as_u16()), (&Reject::ExpectationFailed, 417));
+    let mut both = with("expect", &["100-continue"]);
+    both.headers_mut().insert("content-length", HeaderValue::from_static("14"));
+    assert_eq!(read(&both).unwrap_err().status(), 400);
+    // The whole stream of a CONNECT is content.
+    assert!(read_h2(connect().header("content-length", "14"), Some("websocket")).is_ok());
+}
+
+#[test]
 fn an_old_version_of_http_is_not_upgraded() {
     let mut request = with("host", &[]);
     *request.version_mut() = Version::HTTP_10;
@@ -201,7 +232,7 @@ fn an_old_version_of_http_is_not_upgraded() {
 }
 
 #[test]
-fn an_extended_connect() {
+fn an_extended_connect_needs_the_protocol_websocket_and_a_host_and_no_key() {
     assert!(read_h2(connect(), Some("websocket")).is_ok());
     assert!(read_h2(connect().version(Version::HTTP_3), Some("websocket")).is_ok());
     for protocol in [None, Some(""), Some("webtransport"), Some("WebSocket")] {
@@ -212,12 +243,12 @@ fn an_extended_connect() {
     let reject = read_h2(connect().uri("/chat"), Some("websocket")).unwrap_err();
     assert_eq!(reject, Reject::HostMissing);
     assert!(read_h2(connect().uri("/chat").header("host", "a"), Some("websocket")).is_ok());
-    // The key has no part in it.
+    // The key is not used.
     assert!(read_h2(connect().header("sec-websocket-key", "x"), Some("websocket")).is_ok());
 }
 
 #[test]
-fn what_asks_and_what_does_not() {
+fn asks_for_websocket_tells_requests_for_a_websocket_from_others() {
     let asks = |request: &Request<()>| asks_for_websocket(&Head::from(request));
     assert!(asks(&good()));
     assert!(asks(&with("connection", &[])));
@@ -232,7 +263,7 @@ fn what_asks_and_what_does_not() {
 }
 
 #[test]
-fn subprotocols_keep_the_clients_order_and_follow_the_servers() {
+fn requested_subprotocols_keep_the_clients_order_and_the_servers_preference_chooses() {
     let request = with("sec-websocket-protocol", &["soap, wamp", "mqtt", "soap,\tamqp"]);
     let handshake = read(&request).unwrap();
     assert_eq!(handshake.requested_protocols(), ["soap", "wamp", "mqtt", "amqp"]);
@@ -240,9 +271,20 @@ fn subprotocols_keep_the_clients_order_and_follow_the_servers() {
     assert_eq!(handshake.choose_protocol(vec![String::from("MQTT")]), None);
     assert_eq!(handshake.choose_protocol([""; 0]), None);
 
-    for wrong in ["", ",", "a b", "a/b", "\"a\"", "a;b", "é"] {
+    for wrong in ["a b", "a/b", "\"a\"", "a;b", "é"] {
         let reject = read(&with("sec-websocket-protocol", &[wrong])).unwrap_err();
         assert!(matches!(reject, Reject::InvalidSubprotocol { .. }), "{wrong}: {reject}");
+    }
+}
+
+#[test]
+fn an_empty_list_of_subprotocols_or_extensions_is_taken_for_none() {
+    for lines in [&[""][..], &[","], &[" ,\t,"], &["", ""]] {
+        let handshake = read(&with("sec-websocket-protocol", lines)).unwrap();
+        assert!(handshake.requested_protocols().is_empty(), "{lines:?}");
+        assert!(!handshake.accept(None).headers().contains_key("sec-websocket-protocol"));
+        let handshake = read(&with("sec-websocket-extensions", lines)).unwrap();
+        assert!(handshake.offers().is_empty(), "{lines:?}");
     }
 }
 
@@ -257,7 +299,7 @@ fn a_subprotocol_that_was_not_requested_is_not_sent() {
 }
 
 #[test]
-fn extension_offers_are_values() {
+fn extension_offers_are_read_with_their_parameters_and_wrong_ones_refused() {
     let lines = [
         "permessage-deflate; client_max_window_bits; server_max_window_bits=10",
         "permessage-deflate\t;\tclient_max_window_bits = \"1\\5\", x-foo",
@@ -277,7 +319,6 @@ fn extension_offers_are_values() {
     assert!(!response.headers().contains_key("sec-websocket-extensions"), "none is accepted yet");
 
     for wrong in [
-        "",
         ";",
         "a;",
         "a;;b",
@@ -301,33 +342,56 @@ fn extension_offers_are_values() {
 }
 
 #[test]
-fn long_and_strange_lists_are_read() {
-    let tokens: Vec<_> = (0..9_000).map(|n| format!("p{n}")).collect();
-    let list = tokens.join(",\t");
-    let handshake = read(&with("sec-websocket-protocol", &[&list, &list])).unwrap();
-    assert_eq!(handshake.requested_protocols().len(), 9_000);
-    assert_eq!(handshake.choose_protocol(["x", "p8999"]).unwrap(), "p8999");
+fn lists_of_subprotocols_extensions_and_parameters_are_refused_beyond_their_limits() {
+    let tokens = |count: usize| (0..count).map(|n| format!("p{n}")).collect::<Vec<_>>();
+    let list = |count| tokens(count).join(",\t");
+    let handshake = read(&with("sec-websocket-protocol", &[&list(32), &list(32)])).unwrap();
+    assert_eq!(handshake.requested_protocols().len(), 32, "each once");
+    let handshake = read(&with("sec-websocket-protocol", &[&list(64)])).unwrap();
+    assert_eq!(handshake.requested_protocols().len(), 64);
+    assert_eq!(handshake.choose_protocol(["x", "p63"]).unwrap(), "p63");
+    assert_eq!(read(&with("sec-websocket-extensions", &[&list(32)])).unwrap().offers().len(), 32);
+    let parameters = |count| format!("a;{}", tokens(count).join(";"));
+    let handshake = read(&with("sec-websocket-extensions", &[&parameters(16)])).unwrap();
+    assert_eq!(handshake.offers()[0].params().count(), 16);
 
-    let lines: Vec<_> = tokens.iter().map(String::as_str).collect();
-    assert_eq!(read(&with("sec-websocket-protocol", &lines)).unwrap().requested_protocols().len(), 9_000);
-    assert_eq!(read(&with("sec-websocket-extensions", &lines)).unwrap().offers().len(), 9_000);
+    // On one line or on many, with or without repetitions.
+    let many = tokens(9_000);
+    let lines: Vec<_> = many.iter().map(String::as_str).collect();
+    for (name, lines, what) in [
+        ("Sec-WebSocket-Protocol", &[list(65).as_str()][..], "64 subprotocols"),
+        ("Sec-WebSocket-Protocol", &[&list(33), &list(32)], "64 subprotocols"),
+        ("Sec-WebSocket-Protocol", &lines, "64 subprotocols"),
+        ("Sec-WebSocket-Extensions", &[&list(33)], "32 extensions"),
+        ("Sec-WebSocket-Extensions", &lines, "32 extensions"),
+        ("Sec-WebSocket-Extensions", &["a", &parameters(17)], "16 parameters of an extension"),
+        ("Sec-WebSocket-Extensions", &[&parameters(9_000)], "16 parameters of an extension"),
+    ] {
+        let reject = read(&with(&name.to_ascii_lowercase(), lines)).unwrap_err();
+        assert_eq!(reject.status(), 431);
+        assert_eq!(reject.body(), format!("`{name}` header may have at most {what}, and has more: send fewer"));
+    }
     assert_eq!(read(&with("connection", &lines)).unwrap_err(), Reject::InvalidConnectionHeader);
-    let parameters = format!("a;{}", tokens.join(";"));
-    assert_eq!(read(&with("sec-websocket-extensions", &[&parameters])).unwrap().offers()[0].params().len(), 9_000);
+}
 
+#[test]
+fn list_headers_of_nothing_but_separators_or_quotes_are_refused() {
     let list_headers = ["connection", "upgrade", "sec-websocket-protocol", "sec-websocket-extensions"];
     let bytes = [b'"', b',', b'\t', b'\\', b';', 0xff];
     let strange = bytes.map(|byte| vec![byte; 9_000]).into_iter().chain([b"\"\\".to_vec(), b"\xc3\xa9,\xff".to_vec()]);
     for value in strange {
         for name in list_headers {
-            assert!(read(&with_bytes(name, &[&value])).is_err(), "{name}: {}", value[..2].escape_ascii());
+            // Only commas make an empty list, which these two headers allow.
+            let is_right = value.iter().all(|byte| b",\t".contains(byte)) && name.starts_with("sec-");
+            let read = read(&with_bytes(name, &[&value]));
+            assert_eq!(read.is_ok(), is_right, "{name}: {}", value[..2].escape_ascii());
         }
     }
 }
 
-/// Status, headers and body of each, as they go over the wire.
+/// Status, headers and body of each rejection, as on the wire.
 #[test]
-fn rejections() {
+fn each_rejection_has_its_status_headers_and_body() {
     let fields = |reject: Reject| {
         let response: Response<String> = reject.into_response();
         let headers = response.headers();
@@ -405,7 +469,7 @@ fn rejections() {
              later"
         )
     );
-    // Ours name the value, escaped and cut.
+    // Ours name the value, escaped and truncated.
     let reject = read(&with_bytes("sec-websocket-key", &[b"\t\x80a"])).unwrap_err();
     assert_eq!(reject.body(), r"`Sec-WebSocket-Key` header must be 16 bytes in base64, and `\t\x80a` is not");
     let reject = read(&with_bytes("sec-websocket-key", &[&[0x80; 9_000]])).unwrap_err();
