@@ -1,36 +1,13 @@
-//! The handle through which a test steers one end of a pipe, also after that end has been moved away.
+//! The handle with which a test controls one end of a pipe, even after that end has been moved elsewhere.
 
 use std::io;
 
+use crate::counters::Counters;
 use crate::lane::{Link, Shared, Side};
 
-/// What one end of a pipe has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Calls of `poll_read` that returned data.
-    pub reads: usize,
-    /// Calls of `poll_read` that found nothing and returned `Pending`.
-    pub blocked_reads: usize,
-    /// Bytes that were read.
-    pub read_bytes: usize,
-    /// Calls of `poll_write` and `poll_write_vectored` that took bytes.
-    pub writes: usize,
-    /// Those among [`writes`](Self::writes) that were vectored.
-    pub vectored_writes: usize,
-    /// Calls that found no room and returned `Pending`.
-    pub blocked_writes: usize,
-    /// Bytes that were written.
-    pub written_bytes: usize,
-    /// Calls of `poll_flush`.
-    pub flushes: usize,
-    /// Calls of `poll_shutdown` that went through.
-    pub shutdowns: usize,
-}
-
-/// Steers one end of a pipe; clones steer the same end.
+/// Controls one end of a pipe; clones control the same end.
 ///
-/// Every change takes effect at once and wakes whoever waits at the pipe.
+/// Every change takes effect at once, and wakes all tasks that wait at the pipe.
 #[derive(Clone, Debug)]
 pub struct Control {
     link: Link,
@@ -42,27 +19,27 @@ impl Control {
         Self { link, side }
     }
 
-    /// Whether this end says that it can write several slices at once (the default).
+    /// Sets whether this end reports that it can write several slices at once. Default: it does.
     pub fn set_vectored(&self, vectored: bool) {
         self.change(|side| side.vectored = vectored);
     }
 
-    /// How many bytes written by this end may be in flight before its writes wait.
+    /// Sets how many bytes written by this end may be in flight before its writes wait.
     pub fn set_write_capacity(&self, bytes: usize) {
         self.link.change(|shared| shared.lanes[self.side].capacity = bytes);
     }
 
-    /// The most that one read of this end returns: 1 for byte by byte, `usize::MAX` for no limit (the default).
+    /// Sets how many bytes one read of this end returns at most: 1 for byte by byte, `usize::MAX` for no limit (the default).
     ///
     /// # Panics
     ///
-    /// When `bytes` is 0, since a read of nothing means the end of the stream.
+    /// When `bytes` is 0, since a read of 0 bytes means the end of the stream.
     pub fn set_read_chunk(&self, bytes: usize) {
         assert!(bytes > 0, "a read chunk of 0 would look like the end of the stream");
         self.change(|side| side.read_chunk = bytes);
     }
 
-    /// The most that one write of this end takes: `usize::MAX` for no limit (the default).
+    /// Sets how many bytes one write of this end takes at most: `usize::MAX` for no limit (the default).
     ///
     /// # Panics
     ///
@@ -72,7 +49,7 @@ impl Control {
         self.change(|side| side.write_chunk = bytes);
     }
 
-    /// Reads of this end wait, whatever has arrived, until [`resume_reads`](Self::resume_reads).
+    /// Makes reads of this end wait until [`resume_reads`](Self::resume_reads), even if bytes have arrived.
     pub fn pause_reads(&self) {
         self.change(|side| side.reads_paused = true);
     }
@@ -82,7 +59,7 @@ impl Control {
         self.change(|side| side.reads_paused = false);
     }
 
-    /// Writes of this end wait, whatever room there is, until [`resume_writes`](Self::resume_writes).
+    /// Makes writes of this end wait until [`resume_writes`](Self::resume_writes), even if there is room.
     pub fn pause_writes(&self) {
         self.change(|side| side.writes_paused = true);
     }
@@ -92,7 +69,7 @@ impl Control {
         self.change(|side| side.writes_paused = false);
     }
 
-    /// Shutting down this end waits until [`resume_shutdown`](Self::resume_shutdown), as a TLS stream may.
+    /// Makes the shutdown of this end wait until [`resume_shutdown`](Self::resume_shutdown), as a TLS stream may do.
     pub fn pause_shutdown(&self) {
         self.change(|side| side.shutdown_paused = true);
     }
@@ -102,29 +79,30 @@ impl Control {
         self.change(|side| side.shutdown_paused = false);
     }
 
-    /// This end reads what has arrived, then the end of the stream, whatever the other end does.
+    /// Makes this end read what has arrived and then the end of the stream, whatever the other end does.
     pub fn end_reads(&self) {
         self.change(|side| side.reads_ended = true);
     }
 
-    /// Reads of this end fail from now on; what had arrived is lost.
+    /// Makes reads of this end fail from now on. Bytes that have arrived are lost.
     pub fn fail_reads(&self, kind: io::ErrorKind) {
         self.change(|side| side.read_error = Some(kind));
     }
 
-    /// Writes, flushes and the shutdown of this end fail from now on.
+    /// Makes writes, flushes and the shutdown of this end fail from now on.
     pub fn fail_writes(&self, kind: io::ErrorKind) {
         self.change(|side| side.write_error = Some(kind));
     }
 
-    /// The connection is reset: both ends fail from now on, and whatever was under way is lost.
+    /// Resets the connection: both ends fail from now on, and all bytes in flight are lost.
     pub fn reset(&self) {
         self.link.change(Shared::reset);
     }
 
-    /// Whether dropping this end with unread bytes, or writing to it afterwards, resets the connection.
+    /// Sets whether the connection is reset if this end is dropped with unread bytes, or if the other end writes after the
+    /// drop.
     ///
-    /// On by default, since this is what TCP does, and what an orderly ending has to avoid.
+    /// On by default, since TCP does so, and an orderly close has to avoid it.
     pub fn set_drop_resets(&self, resets: bool) {
         self.change(|side| side.drop_resets = resets);
     }
@@ -135,7 +113,7 @@ impl Control {
         self.look(|side| side.counters)
     }
 
-    /// Starts counting from zero and returns what had been counted.
+    /// Returns the counters, and resets them to zero.
     pub fn take_counters(&self) -> Counters {
         self.look(|side| std::mem::take(&mut side.counters))
     }
@@ -170,7 +148,7 @@ impl Control {
         self.look(|side| side.dropped)
     }
 
-    /// Steers the other end.
+    /// The control of the other end.
     #[must_use]
     pub fn opposite(&self) -> Control {
         Control { link: self.link.clone(), side: 1 - self.side }

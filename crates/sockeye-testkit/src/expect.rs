@@ -1,4 +1,4 @@
-//! What a [`Peer`] may expect; everything panics with what came instead.
+//! What a [`Peer`] can expect. Each method panics with what came instead.
 
 use std::io;
 use std::time::Duration;
@@ -101,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         }
     }
 
-    /// Nothing must come for this long; meant for a paused clock.
+    /// Nothing must come for this long. It is meant for a paused clock.
     ///
     /// # Panics
     ///

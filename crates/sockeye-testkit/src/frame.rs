@@ -1,4 +1,4 @@
-//! Frames by hand: every field of RFC 6455 §5.2 can be set to what it should not be.
+//! A builder of frames: every field of RFC 6455 §5.2 can be set to an invalid value.
 
 /// The opcodes of RFC 6455 §5.2.
 pub mod opcode {
@@ -28,7 +28,7 @@ pub enum LengthForm {
 }
 
 impl LengthForm {
-    /// The shortest form for a length, the only one that RFC 6455 §5.2 allows.
+    /// The shortest form for a length: the only one that RFC 6455 §5.2 allows.
     #[must_use]
     pub fn minimal(len: u64) -> Self {
         match len {
@@ -46,9 +46,9 @@ enum Masking {
     None,
 }
 
-/// A frame to be sent by a test, right or wrong.
+/// A frame for a test to send, valid or not.
 ///
-/// Starts as a whole, correct frame of its kind. A client's frames are masked and a server's are not, unless
+/// It starts as a complete, valid frame of its kind. A client's frames are masked and a server's are not, unless
 /// [`mask`](Self::mask) or [`unmasked`](Self::unmasked) says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -62,7 +62,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The key of the example in RFC 6455 §5.7, used where no other is given.
+    /// The key of the example in RFC 6455 §5.7, used if no other key is given.
     pub const DEFAULT_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
     /// A final frame of any opcode.
@@ -72,7 +72,7 @@ impl Frame {
             .opcode(opcode)
     }
 
-    /// A whole text message; not checked to be UTF-8.
+    /// A whole text message. It is not checked that it is UTF-8.
     pub fn text(payload: impl Into<Vec<u8>>) -> Self {
         Self::new(opcode::TEXT, payload)
     }
@@ -82,7 +82,7 @@ impl Frame {
         Self::new(opcode::BINARY, payload)
     }
 
-    /// The last fragment of a message; [`fin(false)`](Self::fin) makes it one in the middle.
+    /// The last fragment of a message; [`fin(false)`](Self::fin) makes it a fragment in the middle.
     pub fn continuation(payload: impl Into<Vec<u8>>) -> Self {
         Self::new(opcode::CONTINUATION, payload)
     }
@@ -97,7 +97,7 @@ impl Frame {
         Self::new(opcode::PONG, payload)
     }
 
-    /// A Close with a code and a reason, whether or not they are allowed.
+    /// A Close with a code and a reason, which need not be allowed.
     pub fn close(code: u16, reason: &str) -> Self {
         let mut payload = code.to_be_bytes().to_vec();
         payload.extend_from_slice(reason.as_bytes());
@@ -115,7 +115,7 @@ impl Frame {
         Self::new(opcode::CLOSE, payload)
     }
 
-    /// The frames of one message in as many fragments as there are parts.
+    /// The frames of one message, with a fragment for each part.
     ///
     /// # Panics
     ///
@@ -161,21 +161,21 @@ impl Frame {
         self
     }
 
-    /// Masks with this key, whoever sends it.
+    /// Masks with this key, whichever side sends the frame.
     #[must_use]
     pub fn mask(mut self, key: [u8; 4]) -> Self {
         self.masking = Masking::Key(key);
         self
     }
 
-    /// Does not mask, whoever sends it.
+    /// Does not mask, whichever side sends the frame.
     #[must_use]
     pub fn unmasked(mut self) -> Self {
         self.masking = Masking::None;
         self
     }
 
-    /// Writes this length into the header; the payload stays as it is.
+    /// Writes this length into the header. The payload does not change.
     #[must_use]
     pub fn declared_len(mut self, len: u64) -> Self {
         self.declared = Some(len);

@@ -1,8 +1,8 @@
-//! The text of an opening handshake, for tests that speak to a server over a raw stream.
+//! The text of an opening handshake, for tests that talk to a server over a raw stream.
 
 use std::fmt;
 
-/// An HTTP/1.1 upgrade request, line by line; starts as the correct one.
+/// An HTTP/1.1 upgrade request, line by line. It starts as a valid one.
 ///
 /// ```
 /// use sockeye_testkit::UpgradeRequest;
@@ -41,7 +41,7 @@ impl UpgradeRequest {
         self
     }
 
-    /// Adds a header line; the same name may come more than once.
+    /// Adds a header line. The same name can be added more than once.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));

@@ -1,4 +1,4 @@
-//! What the two ends of a pipe share: one lane of bytes for each direction, and the manners of each end.
+//! What the two ends of a pipe share: one lane of bytes for each direction, and the behaviour of each end.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use bytes::{Buf, BytesMut};
 
-use crate::control::Counters;
+use crate::counters::Counters;
 
 /// One direction: bytes that one end wrote and the other has not read yet.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct Lane {
     pub(crate) bytes: BytesMut,
     /// A write waits while this many bytes, or more, are in flight.
     pub(crate) capacity: usize,
-    /// The writer has shut down: after `bytes` comes the end.
+    /// The writer has shut down: the stream ends after `bytes`.
     pub(crate) shut: bool,
     pub(crate) reader: Option<Waker>,
     pub(crate) writer: Option<Waker>,
@@ -38,7 +38,7 @@ impl Lane {
     }
 }
 
-/// How one end behaves, and what it has seen.
+/// How one end behaves, and its counters.
 #[derive(Debug)]
 pub(crate) struct Side {
     pub(crate) vectored: bool,
@@ -83,7 +83,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// What a TCP reset does: both ends fail from now on, and whatever was under way is lost.
+    /// What a TCP reset does: both ends fail from now on, and all bytes in flight are lost.
     pub(crate) fn reset(&mut self) {
         for lane in &mut self.lanes {
             lane.bytes.clear();
@@ -105,12 +105,12 @@ impl Link {
         Self(Arc::new(Mutex::new(Shared { lanes, sides: [Side::new(), Side::new()] })))
     }
 
-    /// Looks at the state or changes it without waking anybody.
+    /// Reads or changes the state without waking any task.
     pub(crate) fn with<R>(&self, act: impl FnOnce(&mut Shared) -> R) -> R {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes the state and wakes whoever waits at either end: they look again for themselves.
+    /// Changes the state and wakes all tasks that wait at either end, so that they poll again.
     pub(crate) fn change<R>(&self, act: impl FnOnce(&mut Shared) -> R) -> R {
         let (result, wakers) = self.with(|shared| {
             let result = act(shared);

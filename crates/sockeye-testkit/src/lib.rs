@@ -1,7 +1,7 @@
-//! Test helpers of the workspace: an in-memory pipe with bad manners, a frame builder and a raw peer.
+//! Test helpers of the workspace: an in-memory pipe that can misbehave, a frame builder and a raw peer.
 //!
-//! Nothing in here uses the code that it helps to test: the frame reader is written from RFC 6455 §5.2 again, so that a
-//! mistake in the crates does not hide itself.
+//! Nothing here uses the code under test: the frame reader is written from RFC 6455 §5.2 again, so that a mistake in the crates
+//! cannot hide itself.
 //!
 //! ```
 //! use sockeye_testkit::{Frame, Peer, pipe};
@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod control;
+mod counters;
 mod expect;
 mod frame;
 mod http;
@@ -28,7 +29,8 @@ mod peer;
 mod pipe;
 mod raw;
 
-pub use self::control::{Control, Counters};
+pub use self::control::Control;
+pub use self::counters::Counters;
 pub use self::frame::{Frame, LengthForm, opcode, wire};
 pub use self::http::UpgradeRequest;
 pub use self::peer::Peer;

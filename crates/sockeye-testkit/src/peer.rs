@@ -10,13 +10,13 @@ use tokio::time::timeout;
 use crate::frame::Frame;
 use crate::raw::{RawFrame, take_frame};
 
-/// A raw peer over any stream: sends what a test says and reads what comes.
+/// A raw peer over any stream: it sends what a test tells it to, and reads what arrives.
 ///
-/// An expectation that is not met panics and says what came instead. Nothing is answered by itself. Every `async fn` that
-/// reads keeps what it has read when it is dropped.
+/// An expectation that is not met panics, and says what came instead. The peer answers nothing by itself. If the future of an
+/// `async fn` that reads is dropped, the bytes that it has read are kept.
 ///
-/// Whatever waits longer than 10 minutes panics too ([`within`](Self::within) changes that). With tokio's paused clock that
-/// is at once when nothing else is left to do, so a test that would hang ends with a message.
+/// A wait of more than 10 minutes panics too ([`within`](Self::within) changes this time). With tokio's paused clock this
+/// happens at once if no task has anything left to do, so a test that would hang ends with a message.
 #[derive(Debug)]
 pub struct Peer<S> {
     stream: S,
@@ -36,7 +36,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         Self { masks: false, ..Self::client(stream) }
     }
 
-    /// Writes an HTTP request and reads the head of the response; what follows the head is kept for the frames.
+    /// Writes an HTTP request, and reads the head of the response. The bytes after the head are kept and read as frames.
     ///
     /// # Panics
     ///
@@ -54,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         }
     }
 
-    /// How long to wait for anything.
+    /// Sets how long the peer waits for anything.
     #[must_use]
     pub fn within(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -66,12 +66,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         &self.stream
     }
 
-    /// The stream inside, for writing or reading past the frames.
+    /// The stream inside, to read or write without frames.
     pub fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 
-    /// Gives the stream back; what had been read and not been asked for is lost.
+    /// Returns the stream. Bytes that were read but not yet returned are lost.
     pub fn into_inner(self) -> S {
         self.stream
     }
@@ -107,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.try_send_bytes(bytes).await.unwrap_or_else(|error| panic!("the peer cannot write: {error}"));
     }
 
-    /// Sends bytes, and says when the stream fails.
+    /// Sends bytes, and returns the error if the stream fails.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     ///
     /// # Panics
     ///
-    /// When nobody reads them.
+    /// When the other side does not read them in time.
     pub async fn try_send_bytes(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         let (stream, bytes) = (&mut self.stream, bytes.as_ref());
         let write = async {

@@ -26,10 +26,10 @@ pub fn pipe_with_capacity(capacity: usize) -> (PipeEnd, PipeEnd) {
     (PipeEnd { link: link.clone(), side: 0 }, PipeEnd { link, side: 1 })
 }
 
-/// One end of a [`pipe`]; [`control`](Self::control) hands out the handle that steers it.
+/// One end of a [`pipe`]; [`control`](Self::control) returns the handle that controls it.
 ///
-/// It needs no timer and no runtime. As with a TCP stream, one task waits for reads and one for writes (the last to ask is
-/// the one that is woken), and dropping an end with unread bytes resets the connection.
+/// It needs no timer and no runtime. As with a TCP stream, one task can wait for reads and one for writes (the last one to poll
+/// is woken), and dropping an end with unread bytes resets the connection.
 #[derive(Debug)]
 pub struct PipeEnd {
     link: Link,
@@ -37,7 +37,7 @@ pub struct PipeEnd {
 }
 
 impl PipeEnd {
-    /// The handle that steers this end and reads its counters.
+    /// The handle that controls this end and reads its counters.
     #[must_use]
     pub fn control(&self) -> Control {
         Control::new(self.link.clone(), self.side)
@@ -145,7 +145,7 @@ impl AsyncWrite for PipeEnd {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        // A stream that is not vectored takes the first slice that holds something, as tokio's default does.
+        // A stream that is not vectored takes the first slice that is not empty, as tokio's default does.
         let bufs = if self.is_write_vectored() {
             bufs
         } else {

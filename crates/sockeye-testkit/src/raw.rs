@@ -1,4 +1,4 @@
-//! Reads frames back for a test to look at. Knows the layout of RFC 6455 §5.2 and none of the rules.
+//! Parses frames for tests. It knows the layout of RFC 6455 §5.2, but enforces none of the rules.
 
 use crate::frame::{LengthForm, opcode};
 
@@ -13,7 +13,7 @@ pub struct RawFrame {
     pub opcode: u8,
     /// The masking key, if there was one.
     pub mask: Option<[u8; 4]>,
-    /// In which form the length was written.
+    /// The form in which the length was written.
     pub form: LengthForm,
     /// The payload, unmasked.
     pub payload: Vec<u8>,
@@ -62,7 +62,7 @@ impl RawFrame {
         self.form == LengthForm::minimal(self.payload.len() as u64)
     }
 
-    /// Whether it is a whole, plain frame of this opcode: FIN set, no reserved bit, shortest length.
+    /// Whether this is a whole, plain frame of this opcode: FIN set, no reserved bit, shortest length.
     #[must_use]
     pub fn is_plain(&self, opcode: u8) -> bool {
         self.fin && self.rsv == [false; 3] && self.opcode == opcode && self.is_minimal()
@@ -95,7 +95,7 @@ impl std::fmt::Debug for RawFrame {
     }
 }
 
-/// The frame at the start of `bytes` and how many bytes it took, or `None` when it is not all there.
+/// The frame at the start of `bytes` and its length in bytes, or `None` if it is not complete.
 ///
 /// # Panics
 ///
@@ -137,7 +137,7 @@ pub fn take_frame(bytes: &[u8]) -> Option<(RawFrame, usize)> {
 ///
 /// # Panics
 ///
-/// When the last frame is not all there.
+/// When the last frame is not complete.
 #[must_use]
 pub fn parse_frames(mut bytes: &[u8]) -> Vec<RawFrame> {
     let mut frames = Vec::new();

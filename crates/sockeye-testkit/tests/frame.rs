@@ -1,11 +1,11 @@
-//! The builder against bytes written out by hand, and the reader against the builder.
+//! The builder against handwritten bytes, and the reader against the builder.
 
 use std::time::Duration;
 
 use sockeye_testkit::{Frame, LengthForm, Peer, UpgradeRequest, opcode, parse_frames, pipe, take_frame, wire};
 
 #[test]
-fn the_examples_of_rfc_6455_section_5_7() {
+fn frames_are_built_and_read_as_the_examples_of_rfc_6455_section_5_7() {
     assert_eq!(Frame::text("Hello").server_bytes(), [0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f]);
     let masked = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
     assert_eq!(Frame::text("Hello").bytes(), masked);
@@ -18,7 +18,7 @@ fn the_examples_of_rfc_6455_section_5_7() {
 }
 
 #[test]
-fn every_field_can_be_wrong() {
+fn a_frame_can_be_built_wrong_in_every_field() {
     assert_eq!(Frame::text("").rsv(1).rsv(3).fin(false).unmasked().bytes(), [0x51, 0]);
     assert_eq!(Frame::text("").opcode(0xB).mask([0; 4]).server_bytes(), [0x8B, 0x80, 0, 0, 0, 0]);
     assert_eq!(Frame::text("").length_form(LengthForm::Bits16).server_bytes(), [0x81, 126, 0, 0]);
@@ -28,7 +28,7 @@ fn every_field_can_be_wrong() {
 }
 
 #[test]
-fn the_reader_reads_what_the_builder_wrote() {
+fn frames_are_read_as_they_were_built() {
     let frames = [
         Frame::text("a").fin(false).mask([1, 2, 3, 4]),
         Frame::pong(vec![7; 125]),
@@ -48,7 +48,7 @@ fn the_reader_reads_what_the_builder_wrote() {
 
 #[test]
 #[should_panic(expected = "unfinished frame")]
-fn the_reader_does_not_accept_half_a_frame() {
+fn half_a_frame_is_not_read() {
     let bytes = Frame::text("Hello").bytes();
     let _ = parse_frames(&bytes[..bytes.len() - 1]);
 }
@@ -67,14 +67,14 @@ async fn a_peer_opens_a_connection_and_keeps_what_follows_the_head() {
 
 #[tokio::test(start_paused = true)]
 #[should_panic(expected = "nothing came")]
-async fn a_peer_that_would_wait_for_ever_says_so() {
+async fn a_peer_that_would_wait_for_ever_panics_with_what_it_waits_for() {
     let (near, _far) = pipe();
     Peer::client(near).expect_frame().await;
 }
 
 #[tokio::test(start_paused = true)]
 #[should_panic(expected = "expected Text(0x1, masked, 1 bytes \"a\"), got Text(0x1, masked, 1 bytes \"b\")")]
-async fn an_expectation_says_what_came_instead() {
+async fn an_expectation_that_fails_says_what_came_instead() {
     let (near, far) = pipe();
     Peer::client(near).send(Frame::text("b")).await;
     Peer::server(far).expect_text("a").await;

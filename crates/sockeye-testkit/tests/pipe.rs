@@ -1,4 +1,4 @@
-//! The pipe's manners, one by one.
+//! Each behaviour of the pipe.
 
 use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn a_full_pipe_makes_the_writer_wait_until_the_reader_reads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_and_writes_in_chunks_are_counted() {
+async fn a_pipe_reads_and_writes_in_chunks_and_counts_them() {
     let (mut near, mut far) = pipe();
     let (near_control, far_control) = (near.control(), far.control());
     near_control.set_write_chunk(2);
@@ -38,7 +38,7 @@ async fn reads_and_writes_in_chunks_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn vectored_writes_take_all_slices_or_the_first_that_is_not_empty() {
+async fn a_vectored_write_to_a_pipe_takes_all_slices_or_the_first_that_is_not_empty() {
     let slices = [IoSlice::new(b""), IoSlice::new(b"ab"), IoSlice::new(b"cd")];
     let (mut near, _far) = pipe();
     assert_eq!(near.write_vectored(&slices).await.unwrap(), 4);
@@ -48,7 +48,7 @@ async fn vectored_writes_take_all_slices_or_the_first_that_is_not_empty() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn paused_writes_and_reads_wait_for_their_release() {
+async fn paused_writes_and_reads_of_a_pipe_wait_until_they_are_resumed() {
     let (mut near, mut far) = pipe();
     let (near_control, far_control) = (near.control(), far.control());
     near_control.pause_writes();
@@ -65,7 +65,7 @@ async fn paused_writes_and_reads_wait_for_their_release() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_comes_after_what_was_written() {
+async fn the_end_of_a_pipe_is_read_after_the_bytes_before_it() {
     let (mut near, mut far) = pipe();
     near.write_all(b"x").await.unwrap();
     near.control().pause_shutdown();
@@ -84,7 +84,7 @@ async fn an_end_comes_after_what_was_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_fails_both_ends_and_loses_what_was_under_way() {
+async fn a_reset_of_a_pipe_fails_both_ends_and_loses_bytes_in_flight() {
     let (mut near, far) = pipe();
     near.write_all(b"lost").await.unwrap();
     let mut far = Peer::client(far);
@@ -95,7 +95,7 @@ async fn a_reset_fails_both_ends_and_loses_what_was_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn forced_errors_hit_one_side_only() {
+async fn a_forced_error_fails_only_one_end_of_a_pipe() {
     let (mut near, mut far) = pipe();
     near.control().fail_reads(ErrorKind::TimedOut);
     assert_eq!(near.read_u8().await.unwrap_err().kind(), ErrorKind::TimedOut);
@@ -108,7 +108,7 @@ async fn forced_errors_hit_one_side_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_an_end_with_unread_bytes_resets_as_tcp_does() {
+async fn dropping_an_end_of_a_pipe_with_unread_bytes_resets_it_as_tcp_does() {
     let (near, mut far) = pipe();
     let mut near = Peer::client(near);
     near.send(Frame::text("unread")).await;

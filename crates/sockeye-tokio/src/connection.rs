@@ -1,23 +1,30 @@
-//! `Connection`: a stream on which the opening handshake is done, and what is to run on it.
+//! `Connection`: a stream after its opening handshake, and the settings of its WebSocket.
 
-use std::{future::Future, sync::Arc};
+mod masks;
+pub(crate) mod settings;
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use http::HeaderValue;
 use sockeye_proto::{Config, Decoder, Encoder, PayloadDecoder, PayloadEncoder, Role};
 
 use crate::{
-    Budget, Overflow, Shutdown, Stream, Timeouts, WebSocket, driver::Driver, masks::RandomMasks, receive::Receive,
-    send::Send, shared::Shared, split::Handle,
+    Budget, Error, Overflow, Settings, Shutdown, Stream, Timeouts, Unread, WebSocket, connection::masks::RandomMasks,
+    driver::Driver, handle::Handle, receive::Receive, send::Send, shared::Shared, shared::waker_set::WakerSet,
+    shutdown::registration::Registration, stream::READ_AHEAD,
 };
 
-/// Runs `handler` on a stream that has finished its opening handshake, with the connection's driver beside it. Ready
-/// when both the handler and the connection are done.
+/// Runs `handler` on a stream after its opening handshake, with the connection's driver beside it. The future completes when
+/// both the handler and the connection are done.
 ///
-/// It is [`Connection::serve`] with the defaults of everything that is not named here.
+/// Like [`Connection::serve`], with the default of each setting that is not a parameter here.
 ///
 /// # Panics
 ///
-/// With the handler's panic, once the connection has been closed with 1011.
+/// With the handler's panic, after the connection has been closed with 1011.
 pub fn serve<F, Fut>(
     stream: impl Into<Stream>,
     role: Role,
@@ -31,7 +38,7 @@ where
     Connection::new(stream, role).config(config).serve(handler)
 }
 
-/// A stream that has finished its opening handshake, and what is set for the WebSocket on it.
+/// A stream after its opening handshake, and the settings of the WebSocket on it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,73 +57,76 @@ where
 pub struct Connection {
     stream: Stream,
     role: Role,
-    config: Arc<Config>,
+    settings: Settings,
     protocol: Option<HeaderValue>,
-    timeouts: Arc<Timeouts>,
-    shutdown: Option<Shutdown>,
-    overflow: Overflow,
-    budget: Option<Budget>,
-    extension: Option<(Box<dyn PayloadEncoder>, Box<dyn PayloadDecoder>)>,
+    extensions: Vec<(Box<dyn PayloadEncoder>, Box<dyn PayloadDecoder>)>,
 }
 
 impl Connection {
-    /// A connection over `stream`, of which this is the end that `role` says, with every default.
+    /// A connection over `stream` with all defaults. `role` says which end this is.
     pub fn new(stream: impl Into<Stream>, role: Role) -> Self {
-        Self {
-            stream: stream.into(),
-            role,
-            config: Config::shared(),
-            protocol: None,
-            timeouts: Timeouts::shared(),
-            shutdown: None,
-            overflow: Overflow::default(),
-            budget: None,
-            extension: None,
-        }
+        Self { stream: stream.into(), role, settings: Settings::new(), protocol: None, extensions: Vec::new() }
     }
 
-    /// Sets limits and buffer sizes. Connections that are given the same `Arc` share it.
-    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.config = config.into();
+    /// Sets everything that connections have in common at once, and replaces what the methods below have set before.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
         self
     }
 
-    /// Sets the subprotocol that the opening handshake has agreed on, for [`WebSocket::protocol`].
+    /// Sets the limits and buffer sizes. Connections that get the same `Arc` share it.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.settings.config = config.into();
+        self
+    }
+
+    /// Sets the subprotocol that the opening handshake has negotiated, for [`WebSocket::protocol`].
     pub fn protocol(mut self, protocol: Option<HeaderValue>) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// Sets the deadlines. They are the driver's: [`into_websocket`](Self::into_websocket) ignores them. Connections that are
-    /// given the same `Arc` share it.
+    /// Sets the deadlines. The driver enforces them; [`into_websocket`](Self::into_websocket) ignores them. Connections that
+    /// get the same `Arc` share it.
     pub fn timeouts(mut self, timeouts: impl Into<Arc<Timeouts>>) -> Self {
-        self.timeouts = timeouts.into();
+        self.settings.timeouts = timeouts.into();
         self
     }
 
-    /// Sets what becomes of messages that are [pushed](crate::Sender::push) when the queue is full. Default: the connection is
-    /// closed with 1013.
+    /// Sets what happens to messages that are [pushed](crate::Sender::push) when the queue is full. Default: the connection
+    /// is closed with 1013.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.overflow = overflow;
+        self.settings.overflow = overflow;
         self
     }
 
-    /// Makes what is queued for this connection count against `budget`. It is the driver that makes room for others:
-    /// [`into_websocket`](Self::into_websocket) ignores it.
+    /// Counts what is queued for this connection, and what is [unread](Self::unread), against `budget`. The driver frees
+    /// memory for others, so [`into_websocket`](Self::into_websocket) ignores this.
     pub fn budget(mut self, budget: &Budget) -> Self {
-        self.budget = Some(budget.clone());
+        self.settings.budget = Some(budget.clone());
         self
     }
 
-    /// Makes this connection one of those that `shutdown` closes. It is the driver that does so:
-    /// [`into_websocket`](Self::into_websocket) ignores it.
+    /// Makes the driver read on while the handler does not receive, for a stream that must not be left unread: an HTTP/2
+    /// stream. Default: the driver does not read on, and the peer has to wait. [`into_websocket`](Self::into_websocket)
+    /// ignores this.
+    pub fn unread(mut self, unread: Unread) -> Self {
+        self.settings.unread = Some(unread);
+        self
+    }
+
+    /// Adds this connection to those that `shutdown` closes. The driver closes it, so
+    /// [`into_websocket`](Self::into_websocket) ignores this.
     pub fn shutdown(mut self, shutdown: &Shutdown) -> Self {
-        self.shutdown = Some(shutdown.clone());
+        self.settings.shutdown = Some(shutdown.clone());
         self
     }
 
-    /// Sets what the opening handshake has agreed on that transforms payloads: what is sent, and what is received. Default:
-    /// nothing.
+    /// Adds a negotiated extension that transforms the payloads sent and received. Add several extensions in the order in
+    /// which the handshake lists them. Default: none.
+    ///
+    /// [`serve`](Self::serve) and [`into_websocket`](Self::into_websocket) panic if two extensions claim the same reserved
+    /// bit.
     ///
     /// ```
     /// # #[cfg(feature = "deflate")]
@@ -134,28 +144,28 @@ impl Connection {
     /// # fn main() {}
     /// ```
     pub fn extension(mut self, encoder: Box<dyn PayloadEncoder>, decoder: Box<dyn PayloadDecoder>) -> Self {
-        self.extension = Some((encoder, decoder));
+        self.extensions.push((encoder, decoder));
         self
     }
 
     /// Runs `handler` on the WebSocket, with the connection's driver beside it.
     ///
-    /// The connection closes when the handler drops the [`WebSocket`], which it may also move to another task. The future
-    /// is ready when the handler has returned and the connection has ended; dropping it drops the handler and ends the
-    /// stream without a Close.
+    /// The connection closes when the [`WebSocket`] is dropped; the handler may move it to another task. The future
+    /// completes when the handler has returned and the connection has ended. Dropping the future drops the handler, and ends
+    /// the stream without a Close.
     ///
     /// # Panics
     ///
-    /// With the handler's panic, once the connection has been closed with 1011. When it is polled outside a tokio runtime
-    /// with timers, as soon as it needs one.
+    /// With the handler's panic, after the connection has been closed with 1011. Outside a tokio runtime with timers, as
+    /// soon as the future needs one.
     pub fn serve<F, Fut>(self, handler: F) -> impl Future<Output = ()> + Unpin
     where
         F: FnOnce(WebSocket) -> Fut,
         Fut: Future<Output = ()>,
     {
-        let (role, timeouts, shutdown) = (self.role, self.timeouts.clone(), self.shutdown.clone());
+        let (role, timeouts, shutdown) = (self.role, self.settings.timeouts.clone(), self.settings.shutdown.clone());
         let shared = self.into_shared(true);
-        let registration = shutdown.map(|shutdown| shutdown.register(&shared));
+        let registration = shutdown.map(|shutdown| Registration::new(shutdown, &shared));
         Driver::new(shared, handler, role, timeouts, registration)
     }
 
@@ -165,33 +175,88 @@ impl Connection {
     }
 
     fn into_shared(self, driven: bool) -> Arc<Shared> {
-        let mut config = self.config;
+        let Settings { config, overflow, budget, unread, .. } = self.settings;
         if config.max_write_buffer_size <= config.write_buffer_size {
-            tracing::warn!(
-                max_write_buffer_size = config.max_write_buffer_size,
-                write_buffer_size = config.write_buffer_size,
-                "max_write_buffer_size should be above write_buffer_size, and is raised to it"
-            );
-            let raised = Arc::make_mut(&mut config);
-            raised.max_write_buffer_size = raised.write_buffer_size;
+            warn_once(&config);
         }
         let mut encoder = match self.role {
             Role::Server => Encoder::server(),
             Role::Client => Encoder::client(RandomMasks::boxed()),
         };
         let mut decoder = Decoder::new(self.role, config.clone());
-        if let Some((payloads_out, payloads_in)) = self.extension {
+        for (payloads_out, payloads_in) in self.extensions {
             encoder = encoder.with_extension(payloads_out);
             decoder = decoder.with_extension(payloads_in);
         }
         let (read, write, read_ahead) = self.stream.into_halves();
-        let receive = Receive::new(read, &read_ahead, decoder);
-        let mut send = Send::new(write, encoder, config, driven);
-        send.set_overflow(self.overflow);
+        let mut receive = Receive::new(read, &read_ahead, decoder);
+        if let Some(unread) = unread.filter(|_| driven) {
+            receive.set_unread(unread);
+        }
+        let mut send = Send::new(write, encoder, config);
+        send.set_overflow(overflow);
         let shared = Arc::new(Shared::new(receive, send, driven, self.protocol));
-        if let Some(budget) = self.budget.filter(|_| driven) {
-            shared.lock_send().open_account(budget.open(Arc::downgrade(&shared)));
+        if let Some(budget) = budget.filter(|_| driven) {
+            shared.lock_send().open_account(budget.open(Arc::<Shared>::downgrade(&shared)));
+        }
+        if !driven {
+            shared.lock_send().set_waker_set(WakerSet::waker(&shared));
+        }
+        // RFC 6455 §4.1: "Once the client's opening handshake has been sent, the client MUST wait for a response from the server
+        // before sending any further data."
+        if self.role == Role::Server && read_ahead.len() > READ_AHEAD {
+            shared.time_out(Error::early(read_ahead.len()));
         }
         shared
+    }
+}
+
+impl WebSocket {
+    /// A WebSocket **without a driver**, on a stream after its opening handshake. The connection makes progress only while
+    /// [`recv`](Self::recv), [`send`](Self::send), [`flushed`](Self::flushed) or [`close`](Self::close) is polled: the next
+    /// `recv` answers a Ping, `send` writes before it returns, and a [`Sender`](crate::Sender) wakes the task that polls `recv`. There are
+    /// no deadlines. Dropping the socket ends the stream without a Close.
+    ///
+    /// Use [`serve`](crate::serve) unless you poll everything yourself. [`Connection::into_websocket`] does the same with
+    /// more settings.
+    ///
+    /// ```
+    /// # use sockeye_tokio::{Config, Message, Role, Stream, WebSocket};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), sockeye_tokio::Error> {
+    /// let (left, right) = tokio::io::duplex(1024);
+    /// let mut client = WebSocket::new(Stream::boxed(left), Role::Client, Config::default());
+    /// let mut server = WebSocket::new(Stream::boxed(right), Role::Server, Config::default());
+    /// client.send(Message::text("hello")).await?;
+    /// assert_eq!(server.recv().await.unwrap()?, Message::text("hello"));
+    /// # Ok(()) }
+    /// ```
+    pub fn new(stream: impl Into<Stream>, role: Role, config: Config) -> Self {
+        Connection::new(stream, role).config(config).into_websocket()
+    }
+}
+
+/// Warns that a setting has no effect as written: once for each pair of values, not for each connection.
+#[cold]
+fn warn_once(config: &Config) {
+    static WARNED: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
+    /// More pairs than any program has. Beyond that, every connection warns.
+    const MOST: usize = 64;
+
+    let Config { max_write_buffer_size, write_buffer_size, .. } = *config;
+    let is_news = {
+        let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = !warned.contains(&(max_write_buffer_size, write_buffer_size));
+        if is_news && warned.len() < MOST {
+            warned.push((max_write_buffer_size, write_buffer_size));
+        }
+        is_news
+    };
+    if is_news {
+        tracing::warn!(
+            max_write_buffer_size,
+            write_buffer_size,
+            "max_write_buffer_size should be above write_buffer_size, and is raised to it"
+        );
     }
 }

@@ -1,4 +1,7 @@
-//! The driver: polls the handler, and beside it whatever its connection needs.
+//! The driver: polls the handler, and serves its connection.
+
+pub(crate) mod ending;
+pub(crate) mod signals;
 
 use std::{
     any::Any,
@@ -9,24 +12,25 @@ use std::{
     task::{Context, Poll},
 };
 
-use sockeye_proto::{CloseFrame, Closing, Role, close_code};
+use sockeye_proto::{Closing, Role};
 
 use crate::{
     Error, Timeouts, WebSocket,
-    deadlines::Verdict,
-    ending::Ending,
-    journal, metering,
-    registration::{Outcome, Registration},
+    close_reason::CloseReason,
+    driver::ending::Ending,
+    handle::Handle,
     shared::Shared,
-    split::Handle,
-    stream::unconstrained,
-    timekeeper::Timekeeper,
+    shutdown::{Outcome, registration::Registration},
+    stream::unconstrained::unconstrained,
+    telemetry::{metrics, span},
+    time::connection_timer::ConnectionTimer,
+    time::deadlines::Action,
 };
 
 /// One connection and its handler. Only the driver writes to the stream.
 ///
-/// Each poll runs the handler; reads, if the handler did not wait in `recv`; writes what was queued; and moves the
-/// close handshake on. It is ready when both the handler and the connection are done.
+/// Each poll runs the handler, reads if the handler does not wait in `recv`, writes the queue, and continues the close
+/// handshake. Ready when both the handler and the connection are done.
 pub(crate) struct Driver<F, Fut> {
     shared: Arc<Shared>,
     handler: Handler<F, Fut>,
@@ -34,15 +38,15 @@ pub(crate) struct Driver<F, Fut> {
     upkeep: Upkeep,
 }
 
-/// What a connection needs beside its handler.
+/// What the driver has for its connection besides the handler.
 struct Upkeep {
     stage: Stage,
     role: Role,
-    time: Timekeeper,
+    time: ConnectionTimer,
     registration: Option<Registration>,
 }
 
-/// The handler is called in the first poll, so that a panic of its own is like one of its future.
+/// The first poll calls the handler, so that a panic in that call is treated like a panic of its future.
 enum Handler<F, Fut> {
     Start(Box<(F, WebSocket)>),
     /// Boxed, so that its memory is free while the connection ends.
@@ -68,13 +72,13 @@ where
         timeouts: Arc<Timeouts>,
         registration: Option<Registration>,
     ) -> Self {
-        metering::opened();
+        metrics::opened();
         let socket = WebSocket::from_handle(Handle::new(shared.clone()));
         Self {
             shared,
             handler: Handler::Start(Box::new((handler, socket))),
             panic: None,
-            upkeep: Upkeep { stage: Stage::Open, role, time: Timekeeper::new(timeouts), registration },
+            upkeep: Upkeep { stage: Stage::Open, role, time: ConnectionTimer::new(timeouts), registration },
         }
     }
 }
@@ -84,11 +88,11 @@ where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future<Output = ()>,
 {
-    /// Polls it. `Err` is its panic.
+    /// Polls the handler. `Err` is its panic.
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> std::thread::Result<()> {
         catch_unwind(AssertUnwindSafe(|| {
-            // It is dropped when it is done, and while it unwinds: then the peer is told so.
+            // Drops the handler when it is done, and while it unwinds, so that the peer is told 1011.
             let over = Over(self);
             let polled = loop {
                 match over.0 {
@@ -107,13 +111,13 @@ where
     fn start(&mut self) {
         if let Self::Start(start) = std::mem::replace(self, Self::Done) {
             let (handler, socket) = *start;
-            journal::begin(socket.shared());
+            span::begin(socket.shared());
             *self = Self::Running(Box::pin(handler(socket)));
         }
     }
 }
 
-/// A handler that is over when this is dropped.
+/// Drops the handler when this is dropped.
 struct Over<'a, F, Fut>(&'a mut Handler<F, Fut>);
 
 impl<F, Fut> Drop for Over<'_, F, Fut> {
@@ -124,21 +128,22 @@ impl<F, Fut> Drop for Over<'_, F, Fut> {
 
 impl Upkeep {
     fn poll(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
-        if shared.lock_send().writer_looks(cx) && shared.orders.are_given() {
-            // It may have come while there was nobody to be woken.
+        let (is_new, _replaced) = shared.lock_send().writer_looks(cx);
+        if is_new && shared.signals.are_raised() {
+            // The signal may have come before there was a waker.
             cx.waker().wake_by_ref();
         }
         self.time.begin(shared);
         if let Stage::Open = self.stage {
             match self.poll_open(shared, cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Next::End) => self.stage = Stage::Ending(Ending::new(self.role)),
+                Poll::Ready(Next::End(closing)) => self.stage = Stage::Ending(Ending::new(shared, self.role, closing)),
                 Poll::Ready(Next::Drop(error)) => self.finish(shared, error),
             }
         }
         if let Stage::Ending(ending) = &mut self.stage {
             let done = ending.poll(shared, cx).is_ready();
-            if !done && !matches!(self.time.look(shared), Some(Verdict::Drop(_))) {
+            if !done && !matches!(self.time.check(shared), Some(Action::Drop(_))) {
                 return Poll::Pending;
             }
             self.finish(shared, None);
@@ -146,62 +151,67 @@ impl Upkeep {
         Poll::Ready(())
     }
 
-    /// The connection while both ends may still talk.
+    /// Serves the connection while both ends may still send.
     fn poll_open(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Next> {
         if !shared.is_receiving() {
-            shared.lock_receive().park(shared, cx);
+            shared.park(cx);
         }
         loop {
-            let (closing, dropped, is_unsent) = {
-                let mut send = shared.lock_send();
-                let _ = send.poll_write(cx);
-                send.turn_ends();
-                (send.encoder.closing(), send.dropped, send.is_unsent())
-            };
+            let (closing, dropped, is_unsent) = shared.write_and_end_epoch(cx);
             match closing {
                 Closing::Open => {}
-                Closing::Closed | Closing::Failed => return Poll::Ready(Next::End),
-                Closing::Sent if dropped => return Poll::Ready(Next::End),
-                // The handler goes on receiving until the peer's Close.
+                Closing::Closed | Closing::Failed => return Poll::Ready(Next::End(closing)),
+                Closing::Sent if dropped => return Poll::Ready(Next::End(closing)),
+                // The handler still receives until the peer's Close.
                 Closing::Sent => {}
-                // The peer has only ended its own direction.
-                Closing::Ended if is_unsent => return Poll::Ready(Next::End),
-                // The stream cannot be written to. What was received before is still there for the handler; then it is told.
+                // The peer has ended only its own direction.
+                Closing::Ended if is_unsent => return Poll::Ready(Next::End(closing)),
+                // The stream cannot be written to. The handler first receives what was read before, then the error.
                 Closing::Ended if dropped || shared.lock_receive().is_drained() => {
                     return Poll::Ready(Next::Drop(None));
                 }
                 Closing::Ended => {}
             }
-            match self.time.look(shared) {
+            match self.time.check(shared) {
                 None => return Poll::Pending,
-                Some(Verdict::Ping) => shared.ping(),
-                Some(Verdict::Close(reason)) => {
+                Some(Action::Ping) => shared.ping(),
+                Some(Action::Close(reason)) => {
                     // An error means that the connection is closing already.
-                    let _ = shared.close(CloseFrame::new(close_code::AWAY, reason));
+                    let _ = shared.close(CloseReason::Expired(reason).frame());
                 }
-                Some(Verdict::Fail(missed)) => shared.time_out(Error::timeout(missed.what, missed.within)),
-                Some(Verdict::Drop(missed)) => {
+                Some(Action::Fail(missed)) => shared.time_out(Error::timeout(missed.what, missed.within)),
+                Some(Action::Drop(missed)) => {
                     return Poll::Ready(Next::Drop(Some(Error::timeout(missed.what, missed.within))));
                 }
             }
         }
     }
 
-    /// Drops the stream. Whoever still waits is told `error`, unless the stream has failed before.
+    /// Drops the stream, once. Tasks that still wait get `error`, unless the stream has failed before.
     fn finish(&mut self, shared: &Shared, error: Option<Error>) {
+        if matches!(self.stage, Stage::Done) {
+            // The handler has outlived its connection, and is aborted.
+            if let Some(registration) = self.registration.as_mut().filter(|_| shared.signals.is_aborted()) {
+                registration.outcome = Outcome::Aborted;
+            }
+            return;
+        }
         let mut send = shared.lock_send();
         let outcome = match send.encoder.closing() {
-            _ if shared.orders.is_cut() => Outcome::Cut,
+            _ if shared.signals.is_aborted() => Outcome::Aborted,
             Closing::Closed => Outcome::Closed,
             _ => Outcome::Lost,
         };
-        let error = send.ended(error.unwrap_or_else(Error::closed));
-        let write = send.end();
+        let error = send.stream_failed(error.unwrap_or_else(Error::closed));
+        let write = send.detach_stream();
         drop(send);
-        let read = shared.lock_receive().end(Some(error));
+        let mut receive = shared.lock_receive();
+        let read = receive.detach_stream(Some(error));
+        shared.report_unread(&mut receive);
+        drop(receive);
         drop((read, write));
         self.stage = Stage::Done;
-        journal::end(shared);
+        span::end(shared);
         self.time.end();
         if let Some(registration) = &mut self.registration {
             registration.outcome = outcome;
@@ -209,40 +219,46 @@ impl Upkeep {
     }
 }
 
-/// What comes after a connection is no longer open.
+/// What follows once a connection is no longer open.
 enum Next {
-    /// The ending: the queue and the Close are written, and the peer is heard out.
-    End,
+    /// The ending: the queue and the Close are written, and what the peer still sends is read and dropped.
+    End(Closing),
     /// Nothing: the stream is dropped.
     Drop(Option<Error>),
 }
 
 impl<F, Fut> Driver<F, Fut> {
-    /// Does what the `Shutdown` wants, or the `Budget`. Returns whether that was the end.
+    /// Handles the signals of the `Shutdown` and the `Budget`. Returns whether the connection was aborted.
     #[cold]
     #[inline(never)]
-    fn obey(&mut self, cx: &mut Context<'_>) -> bool {
-        let orders = &self.shared.orders;
-        if orders.is_cut() {
+    fn handle_signals(&mut self, cx: &mut Context<'_>) -> bool {
+        let signals = &self.shared.signals;
+        if signals.is_aborted() {
             self.handler = Handler::Done;
             self.upkeep.finish(&self.shared, Some(Error::timeout("the deadline of the shutdown has passed", None)));
             return true;
         }
-        if orders.take_make_way() {
-            self.shared.make_way();
+        if let Some(has_to_go) = signals.take_evict() {
+            // The queue may have been written meanwhile.
+            if has_to_go && self.shared.lock_send().is_picked() {
+                // The handler goes on, and gets the error.
+                self.upkeep.finish(&self.shared, None);
+            }
+            // After the drop: reported earlier, the connection could be picked again for what it is about to drop.
+            self.shared.lock_send().has_made_way();
         }
-        if orders.is_leaving()
-            && let Some(registration) = &mut self.upkeep.registration
-        {
-            // Not ready, it wakes the driver when the turn of the connection has come.
-            let _ = unconstrained(cx, |cx| registration.poll_leave(&self.shared, cx));
+        if signals.is_draining() {
+            if let Some(registration) = &mut self.upkeep.registration {
+                // While pending, its timer wakes the driver at the connection's turn.
+                let _ = unconstrained(cx, |cx| registration.poll_leave(&self.shared, cx));
+            }
         }
         false
     }
 
     /// Both the handler and the connection are done.
     fn done(&mut self) -> Poll<()> {
-        // Whoever polled this may keep it for long.
+        // The caller may keep the finished future for long.
         self.upkeep.registration = None;
         match self.panic.take() {
             Some(panic) => resume_unwind(panic),
@@ -260,21 +276,22 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        if this.shared.orders.are_given() && this.obey(cx) {
+        if this.shared.signals.are_raised() && this.handle_signals(cx) {
             return this.done();
         }
         let entered = this.shared.enter();
         if let Err(panic) = this.handler.poll(cx) {
-            // The handler's socket was dropped while unwinding, so the peer is told 1011; then the panic goes on.
+            // Unwinding has dropped the handler's socket, so the peer is told 1011. The panic resumes after that.
             this.panic = Some(panic);
         }
+        // Wakers and other code that the upkeep calls are not the handler, whose messages are written when its poll ends.
+        drop(entered);
         if this.shared.is_resting() && this.upkeep.time.is_quiet() && matches!(this.handler, Handler::Running(_)) {
             return Poll::Pending;
         }
-        // The cooperative budget is the handler's. One that spends it all in every poll must not starve its connection, nor
-        // stop the clock of a deadline.
+        // The cooperative budget belongs to the handler. A handler that spends it in every poll must not starve its
+        // connection, nor delay a deadline.
         let connection = unconstrained(cx, |cx| this.upkeep.poll(&this.shared, cx));
-        drop(entered);
         if connection.is_pending() || !matches!(this.handler, Handler::Done) {
             return Poll::Pending;
         }
@@ -283,10 +300,10 @@ where
 }
 
 impl<F, Fut> Drop for Driver<F, Fut> {
-    /// The task was aborted: whoever still holds a handle learns that nothing goes on here.
+    /// The task was aborted: the remaining handles get an error.
     fn drop(&mut self) {
         if !matches!(self.upkeep.stage, Stage::Done) {
-            // The handler's own handle goes first, so that what it sees last is not this error.
+            // Drops the handler first, so that its own handle does not see this error.
             self.handler = Handler::Done;
             self.upkeep.finish(&self.shared, Some(Error::abrupt()));
         }

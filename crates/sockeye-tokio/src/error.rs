@@ -1,21 +1,23 @@
-//! `Error`: why a connection does not do what it was asked to, sorted by whose doing it was.
+//! `Error`: why something could not be received or sent, sorted by who caused it.
 
 use std::{error, fmt, io, sync::Arc, time::Duration};
 
 use sockeye_proto::Violation;
 
+use crate::stream::READ_AHEAD;
+
 /// Why something could not be received or sent.
 ///
-/// It is opaque; ask it what you need to know:
+/// The type is opaque. Its methods answer these questions:
 ///
 /// | question | who caused it |
 /// |---|---|
 /// | [`is_violation`](Self::is_violation), [`is_limit`](Self::is_limit) | the peer, with what it sent |
-/// | [`is_abrupt`](Self::is_abrupt) | the peer or the network: it vanished without a Close |
-/// | [`is_timeout`](Self::is_timeout) | the peer, with what it did not do in time; or a `Shutdown`, which cut the connection |
-/// | [`is_invalid`](Self::is_invalid) | this program, with a message that may not be sent |
+/// | [`is_abrupt`](Self::is_abrupt) | the peer or the network: the stream ended without a Close |
+/// | [`is_timeout`](Self::is_timeout) | the peer, which missed a deadline; or a `Shutdown`, which aborted the connection |
+/// | [`is_invalid`](Self::is_invalid) | this program, with a message that cannot be sent |
 /// | [`is_closed`](Self::is_closed) | nobody: the connection is closed |
-/// | [`is_io`](Self::is_io) | the stream, see [`source`](error::Error::source) |
+/// | [`is_io`](Self::is_io) | the stream; see [`source`](error::Error::source) |
 ///
 /// ```
 /// use sockeye_tokio::WebSocket;
@@ -30,8 +32,7 @@ use sockeye_proto::Violation;
 ///     }
 /// }
 /// ```
-// A pointer: it is half of what every `recv` and `send` returns, and of what every handler keeps, and nearly always the other
-// half.
+// A pointer keeps the results of `recv` and `send` small. Every handler holds such results, and nearly all are `Ok`.
 #[derive(Debug, Clone)]
 pub struct Error(Arc<Kind>);
 
@@ -42,22 +43,25 @@ enum Kind {
     Abrupt,
     Timeout(&'static str, Option<Duration>),
     Closed,
+    Unread(usize),
+    Early(usize),
     Io(io::Error),
 }
 
 impl Error {
-    /// Whether the peer broke a rule of the protocol. It has been answered with a Close that says so.
+    /// Whether the peer broke a rule of the protocol. The peer has been sent a Close that says so.
     pub fn is_violation(&self) -> bool {
         matches!(*self.0, Kind::Peer(sockeye_proto::Error::Violation(_)))
     }
 
-    /// Whether the peer went past a limit of the [`Config`](crate::Config). It has been answered with a Close that says
-    /// so.
+    /// Whether the peer exceeded a limit: of [`Config`](crate::Config), of [`Unread`](crate::Unread), or of the bytes
+    /// [before the answer](crate::Stream::with_read_ahead) to the opening handshake. The peer has been sent a Close that
+    /// says so.
     pub fn is_limit(&self) -> bool {
-        matches!(*self.0, Kind::Peer(sockeye_proto::Error::Limit { .. }))
+        matches!(*self.0, Kind::Peer(sockeye_proto::Error::Limit { .. }) | Kind::Unread(_) | Kind::Early(_))
     }
 
-    /// Whether a deadline passed, of [`Timeouts`](crate::Timeouts) or of a [`Shutdown`](crate::Shutdown).
+    /// Whether a deadline of [`Timeouts`](crate::Timeouts) or of a [`Shutdown`](crate::Shutdown) passed.
     pub fn is_timeout(&self) -> bool {
         matches!(*self.0, Kind::Timeout(..))
     }
@@ -72,25 +76,25 @@ impl Error {
         }
     }
 
-    /// Whether the connection was closed by a Close of either end, so that nothing can be sent any more. One that has ended for
-    /// another reason is none of these; whether sending is over at all says [`Sender::is_closed`](crate::Sender::is_closed).
+    /// Whether a Close of either end has closed the connection, so that nothing can be sent any more. For any other end,
+    /// this is false; [`Sender::is_closed`](crate::Sender::is_closed) says whether sending is over for any reason.
     pub fn is_closed(&self) -> bool {
         matches!(*self.0, Kind::Closed)
     }
 
-    /// Whether the message may not be sent at all: a control frame of more than 125 bytes, a close code or reason that
-    /// the RFC does not allow. The connection is as it was.
+    /// Whether the message cannot be sent at all: a control frame of more than 125 bytes, a close code or reason that the
+    /// RFC does not allow. The connection is unchanged.
     pub fn is_invalid(&self) -> bool {
         matches!(*self.0, Kind::Invalid(_))
     }
 
-    /// Whether the stream failed; the [`source`](error::Error::source) says how. A reset is both this and
-    /// [`is_abrupt`](Self::is_abrupt).
+    /// Whether the stream failed; [`source`](error::Error::source) says how. For a reset, [`is_abrupt`](Self::is_abrupt) is
+    /// true as well.
     pub fn is_io(&self) -> bool {
         matches!(*self.0, Kind::Io(_))
     }
 
-    /// The rule that the peer broke, or that a message to be sent would break.
+    /// The rule that the peer broke, or that the message to send would break.
     pub fn violation(&self) -> Option<Violation> {
         match *self.0 {
             Kind::Peer(sockeye_proto::Error::Violation(violation)) | Kind::Invalid(violation) => Some(violation),
@@ -119,6 +123,16 @@ impl Error {
         Self(Arc::new(Kind::Closed))
     }
 
+    /// The handler left more than `max` bytes unread.
+    pub(crate) fn unread(max: usize) -> Self {
+        Self(Arc::new(Kind::Unread(max)))
+    }
+
+    /// `count` bytes came before the answer to the opening handshake.
+    pub(crate) fn early(count: usize) -> Self {
+        Self(Arc::new(Kind::Early(count)))
+    }
+
     pub(crate) fn io(error: io::Error) -> Self {
         Self(Arc::new(Kind::Io(error)))
     }
@@ -129,11 +143,20 @@ impl fmt::Display for Error {
         match &*self.0 {
             Kind::Peer(error @ sockeye_proto::Error::Violation(_)) => write!(f, "the peer broke the protocol: {error}"),
             Kind::Peer(error) => write!(f, "the peer went past a limit: {error}"),
-            Kind::Invalid(violation) => write!(f, "the message may not be sent: {violation}"),
+            Kind::Invalid(violation) => write!(f, "the message cannot be sent: {violation}"),
             Kind::Abrupt => f.write_str("the connection ended without a Close"),
             Kind::Timeout(what, None) => write!(f, "the connection timed out: {what}"),
             Kind::Timeout(what, Some(within)) => write!(f, "the connection timed out: {what} within {within:?}"),
             Kind::Closed => f.write_str("the connection is closed"),
+            Kind::Unread(max) => write!(
+                f,
+                "the connection was closed with 1013: the peer went on, and {max} bytes waited to be received, as many as \
+                 `unread` allows"
+            ),
+            Kind::Early(count) => write!(
+                f,
+                "the peer sent {count} bytes before the answer to its opening handshake: at most {READ_AHEAD} are kept"
+            ),
             Kind::Io(error) => write!(f, "the stream failed: {error}"),
         }
     }
@@ -145,7 +168,7 @@ impl error::Error for Error {
             Kind::Peer(error) => Some(error),
             Kind::Invalid(violation) => Some(violation),
             Kind::Io(error) => Some(error),
-            Kind::Abrupt | Kind::Timeout(..) | Kind::Closed => None,
+            Kind::Abrupt | Kind::Timeout(..) | Kind::Closed | Kind::Unread(_) | Kind::Early(_) => None,
         }
     }
 }

@@ -1,17 +1,15 @@
 //! WebSocket over any tokio stream: the runtime adapter of [Sockeye].
 //!
-//! [`serve`] runs a handler on a stream that has finished its opening handshake. The handler gets a [`WebSocket`], and
-//! its connection makes progress whatever the handler does: Pings and the peer's Close are answered while it sleeps,
-//! and what it sends is written when it waits for something else, many messages in one system call.
+//! [`serve`] runs a handler on a stream after its opening handshake. The handler gets a [`WebSocket`]. The connection makes
+//! progress while the handler waits: Pings and the peer's Close are answered, and queued messages are written, many in one
+//! system call.
 //!
 //! ```
 //! use sockeye_tokio::{Config, Message, Role, Stream, WebSocket, serve};
 //!
 //! async fn echo(mut socket: WebSocket) {
 //!     while let Some(Ok(message)) = socket.recv().await {
-//!         if let Message::Text(_) | Message::Binary(_) = message
-//!             && socket.send(message).await.is_err()
-//!         {
+//!         if message.is_data() && socket.send(message).await.is_err() {
 //!             break;
 //!         }
 //!     }
@@ -32,14 +30,14 @@
 //!
 //! # Which entry
 //!
-//! * [`serve`], or [`Connection`] where there is more to say: with the connection's *driver*. This is what the
-//!   extractor of `sockeye-extract` uses, and what you want.
-//! * [`WebSocket::new`]: without a driver, for code that has to poll everything itself.
+//! * [`serve`], or [`Connection`] for more settings: with the connection's *driver*. The extractor of `sockeye-extract` uses
+//!   this, and so should you.
+//! * [`WebSocket::new`]: without a driver, for code that must poll everything itself.
 //!
 //! # Features
 //!
-//! * `axum-core` (off by default): `From<Error> for axum_core::Error`, so that `?` in code that was written for
-//!   `axum::extract::ws` still works.
+//! * `axum-core` (off by default): `From<Error> for axum_core::Error`, so that `?` still works in code for
+//!   `axum::extract::ws`.
 //! * `metrics` (off by default): counters, gauges and histograms through the [`metrics`](https://docs.rs/metrics) facade.
 //!   The guide of `sockeye` has the table of their names.
 //! * `deflate` (off by default): `proto::deflate`, permessage-deflate, for [`Connection::extension`].
@@ -48,50 +46,41 @@
 
 #![deny(unsafe_code)]
 
-mod budget;
-mod clock;
-mod closing;
+mod close_reason;
 mod connection;
-mod deadlines;
 mod driver;
-mod ending;
 mod error;
-mod fan;
-mod journal;
-mod lock;
-mod masks;
-mod metering;
+mod futures;
+mod handle;
+mod limits;
 #[cfg(all(test, sockeye_loom))]
 mod models;
-mod orders;
-mod overflow;
-mod places;
 mod receive;
-mod receiving;
-mod registration;
 mod send;
 mod sender;
-mod sending;
 mod shared;
 mod shutdown;
+mod slab;
 mod split;
 mod stream;
 mod sync;
-mod timekeeper;
-mod timeouts;
-mod waiters;
+mod telemetry;
+mod time;
 mod websocket;
 
-pub use budget::Budget;
-pub use connection::{Connection, serve};
+pub use connection::{Connection, serve, settings::Settings};
 pub use error::Error;
-pub use overflow::{Overflow, Pushed};
-pub use sender::{Sender, TrySendError};
+pub use limits::{
+    budget::Budget,
+    overflow::{Overflow, Pushed},
+    unread::Unread,
+};
+pub use sender::{Sender, push_batch::PushBatch, try_send_error::TrySendError};
 pub use shutdown::{Drained, Shutdown, ShutdownHold};
 pub use sockeye_proto::{
     self as proto, CloseCode, CloseFrame, Config, Message, Outgoing, PreparedMessage, Role, Violation, close_code,
 };
 pub use split::{ReceiveHalf, SendHalf};
 pub use stream::Stream;
-pub use timeouts::Timeouts;
+pub use time::timeouts::Timeouts;
 pub use websocket::WebSocket;

@@ -1,105 +1,78 @@
-//! The receiving half of a connection: from the stream to the next message, for whoever asks.
+//! The receiving half of a connection: reads the stream, and returns the next message.
 
 use std::{
-    io,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 
-use sockeye_proto::{CloseFrame, Decoder, Input, Message};
-use tokio::time::Instant;
+use sockeye_proto::{Decoder, Input, Message};
 
 use crate::{
     Error,
-    clock::{Clock, Moment},
-    journal::Tally,
-    lock::{Due, List, Wakes},
-    shared::Shared,
-    stream::ReadHalf,
+    stream::{Apart, ReadHalf},
+    sync::lock::{Later, Wakes, Wakeups},
+    time::deadlines::Received,
+    time::timer::{CoarseInstant, CoarseTime},
 };
 
-mod noting;
+mod event;
 mod parking;
+mod parts;
 mod reading;
+pub(crate) mod reading_on;
+mod stats;
 
-/// What lies behind the receive lock.
+use self::parts::{Kept, Rare, Watcher};
+pub(crate) use self::{event::Event, parking::Unwanted, parts::End};
+
+/// The state behind the receive lock.
 ///
-/// Two may read: the application's `recv`, and the driver while nobody receives. Whoever polled the stream last owns
-/// the kernel's waker, and wakes the other.
+/// Two tasks may read: that of the application's `recv`, and the driver while no task receives. The kernel has the waker of
+/// the task that polled the stream last, and that task wakes the other.
 pub(crate) struct Receive {
     /// `None` once the connection has ended.
     stream: Option<ReadHalf>,
     decoder: Decoder,
     input: Input,
-    /// The last round trip in microseconds, 0 while none is known.
+    /// The last round-trip time in microseconds, 0 while it is unknown.
     latency: u32,
-    /// What tells when something was heard of the peer, where that counts.
-    clock: Option<Arc<Clock>>,
-    /// When that was.
-    heard: Moment,
-    /// Whether a text or binary message was received since the driver looked.
-    is_active: bool,
+    /// The clock for arriving bytes, if there are deadlines.
+    time: Option<Arc<CoarseTime>>,
+    /// When bytes last arrived.
+    last_received: CoarseInstant,
+    /// What was received since the driver's last check.
+    received: Received,
     rare: Option<Box<Rare>>,
-    /// `None` while receiving goes on and nothing was kept for the application.
+    /// `None` while nothing is kept for the application and receiving has not ended.
     kept: Option<Box<Kept>>,
-    /// How often something was read or a message handed over since `recv` last waited. At most 128.
+    /// The number of reads and returned messages since `recv` last waited. At most 128.
     streak: u8,
-    /// Whether the last read has taken all that there was, so that the next one would most likely be in vain.
+    /// Whether the last read has emptied the stream, so that another would most likely find nothing.
     is_drained: bool,
-    /// Nobody will ever receive: what comes is read and dropped.
+    /// Whether a read fills a whole buffer.
+    reads_whole: bool,
+    /// No task will receive any more: data is read and dropped.
     abandoned: bool,
-    /// Of a `recv` that is waiting.
+    /// The waker of a waiting `recv`.
     waker: Option<Waker>,
     watcher: Watcher,
-    /// Whether that one is to be woken once the lock is released.
+    /// Whether to wake `waker` once the lock is released.
     is_called: bool,
-    /// Others that are.
-    others: List,
-}
-
-/// What the application is told before the stream is read again.
-#[derive(Default)]
-struct Kept {
-    /// A data message that arrived while nobody received.
-    parked: Option<Message>,
-    /// How receiving has ended, which it does once.
-    end: Option<End>,
-}
-
-/// What most connections do not have, most of the time.
-#[derive(Default)]
-struct Rare {
-    /// The driver's own Ping, while it is not answered.
-    ping: Option<noting::Ping>,
-    /// What was received, where somebody wants to know.
-    tally: Option<(Tally, Instant)>,
-}
-
-enum End {
-    /// The application has not been told.
-    Untold(Result<Option<CloseFrame>, Error>),
-    Told,
-}
-
-/// Who has found nothing in the stream last, and is woken when something comes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Watcher {
-    /// Something was read since then.
-    Nobody,
-    Driver,
-    Recv,
+    /// Whether there is anything to do once the lock is released.
+    has_wakeups: bool,
 }
 
 impl Receive {
     pub(crate) fn new(stream: ReadHalf, read_ahead: &[u8], decoder: Decoder) -> Self {
         Self {
+            reads_whole: Self::reads_whole(&decoder),
             stream: Some(stream),
             input: Input::exact(read_ahead),
             decoder,
             latency: 0,
-            clock: None,
-            heard: Moment::ZERO,
-            is_active: false,
+            time: None,
+            last_received: CoarseInstant::ZERO,
+            received: Received::default(),
             rare: None,
             kept: None,
             streak: 0,
@@ -108,20 +81,26 @@ impl Receive {
             waker: None,
             watcher: Watcher::Nobody,
             is_called: false,
-            others: List::default(),
+            has_wakeups: false,
         }
     }
 
-    /// Whether nothing has begun that is not complete.
+    /// Whether no message or frame is unfinished.
     #[inline]
     pub(crate) fn is_between_messages(&self) -> bool {
         self.decoder.is_between_messages()
     }
 
-    /// What was received before, and the end: all that there is for the application while the driver waits for the stream.
+    /// Whether something is kept for the application, ahead of unread data.
+    #[inline]
+    pub(crate) fn has_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Returns the kept messages, then the end: all that the application can get while the driver waits for the stream.
     #[cold]
     pub(crate) fn poll_kept(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Message, Error>>> {
-        if let Some(message) = self.take_parked() {
+        if let Some(message) = self.take_message() {
             return Poll::Ready(Some(Ok(message)));
         }
         match self.kept.as_mut().and_then(|kept| kept.end.as_mut()) {
@@ -136,95 +115,119 @@ impl Receive {
         }
     }
 
-    fn take_parked(&mut self) -> Option<Message> {
+    /// The next kept message: first the Pong, since the data message came after it.
+    fn take_message(&mut self) -> Option<Message> {
         let kept = self.kept.as_mut()?;
-        let message = kept.parked.take();
-        if kept.end.is_none() {
+        let message = kept.pong.take().map(Message::Pong).or_else(|| kept.parked.take());
+        if kept.parked.is_none() && kept.end.is_none() {
             self.kept = None;
         }
         message
     }
 
-    /// Receiving has ended, unless it had before.
-    fn over(&mut self, end: End) {
+    /// Whether reading stops until the application has received what was kept.
+    fn is_stopped(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.parked.is_some() || kept.end.is_some())
+    }
+
+    /// Records the end of receiving, unless there is one.
+    pub(crate) fn record_end(&mut self, end: End) {
         self.kept.get_or_insert_default().end.get_or_insert(end);
     }
 
-    fn is_over(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.kept.as_ref().is_some_and(|kept| kept.end.is_some())
     }
 
-    /// Leaves the waker of a `recv` that waits.
+    /// Stores the waker of a waiting `recv`.
     #[inline]
     fn wait(&mut self, cx: &Context<'_>) {
-        match &mut self.waker {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            waker => *waker = Some(cx.waker().clone()),
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.wait_anew(cx);
         }
     }
 
-    /// What is received from now on is given back soon.
-    pub(crate) fn lend(&mut self) {
-        self.decoder.lend();
+    #[cold]
+    fn wait_anew(&mut self, cx: &Context<'_>) {
+        if let Some(replaced) = self.waker.replace(cx.waker().clone()) {
+            self.rare.get_or_insert_default().others.add_one(Later::Forget(replaced));
+            self.has_wakeups = true;
+        }
     }
 
-    /// The connection is over: whoever waits gets what has arrived, then `error`, then nothing.
-    pub(crate) fn end(&mut self, error: Option<Error>) -> Option<ReadHalf> {
-        self.over(error.map_or(End::Told, |error| End::Untold(Err(error))));
+    /// The boxed stream to read, without any lock, before another try.
+    #[inline]
+    pub(crate) fn apart(&self) -> Option<Apart> {
+        self.any_stream().and_then(ReadHalf::apart)
+    }
+
+    /// From now on, received messages are recycled.
+    pub(crate) fn enable_reuse(&mut self) {
+        self.decoder.enable_reuse();
+    }
+
+    /// The connection is over: `recv` returns what was kept, then `error`, then `None`.
+    pub(crate) fn detach_stream(&mut self, error: Option<Error>) -> Option<ReadHalf> {
         self.wake();
-        // Whoever still holds a `Sender` must not hold this.
-        self.input = Input::new();
-        self.decoder.abandon();
-        self.stream.take()
+        // What was accepted before an overrun can still be received.
+        if !self.is_overrun() || self.abandoned {
+            self.record_end(error.map_or(End::Told, |error| End::Untold(Err(error))));
+            // A remaining `Sender` must not keep this memory.
+            self.input = Input::new();
+            self.decoder.abandon();
+        }
+        self.take_stream()
     }
 
-    /// Whether the application has been told how it ended.
+    /// Whether the application has received the end.
     pub(crate) fn is_done(&self) -> bool {
         self.kept.as_ref().is_some_and(|kept| kept.parked.is_none() && matches!(kept.end, Some(End::Told)))
     }
 
-    /// Whether the driver will be woken by the stream.
+    /// Whether the stream will wake the driver.
     pub(crate) fn driver_watches(&self) -> bool {
         self.watcher == Watcher::Driver
     }
 
-    /// Whether all that has arrived was received, by the application or at its end, so that somebody watches the stream
-    /// in vain if it is of no use any more.
+    /// Whether all that has arrived was received: receiving has ended, or nothing is kept and a task waits for the stream.
     pub(crate) fn is_drained(&self) -> bool {
-        self.is_over() || (self.kept.is_none() && self.watcher != Watcher::Nobody)
+        self.has_ended() || (self.kept.is_none() && self.watcher != Watcher::Nobody)
     }
 
     fn wake(&mut self) {
         self.is_called = self.waker.is_some();
+        self.has_wakeups |= self.is_called;
     }
 
-    /// Receiving is over with `error`.
+    /// Takes over the sending half's wakeups, for the release of this lock.
+    #[cold]
+    pub(crate) fn take_over_wakeups(&mut self, wakeups: Wakeups) {
+        if wakeups.is_empty() {
+            return;
+        }
+        self.rare.get_or_insert_default().others.add(wakeups);
+        self.has_wakeups = true;
+    }
+
+    /// Ends receiving with `error`.
     pub(crate) fn fail(&mut self, error: Error) {
-        self.over(End::Untold(Err(error)));
+        self.record_end(End::Untold(Err(error)));
         self.wake();
     }
-
-    /// The stream has ended, or failed with `error`.
-    #[cold]
-    fn ended(&mut self, shared: &Shared, error: Option<io::Error>) {
-        let mut send = shared.lock_send();
-        // What the stream failed with when it was written to says more than that it has ended.
-        let error = match error {
-            None => send.peer_ended(),
-            Some(error) => send.ended(Error::io(error)),
-        };
-        shared.queued(send, &mut self.others);
-        self.over(End::Untold(Err(error)));
-    }
 }
+
 impl Wakes for Receive {
     #[inline]
-    fn is_due(&self) -> bool {
-        self.is_called || !self.others.is_empty()
+    fn has_wakeups(&self) -> bool {
+        self.has_wakeups
     }
 
-    fn take_due(&mut self) -> Due {
+    fn take_wakeups(&mut self) -> Wakeups {
+        self.has_wakeups = false;
         let called = std::mem::take(&mut self.is_called);
-        Due { first: if called { self.waker.take() } else { None }, others: std::mem::take(&mut self.others) }
+        Wakeups {
+            first: if called { self.waker.take() } else { None },
+            others: self.rare.as_mut().map(|rare| std::mem::take(&mut rare.others)).unwrap_or_default(),
+        }
     }
 }

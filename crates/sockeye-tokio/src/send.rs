@@ -5,100 +5,106 @@ use std::{
     task::{Context, Waker},
 };
 
-use sockeye_proto::{Closing, Config, Encoder, Message, Outgoing, Refusal};
+use sockeye_proto::{CloseFrame, Closing, Config, Encoder, Message, Outgoing, Position, Refusal};
 
 use crate::{
     Error, Overflow,
-    budget::Account,
-    fan::Fan,
-    journal::{By, Ended, Kind, Tally, payload_len},
-    lock::{Due, List, Wakes},
-    metering,
+    limits::budget::Account,
     stream::WriteHalf,
-    waiters::{For, Line, Manner, Ticket, Turn, Waiters},
+    sync::lock::{Later, List, LogEvent, Wakes, Wakeups},
+    telemetry::{
+        metrics,
+        stats::{By, Ended, Kind, Tally, payload_len},
+    },
 };
 
 mod end;
+mod unread;
+pub(crate) mod waiters;
+mod waiting;
 mod writing;
 
+use self::waiters::{Epoch, Waiters};
 pub(crate) use self::writing::Flush;
 
-/// What lies behind the send lock.
+/// The state behind the send lock.
 pub(crate) struct Send {
     /// `None` once the connection has ended.
     stream: Option<WriteHalf>,
     pub(crate) encoder: Encoder,
     config: Arc<Config>,
     rare: Option<Box<Rare>>,
-    /// Of the task that writes: the driver's, or the one that polls `recv` where there is no driver.
+    /// The waker of the task that writes: the driver's, or without a driver the one that polls `recv`.
     writer: Option<Waker>,
-    /// What was queued since a unit of the cooperative budget was last paid for it, in bytes.
+    /// The bytes queued since a unit of the cooperative budget was last paid.
     unpaid: u16,
-    /// How often the stream was flushed, and how often it took something. Only whether they have changed is looked at.
+    /// How often the stream was flushed. Only compared for changes.
     flushes: u16,
-    writes: u16,
     overflow: Overflow,
-    /// Whether something was written that the stream may still keep to itself.
+    /// Whether the stream may still hold written bytes.
     is_unflushed: bool,
-    /// Whether the writer has been woken, or will be when the lock is released, and has not looked since.
+    /// Whether the writer has been woken, or will be after the release of the lock, and has not checked the queue since.
     notified: bool,
-    /// Whether it is to be woken when the lock is released.
+    /// Whether to wake the writer after the lock is released.
     is_called: bool,
-    /// Whether anybody is to be woken then.
-    is_due: bool,
-    /// The application holds no `WebSocket` and no half of one any more.
+    /// Whether there is anything to do then.
+    has_wakeups: bool,
+    /// The application has dropped the `WebSocket` or both of its halves.
     pub(crate) dropped: bool,
 }
 
-/// What most connections never need.
+/// State that most connections never need.
 #[derive(Default)]
 struct Rare {
-    /// Why nothing can be sent any more, when it is not simply closed.
+    /// Why nothing can be sent any more, if there is another reason than a Close.
     error: Option<Error>,
     waiters: Waiters,
-    /// How often the driver has run since somebody first waited.
-    turn: Turn,
-    /// Without a driver: the tasks that wait for the stream. Several may write to it.
-    fan: Option<Arc<Fan>>,
-    /// What the queue takes of a budget.
+    /// How often the driver has run since the first task waited.
+    epoch: Epoch,
+    /// Without a driver: wakes the tasks that wait for the stream. Several tasks may write.
+    waker_set: Option<Waker>,
+    /// How often the stream woke `waker_set`.
+    woken: u32,
+    /// The connection's account with a budget.
     account: Option<Account>,
     /// How many messages were dropped.
     dropped: u64,
-    /// What was sent, where somebody wants to know.
+    /// What was sent, if a span counts it.
     tally: Option<Tally>,
     /// Who has ended the connection.
     ended: Option<Ended>,
-    /// How much was queued when that was told to the metrics last.
-    metered: usize,
-    /// Who else than the writer is to be woken when the lock is released.
+    /// The queued bytes last reported to the metrics.
+    reported: usize,
+    /// Data queued after this position was dropped when the connection failed.
+    lost: Option<Position>,
+    /// What else to do after the lock is released.
     others: List,
 }
 
-/// From this much on, the queue is written while the handler still runs: more would not make the system call cheaper.
+/// A queue of this size is written while the handler still runs: more would not make the system call cheaper.
 pub(crate) const CORK: usize = 64 << 10;
 
-/// A unit of the cooperative budget pays for this many queued bytes, and each message counts as [`OVERHEAD`] more: some
-/// sixteen small messages, or one of a kilobyte. So a handler that answers 64 messages in a row is not interrupted before
-/// its answers can be written in one call.
+/// A unit of the cooperative budget pays for this many queued bytes, with [`OVERHEAD`] for each message: some sixteen small
+/// messages, or one of a kilobyte. So a handler can answer 64 messages in a row without interruption, and the answers are
+/// written in one call.
 const UNIT: u16 = 1024;
 const OVERHEAD: u16 = 64;
 
 impl Send {
-    pub(crate) fn new(stream: WriteHalf, encoder: Encoder, config: Arc<Config>, driven: bool) -> Self {
+    pub(crate) fn new(stream: WriteHalf, encoder: Encoder, config: Arc<Config>) -> Self {
         Self {
             stream: Some(stream),
             encoder,
             config,
-            rare: (!driven).then(|| Box::new(Rare { fan: Some(Arc::default()), ..Rare::default() })),
+            rare: None,
             writer: None,
             unpaid: 0,
             flushes: 0,
-            writes: 0,
             overflow: Overflow::default(),
             is_unflushed: false,
             notified: false,
             is_called: false,
-            is_due: false,
+            has_wakeups: false,
             dropped: false,
         }
     }
@@ -109,44 +115,26 @@ impl Send {
         self.config.write_buffer_size == 0
     }
 
-    /// Whether there is room, and nobody before `ticket` in the line.
-    #[inline]
-    pub(crate) fn admits(&self, ticket: Option<Ticket>) -> bool {
-        self.has_room() && self.line(For::Room).is_none_or(|line| line.is_first(ticket))
+    /// Drops a waker after the lock is released.
+    fn forget(&mut self, waker: Option<Waker>) {
+        if let Some(waker) = waker {
+            self.let_go(Later::Forget(waker));
+        }
     }
 
-    /// Those that wait for `what`, if ever there were some.
-    #[inline]
-    fn line(&self, what: For) -> Option<&Line> {
-        self.rare.as_ref().and_then(|rare| rare.waiters.line(what))
-    }
-
-    /// Whether anybody has ever waited for more than the end.
-    #[inline]
-    fn is_waited_for(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| rare.waiters.is_used())
-    }
-
-    /// Takes a place among those that wait for `what`, or keeps it.
-    pub(crate) fn wait(&mut self, what: For, ticket: &mut Option<Ticket>, manner: Manner, cx: &Context<'_>) {
-        self.rare.get_or_insert_default().waiters.line_mut(what).wait(ticket, manner, cx);
-    }
-
-    #[inline]
-    pub(crate) fn has_room(&self) -> bool {
-        self.encoder.buffered() < self.config.write_buffer_size.max(1)
-    }
-
-    /// Whether there is nothing that a driver would have to do, or look after.
+    /// Whether a driver has nothing to do or to watch.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.encoder.closing() == Closing::Open && !self.is_waited_for()
     }
 
-    /// Whether a message that comes now is queued at once: the connection is open, there is room, nobody waits for it, and
-    /// no unit of the cooperative budget is due.
+    /// Whether a message can be queued at once: the connection is open, there is capacity, no task waits for it, and no unit
+    /// of the cooperative budget is due.
     #[inline]
     pub(crate) fn is_free(&self) -> bool {
-        self.unpaid < UNIT && self.encoder.closing().may_send() && self.admits(None)
+        // If no task has ever waited, no waiters need checking.
+        self.unpaid < UNIT
+            && self.encoder.closing().may_send()
+            && if self.rare.is_none() { self.is_below() } else { self.admits(None) }
     }
 
     /// A unit of the cooperative budget was paid.
@@ -154,42 +142,77 @@ impl Send {
         self.unpaid = 0;
     }
 
-    /// Whether `message` fits into the queue for those that do not wait.
+    /// How many bytes callers that do not wait may queue: at least as many as those that wait.
+    fn max_buffered(&self) -> usize {
+        self.config.max_write_buffer_size.max(self.config.write_buffer_size)
+    }
+
+    /// Whether `message` fits into the queue without waiting.
     pub(crate) fn fits(&self, message: &Outgoing) -> bool {
-        // A message that is larger than the limit by itself may still go into an empty queue.
-        let queued = self.encoder.buffered();
-        queued == 0 || queued.saturating_add(length(message)) <= self.config.max_write_buffer_size
+        // An empty queue takes even a message larger than the limit.
+        let queued = self.encoder.held();
+        queued == 0 || queued.saturating_add(length(message)) <= self.max_buffered()
     }
 
     /// Queues `message`, unless it can never be sent.
     #[inline]
     pub(crate) fn encode(&mut self, message: Outgoing) -> Result<(), Error> {
-        let (kind, payload) = match &message {
-            Outgoing::Message(Message::Text(text)) => (Kind::Text, text.len()),
-            Outgoing::Message(Message::Binary(data)) => (Kind::Binary, data.len()),
-            _ => return self.encode_noting(message),
-        };
-        // Most messages are plain data of connections of which nothing is noted, and pay nothing for the others.
-        if self.rare.is_some() {
-            return self.encode_noting(message);
+        // Most messages are plain data on connections without `Rare`, and take this short path.
+        match plain(&message).filter(|_| self.rare.is_none()) {
+            Some((kind, payload)) => {
+                self.push(message)?;
+                metrics::sent(kind, payload);
+                Ok(())
+            }
+            None => self.encode_recorded(message),
         }
-        self.push(message)?;
-        metering::sent(kind, payload);
+    }
+
+    /// The same for a message that is written when the handler's poll ends: a small message uses a pooled buffer, which is
+    /// soon back in the pool. Control frames, large payloads and refused messages use no pooled buffer.
+    #[inline(always)]
+    pub(crate) fn encode_soon_written(&mut self, message: Outgoing) -> Result<(), Error> {
+        if self.rare.is_some() {
+            return self.encode_pooled(message);
+        }
+        let metered = if metrics::IS_ON { plain(&message) } else { None };
+        let before = self.encoder.buffered();
+        if let Err(message) = self.encoder.push_small(message) {
+            return self.encode_pooled(message);
+        }
+        // The length of a small message fits into a `u16`.
+        self.charge((self.encoder.buffered() - before) as u16);
+        if let Some((kind, payload)) = metered {
+            metrics::sent(kind, payload);
+        }
         Ok(())
     }
 
-    fn encode_noting(&mut self, message: Outgoing) -> Result<(), Error> {
+    #[cold]
+    #[inline(never)]
+    fn encode_pooled(&mut self, message: Outgoing) -> Result<(), Error> {
+        if plain(&message).is_some_and(|(_, payload)| payload <= Encoder::COPIED) && self.encoder.closing().may_send() {
+            self.encoder.use_pooled_buffer();
+        }
+        self.encode_recorded(message)
+    }
+
+    fn encode_recorded(&mut self, message: Outgoing) -> Result<(), Error> {
         let kind = Kind::of_outgoing(&message);
         let payload = message.message().map_or_else(|| length(&message), payload_len);
         let close = match message.message() {
-            Some(Message::Close(frame)) => Some(frame.as_ref().map(|frame| frame.code)),
+            Some(Message::Close(frame)) => Some(frame.as_ref().map(|frame| (frame.code, frame.reason.len()))),
             _ => None,
         };
         self.push(message)?;
-        self.note_sent(kind, payload);
-        if let Some(code) = close {
-            self.note_end(By::Local, code);
-            // Whoever waits to send waits in vain.
+        self.record_sent(kind, payload);
+        if let Some(frame) = close {
+            match frame {
+                Some((_, length)) if length > CloseFrame::MAX_REASON => self.log(LogEvent::ReasonCut(length)),
+                _ => {}
+            }
+            self.record_end(By::Local, frame.map(|(code, _)| code));
+            // Waiting senders can no longer send.
             self.wake_all();
         }
         Ok(())
@@ -201,13 +224,30 @@ impl Send {
         if let Err(reason) = self.encoder.push(message) {
             return Err(self.refusal(reason));
         }
-        // More than a unit is a unit; and what is queued without waiting is not paid for.
-        let unpaid = (self.encoder.buffered() - before).min(UNIT.into()) as u16 + OVERHEAD;
-        self.unpaid = self.unpaid.saturating_add(unpaid);
+        // At most one unit.
+        self.charge((self.encoder.buffered() - before).min(UNIT.into()) as u16);
         Ok(())
     }
 
-    /// What becomes of messages for which there is no room.
+    /// A message of this many bytes was queued. Only senders that can wait pay for their messages; with others the count may
+    /// wrap around.
+    #[inline(always)]
+    fn charge(&mut self, bytes: u16) {
+        self.unpaid = self.unpaid.wrapping_add(bytes + OVERHEAD);
+    }
+
+    /// Logs an event after the lock is released.
+    pub(crate) fn log(&mut self, event: LogEvent) {
+        self.let_go(Later::Log(event));
+    }
+
+    /// Does something after the lock is released.
+    fn let_go(&mut self, later: Later) {
+        self.rare.get_or_insert_default().others.add_one(later);
+        self.has_wakeups = true;
+    }
+
+    /// What happens to messages when the queue is full.
     pub(crate) fn overflow(&self) -> Overflow {
         self.overflow
     }
@@ -216,52 +256,68 @@ impl Send {
         self.overflow = overflow;
     }
 
-    /// What is queued counts against a budget from now on.
+    /// From now on, counts the queue against a budget.
     pub(crate) fn open_account(&mut self, account: Account) {
         self.rare.get_or_insert_default().account = Some(account);
     }
 
-    /// Tells those that want to know how much is queued.
-    pub(crate) fn account(&mut self) {
-        if metering::IS_ON && (self.encoder.buffered() > 0 || self.rare.is_some()) {
+    /// Reports the queued bytes to the metrics and the budget.
+    #[inline]
+    pub(crate) fn report_queued(&mut self) {
+        if metrics::IS_ON || self.rare.is_some() {
+            self.report_queued_apart();
+        }
+    }
+
+    fn report_queued_apart(&mut self) {
+        let held = self.encoder.held();
+        if metrics::IS_ON && (held > 0 || self.rare.is_some()) {
             let rare = self.rare.get_or_insert_default();
-            metering::queued(rare.metered, self.encoder.buffered());
-            rare.metered = self.encoder.buffered();
+            metrics::queued(rare.reported, held);
+            rare.reported = held;
         }
-        if let Some(rare) = &mut self.rare
-            && let Some(account) = &mut rare.account
-        {
-            rare.others.extend(account.set(self.encoder.buffered()));
-            self.is_due |= !rare.others.is_empty();
+        let Some(rare) = &mut self.rare else { return };
+        if let Some(account) = &mut rare.account {
+            rare.others.extend(account.set(held));
+            self.has_wakeups |= !rare.others.is_empty();
         }
     }
 
-    /// Whether the connection has to be closed for the sake of a budget.
-    pub(crate) fn is_evicted(&self) -> bool {
-        self.rare.as_ref().and_then(|rare| rare.account.as_ref()).is_some_and(Account::is_evicted)
+    /// Whether the budget has picked the connection. The caller closes it, then calls [`has_made_way`](Self::has_made_way).
+    pub(crate) fn is_picked(&self) -> bool {
+        self.rare.as_ref().and_then(|rare| rare.account.as_ref()).is_some_and(Account::is_picked)
     }
 
-    /// Drops the oldest messages until there is room for `message`. Returns how many.
+    /// The connection was closed, if the budget had picked it.
+    pub(crate) fn has_made_way(&mut self) {
+        let Some(rare) = &mut self.rare else { return };
+        if let Some(account) = &mut rare.account {
+            rare.others.extend(account.has_made_way());
+            self.has_wakeups |= !rare.others.is_empty();
+        }
+    }
+
+    /// Drops the oldest messages until `message` fits. Returns how many.
     pub(crate) fn make_room(&mut self, message: &Outgoing) -> usize {
-        let missing = self.encoder.buffered() + length(message);
-        let dropped = self.encoder.drop_oldest(missing.saturating_sub(self.config.max_write_buffer_size)).messages;
+        let missing = self.encoder.held() + length(message);
+        let dropped = self.encoder.drop_oldest(missing.saturating_sub(self.max_buffered())).messages;
         self.count_dropped(dropped);
         dropped
     }
 
     pub(crate) fn count_dropped(&mut self, messages: usize) {
         if messages > 0 {
-            metering::dropped(messages);
+            metrics::dropped(messages);
             self.rare.get_or_insert_default().dropped += messages as u64;
         }
     }
 
-    /// How many messages were dropped for want of room.
+    /// How many messages were dropped because the queue was full.
     pub(crate) fn dropped_messages(&self) -> u64 {
         self.rare.as_ref().map_or(0, |rare| rare.dropped)
     }
 
-    /// Why `message` can never be sent, if so.
+    /// Returns an error if `message` can never be sent.
     pub(crate) fn check(&self, message: &Outgoing) -> Result<(), Error> {
         self.encoder.check(message).map_err(|reason| self.refusal(reason))
     }
@@ -273,28 +329,17 @@ impl Send {
         }
     }
 
-    /// Leaves a line. In that for room, the next one may go.
-    pub(crate) fn leave(&mut self, what: For, ticket: Ticket) {
-        if let Some(rare) = &mut self.rare {
-            rare.waiters.line_mut(what).leave(ticket);
-        }
-        if what == For::Room {
-            self.call();
-        }
-    }
-
-    /// The task that writes looks at the queue now, and is to be woken by `cx` when there is more. Returns whether it could
-    /// not be woken by that before.
-    pub(crate) fn writer_looks(&mut self, cx: &Context<'_>) -> bool {
+    /// The task that writes checks the queue now, and `cx` wakes it when there is more. Returns whether `cx` is new, and the
+    /// previous waker, to drop after the lock is released.
+    pub(crate) fn writer_looks(&mut self, cx: &Context<'_>) -> (bool, Option<Waker>) {
         self.looks();
-        let new = !self.is_writer(cx);
-        if new {
-            self.writer = Some(cx.waker().clone());
+        if self.is_writer(cx) {
+            return (false, None);
         }
-        new
+        (true, self.writer.replace(cx.waker().clone()))
     }
 
-    /// The task that writes looks at the queue now: whatever comes later is worth waking it.
+    /// The task that writes checks the queue now: anything queued later wakes it.
     #[inline]
     pub(crate) fn looks(&mut self) {
         self.notified = false;
@@ -310,102 +355,64 @@ impl Send {
     #[inline]
     pub(crate) fn notify_writer(&mut self) {
         if !self.notified {
-            (self.notified, self.is_called, self.is_due) = (true, true, true);
+            (self.notified, self.is_called, self.has_wakeups) = (true, true, true);
         }
     }
 
-    /// Wakes the task that writes, whether or not it was woken before: it looks at other things before the queue, and may
-    /// have done so.
+    /// Wakes the task that writes, even if it was woken before: it checks signals before the queue, and may already have
+    /// passed that point.
     pub(crate) fn call_writer(&mut self) {
-        (self.notified, self.is_called, self.is_due) = (true, true, true);
+        (self.notified, self.is_called, self.has_wakeups) = (true, true, true);
     }
 
-    /// The peer's Ping is answered.
+    /// Answers the peer's Ping.
     pub(crate) fn pong(&mut self, payload: &[u8]) {
-        metering::sent(Kind::Pong, payload.len());
+        metrics::sent(Kind::Pong, payload.len());
         self.encoder.pong(payload);
     }
 
-    /// From now on it is counted what is sent.
+    /// From now on, counts text and binary messages.
     pub(crate) fn count(&mut self) {
         self.rare.get_or_insert_default().tally = Some(Tally::default());
     }
 
-    /// What was sent since then.
+    /// What was sent since `count` was called.
     pub(crate) fn tally(&self) -> Option<Tally> {
         self.rare.as_ref().and_then(|rare| rare.tally)
     }
 
     /// A message was queued.
-    fn note_sent(&mut self, kind: Kind, payload: usize) {
-        metering::sent(kind, payload);
-        if let Some(rare) = &mut self.rare
-            && let Some(tally) = &mut rare.tally
-            && matches!(kind, Kind::Text | Kind::Binary)
-        {
+    fn record_sent(&mut self, kind: Kind, payload: usize) {
+        metrics::sent(kind, payload);
+        let Some(rare) = &mut self.rare else { return };
+        if let (Some(tally), Kind::Text | Kind::Binary) = (&mut rare.tally, kind) {
             tally.add(payload);
-        }
-    }
-
-    /// The driver is about to poll the handler.
-    pub(crate) fn turn_begins(&mut self) {
-        if let Some(rare) = &mut self.rare {
-            rare.turn = rare.turn.wrapping_add(1);
-        }
-    }
-
-    /// The driver has polled the handler: who had been called and has not come may never come.
-    #[inline]
-    pub(crate) fn turn_ends(&mut self) {
-        if self.has_room()
-            && let Some(rare) = &mut self.rare
-        {
-            rare.waiters.dismiss(rare.turn);
-            self.call();
-        }
-    }
-
-    /// If there is room, tells who is first in line for it.
-    fn call(&mut self) {
-        if self.has_room()
-            && let Some(rare) = &mut self.rare
-        {
-            let now = rare.fan.is_none().then_some(rare.turn);
-            let is_asking = rare.waiters.call(now, &mut rare.others);
-            self.is_due |= !rare.others.is_empty();
-            if is_asking {
-                self.notify_writer();
-            }
-        }
-    }
-
-    /// Those that wait for `what` shall look again.
-    pub(crate) fn wake(&mut self, what: For) {
-        if let Some(rare) = &mut self.rare {
-            rare.others.extend(rare.waiters.all(what));
-            self.is_due |= !rare.others.is_empty();
-        }
-    }
-
-    fn wake_all(&mut self) {
-        for what in [For::Room, For::Writing, For::End] {
-            self.wake(what);
         }
     }
 }
 impl Wakes for Send {
     #[inline]
-    fn is_due(&self) -> bool {
-        self.is_due
+    fn has_wakeups(&self) -> bool {
+        self.has_wakeups
     }
 
-    fn take_due(&mut self) -> Due {
-        self.is_due = false;
+    fn take_wakeups(&mut self) -> Wakeups {
+        self.has_wakeups = false;
         let called = std::mem::take(&mut self.is_called);
-        Due {
+        Wakeups {
             first: if called { self.writer.clone() } else { None },
             others: self.rare.as_mut().map(|rare| std::mem::take(&mut rare.others)).unwrap_or_default(),
         }
+    }
+}
+
+/// The kind and the length of a plain data message, as most are.
+#[inline(always)]
+fn plain(message: &Outgoing) -> Option<(Kind, usize)> {
+    match message {
+        Outgoing::Message(Message::Text(text)) => Some((Kind::Text, text.len())),
+        Outgoing::Message(Message::Binary(data)) => Some((Kind::Binary, data.len())),
+        _ => None,
     }
 }
 

@@ -1,5 +1,8 @@
 //! `Sender`: sends to a connection from any task.
 
+pub(crate) mod push_batch;
+pub(crate) mod try_send_error;
+
 use std::{
     fmt,
     future::{Future, poll_fn},
@@ -8,20 +11,19 @@ use std::{
 };
 
 use sockeye_proto::{CloseCode, CloseFrame, Message, Outgoing, PreparedMessage};
-use thiserror::Error;
 
 use crate::{
-    Error, Overflow, Pushed,
-    closing::UntilClosing,
-    sending::{Place, Sending, flushed, push, try_send},
+    Error, Overflow, Pushed, TrySendError,
+    futures::closing::UntilClosing,
+    futures::send::{Sending, WaitGuard, flushed, push, try_send},
+    send::waiters::For,
     shared::{Shared, Who},
-    waiters::For,
 };
 
-/// Sends to one connection from any task. Cheap to clone.
+/// Sends messages to one connection from any task. Cheap to clone.
 ///
-/// It does not keep the connection open: when the `WebSocket` is dropped or the peer leaves, sending fails, with
-/// [`Error::is_closed`] after a Close, else with the error that has ended the connection.
+/// A `Sender` does not keep the connection open. When the `WebSocket` is dropped or the peer leaves, sending fails: with
+/// [`Error::is_closed`] after a Close, otherwise with the error that has ended the connection.
 ///
 /// ```
 /// # use sockeye_tokio::{Config, Message, Role, Stream, serve};
@@ -45,57 +47,34 @@ pub struct Sender {
     shared: Arc<Shared>,
 }
 
-/// Why [`Sender::try_send`] did not queue a message, which is handed back.
-///
-/// ```
-/// use sockeye_tokio::{Message, Sender, TrySendError};
-///
-/// fn tell(client: &Sender, news: &str) {
-///     match client.try_send(Message::text(news)) {
-///         Err(TrySendError::Full(_)) => println!("it reads too slowly, and misses this"),
-///         Err(error) => println!("{error}"),
-///         Ok(()) => {}
-///     }
-/// }
-/// ```
-#[derive(Debug, Error)]
-pub enum TrySendError {
-    /// The queue has no room for it within [`max_write_buffer_size`](crate::Config::max_write_buffer_size): the peer reads
-    /// slower than it is sent to.
-    #[error("the queue of the connection is full: its peer reads too slowly")]
-    Full(Outgoing),
-    /// Nothing can be sent any more.
-    #[error("{1}")]
-    Closed(Outgoing, #[source] Error),
-    /// The message may not be sent at all.
-    #[error("{1}")]
-    Invalid(Outgoing, #[source] Error),
-}
-
 impl Sender {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
 
-    /// How long the peer took to answer the last Ping of the [keep-alive](crate::Timeouts::keep_alive); see
+    /// The round-trip time of the last [keep-alive](crate::Timeouts::keep_alive) Ping; see
     /// [`WebSocket::latency`](crate::WebSocket::latency).
     pub fn latency(&self) -> Option<Duration> {
         self.shared.lock_receive().latency()
     }
 
-    /// Sends a message: waits until less than [`write_buffer_size`](crate::Config::write_buffer_size) is queued, first
-    /// come first served, and queues it whole. `Ok` means that it is queued; [`flushed`](Self::flushed) waits for the
-    /// kernel. With a `write_buffer_size` of 0 it means that the kernel has it.
+    /// Waits until less than [`write_buffer_size`](crate::Config::write_buffer_size) is queued, first come, first served,
+    /// then queues the whole message. `Ok` means that the message is queued; [`flushed`](Self::flushed) waits for the
+    /// kernel. With a `write_buffer_size` of 0, `Ok` means that the kernel has the message.
     ///
     /// # Errors
     ///
-    /// [`Error::is_closed`] when the connection is closing; the error that has ended the connection otherwise, be it the
-    /// stream's, the peer's fault or a deadline; [`Error::is_invalid`] when the message may not be sent, which leaves the
-    /// connection open.
+    /// [`Error::is_closed`] when the connection is closing. [`Error::is_invalid`] when the message cannot be sent; the
+    /// connection stays open. Otherwise the error that has ended the connection: of the stream, of the peer, or a deadline.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, nothing was queued; with a `write_buffer_size` of 0 it may have been, whole.
+    /// If the future is dropped before it completes, nothing was queued. With a `write_buffer_size` of 0, the whole message
+    /// may have been queued.
     pub fn send(&self, message: Message) -> impl Future<Output = Result<(), Error>> + Send {
         Sending::new(&self.shared, Who::Sender, message.into())
     }
@@ -113,8 +92,8 @@ impl Sender {
         Sending::new(&self.shared, Who::Sender, message.into())
     }
 
-    /// Sends a message that is not compressed, whatever was agreed: for one that carries a secret beside something that others
-    /// have written. See [`Outgoing::secret`].
+    /// Sends a message uncompressed, whatever was negotiated: for a message that has a secret next to text from other
+    /// people. See [`Outgoing::secret`].
     ///
     /// # Errors
     ///
@@ -127,18 +106,18 @@ impl Sender {
         Sending::new(&self.shared, Who::Sender, Outgoing::secret(message))
     }
 
-    /// Queues a message without waiting, as long as the queue stays within
+    /// Queues a message without waiting, if the queue stays within
     /// [`max_write_buffer_size`](crate::Config::max_write_buffer_size). An empty queue takes one message of any length.
     ///
     /// # Errors
     ///
-    /// The message and why it was not queued.
+    /// The message, and why it was not queued.
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<(), TrySendError> {
         try_send(&self.shared, message.into())
     }
 
-    /// Queues a message for a peer of which nobody wants to wait. Where [`try_send`](Self::try_send) has no room, this does
-    /// what the connection's [`Overflow`] says.
+    /// Queues a message without waiting for a slow peer. When the queue is too full for [`try_send`](Self::try_send), `push`
+    /// does what the connection's [`Overflow`] says.
     ///
     /// ```
     /// # use sockeye_tokio::{Message, Pushed, Sender};
@@ -153,22 +132,22 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// The message and why it was not queued: the connection is closing, the message may not be sent, or there is no room and
-    /// [`Overflow::Wait`] says that it is not to be dropped.
+    /// The message, and why it was not queued: the connection is closing, the message cannot be sent, or the queue is full
+    /// and [`Overflow::Wait`] forbids dropping.
     pub fn push(&self, message: impl Into<Outgoing>) -> Result<Pushed, TrySendError> {
         push(&self.shared, message.into(), None)
     }
 
-    /// As [`push`](Self::push), with an [`Overflow`] for this message alone.
+    /// Like [`push`](Self::push), with an [`Overflow`] for this message only.
     ///
     /// # Errors
     ///
-    /// As for [`push`](Self::push); [`TrySendError::Invalid`] also for a code that may not be sent.
+    /// As for [`push`](Self::push). [`TrySendError::Invalid`] also for a close code that cannot be sent.
     pub fn push_with(&self, message: impl Into<Outgoing>, overflow: Overflow) -> Result<Pushed, TrySendError> {
         push(&self.shared, message.into(), overflow)
     }
 
-    /// How many messages were dropped for want of room since the connection began.
+    /// How many messages were dropped since the connection began, because the queue was full.
     pub fn dropped(&self) -> u64 {
         self.shared.lock_send().dropped_messages()
     }
@@ -177,57 +156,59 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// Why the rest cannot be written any more.
+    /// Why the rest can no longer be written.
     ///
     /// # Cancel safety
     ///
-    /// It only waits: dropping it changes nothing.
+    /// Dropping the future changes nothing.
     pub async fn flushed(&self) -> Result<(), Error> {
         flushed(&self.shared, Who::Sender).await
     }
 
-    /// Begins the close handshake with a code and a reason. Returns at once: the Close is queued behind what was sent
-    /// before, and the handler receives the peer's.
+    /// Begins the close handshake with a code and a reason. Returns at once: the Close is queued behind earlier messages,
+    /// and the handler receives the peer's Close.
     ///
     /// # Errors
     ///
-    /// [`Error::is_closed`] when a Close went before, [`Error::is_invalid`] when code or reason may not be sent; else the error
-    /// that has ended the connection.
+    /// [`Error::is_closed`] after an earlier Close; [`Error::is_invalid`] when the code or reason cannot be sent; otherwise
+    /// the error that has ended the connection.
     pub fn close_with(&self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
         self.shared.close(CloseFrame::new(code, reason))
     }
 
-    /// Whether nothing can be sent any more.
+    /// Whether sending is no longer possible.
     pub fn is_closed(&self) -> bool {
         !self.shared.lock_send().encoder.closing().may_send()
     }
 
-    /// Waits until nothing can be sent any more: a Close was sent or received, or the stream has ended.
+    /// Waits until sending is no longer possible: a Close was sent or received, or the stream has ended.
     ///
     /// # Cancel safety
     ///
-    /// It only waits: dropping it changes nothing.
+    /// Dropping the future changes nothing.
     pub async fn closed(&self) {
-        let mut place = Place::new(&self.shared, Who::Sender, For::End);
-        poll_fn(|cx| self.shared.poll_closed(&mut place.ticket, cx)).await;
+        let mut wait = WaitGuard::new(&self.shared, Who::Sender, For::End);
+        poll_fn(|cx| self.shared.poll_closed(&mut wait.ticket, cx)).await;
     }
 
-    /// Waits until this connection is to close; see [`WebSocket::closing`](crate::WebSocket::closing). A task beside the
-    /// handler may say goodbye as well: the connection closes when the handler does, or at the end of the time for it.
+    /// Waits until this connection must close; see [`WebSocket::closing`](crate::WebSocket::closing). A task beside the
+    /// handler gets the grace period too: the connection closes when the handler closes it, or at the end of the grace
+    /// period.
     ///
     /// # Cancel safety
     ///
-    /// It only waits: dropping it changes nothing.
+    /// Dropping the future changes nothing.
     pub fn closing(&self) -> impl Future<Output = ()> + Send + Sync + Unpin + use<> {
         UntilClosing::new(self.shared.clone())
     }
 
-    /// How many bytes are queued and not yet with the kernel.
+    /// How many bytes are charged for what is queued and not yet with the kernel; see
+    /// [`WebSocket::buffered`](crate::WebSocket::buffered).
     pub fn buffered(&self) -> usize {
-        self.shared.lock_send().encoder.buffered()
+        self.shared.lock_send().encoder.held()
     }
 
-    /// Whether both send to the same connection.
+    /// Whether both senders belong to the same connection.
     pub fn same_connection(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }

@@ -1,4 +1,6 @@
-//! `Shutdown`: closes every connection that belongs to it.
+//! `Shutdown`: closes all connections that belong to it.
+
+pub(crate) mod registration;
 
 use std::{
     collections::hash_map::RandomState,
@@ -15,14 +17,13 @@ use tokio::{
 };
 
 use crate::{
-    places::{Place, Places},
-    registration::{Outcome, Registration, send_away},
     shared::Shared,
+    slab::{Slab, SlabKey},
 };
 
-/// Closes every connection that it was given to, as part of a graceful shutdown. Cheap to clone; all clones are one.
+/// Closes all its connections, as part of a graceful shutdown. Cheap to clone; all clones are the same shutdown.
 ///
-/// A connection belongs to it by [`Connection::shutdown`](crate::Connection::shutdown), or by the extractor's setting.
+/// Add connections with [`Connection::shutdown`](crate::Connection::shutdown), or with the extractor's setting.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,63 +34,72 @@ use crate::{
 /// let shutdown = Shutdown::new();
 /// // … give it to the connections, serve, and when the time has come:
 /// let drained = shutdown.drain(Duration::from_secs(30)).await;
-/// println!("{} closed, {} cut", drained.closed, drained.cut);
+/// println!("{} closed, {} aborted", drained.closed, drained.aborted);
 /// # }
 /// ```
 ///
 /// # What happens
 ///
-/// 1. [`begin`](Self::begin), or [`drain`](Self::drain), which begins too: new upgrades are refused.
-/// 2. Within the [`window`](Self::window), each connection at a random moment of its own: a handler that has called
-///    [`closing`](crate::WebSocket::closing) is told, and closes when it has said goodbye; any other connection is sent a
-///    Close 1001. From then on `send` fails with [`is_closed`](crate::Error::is_closed), and `recv` yields what the client
-///    has sent up to its own Close, and then `None`.
-/// 3. The clients answer the Close, the handlers return, and `drain` is ready.
-/// 4. At the deadline of `drain` what is left is cut.
+/// 1. [`begin`](Self::begin) or [`drain`](Self::drain) begins the shutdown: new upgrades are refused.
+/// 2. Each connection gets its turn at a random moment of the [`window`](Self::window). A handler that has called
+///    [`closing`](crate::WebSocket::closing) is told, and closes the connection within the [grace
+///    period](Self::grace_period). Any other connection sends a Close 1001: then `send` fails with
+///    [`is_closed`](crate::Error::is_closed), and `recv` returns what the client sends up to its own Close, then `None`.
+/// 3. The clients answer the Close, the handlers return, and `drain` completes.
+/// 4. At its deadline, `drain` aborts the remaining connections.
 ///
-/// A connection is closed by its own task: no other is spawned, and it makes no difference in how many runtimes they live.
+/// Each connection is closed by its own task. No other task is spawned, and the connections may live in any number of
+/// runtimes.
 #[derive(Clone, Default)]
 pub struct Shutdown {
     inner: Arc<Inner>,
 }
 
-/// How the connections of a [`Shutdown`] have ended, from its beginning on.
+/// How the connections of a [`Shutdown`] have ended since it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Both ends have said Close.
+    /// Both ends have sent a Close.
     pub closed: usize,
     /// The peer vanished, broke the protocol, or did not answer the Close within the close deadline.
     pub lost: usize,
-    /// Still open at the deadline of [`Shutdown::drain`]: dropped, and their handlers with them.
-    pub cut: usize,
+    /// Still open at the deadline of [`Shutdown::drain`], and so dropped together with their handlers.
+    pub aborted: usize,
+}
+
+/// How a connection has ended, as [`Drained`] counts it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outcome {
+    Closed,
+    Lost,
+    Aborted,
 }
 
 #[derive(Default)]
 struct Inner {
     state: Mutex<State>,
     begun: Notify,
-    /// It has begun, and no connection is left.
+    /// Notified when the shutdown has begun and no connection is left.
     emptied: Notify,
-    /// Makes the moments of the window random.
+    /// Chooses the random moments in the window.
     random: RandomState,
 }
 
 #[derive(Default)]
 struct State {
-    settings: Settings,
-    /// Once it has begun.
+    settings: ShutdownSettings,
+    /// Set once the shutdown has begun.
     window: Option<Window>,
-    /// Each at the place that its [`Registration`] knows. Many wait, so one takes no more than a pointer.
-    connections: Places<Weak<Shared>>,
-    /// How many [`ShutdownHold`]s there are.
+    /// Each under the key of its [`Registration`]. There may be many idle connections, so an entry is only a pointer.
+    connections: Slab<Weak<Shared>>,
+    /// The number of [`ShutdownHold`]s.
     held: usize,
     drained: Drained,
 }
 
-struct Settings {
+struct ShutdownSettings {
     window: Option<Duration>,
-    goodbye: Duration,
+    grace_period: Duration,
     retry_after: Option<Duration>,
 }
 
@@ -100,43 +110,42 @@ struct Window {
     end: Instant,
 }
 
-/// The part of the window that a connection takes: a thousand clients in each second is what a server that has just lost
-/// one of its neighbours can take on.
+/// The default window per connection. A server that has just lost a neighbour can take on a thousand clients each second.
 const SHARE: Duration = Duration::from_millis(1);
 
-/// The longest window that is not asked for: a third of the 30 s that Kubernetes and others give a program to end.
+/// The longest default window: a third of the 30 s that Kubernetes and others give a program to end.
 const MOST: Duration = Duration::from_secs(10);
 
-/// More than enough to look something up or to save it, and less than most deadlines.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// Enough to look something up or to save it, and less than most deadlines.
+const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
-/// How long the connections that were cut may take to go: none is waited for, but those that can be are gone when
-/// `drain` returns. A handler that never yields stays.
+/// How long `drain` waits at most for aborted connections to end, so that they are gone when it returns. A handler that
+/// never yields stays.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
-/// As good as for ever, and no sum with it overflows.
+/// Practically for ever; sums with this value do not overflow.
 const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-impl Default for Settings {
+impl Default for ShutdownSettings {
     fn default() -> Self {
-        Self { window: None, goodbye: GOODBYE, retry_after: None }
+        Self { window: None, grace_period: GRACE_PERIOD, retry_after: None }
     }
 }
 
 impl Shutdown {
-    /// A shutdown that has not begun and that no connection belongs to.
+    /// A shutdown that has not begun, without connections.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The time over which the Closes are spread, so that clients which come back at once do not all come in the same
-    /// second. With zero, all are sent at once.
+    /// Sets the time over which the Closes are spread, so that clients that reconnect at once do not all come in the same
+    /// second. With zero, all Closes are sent at once.
     ///
-    /// Default: 1 ms for each connection that is open when it begins, at most 10 s. So a thousand clients in each second
-    /// are sent to the other servers, up to 10,000 connections, and a handful does not hold up the end of the program.
+    /// Default: 1 ms for each connection that is open when the shutdown begins, at most 10 s. So up to 10,000 connections,
+    /// the other servers get a thousand clients each second, and a few connections do not delay the end of the program.
     ///
-    /// [`drain`](Self::drain) shortens it to half of its deadline. To be set before it begins; as all settings, it holds for
-    /// all clones.
+    /// [`drain`](Self::drain) limits the window to half of its deadline. Set the window before the shutdown begins. Like all
+    /// settings, it applies to all clones.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -149,65 +158,65 @@ impl Shutdown {
         self
     }
 
-    /// How long a handler that was told by [`closing`](crate::WebSocket::closing) may take until it closes. Then the Close
-    /// is sent, as to those that were not told. Default 5 s: more than enough to look something up or to save it.
-    pub fn goodbye(self, goodbye: Duration) -> Self {
-        self.inner.lock().settings.goodbye = goodbye.min(FOR_EVER);
+    /// Sets how long a handler may take to close after [`closing`](crate::WebSocket::closing) has told it. Then the Close is
+    /// sent anyway. Default 5 s: more than enough to look something up or to save it.
+    pub fn grace_period(self, grace_period: Duration) -> Self {
+        self.inner.lock().settings.grace_period = grace_period.min(FOR_EVER);
         self
     }
 
-    /// What clients that are refused are told to wait before they try again, in `Retry-After`. Default: the length of the
-    /// window, since they are then as spread out as those that are closed, and their load balancer will have learned where
-    /// to send them. In whole seconds, rounded up, at least one.
+    /// Sets the `Retry-After` of refused clients, in whole seconds, rounded up, at least one. Default: the length of the
+    /// window. The refused clients are then as spread out as the closed ones, and their load balancer has had time to learn
+    /// where to send them.
     pub fn retry_after(self, wait: Duration) -> Self {
         self.inner.lock().settings.retry_after = Some(wait);
         self
     }
 
-    /// Begins: the extractor answers new requests with 503; each connection is closed at its moment of the
-    /// [window](Self::window), and one that is added from now on at once. Handlers go on until they have received the
-    /// peer's Close. Returns at once, and needs no runtime around it; doing it twice is doing it once.
+    /// Begins the shutdown. The extractor answers new requests with 503. Each connection is closed at its moment of the
+    /// [window](Self::window), and a connection added from now on is closed at once. Handlers run until they have received
+    /// the peer's Close. Returns at once, needs no runtime, and is idempotent.
     pub fn begin(&self) {
         self.begin_before(None);
     }
 
-    /// Whether it has begun.
+    /// Whether the shutdown has begun.
     pub fn is_begun(&self) -> bool {
         self.inner.lock().window.is_some()
     }
 
-    /// Whether a new connection is to be refused, and what its client is told to wait: see
-    /// [`retry_after`](Self::retry_after).
+    /// Returns how long a new client is told to wait, see [`retry_after`](Self::retry_after), or `None` if new connections
+    /// are not refused.
     pub fn refusing(&self) -> Option<Duration> {
         let state = self.inner.lock();
         let window = state.window?;
         Some(state.settings.retry_after.unwrap_or(window.end.duration_since(window.start)))
     }
 
-    /// Waits until it begins.
+    /// Waits until the shutdown begins.
     ///
     /// # Cancel safety
     ///
-    /// It only waits: dropping it changes nothing.
+    /// Dropping the future changes nothing.
     pub async fn begun(&self) {
         self.inner.wait(&self.inner.begun, |state| state.window.is_some()).await;
     }
 
-    /// [Begins](Self::begin), waits until every connection and its handler have ended, and after `deadline` cuts those
-    /// that have not.
+    /// [Begins](Self::begin) the shutdown, waits until every connection and its handler have ended, and aborts the rest
+    /// after `deadline`.
     ///
-    /// In the first half of the time the connections are closed, in a window that is shortened to that; the second half
-    /// is for their answers. At three quarters whoever still says [goodbye](Self::goodbye) is sent the Close as well.
+    /// The window is shortened to the first half of the time; the second half is for the clients' answers. After three
+    /// quarters of the time, connections in their [grace period](Self::grace_period) send the Close as well.
     ///
-    /// To cut a connection is to drop its stream, and the handler's future at the `await` where it waits: what it would do
-    /// after that is not done, and what it holds is dropped. A socket that was moved to another task sees its stream fail,
-    /// with [`is_timeout`](crate::Error::is_timeout); that task goes on. A handler that never yields cannot be dropped; it
-    /// is counted as cut, and not waited for.
+    /// An abort drops the stream, and the handler's future at its current `await`, with all that the future holds. If the
+    /// socket was moved to another task, that task goes on, and its stream fails with
+    /// [`is_timeout`](crate::Error::is_timeout). A handler that never yields cannot be dropped; `drain` counts it as aborted
+    /// and does not wait for it.
     ///
     /// # Cancel safety
     ///
-    /// Dropped early, it has begun, every connection is closed at its moment all the same, and none is cut. It may be
-    /// called again, and by several at once.
+    /// If the future is dropped early, the shutdown has begun, each connection is still closed at its moment, and no
+    /// connection is aborted. `drain` may be called again, and concurrently.
     ///
     /// # Panics
     ///
@@ -218,35 +227,35 @@ impl Shutdown {
         self.begin_before(Some(now + deadline / 2));
         if !self.is_empty_at(now + deadline * 3 / 4).await {
             for shared in self.open() {
-                send_away(&shared);
+                shared.go_away();
             }
             if !self.is_empty_at(now + deadline).await {
                 let left = self.open();
-                tracing::warn!(connections = left.len(), "cut at the deadline of the shutdown");
+                tracing::warn!(connections = left.len(), "aborted at the deadline of the shutdown");
                 for shared in left {
-                    shared.cut();
+                    shared.abort();
                 }
                 self.is_empty_at(now + deadline + LAST_CALL).await;
             }
         }
         let state = self.inner.lock();
-        Drained { cut: state.drained.cut + state.connections.len(), ..state.drained }
+        Drained { aborted: state.drained.aborted + state.connections.len(), ..state.drained }
     }
 
-    /// How many connections belong to it and have not ended.
+    /// How many connections of this shutdown have not ended.
     pub fn connections(&self) -> usize {
         self.inner.lock().connections.len()
     }
 
-    /// Makes [`drain`](Self::drain) wait for a connection that is not one yet: one whose opening handshake has been
-    /// answered, and whose stream is on its way. Drop the hold once the connection has been given its
-    /// [`Shutdown`](crate::Connection::shutdown) and is being served, or will never be.
+    /// Makes [`drain`](Self::drain) wait for a future connection, whose opening handshake has been answered but whose stream
+    /// has not arrived. Drop the hold once the connection has its [`Shutdown`](crate::Connection::shutdown) and is served,
+    /// or when it never will be.
     pub fn hold(&self) -> ShutdownHold {
         self.inner.lock().held += 1;
         ShutdownHold { shutdown: self.clone() }
     }
 
-    /// Begins, or changes what has begun, such that the window ends before `latest`.
+    /// Begins, or shortens the window of a shutdown that has begun. The window ends by `latest`.
     fn begin_before(&self, latest: Option<Instant>) {
         let (connections, length) = {
             let mut state = self.inner.lock();
@@ -256,7 +265,7 @@ impl Shutdown {
         tracing::info!(connections = connections.len(), window = ?length, "closing all connections for a shutdown");
         self.inner.begun.notify_waiters();
         for shared in connections {
-            shared.leave();
+            shared.drain();
         }
     }
 
@@ -264,47 +273,40 @@ impl Shutdown {
         self.inner.lock().open()
     }
 
-    /// Waits until there is no connection left, or until `deadline`. Returns whether there is none.
+    /// Waits until no connection is left, or until `deadline`. Returns whether no connection is left.
     async fn is_empty_at(&self, deadline: Instant) -> bool {
         timeout_at(deadline, self.inner.wait(&self.inner.emptied, State::is_empty)).await.is_ok()
     }
 
-    /// Adds a connection.
-    pub(crate) fn register(self, shared: &Arc<Shared>) -> Registration {
-        let (place, begun) = {
-            let mut state = self.inner.lock();
-            (state.connections.add(Arc::downgrade(shared)), state.window.is_some())
-        };
-        if begun {
-            // Its client has only just come: nothing would be gained by waiting.
-            send_away(shared);
-        }
-        Registration::new(self, place)
+    /// Adds a connection. Returns its key, and whether it must close at once because the shutdown has begun.
+    pub(super) fn add(&self, shared: &Arc<Shared>) -> (SlabKey, bool) {
+        let mut state = self.inner.lock();
+        (state.connections.add(Arc::downgrade(shared)), state.window.is_some())
     }
 
-    /// When the connection at `place` is to close.
-    pub(crate) fn turn(&self, place: Place) -> Instant {
+    /// When the connection with this key must close.
+    pub(crate) fn close_at(&self, key: SlabKey) -> Instant {
         let window = self.inner.lock().window;
         let Some(Window { start, end }) = window else { return Instant::now() };
-        // The same each time, so that those who have the first turns still do when the window is shortened.
-        let share = (self.inner.random.hash_one(place) >> 32) as u32;
+        // The same for each call, so that the order of the connections stays when the window is shortened.
+        let share = (self.inner.random.hash_one(key) >> 32) as u32;
         start + end.duration_since(start).mul_f64(f64::from(share) / f64::from(u32::MAX))
     }
 
-    /// How long a handler may take to say goodbye.
-    pub(crate) fn time_for_goodbye(&self) -> Duration {
-        self.inner.lock().settings.goodbye
+    /// How long a handler may take to close after it was told.
+    pub(crate) fn grace(&self) -> Duration {
+        self.inner.lock().settings.grace_period
     }
 
-    /// Gives up the place of a connection that has ended.
-    pub(crate) fn leave(&self, place: Place, outcome: Outcome) {
+    /// Removes a connection that has ended.
+    pub(crate) fn leave(&self, key: SlabKey, outcome: Outcome) {
         self.inner.change(|state| {
-            state.connections.take(place);
+            state.connections.take(key);
             if state.window.is_some() {
                 match outcome {
                     Outcome::Closed => state.drained.closed += 1,
                     Outcome::Lost => state.drained.lost += 1,
-                    Outcome::Cut => state.drained.cut += 1,
+                    Outcome::Aborted => state.drained.aborted += 1,
                 }
             }
         });
@@ -319,7 +321,7 @@ impl Inner {
     async fn wait(&self, notify: &Notify, until: impl Fn(&State) -> bool) {
         loop {
             let mut changed = pin!(notify.notified());
-            // Before the look at the state, so that no change falls in between.
+            // Before the state is read, so that no change in between is missed.
             changed.as_mut().enable();
             if until(&self.lock()) {
                 return;
@@ -328,7 +330,7 @@ impl Inner {
         }
     }
 
-    /// Takes something away. Only the last of all is worth waking anybody: ten thousand may go at once.
+    /// Removes a connection or a hold. Only the last removal wakes the waiters: ten thousand connections may go at once.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let is_over = {
             let mut state = self.lock();
@@ -342,7 +344,7 @@ impl Inner {
 }
 
 impl State {
-    /// Begins, or has the window end before `latest`. Returns its length if that is news to the connections.
+    /// Begins, or makes the window end by `latest`. Returns the window's length if the connections must be told.
     fn begin(&mut self, latest: Option<Instant>) -> Option<Duration> {
         let start = self.window.map_or_else(Instant::now, |window| window.start);
         let end = match self.window {
@@ -356,7 +358,7 @@ impl State {
         Some(end.duration_since(start))
     }
 
-    /// How long the window is to be.
+    /// The length of the window.
     fn length(&self) -> Duration {
         let count = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
         self.settings.window.unwrap_or_else(|| SHARE.saturating_mul(count).min(MOST))
@@ -366,13 +368,13 @@ impl State {
         self.connections.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Whether there is no connection, and none on its way.
+    /// Whether there is no connection and no hold.
     fn is_empty(&self) -> bool {
         self.connections.is_empty() && self.held == 0
     }
 }
 
-/// Makes [`Shutdown::drain`] wait while it lives; see [`Shutdown::hold`].
+/// Makes [`Shutdown::drain`] wait until this is dropped; see [`Shutdown::hold`].
 #[derive(Debug)]
 #[must_use = "dropping it lets the drain go on"]
 pub struct ShutdownHold {

@@ -1,93 +1,50 @@
-//! The halves of a `WebSocket`, for two tasks; and the handle that keeps a connection open.
+//! The two halves of a `WebSocket`, for two tasks.
 
 use std::{
     fmt,
     future::Future,
-    ops::Deref,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_core::{FusedStream, Stream};
-use sockeye_proto::{CloseFrame, Message, Outgoing, PreparedMessage, close_code};
+use sockeye_proto::{CloseCode, Message, Outgoing, PreparedMessage};
 
 use crate::{
-    Error, Sender,
-    closing::UntilClosing,
-    receiving::{Lent, Receiving},
-    sending::{Sending, flushed},
-    shared::{Shared, Who},
+    Error, Overflow, Pushed, Sender, TrySendError,
+    futures::closing::UntilClosing,
+    futures::recv::{BorrowedMessage, Receiving},
+    futures::send::{Sending, flushed},
+    handle::Handle,
+    shared::Who,
 };
-
-/// Keeps a connection open. When the last one is dropped the connection closes: with 1011 if that happens while a panic
-/// unwinds, with 1001 once its `Shutdown` has begun, else with 1000.
-pub(crate) struct Handle(Arc<Shared>);
-
-impl Handle {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self(shared)
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.0
-    }
-}
-
-impl Deref for Handle {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        &self.0
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if self.is_driven() {
-            self.lock_send().dropped = true;
-            let code = match self.orders.is_leaving() {
-                _ if std::thread::panicking() => close_code::ERROR,
-                true => close_code::AWAY,
-                false => close_code::NORMAL,
-            };
-            // An error means that a Close went before. The driver has to learn of the drop all the same.
-            if self.close(CloseFrame::new(code, "")).is_err() {
-                self.lock_send().notify_writer();
-            }
-        } else {
-            // Nobody is left to write or read: a Sender does not keep the stream open.
-            let write = self.lock_send().end();
-            let read = self.lock_receive().end(None);
-            drop((write, read));
-        }
-    }
-}
 
 /// The receiving half of a [`WebSocket`](crate::WebSocket), from [`WebSocket::into_split`](crate::WebSocket::into_split).
 ///
-/// The connection closes when both halves are dropped. When this one is dropped first, what the peer still sends is read
-/// and dropped, so that its Pings and its Close go on being answered.
+/// The connection closes when both halves are dropped. If this half is dropped first, what the peer still sends is read and
+/// dropped, so its Pings and its Close are still answered.
 pub struct ReceiveHalf {
     pub(crate) handle: Arc<Handle>,
-    pub(crate) lent: Lent,
+    pub(crate) borrowed: BorrowedMessage,
 }
 
 impl ReceiveHalf {
-    /// The next message; see [`WebSocket::recv`](crate::WebSocket::recv).
+    /// Receives the next message; see [`WebSocket::recv`](crate::WebSocket::recv).
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::recv`](crate::WebSocket::recv): one, and then `None`.
+    /// As for [`WebSocket::recv`](crate::WebSocket::recv): one error, then `None`.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when it is dropped.
+    /// Dropping the future loses nothing.
     pub fn recv(&mut self) -> impl Future<Output = Option<Result<Message, Error>>> + Send {
         Receiving(&self.handle)
     }
 
-    /// The next message, lent until the next call; see [`WebSocket::recv_ref`](crate::WebSocket::recv_ref).
+    /// Receives the next message and lends it until the next call; see [`WebSocket::recv_ref`](crate::WebSocket::recv_ref).
     ///
     /// # Errors
     ///
@@ -97,14 +54,14 @@ impl ReceiveHalf {
     ///
     /// As for [`recv`](Self::recv).
     pub async fn recv_ref(&mut self) -> Option<Result<&Message, Error>> {
-        self.lent.next(&self.handle).await
+        self.borrowed.next(&self.handle).await
     }
 
-    /// Waits until this connection is to close; see [`WebSocket::closing`](crate::WebSocket::closing).
+    /// Waits until this connection must close; see [`WebSocket::closing`](crate::WebSocket::closing).
     ///
     /// # Cancel safety
     ///
-    /// It only waits: dropping it changes nothing.
+    /// Dropping the future changes nothing.
     pub fn closing(&self) -> impl Future<Output = ()> + Send + Sync + Unpin + use<> {
         UntilClosing::new(self.handle.shared().clone())
     }
@@ -128,9 +85,10 @@ impl FusedStream for ReceiveHalf {
 impl Drop for ReceiveHalf {
     fn drop(&mut self) {
         if self.handle.is_driven() {
-            let unwanted = self.handle.lock_receive().abandon();
-            drop(unwanted);
-            // It may have stopped reading.
+            // Messages that nobody receives are not assembled or inflated.
+            self.handle.lock_receive().discard();
+            drop(self.handle.abandon());
+            // The driver may have stopped reading.
             self.handle.lock_send().notify_writer();
         }
     }
@@ -142,8 +100,8 @@ impl fmt::Debug for ReceiveHalf {
     }
 }
 
-/// The sending half of a [`WebSocket`](crate::WebSocket), from [`WebSocket::into_split`](crate::WebSocket::into_split):
-/// a [`Sender`] that keeps the connection open.
+/// The sending half of a [`WebSocket`](crate::WebSocket), from [`WebSocket::into_split`](crate::WebSocket::into_split): it
+/// sends like a [`Sender`], and keeps the connection open.
 ///
 /// The connection closes when both halves are dropped.
 pub struct SendHalf {
@@ -178,8 +136,8 @@ impl SendHalf {
         Sending::new(&self.handle, Who::Handle, message.into())
     }
 
-    /// Sends a message that is not compressed, whatever was agreed: for one that carries a secret beside something that others
-    /// have written. See [`Outgoing::secret`].
+    /// Sends a message uncompressed, whatever was negotiated: for a message that has a secret next to text from other
+    /// people. See [`Outgoing::secret`].
     ///
     /// # Errors
     ///
@@ -196,21 +154,93 @@ impl SendHalf {
     ///
     /// # Errors
     ///
-    /// Why the rest cannot be written any more.
+    /// Why the rest can no longer be written.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it changes nothing.
+    /// Dropping the future changes nothing.
     pub async fn flushed(&self) -> Result<(), Error> {
         flushed(&self.handle, Who::Handle).await
     }
-}
 
-impl Deref for SendHalf {
-    type Target = Sender;
+    /// A handle that sends from any task, and does not keep the connection open.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
 
-    fn deref(&self) -> &Sender {
-        &self.sender
+    /// Queues a message without waiting; see [`Sender::try_send`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Sender::try_send`].
+    pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<(), TrySendError> {
+        self.sender.try_send(message)
+    }
+
+    /// Queues a message without waiting; the connection's [`Overflow`] handles a full queue. See [`Sender::push`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Sender::push`].
+    pub fn push(&self, message: impl Into<Outgoing>) -> Result<Pushed, TrySendError> {
+        self.sender.push(message)
+    }
+
+    /// Like [`push`](Self::push), with an [`Overflow`] for this message only.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Sender::push_with`].
+    pub fn push_with(&self, message: impl Into<Outgoing>, overflow: Overflow) -> Result<Pushed, TrySendError> {
+        self.sender.push_with(message, overflow)
+    }
+
+    /// How many messages were dropped because the queue was full, since the connection began.
+    pub fn dropped(&self) -> u64 {
+        self.sender.dropped()
+    }
+
+    /// How many bytes are charged for what is queued and not yet with the kernel; see
+    /// [`WebSocket::buffered`](crate::WebSocket::buffered).
+    pub fn buffered(&self) -> usize {
+        self.sender.buffered()
+    }
+
+    /// The last round-trip time; see [`WebSocket::latency`](crate::WebSocket::latency).
+    pub fn latency(&self) -> Option<Duration> {
+        self.sender.latency()
+    }
+
+    /// Begins the close handshake with a code and a reason; see [`Sender::close_with`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Sender::close_with`].
+    pub fn close_with(&self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
+        self.sender.close_with(code, reason)
+    }
+
+    /// Whether sending is no longer possible.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Waits until sending is no longer possible: a Close was sent or received, or the stream has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn closed(&self) {
+        self.sender.closed().await;
+    }
+
+    /// Waits until this connection must close; see [`WebSocket::closing`](crate::WebSocket::closing).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub fn closing(&self) -> impl Future<Output = ()> + Send + Sync + Unpin + use<> {
+        self.sender.closing()
     }
 }
 

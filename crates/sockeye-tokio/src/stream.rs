@@ -1,11 +1,11 @@
-//! `Stream`: what a connection runs over, and its two halves.
+//! `Stream`: the stream below a connection, and its two halves.
 
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
 use std::{
     fmt,
-    future::Future,
     io::{self, IoSlice},
     net::{Shutdown, SocketAddr},
-    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -16,18 +16,27 @@ use rustix::net::SendFlags;
 #[cfg(unix)]
 use rustix::{buffer::spare_capacity, net::RecvFlags};
 use socket2::SockRef;
-use sockeye_proto::Buffer;
+use sockeye_proto::Input;
 #[cfg(unix)]
 use tokio::io::Interest;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    task::coop,
 };
 
-use crate::sync::Mutex;
+use self::unconstrained::unconstrained;
 
-/// The stream of a connection: a `TcpStream`, which is read and written without a detour, or anything else in a box.
+mod boxed;
+mod over;
+pub(crate) mod unconstrained;
+
+pub(crate) use self::boxed::{Done, OFFER, ToDo};
+use self::{
+    boxed::Boxed,
+    over::{Io, Over},
+};
+
+/// The stream of a connection: a `TcpStream`, which is read and written directly, or any other stream in a box.
 ///
 /// ```no_run
 /// # async fn f() -> std::io::Result<()> {
@@ -44,29 +53,81 @@ pub struct Stream {
     read_ahead: Bytes,
 }
 
+/// The most bytes that are kept of what a client sends before the answer to its opening handshake.
+pub(crate) const READ_AHEAD: usize = 64 << 10;
+
 enum Inner {
     Tcp(TcpStream),
     Boxed(Box<dyn Io>),
 }
 
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
-
 impl Stream {
-    /// Any stream: TLS, a Unix socket, an HTTP/2 stream, a pipe in a test. A `TcpStream` is faster by [`From`].
+    /// Takes any stream: a Unix socket, an HTTP/2 stream, a pipe in a test. Use [`From`] for a `TcpStream`, which is faster,
+    /// and [`boxed_over`](Self::boxed_over) for TLS and other streams over a TCP socket, whose peer can be judged better.
+    ///
+    /// Each write offers at most 16 KiB. What the stream takes counts as taken by the peer: the best guess for
+    /// [deadlines](crate::Timeouts#slow-readers).
     pub fn boxed(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
-        Self { inner: Inner::Boxed(Box::new(stream)), read_ahead: Bytes::new() }
+        Self { inner: Inner::Boxed(Box::new(Over::nothing(stream))), read_ahead: Bytes::new() }
     }
 
-    /// Bytes that the HTTP layer has read beyond the opening handshake. They are received before those of the stream.
+    /// Takes a stream that runs over a TCP socket in this process, such as TLS. `socket` returns that socket. It is called
+    /// anew for each use while the stream is alive, so that no closed descriptor is kept.
+    ///
+    /// Like [`boxed`](Self::boxed), but on Linux [deadlines](crate::Timeouts#slow-readers) use what the peer's kernel has
+    /// acknowledged, not what the stream has taken. They can then tell a slow peer from one that has stopped, and a vanished
+    /// peer from one whose data the application does not read. macOS and other systems do not report what was acknowledged,
+    /// so `boxed_over` behaves like `boxed` there. Windows, whose sockets are not descriptors, has only `boxed`.
+    ///
+    /// ```
+    /// use std::os::fd::AsFd;
+    /// use sockeye_tokio::Stream;
+    /// # use std::{pin::Pin, task::{Context, Poll}, io};
+    /// # use tokio::{io::{AsyncRead, AsyncWrite, ReadBuf}, net::TcpStream};
+    /// # struct TlsStream(TcpStream);
+    /// # impl TlsStream { fn get_ref(&self) -> (&TcpStream, ()) { (&self.0, ()) } }
+    /// # impl AsyncRead for TlsStream {
+    /// #     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// #         Pin::new(&mut self.0).poll_read(cx, buf)
+    /// #     }
+    /// # }
+    /// # impl AsyncWrite for TlsStream {
+    /// #     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    /// #         Pin::new(&mut self.0).poll_write(cx, buf)
+    /// #     }
+    /// #     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> { Poll::Ready(Ok(())) }
+    /// #     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> { Poll::Ready(Ok(())) }
+    /// # }
+    ///
+    /// fn over_tls(tls: TlsStream) -> Stream {
+    ///     // `get_ref` of tokio-rustls returns the inner stream and the session.
+    ///     Stream::boxed_over(tls, |tls| Some(tls.get_ref().0.as_fd()))
+    /// }
+    /// ```
+    #[cfg(unix)]
+    pub fn boxed_over<S, F>(stream: S, socket: F) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        F: Fn(&S) -> Option<BorrowedFd<'_>> + Send + Unpin + 'static,
+    {
+        Self { inner: Inner::Boxed(Box::new(Over { stream, socket })), read_ahead: Bytes::new() }
+    }
+
+    /// Adds bytes that the HTTP layer has read beyond the opening handshake. They are received before those of the stream.
+    ///
+    /// A server closes with 1008 if there are more than 64 KiB, which is also its limit for an unfinished message. An HTTP
+    /// layer may read hundreds of KiB behind a large head, and each connection would hold them until its handler receives.
+    /// By [RFC 6455 §4.1] a client must wait for the answer before it sends anything, so only a client that broke this rule
+    /// is refused.
+    ///
+    /// [RFC 6455 §4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-4.1
     #[must_use]
     pub fn with_read_ahead(mut self, bytes: Bytes) -> Self {
         self.read_ahead = bytes;
         self
     }
 
-    /// The address at the other end, where it is a `TcpStream`.
+    /// The address of the peer, if this is a `TcpStream`.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.inner {
             Inner::Tcp(stream) => stream.peer_addr().ok(),
@@ -77,14 +138,14 @@ impl Stream {
     pub(crate) fn into_halves(self) -> (ReadHalf, WriteHalf, Bytes) {
         let wire = Arc::new(match self.inner {
             Inner::Tcp(stream) => {
-                // A connection that sends two small messages 1 ms apart would wait for the acknowledgement of the first:
-                // everything is written in as few calls as can be, so there is nothing for Nagle's algorithm to gain.
+                // With Nagle's algorithm, the second of two small messages 1 ms apart would wait for the acknowledgement of
+                // the first. Everything is written in as few calls as possible, so the algorithm would gain nothing.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY could not be set");
                 }
                 Wire::Tcp(stream)
             }
-            Inner::Boxed(stream) => Wire::Boxed(Mutex::new(stream)),
+            Inner::Boxed(stream) => Wire::Boxed(Box::new(Boxed::new(stream))),
         });
         (ReadHalf(wire.clone()), WriteHalf(wire), self.read_ahead)
     }
@@ -100,44 +161,96 @@ impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.inner {
             Inner::Tcp(_) => "tcp",
+            Inner::Boxed(stream) if stream.unacknowledged().is_some() => "boxed over a socket",
             Inner::Boxed(_) => "boxed",
         };
         f.debug_struct("Stream").field("kind", &kind).field("read_ahead", &self.read_ahead.len()).finish()
     }
 }
 
-/// The stream as both halves hold it. Each TCP direction is used by its half alone, so no lock is needed there.
+/// The stream that both halves share. Each half uses only its own TCP direction, so TCP needs no lock.
 enum Wire {
     Tcp(TcpStream),
-    Boxed(Mutex<Box<dyn Io>>),
+    /// In a box, so that TCP connections are not larger.
+    Boxed(Box<Boxed>),
 }
 
-/// What a connection reads from.
+/// A stream in a box. Its methods are called without any lock.
+pub(crate) struct Apart(Arc<Wire>);
+
+impl Apart {
+    fn boxed(&self) -> Option<&Boxed> {
+        match &*self.0 {
+            Wire::Tcp(_) => None,
+            Wire::Boxed(stream) => Some(stream),
+        }
+    }
+
+    /// Reads as requested. Ready if the caller should try the reading half again. With `watches`, that half may then
+    /// [wait](ReadHalf::poll_readable) without another read.
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, watches: bool) -> Poll<()> {
+        self.boxed().map_or(Poll::Ready(()), |stream| stream.poll_read(cx, watches))
+    }
+
+    /// Writes, flushes or shuts down, as requested. Ready if the caller should try the writing half again.
+    pub(crate) fn poll_do(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.boxed().map_or(Poll::Ready(()), |stream| stream.poll_do(cx))
+    }
+
+    /// How many bytes the kernel holds that the peer's kernel has not acknowledged, where the system tells.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        match &*self.0 {
+            Wire::Tcp(stream) => over::unacknowledged(stream).unwrap_or_default(),
+            Wire::Boxed(stream) => stream.unacknowledged(),
+        }
+    }
+}
+
+/// The half that a connection reads from.
 pub(crate) struct ReadHalf(Arc<Wire>);
 
 impl ReadHalf {
-    /// Ready when a read would not be in vain; else `cx` is woken when it is not. A boxed stream does not know before it is
-    /// read.
+    /// Ready when a read would find something; otherwise wakes `cx` then. A boxed stream must be read to know: this requests
+    /// a read of at most `most` bytes, which is done [apart](Self::apart).
     #[inline]
-    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<()>> {
         match &*self.0 {
             Wire::Tcp(stream) => stream.poll_read_ready(cx),
-            Wire::Boxed(_) => Poll::Ready(Ok(())),
+            Wire::Boxed(stream) => stream.poll_read_wanted(most).map(Ok),
         }
     }
 
-    /// Reads once without waiting, as far as that can be known of the stream, and appends to `buffer`. 0 is the end of the
-    /// stream. Sets `is_drained` if it has taken all that there was.
-    #[inline(always)]
-    pub(crate) fn try_read(&self, buffer: &mut Vec<u8>, is_drained: &mut bool) -> io::Result<usize> {
+    /// `Pending` if nothing can be read for certain; then wakes `cx` when that changes. A boxed stream returns `Pending`
+    /// once after a read that has found nothing.
+    #[inline]
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &*self.0 {
-            Wire::Tcp(stream) => try_read::<true>(stream, buffer, is_drained),
-            Wire::Boxed(_) => Err(io::ErrorKind::WouldBlock.into()),
+            Wire::Tcp(stream) => match stream.poll_read_ready(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(ready) => is_ready(ready),
+            },
+            Wire::Boxed(stream) => stream.poll_watched(cx),
         }
     }
 
-    /// Reads once, and appends at most `most` bytes to `buffer`, which has room for some. 0 is the end of the stream. Sets
-    /// `is_drained` if it has taken all that there was. Whoever reads in a loop has to see to it that others have their turn.
+    /// Whether [`poll_ready`](Self::poll_ready) knows without a read.
+    pub(crate) fn knows_when_ready(&self) -> bool {
+        matches!(*self.0, Wire::Tcp(_))
+    }
+
+    /// The socket, if this is one: then it can be read [directly](try_read_now).
+    #[inline(always)]
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match &*self.0 {
+            Wire::Tcp(stream) => Some(stream),
+            Wire::Boxed(_) => None,
+        }
+    }
+
+    /// Reads once, and appends at most `most` bytes to `buffer`, which has spare capacity. 0 is the end of the stream. Sets
+    /// `is_drained` if the read has emptied the stream. A caller that reads in a loop must let other tasks run.
+    ///
+    /// A boxed stream is read [apart](Self::apart).
     #[inline(always)]
     pub(crate) fn poll_read(
         &self,
@@ -155,14 +268,52 @@ impl ReadHalf {
                 }
                 ready!(stream.poll_read_ready(cx))?;
             },
-            // `read_buf` keeps nothing between two polls, so each poll may begin a new one; it is the way to read into
-            // spare capacity that needs no `unsafe`.
-            Wire::Boxed(stream) => pin!(stream.lock().read_buf(&mut buffer.limit(most))).poll(cx),
+            Wire::Boxed(stream) => stream.take_read(buffer, most, is_drained),
+        }
+    }
+
+    /// The same, into an `Input` of its own. An empty `Input` is the end of the stream.
+    #[inline(always)]
+    pub(crate) fn poll_input(
+        &self,
+        cx: &mut Context<'_>,
+        most: usize,
+        is_drained: &mut bool,
+    ) -> Poll<io::Result<Input>> {
+        match &*self.0 {
+            Wire::Tcp(_) => {
+                let mut input = Input::pooled();
+                self.poll_read(cx, input.spare(), most, is_drained).map_ok(|_| input)
+            }
+            Wire::Boxed(stream) => stream.take_input(most, is_drained),
+        }
+    }
+
+    /// The stream to read before another try, if [`poll_read`](Self::poll_read) was not ready.
+    #[inline]
+    pub(crate) fn apart(&self) -> Option<Apart> {
+        match &*self.0 {
+            Wire::Tcp(_) => None,
+            Wire::Boxed(_) => Some(Apart(self.0.clone())),
         }
     }
 }
 
-/// Reads once without waiting, and at most `most` bytes.
+/// The next read finds the error. Not inlined: dropping it takes more code than all else that a waiting `recv` does here.
+#[cold]
+#[inline(never)]
+fn is_ready(_: io::Result<()>) -> Poll<()> {
+    Poll::Ready(())
+}
+
+/// Reads once without waiting, and appends to `buffer`. 0 is the end of the stream. Sets `is_drained` if the read has
+/// emptied the stream.
+#[inline(always)]
+pub(crate) fn try_read_now(stream: &TcpStream, buffer: &mut Vec<u8>, is_drained: &mut bool) -> io::Result<usize> {
+    try_read::<true>(stream, buffer, is_drained)
+}
+
+/// Reads at most `most` bytes once, without waiting.
 #[inline]
 fn try_read_some(stream: &TcpStream, buffer: &mut Vec<u8>, most: usize, is_drained: &mut bool) -> io::Result<usize> {
     if buffer.capacity() - buffer.len() > most {
@@ -171,24 +322,24 @@ fn try_read_some(stream: &TcpStream, buffer: &mut Vec<u8>, most: usize, is_drain
     try_read::<false>(stream, buffer, is_drained)
 }
 
-/// Reads once without waiting. A read that leaves room has emptied the socket, and says so in `is_drained`.
+/// Reads once without waiting. A read that does not fill the buffer has emptied the socket, and sets `is_drained`.
 ///
-/// It is there twice: what is called for `MOST` reads, in one place, becomes a part of that.
+/// `MOST` makes two copies of this function: the one for most reads has one call site, and is inlined there.
 #[cfg(unix)]
 #[inline(always)]
 fn try_read<const MOST: bool>(stream: &TcpStream, buffer: &mut Vec<u8>, is_drained: &mut bool) -> io::Result<usize> {
-    // Tokio's own call reads into spare capacity as well, but goes on believing that there is more: one read in vain for
-    // every one that is not.
+    // Tokio's own call also reads into spare capacity, but then still assumes more data, so every read is followed by one
+    // that finds nothing.
     let room = buffer.capacity() - buffer.len();
     let mut read = 0;
     let outcome = stream.try_io(Interest::READABLE, || {
         (_, read) = rustix::net::recv(stream, spare_capacity(buffer), RecvFlags::empty())?;
-        // Takes the readiness back, as of before the read: what has arrived since then makes a new one.
+        // Clears the readiness from before the read. Data that arrived since then sets it again.
         if 0 < read && read < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     });
     match outcome {
         Err(ours) if read > 0 => {
-            // It owns nothing.
+            // The error owns nothing.
             std::mem::forget(ours);
             *is_drained = true;
             Ok(read)
@@ -202,22 +353,22 @@ fn try_read<const MOST: bool>(stream: &TcpStream, buffer: &mut Vec<u8>, _is_drai
     stream.try_read_buf(buffer)
 }
 
-/// What a connection writes to.
+/// The half that a connection writes to.
 pub(crate) struct WriteHalf(Arc<Wire>);
 
 impl WriteHalf {
-    /// Whether what was written may stay in the stream until it is flushed.
+    /// Whether this is a boxed stream, which may hold written bytes until it is flushed.
     #[inline]
-    pub(crate) fn is_buffered(&self) -> bool {
+    pub(crate) fn is_boxed(&self) -> bool {
         matches!(*self.0, Wire::Boxed(_))
     }
 
-    /// Writes some of what is in one piece, if the kernel takes any now and it is a matter of one call.
+    /// Writes some of `bytes` to a TCP stream with one system call, if the kernel takes any now.
     #[inline]
     pub(crate) fn try_write(&self, bytes: &[u8]) -> Option<usize> {
         let Wire::Tcp(stream) = &*self.0 else { return None };
-        // Tokio's own call asks first whether the kernel takes any, and learns from the answer. Nearly always it does; if
-        // not, that call is made next.
+        // Tokio's own call first checks the readiness, and updates it. The kernel nearly always takes bytes; if it does not,
+        // Tokio's call is made next.
         #[cfg(target_os = "linux")]
         let written = rustix::net::send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
         #[cfg(not(target_os = "linux"))]
@@ -225,108 +376,52 @@ impl WriteHalf {
         written.ok().filter(|written| *written > 0)
     }
 
-    /// Writes some of `slices`. Takes no part in the cooperative budget: what a handler has sent before its budget was
-    /// spent has to reach the peer.
+    /// Writes some of `slices` to a TCP stream, outside the cooperative budget: what a handler has sent before its budget
+    /// was spent must reach the peer.
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match &*self.0 {
-            Wire::Tcp(stream) => loop {
-                match stream.try_write_vectored(slices) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    result => return Poll::Ready(result),
-                }
-                ready!(unconstrained(cx, |cx| stream.poll_write_ready(cx)))?;
-            },
-            Wire::Boxed(stream) => {
-                let mut stream = stream.lock();
-                if slices.len() > 1 && !stream.is_write_vectored() {
-                    // A stream that takes one slice at a time, as TLS does, would make a record of each header.
-                    let joined = join(slices);
-                    unconstrained(cx, |cx| Pin::new(&mut **stream).poll_write(cx, &joined))
-                } else {
-                    unconstrained(cx, |cx| Pin::new(&mut **stream).poll_write_vectored(cx, slices))
-                }
+        let Wire::Tcp(stream) = &*self.0 else { return Poll::Pending };
+        loop {
+            match stream.try_write_vectored(slices) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
             }
+            ready!(unconstrained(cx, |cx| stream.poll_write_ready(cx)))?;
         }
     }
 
-    /// How much the kernel holds that the other end has not acknowledged, where that can be known.
-    pub(crate) fn on_its_way(&self) -> u64 {
+    /// Ends the sending direction of a TCP stream.
+    pub(crate) fn shut_down(&self) -> io::Result<()> {
         match &*self.0 {
-            Wire::Tcp(stream) => unacknowledged(stream),
-            Wire::Boxed(_) => 0,
+            Wire::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            Wire::Boxed(_) => Ok(()),
         }
     }
 
-    /// Makes sure that nothing that was written stays in the stream.
-    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// The result of the last request to a boxed stream.
+    pub(crate) fn take_done(&self) -> Option<Done> {
         match &*self.0 {
-            Wire::Tcp(_) => Poll::Ready(Ok(())),
-            Wire::Boxed(stream) => {
-                let mut stream = stream.lock();
-                unconstrained(cx, |cx| Pin::new(&mut **stream).poll_flush(cx))
-            }
+            Wire::Tcp(_) => None,
+            Wire::Boxed(stream) => stream.take_done(),
         }
     }
 
-    /// Ends the sending direction.
-    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Requests something of a boxed stream, which does it [apart](Self::apart).
+    pub(crate) fn want(&self, to_do: ToDo) {
+        if let Wire::Boxed(stream) = &*self.0 {
+            stream.want(to_do);
+        }
+    }
+
+    /// The stream, for calls without any lock.
+    pub(crate) fn apart(&self) -> Apart {
+        Apart(self.0.clone())
+    }
+
+    /// Whether the system tells what the peer's kernel has acknowledged.
+    pub(crate) fn is_acknowledged(&self) -> bool {
         match &*self.0 {
-            Wire::Tcp(stream) => Poll::Ready(SockRef::from(stream).shutdown(Shutdown::Write)),
-            Wire::Boxed(stream) => {
-                let mut stream = stream.lock();
-                unconstrained(cx, |cx| Pin::new(&mut **stream).poll_shutdown(cx))
-            }
+            Wire::Tcp(_) => over::KNOWS,
+            Wire::Boxed(stream) => stream.is_acknowledged,
         }
     }
-}
-
-/// What the kernel holds of a socket's output: `SIOCOUTQ`, see tcp(7).
-#[cfg(target_os = "linux")]
-#[allow(unsafe_code, reason = "rustix has the call, and leaves it to us that number and type belong together")]
-fn unacknowledged(stream: &TcpStream) -> u64 {
-    use std::ffi::c_int;
-
-    // SAFETY: for this request the kernel writes one int, and reads nothing.
-    let held = unsafe {
-        let request = rustix::ioctl::Getter::<SIOCOUTQ, c_int>::new();
-        rustix::ioctl::ioctl(stream, request)
-    };
-    held.map_or(0, |held| u64::from(held.unsigned_abs()))
-}
-
-/// As `asm/sockios.h` has it, by the name of `TIOCOUTQ`.
-#[cfg(target_os = "linux")]
-const SIOCOUTQ: rustix::ioctl::Opcode =
-    if cfg!(any(target_arch = "mips", target_arch = "mips64", target_arch = "mips32r6", target_arch = "mips64r6")) {
-        0x7472
-    } else if cfg!(any(
-        target_arch = "powerpc",
-        target_arch = "powerpc64",
-        target_arch = "sparc",
-        target_arch = "sparc64"
-    )) {
-        0x4004_7473
-    } else {
-        0x5411
-    };
-
-/// Elsewhere what was written counts as taken.
-#[cfg(not(target_os = "linux"))]
-fn unacknowledged(_stream: &TcpStream) -> u64 {
-    0
-}
-
-/// As many of the bytes as fit into a pooled buffer.
-fn join(slices: &[IoSlice<'_>]) -> Buffer {
-    let mut joined = Buffer::pooled();
-    for slice in slices {
-        let room = Buffer::SIZE - joined.len();
-        joined.extend_from_slice(&slice[..slice.len().min(room)]);
-    }
-    joined
-}
-
-/// Polls without a part in the cooperative budget.
-pub(crate) fn unconstrained<T>(cx: &mut Context<'_>, poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
-    pin!(coop::unconstrained(std::future::poll_fn(poll))).poll(cx)
 }

@@ -1,5 +1,7 @@
-//! What threads share: locks, atomics, and how one thread is told from another. Under `cargo xtask loom` they are loom's, which
-//! tries out in which order threads may come, and which of the values that were stored they may see.
+//! What threads share: locks, atomics, and the identity of a thread. Under `cargo xtask loom` these are loom's, which tries
+//! out the orders in which threads may run, and the stored values that they may see.
+
+pub(crate) mod lock;
 
 #[cfg(not(all(test, sockeye_loom)))]
 pub(crate) use self::real::*;
@@ -11,9 +13,13 @@ pub(crate) use self::modelled::*;
 mod real {
     pub(crate) use std::sync::atomic;
 
-    // Two pairs of lock and release are a tenth of what a small message costs, and those of the standard library twice as
-    // much: they look after poison, of which nothing here has any use.
+    // Two pairs of lock and release are a tenth of the cost of a small message. Those of the standard library cost twice as
+    // much, since they track poisoning, which is not needed here.
+    #[cfg(not(feature = "metrics"))]
     pub(crate) use parking_lot::{Mutex, MutexGuard};
+
+    #[cfg(feature = "metrics")]
+    pub(crate) use super::counted::{Mutex, MutexGuard};
 
     /// A number that no other living thread has.
     #[inline]
@@ -27,7 +33,7 @@ mod real {
 mod modelled {
     pub(crate) use loom::sync::{MutexGuard, atomic};
 
-    /// loom's, with the methods of parking_lot's.
+    /// loom's `Mutex`, with the methods of parking_lot's.
     #[derive(Default)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
@@ -41,9 +47,53 @@ mod modelled {
         }
     }
 
-    /// A number that no other living thread has. loom runs all its threads on one of the system.
+    /// A number that no other living thread has. loom runs all its threads on one system thread.
     pub(crate) fn this_thread() -> usize {
         loom::thread_local!(static HERE: u8 = 0);
         HERE.with(|here| std::ptr::from_ref(here).addr())
+    }
+}
+
+/// Locks that are counted, so that nothing is reported to the metrics while one is held.
+#[cfg(all(feature = "metrics", not(all(test, sockeye_loom))))]
+mod counted {
+    use std::ops::{Deref, DerefMut};
+
+    use crate::telemetry::metrics::Held;
+
+    #[derive(Default)]
+    pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(parking_lot::Mutex::new(value))
+        }
+
+        #[inline]
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            MutexGuard { guard: self.0.lock(), _held: Held::new() }
+        }
+    }
+
+    /// The lock is released before it is counted as released.
+    pub(crate) struct MutexGuard<'a, T> {
+        guard: parking_lot::MutexGuard<'a, T>,
+        _held: Held,
+    }
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+
+        #[inline]
+        fn deref(&self) -> &T {
+            &self.guard
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        #[inline]
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.guard
+        }
     }
 }

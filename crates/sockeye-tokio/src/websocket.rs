@@ -1,4 +1,4 @@
-//! `WebSocket`: what a handler is given.
+//! `WebSocket`: the connection as its handler sees it.
 
 use std::{
     fmt,
@@ -12,17 +12,18 @@ use std::{
 use futures_core::{FusedStream, Stream as Messages};
 use futures_sink::Sink;
 use http::HeaderValue;
-use sockeye_proto::{CloseCode, CloseFrame, Config, Message, Outgoing, PreparedMessage, Role, close_code};
+use sockeye_proto::{CloseCode, CloseFrame, Message, Outgoing, PreparedMessage};
 
 use crate::{
-    Connection, Error, ReceiveHalf, SendHalf, Sender, Stream, TrySendError,
-    closing::UntilClosing,
-    receiving::{Lent, Receiving},
+    Error, ReceiveHalf, SendHalf, Sender, TrySendError,
+    close_reason::CloseReason,
+    futures::closing::UntilClosing,
+    futures::recv::{BorrowedMessage, Receiving},
+    futures::send::{Sending, flushed, try_send},
+    handle::Handle,
     send::Flush,
-    sending::{Sending, flushed, try_send},
+    send::waiters::{For, Ticket},
     shared::{Shared, Who},
-    split::Handle,
-    waiters::{For, Manner, Ticket},
 };
 
 /// One WebSocket connection.
@@ -30,18 +31,15 @@ use crate::{
 /// Receive with [`recv`](Self::recv) or as a `Stream`, send with [`send`](Self::send) or as a `Sink`; take a
 /// [`sender`](Self::sender) for other tasks, or [split](Self::into_split) it.
 ///
-/// The connection closes when this is dropped, in whatever task that happens: with 1000, with 1001 once its
-/// [`Shutdown`](crate::Shutdown) has begun, or with 1011 while a panic unwinds. The close handshake is then finished in the
-/// background.
+/// Dropping the `WebSocket`, in any task, closes the connection: with 1000, with 1001 once its [`Shutdown`](crate::Shutdown)
+/// has begun, or with 1011 while a panic unwinds. The close handshake then finishes in the background.
 ///
 /// ```
-/// use sockeye_tokio::{Message, WebSocket};
+/// use sockeye_tokio::WebSocket;
 ///
 /// async fn echo(mut socket: WebSocket) {
 ///     while let Some(Ok(message)) = socket.recv().await {
-///         if let Message::Text(_) | Message::Binary(_) = message
-///             && socket.send(message).await.is_err()
-///         {
+///         if message.is_data() && socket.send(message).await.is_err() {
 ///             break;
 ///         }
 ///     }
@@ -50,51 +48,28 @@ use crate::{
 ///
 /// # With and without a driver
 ///
-/// A handler that runs under [`serve`](crate::serve), as all handlers of `sockeye-extract` do, has a driver beside it:
-/// the connection answers Pings and the peer's Close, and writes what was sent, whenever the handler waits for whatever
-/// it waits for. It reads ahead until a message waits for the handler, or 64 KiB of an unfinished one (16 KiB where it may
-/// be compressed), and no further: what lies behind that, be it a Ping, is read when the handler receives. One from
-/// [`WebSocket::new`] has no driver.
+/// A handler under [`serve`](crate::serve), like every handler of `sockeye-extract`, runs beside a driver. Whenever the
+/// handler waits for anything, the driver answers Pings and the peer's Close, and writes queued messages. The driver reads
+/// ahead until one message is ready for the handler, or until it has 64 KiB of an unfinished message (16 KiB if it may be
+/// compressed). Everything after that, even a Ping, is read when the handler receives. Of several Pongs that arrive
+/// meanwhile, the latest is kept and delivered first. A socket from [`WebSocket::new`] has no driver.
 pub struct WebSocket {
     handle: Handle,
-    /// Once it is used as a `Sink`, or lends what it receives.
+    /// Allocated by the first use as a `Sink`, or of `recv_ref`.
     beside: Option<Box<Beside>>,
 }
 
-/// What most handlers have no use for.
+/// State that most handlers do not need.
 #[derive(Default)]
 struct Beside {
-    lent: Lent,
-    /// As a `Sink`: the place in line while it waits for room.
+    borrowed: BorrowedMessage,
+    /// The waiter of the `Sink` while it waits for capacity.
     waiting: Option<Ticket>,
-    /// As a `Sink`, while it is flushed: what, and the place among those that wait for that.
+    /// While the `Sink` is flushed: what to flush, and the waiter for that.
     flushing: Option<(Flush, Option<Ticket>)>,
 }
 
 impl WebSocket {
-    /// A WebSocket **without a driver**, on a stream that has finished its opening handshake. It makes progress only while
-    /// [`recv`](Self::recv), [`send`](Self::send), [`flushed`](Self::flushed) or [`close`](Self::close) is polled: a
-    /// Ping is answered by the next `recv`, `send` writes before it returns, a [`Sender`] wakes the task that polls
-    /// `recv`. There are no deadlines, and dropping it ends the stream without a Close.
-    ///
-    /// Take [`serve`](crate::serve) unless you poll everything yourself. [`Connection::into_websocket`] is the same with
-    /// more to set.
-    ///
-    /// ```
-    /// # use sockeye_tokio::{Config, Message, Role, Stream, WebSocket};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), sockeye_tokio::Error> {
-    /// let (left, right) = tokio::io::duplex(1024);
-    /// let mut client = WebSocket::new(Stream::boxed(left), Role::Client, Config::default());
-    /// let mut server = WebSocket::new(Stream::boxed(right), Role::Server, Config::default());
-    /// client.send(Message::text("hello")).await?;
-    /// assert_eq!(server.recv().await.unwrap()?, Message::text("hello"));
-    /// # Ok(()) }
-    /// ```
-    pub fn new(stream: impl Into<Stream>, role: Role, config: Config) -> Self {
-        Connection::new(stream, role).config(config).into_websocket()
-    }
-
     pub(crate) fn shared(&self) -> &Shared {
         &self.handle
     }
@@ -103,29 +78,29 @@ impl WebSocket {
         Self { handle, beside: None }
     }
 
-    /// The next message, whole. Pings and Pongs are among them, though nothing has to be done about a Ping: its answer has
-    /// been queued. After a `Message::Close` comes `None`.
+    /// Receives the next whole message, Pings and Pongs included. The answer to a Ping has already been queued. Returns
+    /// `None` after a `Message::Close`.
     ///
-    /// A loop over many buffered messages lets other tasks run: after 128 messages or reads in a row it is not ready once.
+    /// After 128 messages or reads in a row, `recv` returns `Pending` once, so that other tasks can run.
     ///
     /// # Errors
     ///
-    /// At most one, after which comes `None`: [`Error::is_violation`] or [`Error::is_limit`] for what the peer did wrong,
-    /// and it has been answered with the Close that says so; [`Error::is_abrupt`] when the stream ended without a Close;
-    /// [`Error::is_timeout`] when a deadline passed; else [`Error::is_io`].
+    /// At most one error, then `None`. [`Error::is_violation`] or [`Error::is_limit`]: the peer did something wrong, and has
+    /// been sent a Close that says so. [`Error::is_abrupt`]: the stream ended without a Close. [`Error::is_timeout`]: a
+    /// deadline passed. Otherwise [`Error::is_io`].
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when it is dropped: what has been read stays with the connection.
+    /// Dropping the future loses nothing: the connection keeps what has been read.
     pub fn recv(&mut self) -> impl Future<Output = Option<Result<Message, Error>>> + Send {
         Receiving(&self.handle)
     }
 
-    /// The next message, lent until the next call: for a handler that reads and does not keep. A text or binary message of up
-    /// to 4 KiB is put where the one before it was, so that receiving allocates nothing at all; a longer one is allocated
-    /// and freed, as with [`recv`](Self::recv), which is like it in everything else.
+    /// Receives the next message and lends it until the next call, for a handler that does not keep messages. A text or
+    /// binary message of up to 4 KiB reuses the memory of the previous one, so receiving allocates nothing. A longer message
+    /// is allocated and freed as by [`recv`](Self::recv). In all else the two are alike.
     ///
-    /// Once it was called, a message of `recv` may have more capacity than length.
+    /// After a call, messages from `recv` may have more capacity than length.
     ///
     /// ```
     /// # use sockeye_tokio::{Message, WebSocket};
@@ -146,28 +121,29 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// As for [`recv`](Self::recv): nothing is lost when it is dropped.
+    /// As for [`recv`](Self::recv): dropping the future loses nothing.
     pub async fn recv_ref(&mut self) -> Option<Result<&Message, Error>> {
-        self.beside.get_or_insert_default().lent.next(&self.handle).await
+        self.beside.get_or_insert_default().borrowed.next(&self.handle).await
     }
 
-    /// Sends a message: waits until less than [`write_buffer_size`](Config::write_buffer_size) is queued, first come first
-    /// served among this and all [`Sender`]s, and queues it whole, however long it is.
+    /// Waits until less than [`write_buffer_size`](crate::Config::write_buffer_size) is queued, then queues the whole message,
+    /// however long it is. This handle and all [`Sender`]s are served first come, first served.
     ///
-    /// `Ok` means that it is queued. It is written when the handler waits for something, or when 64 KiB are queued, so
-    /// many messages in a row cost one system call. Before *blocking* work that never yields to the runtime, await
-    /// [`flushed`](Self::flushed). With a `write_buffer_size` of 0, and without a driver, it has been written by then.
+    /// `Ok` means that the message is queued. It is written when the handler waits for something, or when 64 KiB are queued,
+    /// so many messages in a row cost one system call. Before *blocking* work that never yields to the runtime, await
+    /// [`flushed`](Self::flushed). With a `write_buffer_size` of 0, or without a driver, `Ok` means that the message is
+    /// written.
     ///
     /// # Errors
     ///
-    /// [`Error::is_closed`] when the connection is closing; the error that has ended the connection otherwise (the stream's,
-    /// the peer's fault, a deadline), so nothing that was accepted is lost silently; [`Error::is_invalid`] for a message that may not be sent, which leaves the
-    /// connection open.
+    /// [`Error::is_closed`] when the connection is closing. [`Error::is_invalid`] for a message that cannot be sent; the
+    /// connection stays open. Otherwise the error that has ended the connection (of the stream, of the peer, or a deadline),
+    /// so no accepted message is lost silently.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the message was not queued, or whole: without a driver, or with a `write_buffer_size`
-    /// of 0, it may be dropped while it waits for the kernel.
+    /// If the future is dropped before it completes, the message was not queued. Without a driver, or with a
+    /// `write_buffer_size` of 0, the future also waits for the kernel: the whole message may then be queued.
     pub fn send(&mut self, message: Message) -> impl Future<Output = Result<(), Error>> + Send {
         Sending::new(&self.handle, Who::Handle, message.into())
     }
@@ -185,8 +161,8 @@ impl WebSocket {
         Sending::new(&self.handle, Who::Handle, message.into())
     }
 
-    /// Sends a message that is not compressed, whatever was agreed: for one that carries a secret beside something that others
-    /// have written. See [`Outgoing::secret`].
+    /// Sends a message uncompressed, whatever was negotiated: for a message that has a secret next to text from other
+    /// people. See [`Outgoing::secret`].
     ///
     /// # Errors
     ///
@@ -199,12 +175,11 @@ impl WebSocket {
         Sending::new(&self.handle, Who::Handle, Outgoing::secret(message))
     }
 
-    /// Queues a message without waiting, as long as the queue stays within
-    /// [`max_write_buffer_size`](Config::max_write_buffer_size).
+    /// Queues a message without waiting, if the queue stays within [`max_write_buffer_size`](crate::Config::max_write_buffer_size).
     ///
     /// # Errors
     ///
-    /// The message and why it was not queued.
+    /// The message, and why it was not queued.
     pub fn try_send(&mut self, message: impl Into<Outgoing>) -> Result<(), TrySendError> {
         try_send(&self.handle, message.into())
     }
@@ -213,56 +188,58 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// Why the rest cannot be written any more.
+    /// Why the rest can no longer be written.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it changes nothing.
+    /// Dropping the future changes nothing.
     pub async fn flushed(&mut self) -> Result<(), Error> {
         flushed(&self.handle, Who::Handle).await
     }
 
-    /// Begins the close handshake with 1000, and waits until the Close is with the kernel. Go on with
-    /// [`recv`](Self::recv) for what the peer still sends, up to its own Close, or simply drop the socket.
+    /// Begins the close handshake with 1000, and waits until the kernel has the Close. Then call [`recv`](Self::recv) for
+    /// what the peer still sends, up to its own Close, or drop the socket.
     ///
     /// # Errors
     ///
-    /// Why the Close could not be written. It is none when the connection is closing already.
+    /// Why the Close could not be written. A connection that is already closing is not an error.
     ///
     /// # Cancel safety
     ///
-    /// From the first poll on the Close is queued; it is written even when this is dropped.
+    /// The first poll queues the Close, which is written even if the future is dropped.
     pub async fn close(&mut self) -> Result<(), Error> {
-        self.close_with(close_code::NORMAL, "").await
+        self.close_with(CloseReason::Done.code(), "").await
     }
 
-    /// As [`close`](Self::close), with a code and a reason.
+    /// Like [`close`](Self::close), with a code and a reason.
     ///
     /// # Errors
     ///
-    /// [`Error::is_invalid`] when the code may not be sent ([`close_code::is_valid_on_wire`]) or the reason is longer than
-    /// 123 bytes, which leaves the connection open; else as for [`close`](Self::close).
+    /// [`Error::is_invalid`] when the code cannot be sent ([`close_code::is_valid_on_wire`](crate::close_code::is_valid_on_wire)); the connection stays open.
+    /// Otherwise as for [`close`](Self::close). A reason that is [too long](CloseFrame::MAX_REASON) is cut, and a warning is
+    /// logged.
     ///
     /// # Cancel safety
     ///
     /// As for [`close`](Self::close).
     pub async fn close_with(&mut self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
         match self.handle.close(CloseFrame::new(code, reason)) {
-            // Closing already, by whichever end: what is queued still has to go out.
+            // Either end has already begun to close: what is queued must still be written.
             Err(error) if error.is_closed() || error.is_violation() || error.is_limit() || error.is_timeout() => {}
             closed => closed?,
         }
-        flushed(&self.handle, Who::Handle).await
+        closed(flushed(&self.handle, Who::Handle).await)
     }
 
-    /// Waits until this connection is to close: its turn in a [`Shutdown`](crate::Shutdown) has come; or nothing can be
-    /// sent any more, whoever has closed it. For the handler that wants to say goodbye.
+    /// Waits until this connection must close, because its turn in a [`Shutdown`](crate::Shutdown) has come, or until
+    /// nothing can be sent any more, whichever end closed it. For a handler that sends a last message.
     ///
-    /// A handler that has called it once may send for a while when its turn has come, 5 s unless
-    /// [`goodbye`](crate::Shutdown::goodbye) says otherwise, and should close or drop the socket, which then closes with
-    /// 1001. If it does not, the Close is sent all the same. A handler that has never called it is sent the Close at once.
+    /// Once a handler has called `closing`, it gets a grace period when its turn comes: 5 s, unless
+    /// [`grace_period`](crate::Shutdown::grace_period) says otherwise. It may still send, and should then close or drop the
+    /// socket; a drop closes with 1001. After the grace period the Close is sent anyway. If a handler has never called
+    /// `closing`, the Close is sent at once.
     ///
-    /// The future borrows nothing, so that it fits into `select!` beside [`recv`](Self::recv). Once it is ready it stays so.
+    /// The future borrows nothing, so `select!` can have it beside [`recv`](Self::recv). Once ready, it stays ready.
     ///
     /// ```
     /// # use sockeye_tokio::{Message, WebSocket};
@@ -285,40 +262,45 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// It only waits: dropping it changes nothing.
+    /// Dropping the future changes nothing.
     pub fn closing(&self) -> impl Future<Output = ()> + Send + Sync + Unpin + use<> {
         UntilClosing::new(self.handle.shared().clone())
     }
 
-    /// The subprotocol that the opening handshake has agreed on ([RFC 6455 §1.9]).
+    /// The subprotocol that the opening handshake has negotiated ([RFC 6455 §1.9]).
     ///
     /// [RFC 6455 §1.9]: https://www.rfc-editor.org/rfc/rfc6455#section-1.9
     pub fn protocol(&self) -> Option<&HeaderValue> {
         self.handle.protocol.as_deref()
     }
 
-    /// How long the peer took to answer the last Ping of the [keep-alive](crate::Timeouts::keep_alive), and the way there and
-    /// back. `None` until there was one, which takes a pause in what the peer sends; and without a driver.
+    /// The round-trip time of the last [keep-alive](crate::Timeouts::keep_alive) Ping. `None` before the first answer: Pings
+    /// usually need a pause in what the peer sends. Always `None` without a driver.
     pub fn latency(&self) -> Option<Duration> {
         self.handle.lock_receive().latency()
     }
 
-    /// How many bytes are queued that the kernel has not taken.
+    /// How many bytes are charged for what is queued and not yet with the kernel: the frames, and 64 bytes for each piece of
+    /// the queue. Messages of up to 4 KiB share pieces of 64 KiB; a longer message takes one or two pieces of its own. A
+    /// message that many connections share is charged in full to each: any of them may be the last that holds it.
+    ///
+    /// The limits of [`Config`](crate::Config), [`Budget`](crate::Budget) and the gauge `sockeye_queue_bytes` use this
+    /// number.
     pub fn buffered(&self) -> usize {
-        self.handle.lock_send().encoder.buffered()
+        self.handle.lock_send().encoder.held()
     }
 
-    /// A handle that sends to this connection from any task, and does not keep it open.
+    /// Returns a handle that sends to this connection from any task, and does not keep the connection open.
     pub fn sender(&self) -> Sender {
         Sender::new(self.handle.shared().clone())
     }
 
-    /// Two halves for two tasks. The connection closes when both are dropped.
+    /// Splits the socket into two halves for two tasks. The connection closes when both are dropped.
     pub fn into_split(mut self) -> (SendHalf, ReceiveHalf) {
         self.stop_flushing();
         let sender = self.sender();
         let handle = Arc::new(self.handle);
-        (SendHalf { sender, handle: handle.clone() }, ReceiveHalf { handle, lent: Lent::default() })
+        (SendHalf { sender, handle: handle.clone() }, ReceiveHalf { handle, borrowed: BorrowedMessage::default() })
     }
 
     fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -352,33 +334,30 @@ impl FusedStream for WebSocket {
     }
 }
 
-/// `feed` queues; `flush`, and so `send`, is ready once there is room for the next message. Without a driver it is ready
+/// `feed` queues a message. `flush`, and so `send`, completes once there is capacity for the next message; without a driver,
 /// once the kernel has everything.
 impl Sink<Message> for WebSocket {
     type Error = Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let this = &mut *self;
-        let mut send = this.handle.lock_send();
         let waiting = &mut this.beside.get_or_insert_default().waiting;
-        // A message of a `Sink` is queued without being written.
-        this.handle.cork(&mut send, Who::Handle, cx);
-        this.handle.poll_room(&mut send, Who::Handle, Manner::Asking, waiting, cx)
+        this.handle.poll_sink(waiting, cx)
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        // A flush that was given up did not mean this message.
+        // An abandoned flush does not include this message.
         self.stop_flushing();
         let mut send = self.handle.lock_send();
         self.handle.queue_unwritten(&mut send, message.into())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let (is_open, has_room) = {
+        let (is_open, has_capacity) = {
             let send = self.handle.lock_send();
-            (send.encoder.closing().may_send(), send.has_room() && !send.is_unbuffered())
+            (send.encoder.closing().may_send(), send.has_capacity() && !send.is_unbuffered())
         };
-        if self.handle.is_driven() && is_open && has_room {
+        if self.handle.is_driven() && is_open && has_capacity {
             self.stop_flushing();
             return Poll::Ready(Ok(()));
         }
@@ -387,11 +366,16 @@ impl Sink<Message> for WebSocket {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.handle.lock_send().encoder.closing().may_send() {
-            self.handle.close(CloseFrame::new(close_code::NORMAL, ""))?;
+            closed(self.handle.close(CloseReason::Done.frame()))?;
             self.stop_flushing();
         }
-        self.poll_flushed(cx)
+        self.poll_flushed(cx).map(closed)
     }
+}
+
+/// The outcome of a close: `is_closed` is no error here, since a closed connection is what the caller wanted.
+fn closed(flushed: Result<(), Error>) -> Result<(), Error> {
+    flushed.or_else(|error| if error.is_closed() { Ok(()) } else { Err(error) })
 }
 
 impl fmt::Debug for WebSocket {

@@ -1,13 +1,16 @@
 //! What the settings do, and what is said when they make no sense. A binary of its own: the log is everybody's.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod common;
+
 use std::{
     fmt::Write as _,
     sync::{Arc, Mutex},
 };
 
-use sockeye_testkit::{Frame, Peer, pipe, pipe_with_capacity};
-use sockeye_tokio::{Config, Connection, Message, Role, Stream, TrySendError, WebSocket, serve};
+use common::{config, connect, connect_with_capacity, echo, receive_all, start, start_with};
+use sockeye_testkit::{Frame, pipe};
+use sockeye_tokio::{Config, Message, Role, Stream, TrySendError, WebSocket};
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
@@ -47,9 +50,7 @@ impl Subscriber for Log {
 }
 
 fn buffers(write: usize, max: usize) -> Config {
-    let mut config = Config::default();
-    (config.write_buffer_size, config.max_write_buffer_size) = (write, max);
-    config
+    config(|config| (config.write_buffer_size, config.max_write_buffer_size) = (write, max))
 }
 
 fn log_of(work: impl FnOnce()) -> String {
@@ -60,7 +61,7 @@ fn log_of(work: impl FnOnce()) -> String {
 }
 
 #[test]
-fn a_maximum_that_is_not_above_the_buffer_is_raised_to_it_and_a_warning_says_so() {
+fn a_max_write_buffer_size_not_above_write_buffer_size_is_a_warning() {
     let connect = |write, max| {
         log_of(|| {
             let (_, server) = pipe();
@@ -72,18 +73,25 @@ fn a_maximum_that_is_not_above_the_buffer_is_raised_to_it_and_a_warning_says_so(
         assert!(log.starts_with(Level::WARN.as_str()) && log.lines().count() == 1, "{log}");
         assert!(log.contains(&format!("max_write_buffer_size={max}")), "{log}");
         assert!(log.contains(&format!("write_buffer_size={write}")), "{log}");
+        assert_eq!(connect(write, max), "", "it is said once, and not for each connection");
     }
     assert_eq!(connect(1000, 1001), "");
     let defaults = Config::default();
     assert_eq!(connect(defaults.write_buffer_size, defaults.max_write_buffer_size), "");
 }
 
+#[test]
+fn connections_share_a_configuration_whose_max_write_buffer_size_is_raised() {
+    let config = Arc::new(buffers(1000, 998));
+    let sockets: Vec<_> = (0..10).map(|_| connect().1.config(config.clone()).into_websocket()).collect();
+    assert!(Arc::strong_count(&config) > sockets.len());
+}
+
 #[tokio::test]
-async fn and_it_is_what_try_send_goes_by() {
-    let (_client, server) = pipe_with_capacity(16);
-    let connection = Connection::new(Stream::boxed(server), Role::Server).config(buffers(1000, 10));
+async fn try_send_keeps_to_a_raised_max_write_buffer_size() {
+    let (_client, connection) = connect_with_capacity(16);
     let (tell, told) = tokio::sync::oneshot::channel();
-    tokio::spawn(connection.serve(|mut socket| async move {
+    tokio::spawn(connection.config(buffers(1000, 10)).serve(|mut socket| async move {
         for _ in 0..9 {
             socket.try_send(Message::binary(vec![0; 100])).unwrap();
         }
@@ -94,14 +102,10 @@ async fn and_it_is_what_try_send_goes_by() {
 }
 
 #[tokio::test]
-async fn what_the_peer_does_wrong_is_no_warning() {
+async fn a_violation_of_the_peer_is_logged_below_warning() {
     let log = Log::default();
     let guard = tracing::subscriber::set_default(log.clone());
-    let (client, server) = pipe();
-    let mut client = Peer::client(client);
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
-        while let Some(Ok(_)) = socket.recv().await {}
-    }));
+    let (mut client, _task) = start(receive_all);
     client.send(Frame::text("x").rsv(2)).await;
     client.expect_close(1002).await;
     drop(guard);
@@ -110,35 +114,19 @@ async fn what_the_peer_does_wrong_is_no_warning() {
 }
 
 #[tokio::test]
-async fn a_buffer_for_reading_may_be_as_small_as_it_likes() {
+async fn a_read_buffer_size_may_be_as_small_as_zero() {
     for size in [0, 1, 7] {
-        let (client, server) = pipe();
-        let mut client = Peer::client(client);
-        let mut config = Config::default();
-        config.read_buffer_size = size;
-        tokio::spawn(serve(Stream::boxed(server), Role::Server, config, |mut socket| async move {
-            while let Some(Ok(message)) = socket.recv().await {
-                if message.is_data() {
-                    socket.send(message).await.unwrap();
-                }
-            }
-        }));
+        let config = config(|config| config.read_buffer_size = size);
+        let (mut client, _task) = start_with(|connection| connection.config(config), echo);
         client.send(Frame::binary(vec![3; 40_000])).await;
         client.expect_binary(vec![3; 40_000]).await;
     }
 }
 
 #[tokio::test]
-async fn frames_without_a_mask_are_accepted_where_that_is_set() {
-    let (client, server) = pipe();
-    let mut client = Peer::client(client);
-    let mut config = Config::default();
-    config.accept_unmasked_frames = true;
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, config, |mut socket| async move {
-        while let Some(Ok(message)) = socket.recv().await {
-            socket.send(message).await.unwrap();
-        }
-    }));
+async fn frames_without_a_mask_are_accepted_with_accept_unmasked_frames() {
+    let config = config(|config| config.accept_unmasked_frames = true);
+    let (mut client, _task) = start_with(|connection| connection.config(config), echo);
     client.send_all([Frame::text("bare").unmasked(), Frame::text("masked")]).await;
     client.expect_text("bare").await;
     client.expect_text("masked").await;

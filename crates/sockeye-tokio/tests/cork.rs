@@ -1,6 +1,8 @@
 //! Many messages share a system call, and none waits for another.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod common;
+
 use std::{
     sync::{
         Arc,
@@ -9,25 +11,17 @@ use std::{
     time::Duration,
 };
 
+use common::{connect, connect_with_capacity, echo, server_end, start, tcp};
 use futures_util::{SinkExt, StreamExt, TryStreamExt};
-use sockeye_testkit::{Frame, Peer, PipeEnd, parse_frames, pipe, pipe_with_capacity};
-use sockeye_tokio::{Config, Message, Role, Stream, WebSocket, serve};
+use sockeye_testkit::{Frame, Peer, PipeEnd, parse_frames};
+use sockeye_tokio::{Config, Message, Role, WebSocket, serve};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
     sync::oneshot,
     task::yield_now,
 };
 
-async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.recv().await {
-        if message.is_data() && socket.send(message).await.is_err() {
-            break;
-        }
-    }
-}
-
-/// The same loop through `futures`.
+/// [`echo`] through `futures`.
 async fn forward(socket: WebSocket) {
     let (sink, stream) = socket.split();
     let data = stream.try_filter(|message| std::future::ready(message.is_data()));
@@ -48,7 +42,8 @@ fn pipelined(count: usize) -> Vec<u8> {
     (0..count).flat_map(|i| Frame::binary(vec![i as u8; 32]).mask([1, 2, 3, 4]).bytes()).collect()
 }
 
-async fn one_read_and(most: usize, client: &mut PipeEnd, server: &sockeye_testkit::Control) {
+async fn one_read_and(most: usize, client: Peer<PipeEnd>) {
+    let (server, mut client) = (server_end(&client), client.into_inner());
     let wire = pipelined(64);
     for round in 0..3 {
         server.take_counters();
@@ -64,70 +59,65 @@ async fn one_read_and(most: usize, client: &mut PipeEnd, server: &sockeye_testki
 
 #[tokio::test]
 async fn sixty_four_pipelined_messages_cost_one_read_and_one_write() {
-    let (mut client, server) = pipe();
-    let control = server.control();
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), echo));
-    one_read_and(1, &mut client, &control).await;
+    let (client, _task) = start(echo);
+    one_read_and(1, client).await;
 }
 
 #[tokio::test]
-async fn through_a_split_sink_as_well() {
-    let (mut client, server) = pipe();
-    let control = server.control();
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), split_sink));
-    one_read_and(1, &mut client, &control).await;
+async fn sixty_four_pipelined_messages_through_a_split_sink_cost_one_read_and_one_write() {
+    let (client, _task) = start(split_sink);
+    one_read_and(1, client).await;
 }
 
 #[tokio::test]
-async fn and_through_forward() {
-    let (mut client, server) = pipe();
-    let control = server.control();
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), forward));
+async fn sixty_four_pipelined_messages_through_forward_cost_one_read_and_two_writes() {
+    let (client, _task) = start(forward);
     // `SplitSink` keeps one message to itself until it is flushed, which `forward` does after it has waited.
-    one_read_and(2, &mut client, &control).await;
+    one_read_and(2, client).await;
 }
 
 #[tokio::test]
-async fn a_large_payload_goes_out_with_its_header_in_one_call() {
-    let (client, server) = pipe_with_capacity(1 << 20);
-    let (control, mut client) = (server.control(), Peer::client(client));
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
+async fn a_large_payload_is_written_with_its_header_in_one_call() {
+    let (mut client, connection) = connect_with_capacity(1 << 20);
+    tokio::spawn(connection.serve(|mut socket| async move {
         socket.send(Message::text("small")).await.unwrap();
-        socket.send(Message::binary(vec![1; 50_000])).await.unwrap();
+        socket.send(Message::binary(vec![1; 15_000])).await.unwrap();
         socket.send(Message::text("small again")).await.unwrap();
         std::future::pending::<()>().await;
     }));
     client.expect_text("small").await;
-    client.expect_binary(vec![1; 50_000]).await;
+    client.expect_binary(vec![1; 15_000]).await;
     client.expect_text("small again").await;
-    assert_eq!(control.counters().writes, 1);
+    assert_eq!(server_end(&client).counters().writes, 1);
 }
 
 #[tokio::test]
-async fn so_does_one_of_a_mebibyte() {
-    let (client, server) = pipe_with_capacity(2 << 20);
-    let (control, mut client) = (server.control(), Peer::client(client));
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), echo));
-    client.send(Frame::binary(vec![1; 1 << 20])).await;
-    client.expect_binary(vec![1; 1 << 20]).await;
-    let counters = control.counters();
-    assert_eq!((counters.writes, counters.vectored_writes, counters.written_bytes), (1, 1, 10 + (1 << 20)));
+async fn a_boxed_stream_is_offered_16_kib_at_a_time() {
+    for vectored in [true, false] {
+        let (mut client, connection) = connect_with_capacity(2 << 20);
+        server_end(&client).set_vectored(vectored);
+        tokio::spawn(connection.serve(echo));
+        client.send(Frame::binary(vec![1; 1 << 20])).await;
+        client.expect_binary(vec![1; 1 << 20]).await;
+        // Sixty-four of them, and as much as the header has.
+        let counters = server_end(&client).counters();
+        assert_eq!((counters.writes, counters.written_bytes), (65, 10 + (1 << 20)));
+    }
 }
 
 #[tokio::test]
-async fn a_stream_that_takes_one_slice_at_a_time_gets_them_joined() {
-    let (client, server) = pipe_with_capacity(1 << 20);
-    let (control, mut client) = (server.control(), Peer::client(client));
-    control.set_vectored(false);
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
-        socket.send(Message::binary(vec![1; 50_000])).await.unwrap();
+async fn a_stream_without_vectored_writes_gets_header_and_payload_joined() {
+    let (mut client, connection) = connect_with_capacity(1 << 20);
+    server_end(&client).set_vectored(false);
+    tokio::spawn(connection.serve(|mut socket| async move {
+        socket.send(Message::binary(vec![1; 15_000])).await.unwrap();
         std::future::pending::<()>().await;
     }));
-    client.expect_binary(vec![1; 50_000]).await;
-    assert_eq!(control.counters().writes, 1);
+    client.expect_binary(vec![1; 15_000]).await;
+    assert_eq!(server_end(&client).counters().writes, 1);
 }
 
-/// A handler that echoes, counts what it has seen, and notes how many that were when `first` is set.
+/// A handler that echoes, and counts the messages in `seen`.
 async fn count(mut socket: WebSocket, seen: Arc<AtomicUsize>) {
     while let Some(Ok(message)) = socket.recv().await {
         seen.fetch_add(1, Ordering::Relaxed);
@@ -141,11 +131,12 @@ const MANY: usize = 10_000;
 
 #[tokio::test]
 async fn the_first_of_ten_thousand_answers_does_not_wait_for_the_last() {
-    let (mut client, server) = pipe_with_capacity(1 << 20);
+    let (client, connection) = connect_with_capacity(1 << 20);
+    let mut client = client.into_inner();
     let seen = Arc::new(AtomicUsize::new(0));
     client.write_all(&pipelined(MANY)).await.unwrap();
     let handler_seen = seen.clone();
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |socket| count(socket, handler_seen)));
+    tokio::spawn(connection.serve(|socket| count(socket, handler_seen)));
     // This task is another one, so it runs only if the handler's lets it.
     let mut first = [0; 34];
     client.read_exact(&mut first).await.unwrap();
@@ -156,10 +147,8 @@ async fn the_first_of_ten_thousand_answers_does_not_wait_for_the_last() {
 }
 
 #[tokio::test]
-async fn nor_over_tcp() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let (server, _) = listener.accept().await.unwrap();
+async fn the_first_of_ten_thousand_answers_over_tcp_does_not_wait_for_the_last() {
+    let (client, server) = tcp().await;
     let (mut client, mut writing) = client.into_split();
     // As many as fit into the kernel's buffers are there before the handler runs.
     tokio::spawn(async move {
@@ -178,9 +167,9 @@ async fn nor_over_tcp() {
 }
 
 #[tokio::test]
-async fn other_tasks_run_in_between() {
-    let (mut client, server) = pipe_with_capacity(1 << 20);
-    client.write_all(&pipelined(MANY)).await.unwrap();
+async fn other_tasks_run_between_ten_thousand_messages_that_are_received_or_sent() {
+    let (mut client, connection) = connect_with_capacity(1 << 20);
+    client.send_bytes(pipelined(MANY)).await;
     let turns = Arc::new(AtomicUsize::new(0));
     let (others, stop) = (turns.clone(), Arc::new(AtomicUsize::new(0)));
     let stopped = stop.clone();
@@ -191,7 +180,7 @@ async fn other_tasks_run_in_between() {
         }
     });
     let (tell, told) = oneshot::channel();
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
+    tokio::spawn(connection.serve(|mut socket| async move {
         // Only receives, and only sends: either loop has to yield.
         for _ in 0..MANY {
             socket.recv().await.unwrap().unwrap();
@@ -209,10 +198,10 @@ async fn other_tasks_run_in_between() {
 }
 
 #[tokio::test]
-async fn before_a_handler_blocks_it_can_wait_until_all_is_written() {
-    let (client, server) = pipe();
-    let (control, mut client) = (server.control(), Peer::client(client));
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
+async fn flushed_writes_all_that_is_queued_before_the_handler_yields() {
+    let (mut client, connection) = connect();
+    let control = server_end(&client);
+    tokio::spawn(connection.serve(|mut socket| async move {
         socket.send(Message::text("one")).await.unwrap();
         socket.send(Message::text("two")).await.unwrap();
         assert_eq!(control.in_flight(), 0, "only queued so far");
@@ -226,11 +215,11 @@ async fn before_a_handler_blocks_it_can_wait_until_all_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handler_that_blocks_on_a_request_and_its_answer() {
-    let (client, server) = pipe();
+async fn a_handler_that_blocks_its_thread_on_a_request_gets_its_answer() {
+    let (client, connection) = connect();
     // When it gives up, the handler's `recv` fails, and the thread that it blocks is free.
-    let mut client = Peer::client(client).within(Duration::from_secs(10));
-    let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
+    let mut client = client.within(Duration::from_secs(10));
+    let task = tokio::spawn(connection.serve(|mut socket| async move {
         let answer = tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
                 socket.send(Message::text("question")).await.unwrap();

@@ -1,27 +1,18 @@
 //! How a connection ends: what the application is told, and what the peer sees.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod common;
+
 use std::{future::Future, io, time::Duration};
 
-use sockeye_testkit::{Frame, LengthForm, Peer, PipeEnd, pipe, pipe_with_capacity};
-use sockeye_tokio::{
-    CloseFrame, Config, Connection, Error, Message, Role, Stream, Timeouts, WebSocket, close_code, serve,
-};
+use common::{connect, connect_with_capacity, give_away, receive_all, server_end, settled, start, start_with};
+use sockeye_testkit::{Frame, LengthForm, Peer, PipeEnd, pipe};
+use sockeye_tokio::{CloseFrame, Config, Error, Message, Role, Stream, Timeouts, WebSocket, close_code, serve};
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
     time::{Instant, sleep},
 };
-
-fn start<F, Fut>(handler: F) -> (Peer<PipeEnd>, JoinHandle<()>)
-where
-    F: FnOnce(WebSocket) -> Fut + Send + 'static,
-    Fut: Future<Output = ()> + Send + 'static,
-{
-    let (client, server) = pipe();
-    let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), handler));
-    (Peer::client(client), task)
-}
 
 /// All that is received, up to the first `None`, which has to come again for ever.
 async fn everything(socket: &mut WebSocket) -> Vec<Result<Message, Error>> {
@@ -51,11 +42,11 @@ fn report() -> (impl FnOnce(WebSocket) -> futures_util::future::BoxFuture<'stati
 type Report = (Vec<Result<Message, Error>>, Result<(), Error>);
 
 #[tokio::test]
-async fn the_peers_close_is_the_last_message_and_its_code_comes_back() {
+async fn the_peers_close_is_the_last_message_and_is_answered_with_its_code_and_reason() {
     let (handler, told) = report();
     let (mut client, task) = start(handler);
     client.send_all([Frame::text("hi"), Frame::close(4321, "bye"), Frame::text("too late")]).await;
-    assert_eq!(client.expect_close(4321).await, "");
+    assert_eq!(client.expect_close(4321).await, "bye");
     client.expect_eof().await;
     let (received, sent) = told.await.unwrap();
     let received: Vec<_> = received.into_iter().map(Result::unwrap).collect();
@@ -76,7 +67,7 @@ async fn a_close_without_a_code_is_answered_without_one() {
 }
 
 #[tokio::test]
-async fn a_stream_that_ends_without_a_close_is_one_error() {
+async fn a_stream_that_ends_without_a_close_is_one_abrupt_error() {
     let (handler, told) = report();
     let (mut client, task) = start(handler);
     client.send(Frame::text("hi")).await;
@@ -90,10 +81,10 @@ async fn a_stream_that_ends_without_a_close_is_one_error() {
 }
 
 #[tokio::test]
-async fn a_stream_that_fails_is_one_error_that_says_how() {
+async fn a_stream_that_fails_is_one_error_with_its_source() {
     let (handler, told) = report();
     let (client, task) = start(handler);
-    client.stream().control().opposite().fail_reads(io::ErrorKind::ConnectionReset);
+    server_end(&client).fail_reads(io::ErrorKind::ConnectionReset);
     let (received, _) = told.await.unwrap();
     let [Err(error)] = &received[..] else { panic!("{received:?}") };
     assert!(error.is_io() && error.is_abrupt(), "{error}");
@@ -102,8 +93,8 @@ async fn a_stream_that_fails_is_one_error_that_says_how() {
     task.await.unwrap();
 }
 
-#[tokio::test]
-async fn what_the_peer_does_wrong_is_answered_and_latched() {
+#[tokio::test(start_paused = true)]
+async fn every_violation_and_excess_of_the_peer_is_answered_with_its_code_and_latched() {
     let wrong = [
         (Frame::text("x").rsv(1), 1002),
         (Frame::text("x").opcode(3), 1002),
@@ -136,17 +127,16 @@ async fn what_the_peer_does_wrong_is_answered_and_latched() {
 async fn a_dropped_socket_closes_with_1000() {
     let (mut client, task) = start(|socket| async move { drop(socket) });
     client.expect_close(1000).await;
-    client.expect_eof().await;
     client.send(Frame::close(1000, "")).await;
+    client.expect_eof().await;
     drop(client);
     task.await.unwrap();
 }
 
 #[tokio::test]
-async fn the_last_half_that_is_dropped_closes_and_a_sender_keeps_nothing_open() {
-    let (give, take) = oneshot::channel();
-    let (mut client, _task) = start(|socket| async move { drop(give.send(socket)) });
-    let socket: WebSocket = take.await.unwrap();
+async fn dropping_the_last_half_closes_the_connection_although_a_sender_lives() {
+    let (mut client, connection) = connect();
+    let (socket, _task) = give_away(connection).await;
     let sender = socket.sender();
     let (sending, receiving) = socket.into_split();
     drop(receiving);
@@ -159,14 +149,14 @@ async fn the_last_half_that_is_dropped_closes_and_a_sender_keeps_nothing_open() 
 
 async fn panics(client: &mut Peer<PipeEnd>, task: JoinHandle<()>) {
     client.expect_close(1011).await;
-    client.expect_eof().await;
     client.send(Frame::close(1011, "")).await;
+    client.expect_eof().await;
     client.shutdown().await;
     assert!(task.await.unwrap_err().is_panic());
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_closes_with_1011_and_the_panic_goes_on() {
+async fn a_handler_that_panics_closes_with_1011_and_its_panic_is_passed_on() {
     let (mut client, task) = start(|mut socket| async move {
         socket.send(Message::text("about to")).await.unwrap();
         panic!("on purpose");
@@ -176,7 +166,7 @@ async fn a_handler_that_panics_closes_with_1011_and_the_panic_goes_on() {
 }
 
 #[tokio::test]
-async fn so_does_one_that_panics_before_its_future_and_one_whose_future_is_written_by_hand() {
+async fn a_handler_that_panics_before_its_future_or_in_a_future_by_hand_closes_with_1011() {
     let (mut client, task) = start(|socket| {
         drop(socket.sender());
         assert!(std::env::args().count() > 1_000_000, "on purpose");
@@ -196,14 +186,13 @@ async fn so_does_one_that_panics_before_its_future_and_one_whose_future_is_writt
 }
 
 #[tokio::test]
-async fn close_says_why_and_what_may_not_be_said_leaves_the_connection_open() {
+async fn close_with_sends_its_code_and_reason_and_a_code_that_may_not_be_sent_is_refused() {
     let (mut client, task) = start(|mut socket| async move {
         for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535] {
             assert!(socket.close_with(code, "").await.unwrap_err().is_invalid(), "{code}");
         }
-        assert!(socket.close_with(close_code::NORMAL, "é".repeat(62)).await.unwrap_err().is_invalid());
         socket.send(Message::text("open")).await.unwrap();
-        socket.close_with(close_code::POLICY, "é".repeat(61)).await.unwrap();
+        socket.close_with(close_code::POLICY, "é".repeat(62)).await.unwrap(); // more than fits
         socket.close().await.unwrap(); // the first one stands
         let received = everything(&mut socket).await;
         let received: Vec<_> = received.into_iter().map(Result::unwrap).collect();
@@ -217,24 +206,19 @@ async fn close_says_why_and_what_may_not_be_said_leaves_the_connection_open() {
     task.await.unwrap();
 }
 
-fn with_deadline<F, Fut>(seconds: u64, capacity: usize, handler: F) -> (Peer<PipeEnd>, JoinHandle<()>)
-where
-    F: FnOnce(WebSocket) -> Fut + Send + 'static,
-    Fut: Future<Output = ()> + Send + 'static,
-{
-    let (client, server) = pipe_with_capacity(capacity);
-    let timeouts = Timeouts::none().close(Duration::from_secs(seconds));
-    let connection = Connection::new(Stream::boxed(server), Role::Server).timeouts(timeouts);
-    (Peer::client(client).within(Duration::from_secs(3600)), tokio::spawn(connection.serve(handler)))
+/// The close handshake has this long, and nothing else has a deadline.
+fn seven_seconds() -> Timeouts {
+    Timeouts::none().close(Duration::from_secs(7))
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_whole_ending_is_under_one_deadline() {
+async fn writing_the_close_and_waiting_for_its_answer_are_under_one_deadline() {
     // Answers nothing; and reads nothing, so that the Close cannot even be written.
     for (capacity, queued) in [(1 << 16, 0), (16, 100_000)] {
-        let (client, task) = with_deadline(7, capacity, move |mut socket| async move {
+        let (client, connection) = connect_with_capacity(capacity);
+        let task = tokio::spawn(connection.timeouts(seven_seconds()).serve(move |mut socket| async move {
             socket.send(Message::binary(vec![0; queued])).await.unwrap();
-        });
+        }));
         let begun = Instant::now();
         task.await.unwrap();
         assert_eq!(begun.elapsed(), Duration::from_secs(7));
@@ -243,60 +227,34 @@ async fn the_whole_ending_is_under_one_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_keeps_the_socket_after_its_close_learns_that_no_answer_came() {
-    let (mut client, task) = with_deadline(7, 1 << 16, |mut socket| async move {
-        sleep(Duration::from_secs(100)).await;
-        socket.close().await.unwrap();
-        let begun = Instant::now();
-        let received = everything(&mut socket).await;
-        let [Err(error)] = &received[..] else { panic!("{received:?}") };
-        assert!(error.is_timeout(), "{error}");
-        assert_eq!(begun.elapsed(), Duration::from_secs(7));
-    });
+async fn a_handler_that_keeps_the_socket_after_its_close_is_told_that_no_answer_came() {
+    let (mut client, task) = start_with(
+        |connection| connection.timeouts(seven_seconds()),
+        |mut socket| async move {
+            sleep(Duration::from_secs(100)).await;
+            socket.close().await.unwrap();
+            let begun = Instant::now();
+            let received = everything(&mut socket).await;
+            let [Err(error)] = &received[..] else { panic!("{received:?}") };
+            assert!(error.is_timeout(), "{error}");
+            assert_eq!(begun.elapsed(), Duration::from_secs(7));
+        },
+    );
     client.expect_close(1000).await;
     task.await.unwrap();
 }
 
 #[tokio::test]
-async fn what_the_peer_still_sends_is_read_and_dropped() {
-    let (mut client, task) = start(|socket| async move { drop(socket) });
-    client.expect_close(1000).await;
-    for _ in 0..9 {
-        client.send(Frame::binary(vec![0; 100_000])).await;
-    }
-    client.send(Frame::close(1000, "")).await;
-    client.expect_eof().await;
-    client.shutdown().await;
-    task.await.unwrap();
-    assert!(client.stream().control().opposite().is_dropped());
-}
-
-#[tokio::test]
-async fn but_not_more_than_a_mebibyte() {
-    let (mut client, task) = start(|socket| async move { drop(socket) });
-    client.expect_close(1000).await;
-    let mut sent = 0;
-    while client.try_send_bytes(Frame::binary(vec![0; 100_000]).bytes()).await.is_ok() {
-        sent += 100_000;
-        assert!(sent < 3 << 20, "it reads on and on");
-    }
-    assert!(sent >= 1 << 20, "{sent}");
-    task.await.unwrap();
-}
-
-#[tokio::test]
-async fn a_client_leaves_the_end_of_the_stream_to_the_server() {
+async fn a_client_waits_for_the_server_to_end_the_stream_after_both_closes() {
     let (server, client) = pipe();
     let mut server = Peer::server(server);
     let task = tokio::spawn(serve(Stream::boxed(client), Role::Client, Config::default(), |mut socket| async move {
         socket.close().await.unwrap();
-        while let Some(Ok(_)) = socket.recv().await {}
+        receive_all(socket).await;
     }));
     server.expect_close(1000).await;
     server.send(Frame::close(1000, "")).await;
-    for _ in 0..20 {
-        tokio::task::yield_now().await;
-    }
+    settled().await;
     assert!(!server.stream().control().opposite().is_shut_down(), "RFC 6455 section 7.1.1");
     server.shutdown().await;
     server.expect_eof().await;
@@ -319,7 +277,7 @@ async fn a_write_that_fails_comes_out_of_the_next_send_flushed_and_recv() {
     });
     let (go, wait) = oneshot::channel();
     give.send(wait).unwrap();
-    client.stream().control().opposite().fail_writes(io::ErrorKind::BrokenPipe);
+    server_end(&client).fail_writes(io::ErrorKind::BrokenPipe);
     go.send(()).unwrap();
     tokio::task::yield_now().await;
     drop(client);
@@ -327,10 +285,9 @@ async fn a_write_that_fails_comes_out_of_the_next_send_flushed_and_recv() {
 }
 
 #[tokio::test]
-async fn a_socket_whose_driver_is_gone_learns_of_it() {
-    let (give, take) = oneshot::channel();
-    let (_client, task) = start(|socket| async move { drop(give.send(socket)) });
-    let mut socket: WebSocket = take.await.unwrap();
+async fn a_socket_whose_driver_is_dropped_receives_an_abrupt_error() {
+    let (_client, connection) = connect();
+    let (mut socket, task) = give_away(connection).await;
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     let received = everything(&mut socket).await;

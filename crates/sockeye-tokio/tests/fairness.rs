@@ -1,8 +1,10 @@
 //! Other tasks have their turn whatever a peer sends, and who waits for a peer does not spin.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod common;
+
 use std::{
-    future::{Future, pending},
+    future::{Future, pending, poll_fn},
     pin::Pin,
     sync::{
         Arc,
@@ -10,10 +12,11 @@ use std::{
     },
 };
 
+use common::{connect_with_capacity, server_end, settled};
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use sockeye_testkit::{Frame, Peer, pipe_with_capacity, wire};
-use sockeye_tokio::{Config, Message, Role, Stream, WebSocket, serve};
-use tokio::{io::AsyncWriteExt, task::yield_now};
+use sockeye_testkit::{Frame, wire};
+use sockeye_tokio::{Message, WebSocket};
+use tokio::{sync::oneshot, task::yield_now};
 
 /// How often another task has its turn while `work` is done.
 async fn turns_of_others(work: impl Future<Output = ()>) -> usize {
@@ -34,11 +37,11 @@ async fn turns_of_others(work: impl Future<Output = ()>) -> usize {
 
 #[tokio::test]
 async fn a_flood_of_pings_to_a_handler_that_sleeps_lets_other_tasks_run() {
-    let (mut client, server) = pipe_with_capacity(1 << 20);
-    let control = server.control();
+    let (mut client, connection) = connect_with_capacity(1 << 20);
+    let control = server_end(&client);
     let pings: Vec<u8> = (0..50_000).flat_map(|_| Frame::ping("").bytes()).collect();
-    client.write_all(&pings).await.unwrap();
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |socket| async move {
+    client.send_bytes(&pings).await;
+    tokio::spawn(connection.serve(|socket| async move {
         pending::<()>().await;
         drop(socket);
     }));
@@ -58,15 +61,13 @@ where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let (mut client, server) = pipe_with_capacity(1 << 20);
-    let control = server.control();
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), handler));
+    let (mut client, connection) = connect_with_capacity(1 << 20);
+    let control = server_end(&client);
+    tokio::spawn(connection.serve(handler));
     let message = wire([&Frame::binary(vec![7; 300_000])]);
     let (half, rest) = message.split_at(150_000);
-    client.write_all(half).await.unwrap();
-    for _ in 0..20 {
-        yield_now().await;
-    }
+    client.send_bytes(half).await;
+    settled().await;
     let before = control.take_counters();
     assert!(before.read_bytes == half.len(), "somebody receives, so all of it is read: {before:?}");
     for _ in 0..1000 {
@@ -74,8 +75,7 @@ where
     }
     let after = control.take_counters();
     assert!(after.reads == 0 && after.blocked_reads <= 2, "nothing came, and it was looked for again: {after:?}");
-    client.write_all(rest).await.unwrap();
-    let mut client = Peer::client(client);
+    client.send_bytes(rest).await;
     client.expect_text("300000").await;
 }
 
@@ -87,17 +87,17 @@ async fn answer_its_length(mut socket: WebSocket) {
 }
 
 #[tokio::test]
-async fn a_recv_in_the_handler_waits_for_the_rest_of_a_large_message() {
+async fn a_recv_in_the_handler_waits_for_the_rest_of_a_large_message_without_spinning() {
     stalls_within_a_large_message(answer_its_length).await;
 }
 
 #[tokio::test]
-async fn so_does_a_recv_in_another_task() {
+async fn a_recv_in_another_task_waits_for_the_rest_of_a_large_message_without_spinning() {
     stalls_within_a_large_message(|socket| async move { drop(tokio::spawn(answer_its_length(socket))) }).await;
 }
 
 #[tokio::test]
-async fn so_does_a_recv_in_a_set_of_futures() {
+async fn a_recv_in_a_set_of_futures_waits_for_the_rest_of_a_large_message_without_spinning() {
     stalls_within_a_large_message(|socket| async move {
         let mut set: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>> = FuturesUnordered::new();
         set.push(Box::pin(answer_its_length(socket)));
@@ -105,4 +105,32 @@ async fn so_does_a_recv_in_a_set_of_futures() {
         set.next().await.unwrap();
     })
     .await;
+}
+
+/// The end has been read with the messages, one of which is kept for a handler that does not receive.
+#[tokio::test]
+async fn a_driver_does_not_spin_when_the_stream_has_ended_behind_a_message_that_nobody_receives() {
+    let (mut client, connection) = connect_with_capacity(1 << 20);
+    client.send_all([Frame::text("a"), Frame::text("b")]).await;
+    drop(client);
+    let (wake, woken) = oneshot::channel::<()>();
+    let (tell, told) = oneshot::channel();
+    let mut serving = connection.serve(|mut socket| async move {
+        assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text("a"));
+        woken.await.unwrap();
+        assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text("b"));
+        tell.send(socket.recv().await).unwrap();
+    });
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counted = polls.clone();
+    tokio::spawn(poll_fn(move |cx| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut serving).poll(cx)
+    }));
+    for _ in 0..1000 {
+        yield_now().await;
+    }
+    assert!(polls.load(Ordering::Relaxed) < 10, "the task was polled {polls:?} times");
+    wake.send(()).unwrap();
+    assert!(told.await.unwrap().unwrap().unwrap_err().is_abrupt());
 }

@@ -1,25 +1,16 @@
 //! What a peer still gets that has ended its own direction of the stream.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
-use sockeye_testkit::{Frame, Peer, PipeEnd, pipe, pipe_with_capacity};
-use sockeye_tokio::{Connection, Message, Role, Stream, WebSocket};
-use tokio::{sync::oneshot, task::JoinHandle};
+mod common;
 
-fn echo(server: PipeEnd) -> JoinHandle<()> {
-    tokio::spawn(Connection::new(Stream::boxed(server), Role::Server).serve(|mut socket| async move {
-        while let Some(Ok(message)) = socket.recv().await {
-            if message.is_data() {
-                socket.send(message).await.unwrap();
-            }
-        }
-    }))
-}
+use common::{connect_with_capacity, echo, server_end, start, undriven};
+use sockeye_testkit::Frame;
+use sockeye_tokio::Message;
+use tokio::sync::oneshot;
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_written_though_the_peer_has_half_closed() {
-    let (client, server) = pipe();
-    let task = echo(server);
-    let mut client = Peer::client(client);
+async fn an_answer_is_written_to_a_peer_that_has_half_closed() {
+    let (mut client, task) = start(echo);
     client.send(Frame::text("hi")).await;
     client.send(Frame::ping("there?")).await;
     client.shutdown().await;
@@ -30,10 +21,9 @@ async fn an_answer_is_written_though_the_peer_has_half_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_the_stream_does_not_take_at_once_as_well() {
-    let (client, server) = pipe_with_capacity(100);
-    let task = echo(server);
-    let mut client = Peer::client(client);
+async fn an_answer_larger_than_the_stream_is_written_to_a_peer_that_has_half_closed() {
+    let (mut client, connection) = connect_with_capacity(100);
+    let task = tokio::spawn(connection.serve(echo));
     let long = "x".repeat(90);
     for _ in 0..3 {
         client.send(Frame::text(&*long)).await;
@@ -47,31 +37,27 @@ async fn one_that_the_stream_does_not_take_at_once_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_never_reads_is_given_up_at_the_close_deadline() {
-    let (client, server) = pipe_with_capacity(100);
-    let control = server.control();
-    let task = echo(server);
-    let mut client = Peer::client(client);
+async fn a_half_closed_peer_that_never_reads_is_dropped_at_the_close_deadline() {
+    let (mut client, connection) = connect_with_capacity(100);
+    let task = tokio::spawn(connection.serve(echo));
     client.send(Frame::text("x".repeat(80))).await;
     client.send(Frame::text("x".repeat(80))).await;
     client.shutdown().await;
     task.await.unwrap();
-    assert!(control.is_dropped());
+    assert!(server_end(&client).is_dropped());
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_handler_is_told_and_sends_no_more() {
-    let (client, server) = pipe();
+async fn a_handler_is_told_of_a_half_close_and_can_send_no_more() {
     let (tell, told) = oneshot::channel();
-    tokio::spawn(Connection::new(Stream::boxed(server), Role::Server).serve(|mut socket| async move {
+    let (mut client, _task) = start(|mut socket| async move {
         socket.send(Message::text("queued")).await.unwrap();
         let abrupt = socket.recv().await.unwrap().unwrap_err();
         let none = socket.recv().await.is_none();
         let refused = socket.send(Message::text("late")).await.unwrap_err();
         let flushed = socket.flushed().await;
         tell.send((abrupt.is_abrupt(), none, refused.is_abrupt(), flushed.is_ok())).unwrap();
-    }));
-    let mut client = Peer::client(client);
+    });
     client.shutdown().await;
     client.expect_text("queued").await;
     client.expect_eof().await;
@@ -79,12 +65,10 @@ async fn the_handler_is_told_and_sends_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_driver_it_is_the_same() {
-    let (client, server) = pipe();
-    let mut client = Peer::client(client);
+async fn an_undriven_socket_answers_a_half_closed_peer_and_is_told_of_the_end() {
+    let (mut client, mut socket) = undriven();
     client.send(Frame::ping("there?")).await;
     client.shutdown().await;
-    let mut socket = WebSocket::new(Stream::boxed(server), Role::Server, Default::default());
     assert_eq!(socket.recv().await.unwrap().unwrap(), Message::Ping(b"there?".to_vec()));
     assert!(socket.recv().await.unwrap().unwrap_err().is_abrupt());
     assert!(socket.recv().await.is_none());

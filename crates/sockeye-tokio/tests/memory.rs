@@ -1,11 +1,17 @@
 //! What a peer can make a connection hold, measured by an allocator that counts.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
-use std::future::Future;
+mod common;
+
+use std::{
+    future::{Future, pending},
+    pin::Pin,
+};
 
 use allocation_counter::{AllocationInfo, measure};
-use sockeye_testkit::{Frame, Peer, PipeEnd, pipe, pipe_with_capacity};
-use sockeye_tokio::{Connection, Message, Role, Sender, Stream, WebSocket};
+use common::{connect, connect_with_capacity, connection, echo, receive_all, server_end, settled};
+use sockeye_testkit::{Frame, PipeEnd, pipe, pipe_with_capacity};
+use sockeye_tokio::{Budget, Connection, Message, Overflow, PreparedMessage, Pushed, Role, Sender, Unread, WebSocket};
 use tokio::{io::AsyncWriteExt, net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 const MIB: u64 = 1 << 20;
@@ -20,15 +26,7 @@ where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    tokio::spawn(Connection::new(Stream::boxed(server), Role::Server).serve(handler))
-}
-
-async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.recv().await {
-        if message.is_data() && socket.send(message).await.is_err() {
-            break;
-        }
-    }
+    tokio::spawn(connection(server).serve(handler))
 }
 
 fn cost(runtime: &Runtime, work: impl Future<Output = ()>) -> AllocationInfo {
@@ -37,11 +35,11 @@ fn cost(runtime: &Runtime, work: impl Future<Output = ()>) -> AllocationInfo {
 }
 
 #[test]
-fn pings_of_a_client_that_never_reads_cost_a_constant() {
+fn pings_of_a_client_that_never_reads_cost_a_constant_amount_of_memory() {
     let runtime = runtime();
-    let (client, server) = pipe_with_capacity(4096);
-    let (mut client, flood) = (Peer::client(client), Frame::ping(vec![b'x'; 125]).bytes());
-    runtime.block_on(async { drop(serve(server, echo)) });
+    let (mut client, connection) = connect_with_capacity(4096);
+    let flood = Frame::ping(vec![b'x'; 125]).bytes();
+    runtime.block_on(async { drop(tokio::spawn(connection.serve(echo))) });
     let flooding = cost(&runtime, async {
         for _ in 0..300_000 {
             client.send_bytes(&flood).await;
@@ -52,7 +50,7 @@ fn pings_of_a_client_that_never_reads_cost_a_constant() {
 }
 
 #[test]
-fn peers_that_declare_much_and_send_little_cost_little() {
+fn peers_that_declare_large_frames_and_send_little_cost_little_memory() {
     let runtime = runtime();
     let mut clients = Vec::new();
     let declaring = cost(&runtime, async {
@@ -62,23 +60,20 @@ fn peers_that_declare_much_and_send_little_cost_little() {
             client.write_all(&Frame::binary("x").declared_len(15 << 20).mask([1, 2, 3, 4]).bytes()).await.unwrap();
             clients.push(client);
         }
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
-        }
+        settled().await;
     });
     assert!(declaring.bytes_max < 32 * MIB, "{declaring:?}");
 }
 
 #[test]
-fn a_connection_whose_handler_does_not_receive_keeps_little() {
+fn a_connection_whose_handler_does_not_receive_holds_little_memory() {
     let runtime = runtime();
-    let (client, server) = pipe();
-    let mut client = Peer::client(client);
+    let (mut client, connection) = connect();
     runtime.block_on(async {
-        serve(server, |socket| async move {
-            std::future::pending::<()>().await;
+        tokio::spawn(connection.serve(|socket| async move {
+            pending::<()>().await;
             drop(socket);
-        });
+        }));
     });
     let mut sent = 0;
     let parking = cost(&runtime, async {
@@ -99,8 +94,8 @@ fn a_connection_whose_handler_does_not_receive_keeps_little() {
 #[test]
 fn a_steady_echo_makes_one_allocation_a_message() {
     let runtime = runtime();
-    let (client, server) = pipe();
-    let (mut client, wire) = (client, Frame::binary(vec![3; 100]).mask([1, 2, 3, 4]).bytes());
+    let (mut client, server) = pipe();
+    let wire = Frame::binary(vec![3; 100]).mask([1, 2, 3, 4]).bytes();
     let mut answer = vec![0; 102];
     runtime.block_on(async {
         serve(server, echo);
@@ -123,7 +118,7 @@ async fn exchange(client: &mut PipeEnd, wire: &[u8], answer: &mut [u8]) {
 }
 
 #[test]
-fn a_connection_that_waits_owns_no_buffer() {
+fn a_connection_that_waits_for_a_message_owns_no_buffer() {
     let runtime = runtime();
     for size in [20, 16 << 10] {
         let wire = Frame::binary(vec![5; size]).mask([1, 2, 3, 4]).bytes();
@@ -164,7 +159,7 @@ async fn talk_once(count: usize, wire: &[u8], answer: &[u8], clients: &mut Vec<s
 }
 
 #[test]
-fn a_client_that_stops_reading_holds_what_is_queued_for_it_and_no_more() {
+fn a_client_that_stops_reading_costs_only_the_bytes_queued_for_it() {
     let runtime = runtime();
     let mut clients = Vec::new();
     let stalled = cost(&runtime, async {
@@ -172,20 +167,18 @@ fn a_client_that_stops_reading_holds_what_is_queued_for_it_and_no_more() {
             let (client, server) = pipe_with_capacity(16);
             serve(server, |mut socket| async move {
                 socket.send(Message::binary(vec![1; 100])).await.unwrap();
-                std::future::pending::<()>().await;
+                pending::<()>().await;
                 drop(socket);
             });
             clients.push(client);
         }
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
-        }
+        settled().await;
     });
     assert!(stalled.bytes_current < 100 * 4096 + (2 << 16), "{stalled:?}");
 }
 
 #[test]
-fn an_ended_connection_keeps_little_for_those_who_still_hold_a_sender() {
+fn an_ended_connection_holds_little_memory_while_a_sender_lives() {
     let runtime = runtime();
     let unfinished = Frame::binary(vec![7; 100_000]).fin(false).bytes();
     let endings = [
@@ -207,13 +200,13 @@ fn an_ended_connection_keeps_little_for_those_who_still_hold_a_sender() {
     }
 }
 
-type Way = fn(WebSocket) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+type Way = fn(WebSocket) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
-fn echo_to_the_end(socket: WebSocket) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+fn echo_to_the_end(socket: WebSocket) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(echo(socket))
 }
 
-fn echo_in_a_task(socket: WebSocket) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+fn echo_in_a_task(socket: WebSocket) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async { drop(tokio::spawn(echo(socket))) })
 }
 
@@ -234,4 +227,138 @@ async fn senders_of_ended(count: usize, wire: &[u8], way: Way) -> Vec<Sender> {
         senders.push(told.await.unwrap());
     }
     senders
+}
+
+#[test]
+fn messages_for_a_dropped_receive_half_cost_no_memory() {
+    let runtime = runtime();
+    let (mut client, connection) = connect();
+    runtime.block_on(async {
+        tokio::spawn(connection.serve(|socket| async move {
+            let (sending, receiving) = socket.into_split();
+            drop(receiving);
+            pending::<()>().await;
+            drop(sending);
+        }));
+        tokio::task::yield_now().await;
+    });
+    let frame = Frame::binary(vec![7; 16 << 20]).bytes();
+    let passing = cost(&runtime, async { client.send_bytes(&frame).await });
+    assert!(passing.bytes_max < MIB, "{passing:?}");
+}
+
+#[test]
+fn a_small_ping_of_the_application_pins_no_buffer() {
+    let held = |message: fn() -> Option<Message>| {
+        const COUNT: usize = 100;
+        let runtime = runtime();
+        let (clients, servers): (Vec<_>, Vec<_>) = (0..COUNT).map(|_| pipe()).unzip();
+        let held = cost(&runtime, async {
+            for server in servers {
+                serve(server, move |mut socket| async move {
+                    if let Some(message) = message() {
+                        let _ = socket.send(message).await;
+                    }
+                    receive_all(socket).await;
+                });
+            }
+            settled().await;
+        });
+        drop(clients);
+        held.bytes_current / COUNT as i64
+    };
+    let nothing = held(|| None);
+    let sent: [fn() -> Option<Message>; 5] = [
+        || Some(Message::Ping(vec![])),
+        || Some(Message::Pong(vec![7; 100])),
+        || Some(Message::Ping(vec![0; 126])), // refused
+        || Some(Message::text("x")),
+        || Some(Message::binary(vec![7; 5_000])),
+    ];
+    for (index, message) in sent.into_iter().enumerate() {
+        // What the peer has not read is in the pipe.
+        let each = held(message);
+        assert!(each < 2 * nothing + 16_000, "message {index}: {each} bytes, and {nothing} without");
+    }
+}
+
+#[test]
+fn queued_broadcasts_of_one_letter_hold_at_most_twice_the_limit_of_the_queue() {
+    let one = PreparedMessage::text("x");
+    let messages: [Box<dyn FnMut() -> PreparedMessage>; 2] =
+        [Box::new(move || one.clone()), Box::new(|| PreparedMessage::text("x"))];
+    for mut message in messages {
+        let runtime = runtime();
+        let (_client, connection) = connect_with_capacity(64);
+        let (tell, told) = oneshot::channel();
+        let budget = Budget::new(100 << 20);
+        let sender: Sender = runtime.block_on(async {
+            drop(tokio::spawn(connection.budget(&budget).serve(|socket| async move {
+                tell.send(socket.sender()).unwrap();
+                pending::<()>().await;
+            })));
+            told.await.unwrap()
+        });
+        let queued = measure(|| while let Ok(Pushed::Queued) = sender.push_with(message(), Overflow::Wait) {});
+        assert!(queued.bytes_current < 2 * MIB as i64, "{queued:?}");
+        // Up to the limit, and the header of one frame.
+        assert!((MIB as usize - 1024..MIB as usize + 10).contains(&sender.buffered()), "{} bytes", sender.buffered());
+        assert_eq!(budget.used(), sender.buffered());
+    }
+}
+
+#[test]
+fn unread_small_messages_cost_about_their_bytes_and_nothing_after_they_were_received() {
+    let runtime = runtime();
+    let (mut client, connection) = connect_with_capacity(4096);
+    server_end(&client).set_read_chunk(26);
+    let gate = std::sync::Arc::new(tokio::sync::Notify::new());
+    let (opened, (done, told)) = (gate.clone(), oneshot::channel());
+    runtime.block_on(async {
+        tokio::spawn(connection.unread(Unread::default()).serve(|mut socket| async move {
+            opened.notified().await;
+            for _ in 0..10_000 {
+                assert_eq!(socket.recv().await.unwrap().unwrap().len(), 20);
+            }
+            done.send(()).unwrap();
+            socket.recv().await;
+        }));
+    });
+    let message = Frame::text([b'x'; 20]).bytes();
+    let sending = cost(&runtime, async {
+        for _ in 0..10_000 {
+            client.send_bytes(&message).await;
+        }
+        settled().await;
+    });
+    // 260,000 bytes, in memory that doubles up to the bound; and two buffers that the thread keeps for all.
+    assert!((260_000..410_000).contains(&sending.bytes_current), "{sending:?}");
+    assert!(sending.bytes_max < 600_000, "{sending:?}");
+    let receiving = cost(&runtime, async {
+        gate.notify_one();
+        told.await.unwrap();
+        settled().await;
+    });
+    assert!(sending.bytes_current + receiving.bytes_current < 220_000, "{sending:?} {receiving:?}");
+}
+
+#[test]
+fn a_peer_that_sends_beyond_the_bound_of_unread_bytes_costs_no_more_memory() {
+    let runtime = runtime();
+    let (mut client, connection) = connect_with_capacity(4096);
+    server_end(&client).set_read_chunk(26);
+    runtime.block_on(async {
+        tokio::spawn(connection.unread(Unread::default()).serve(|socket| async move {
+            pending::<()>().await;
+            drop(socket);
+        }));
+    });
+    let message = Frame::text([b'x'; 20]).bytes();
+    let flooding = cost(&runtime, async {
+        for _ in 0..100_000 {
+            client.send_bytes(&message).await;
+        }
+    });
+    assert!(flooding.bytes_current < 470_000, "{flooding:?}");
+    assert!(flooding.bytes_max < 770_000, "{flooding:?}");
 }

@@ -2,11 +2,14 @@
 #![cfg(feature = "metrics")]
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod common;
+
 use std::{collections::BTreeMap, time::Duration};
 
+use common::{connect_with_capacity, receive_all, settled};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use sockeye_testkit::{Frame, Peer, PipeEnd, pipe_with_capacity};
-use sockeye_tokio::{Connection, Message, Overflow, Role, Stream, WebSocket};
+use sockeye_testkit::{Frame, Peer, PipeEnd};
+use sockeye_tokio::{Message, Overflow, Shutdown, WebSocket};
 use tokio::{sync::oneshot, task::yield_now};
 
 type Snapshot = BTreeMap<String, f64>;
@@ -31,10 +34,9 @@ fn start<Fut>(handler: impl FnOnce(WebSocket) -> Fut + Send + 'static) -> Peer<P
 where
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let (client, server) = pipe_with_capacity(1 << 10);
-    let connection = Connection::new(Stream::boxed(server), Role::Server).overflow(Overflow::DropNewest);
-    tokio::spawn(connection.serve(handler));
-    Peer::client(client).within(Duration::from_secs(3600))
+    let (client, connection) = connect_with_capacity(1 << 10);
+    tokio::spawn(connection.overflow(Overflow::DropNewest).serve(handler));
+    client
 }
 
 async fn echo(mut socket: WebSocket) {
@@ -49,7 +51,7 @@ async fn echo(mut socket: WebSocket) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_is_counted() {
+async fn every_metric_counts_connections_messages_bytes_and_drops() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     recorder.install().unwrap();
@@ -91,9 +93,7 @@ async fn everything_is_counted() {
     slow.expect_close(1002).await;
     slow.expect_eof().await;
     drop(slow);
-    for _ in 0..5 {
-        yield_now().await;
-    }
+    settled().await;
     look(&snapshotter, &mut seen);
 
     let expected = [
@@ -123,4 +123,23 @@ async fn everything_is_counted() {
     for (name, value) in expected {
         assert_eq!(seen.get(name), Some(&value), "{name}: {seen:#?}");
     }
+
+    // A handler that outlives its connection, and is cut: the end is counted once.
+    let shutdown = Shutdown::new();
+    let (mut client, connection) = connect_with_capacity(1 << 10);
+    tokio::spawn(connection.shutdown(&shutdown).serve(|socket| async move {
+        receive_all(socket).await;
+        tokio::time::sleep(Duration::from_secs(3600)).await; // still saves something
+    }));
+    client.send(Frame::close(1000, "")).await;
+    client.expect_close(1000).await;
+    client.expect_eof().await;
+    drop(client);
+    settled().await;
+    let ended = |seen: &Snapshot| seen.iter().filter(|(name, _)| name.contains("ended")).map(|(_, n)| n).sum::<f64>();
+    look(&snapshotter, &mut seen);
+    let before = (seen["sockeye_connections_open"], ended(&seen));
+    shutdown.drain(Duration::from_secs(5)).await;
+    look(&snapshotter, &mut seen);
+    assert_eq!((seen["sockeye_connections_open"], ended(&seen)), before);
 }

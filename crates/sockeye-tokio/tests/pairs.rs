@@ -16,15 +16,18 @@
 //! 6. The connections end before the last deadline; where 3. holds, at once when their sockets are dropped.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod common;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use common::config;
 use proptest::{collection::vec, option, prelude::*};
 use sockeye_testkit::{Control, PipeEnd, pipe};
 use sockeye_tokio::{
-    CloseCode, CloseFrame, Config, Connection, Error, Message, ReceiveHalf, Role, SendHalf, Sender, Stream, WebSocket,
+    CloseCode, CloseFrame, Connection, Error, Message, ReceiveHalf, Role, SendHalf, Sender, Stream, WebSocket,
     close_code,
 };
 use tokio::{
@@ -278,8 +281,7 @@ fn start(
     seen: Arc<Mutex<Seen>>,
     running: mpsc::Sender<()>,
 ) -> [JoinHandle<()>; 2] {
-    let mut config = Config::default();
-    config.write_buffer_size = program.room;
+    let config = config(|config| config.write_buffer_size = program.room);
     let connection = Connection::new(Stream::boxed(end), role).config(config);
     let Program { home, acts, finish, .. } = program;
     if home == Home::Handler {
@@ -427,7 +429,11 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_500) })]
 
     #[test]
-    fn both_ends_end_and_agree_on_how(client in program(), server in program(), links in vec(link(), 0..12)) {
+    fn both_ends_of_a_connection_end_and_agree_on_how(
+        client in program(),
+        server in program(),
+        links in vec(link(), 0..12),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let (seen, is_calm) = runtime.block_on(play([client, server], links));
         judge(&seen[0], &seen[1], is_calm)?;

@@ -2,6 +2,8 @@
 //! has then happened as a whole or not at all, and the connection goes on.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod common;
+
 use std::{
     future::{Future, poll_fn},
     pin::pin,
@@ -9,8 +11,9 @@ use std::{
     time::Duration,
 };
 
-use sockeye_testkit::{Frame, Peer, PipeEnd, RawFrame, opcode, pipe, pipe_with_capacity};
-use sockeye_tokio::{Config, Connection, Error, Message, PreparedMessage, Role, Shutdown, Stream, WebSocket};
+use common::{config, connect, connect_with_capacity, server_end};
+use sockeye_testkit::{Frame, Peer, PipeEnd, RawFrame, opcode};
+use sockeye_tokio::{Connection, Error, Message, PreparedMessage, Shutdown, WebSocket};
 use tokio::{join, task::yield_now};
 
 /// Polls `future` at most so often, lets all others run in between, and drops it.
@@ -37,10 +40,8 @@ async fn at_each_poll(once: impl AsyncFn(usize) -> bool) {
 
 /// Little goes through at once, so whoever writes has to wait many times.
 fn narrow(write_buffer_size: usize) -> (Peer<PipeEnd>, Connection) {
-    let (client, server) = pipe_with_capacity(7);
-    let mut config = Config::default();
-    config.write_buffer_size = write_buffer_size;
-    (Peer::client(client), Connection::new(Stream::boxed(server), Role::Server).config(config))
+    let (client, connection) = connect_with_capacity(7);
+    (client, connection.config(config(|config| config.write_buffer_size = write_buffer_size)))
 }
 
 fn long(c: &str) -> Message {
@@ -94,30 +95,30 @@ async fn a_send(
 }
 
 #[tokio::test(start_paused = true)]
-async fn send() {
+async fn a_send_of_a_socket_that_is_dropped_at_any_poll_has_sent_nothing() {
     a_send(1, async |socket, polls| at_most(polls, socket.send(long("b"))).await, false).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn send_of_a_sender() {
+async fn a_send_of_a_sender_that_is_dropped_at_any_poll_has_sent_nothing() {
     a_send(1, async |socket, polls| at_most(polls, socket.sender().send(long("b"))).await, false).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn send_prepared() {
+async fn a_send_prepared_that_is_dropped_at_any_poll_has_sent_nothing() {
     let prepared = || PreparedMessage::text("b".repeat(50));
     a_send(1, async |socket, polls| at_most(polls, socket.send_prepared(prepared())).await, false).await;
     a_send(1, async |socket, polls| at_most(polls, socket.sender().send_prepared(prepared())).await, false).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn send_without_a_buffer() {
+async fn a_send_without_a_write_buffer_that_is_dropped_at_any_poll_has_sent_all_or_nothing() {
     a_send(0, async |socket, polls| at_most(polls, socket.send(long("b"))).await, true).await;
     a_send(0, async |socket, polls| at_most(polls, socket.sender().send(long("b"))).await, true).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn flushed() {
+async fn a_flushed_that_is_dropped_at_any_poll_loses_no_message() {
     let flushed = async |by_sender: bool, polls: usize| {
         let (client, connection) = narrow(1 << 17);
         let mut done = None;
@@ -141,7 +142,7 @@ async fn flushed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn close_and_close_with() {
+async fn a_close_that_is_dropped_after_its_first_poll_closes_the_connection() {
     let close = async |with: bool, polls: usize| {
         let (client, connection) = narrow(1 << 17);
         let mut done = None;
@@ -169,7 +170,7 @@ async fn close_and_close_with() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closed() {
+async fn a_closed_that_is_dropped_at_any_poll_changes_nothing() {
     at_each_poll(async |polls| {
         let (client, connection) = narrow(1 << 17);
         let mut done = None;
@@ -192,12 +193,10 @@ async fn closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn recv() {
+async fn a_recv_that_is_dropped_at_any_poll_loses_no_message() {
     at_each_poll(async |polls| {
-        let (client, server) = pipe();
-        server.control().set_read_chunk(3);
-        let mut client = Peer::client(client);
-        let connection = Connection::new(Stream::boxed(server), Role::Server);
+        let (mut client, connection) = connect();
+        server_end(&client).set_read_chunk(3);
         let mut received = None;
         let handler = async |mut socket: WebSocket| {
             received = at_most(polls, socket.recv()).await;
@@ -225,7 +224,7 @@ async fn recv() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing() {
+async fn a_closing_that_is_dropped_at_any_poll_lets_the_handler_send_before_the_close() {
     at_each_poll(async |polls| {
         let shutdown = Shutdown::new().window(Duration::ZERO);
         let (client, connection) = narrow(1 << 17);
@@ -246,7 +245,7 @@ async fn closing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn begun_and_drain() {
+async fn a_drain_that_is_dropped_after_its_first_poll_has_begun_the_shutdown() {
     const DEADLINE: Duration = Duration::from_secs(5);
     at_each_poll(async |polls| {
         // Time stands still while everybody is busy, so no turn but the first would come.
@@ -262,7 +261,7 @@ async fn begun_and_drain() {
             done = at_most(polls, shutdown.drain(DEADLINE)).await;
             assert_eq!(shutdown.is_begun(), polls > 0);
             let drained = shutdown.drain(DEADLINE).await;
-            assert_eq!((drained.closed, drained.lost, drained.cut), (1, 0, 0));
+            assert_eq!((drained.closed, drained.lost, drained.aborted), (1, 0, 0));
             shutdown.begun().await;
         };
         let ((), (), (letters, code)) = join!(serving, drain, everything(client));
@@ -274,7 +273,7 @@ async fn begun_and_drain() {
 
 /// Without a driver a `send` that was dropped may have queued its message, which then goes with the next one.
 #[tokio::test(start_paused = true)]
-async fn without_a_driver() {
+async fn futures_of_an_undriven_socket_that_are_dropped_at_any_poll_lose_no_message() {
     at_each_poll(async |polls| {
         let (client, connection) = narrow(1 << 17);
         let mut socket = connection.into_websocket();

@@ -1,6 +1,8 @@
 //! The connection makes progress whatever the handler does.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod common;
+
 use std::{
     future::{Future, pending, poll_fn},
     pin::{Pin, pin},
@@ -12,19 +14,19 @@ use std::{
     time::Duration,
 };
 
+use common::{connect, connection, echo, give_away, poll_once, receive_all, server_end, settled, start, tcp};
 use futures_util::{
     FutureExt, StreamExt,
     future::{Either, select},
     stream::FuturesUnordered,
 };
-use sockeye_testkit::{Frame, Peer, PipeEnd, pipe, pipe_with_capacity};
-use sockeye_tokio::{Config, Message, Role, Sender, Stream, WebSocket, serve};
+use sockeye_testkit::{Frame, Peer, PipeEnd, opcode};
+use sockeye_tokio::{Connection, Message, Role, Sender, Stream, WebSocket};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{mpsc, oneshot},
     task::{
-        JoinHandle,
         coop::{consume_budget, has_budget_remaining},
         yield_now,
     },
@@ -34,28 +36,16 @@ use tokio::{
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(10);
 
-fn start<F, Fut>(handler: F) -> (Peer<PipeEnd>, JoinHandle<()>)
-where
-    F: FnOnce(WebSocket) -> Fut + Send + 'static,
-    Fut: Future<Output = ()> + Send + 'static,
-{
-    let (client, server) = pipe();
-    let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), handler));
-    (Peer::client(client), task)
-}
-
 /// What every handler here has to withstand: ten Pings are answered, and a Close.
 async fn ten_pings_and_a_close<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Peer<S>) {
     // The handler waits for whatever it waits for.
-    for _ in 0..5 {
-        yield_now().await;
-    }
+    settled().await;
     for i in 0..10 {
         client.send(Frame::ping([i])).await;
         loop {
             let frame = client.expect_frame().await;
             if !matches!(frame.payload.first(), Some(b't')) {
-                assert_eq!((frame.opcode, &frame.payload[..]), (sockeye_testkit::opcode::PONG, &[i][..]));
+                assert_eq!((frame.opcode, &frame.payload[..]), (opcode::PONG, &[i][..]));
                 break;
             }
         }
@@ -63,8 +53,8 @@ async fn ten_pings_and_a_close<S: AsyncRead + AsyncWrite + Unpin>(client: &mut P
     client.send(Frame::close(1001, "bye")).await;
     loop {
         let frame = client.expect_frame().await;
-        if frame.opcode == sockeye_testkit::opcode::CLOSE {
-            assert_eq!(frame.payload, 1001_u16.to_be_bytes());
+        if frame.opcode == opcode::CLOSE {
+            assert_eq!((frame.close_code(), frame.close_reason()), (Some(1001), "bye"));
             break;
         }
     }
@@ -98,10 +88,10 @@ async fn a_handler_that_only_sends_answers_pings_and_learns_of_the_close() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_does_one_whose_socket_has_moved_to_another_task() {
-    let (give, take) = oneshot::channel();
-    let (mut client, task) = start(|socket| async move { drop(give.send(socket)) });
-    let mover = tokio::spawn(async move { only_sends(take.await.unwrap()).await });
+async fn a_task_that_only_sends_on_a_moved_socket_answers_pings_and_learns_of_the_close() {
+    let (mut client, connection) = connect();
+    let (socket, task) = give_away(connection).await;
+    let mover = tokio::spawn(only_sends(socket));
     ten_pings_and_a_close(&mut client).await;
     drop(client);
     assert!(mover.await.unwrap());
@@ -109,7 +99,7 @@ async fn so_does_one_whose_socket_has_moved_to_another_task() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_does_one_that_has_cancelled_a_recv() {
+async fn pings_and_the_close_are_answered_after_a_cancelled_recv() {
     let (mut client, task) = start(|mut socket| async move {
         tokio::select! {
             biased;
@@ -123,12 +113,32 @@ async fn so_does_one_that_has_cancelled_a_recv() {
     task.await.unwrap();
 }
 
+/// As a `select!` in a loop does it, when another of its branches is ready and a message comes meanwhile.
 #[tokio::test(start_paused = true)]
-async fn so_does_one_that_has_cancelled_a_recv_in_another_task() {
-    let (give, take) = oneshot::channel();
-    let (mut client, _task) = start(|socket| async move { drop(give.send(socket)) });
+async fn pings_and_the_close_are_answered_after_a_recv_that_waited_and_received_in_one_poll() {
+    let (give, take) = oneshot::channel::<Peer<PipeEnd>>();
+    let (give_back, took) = oneshot::channel();
+    let (client, task) = start(|mut socket| async move {
+        let mut client = take.await.unwrap();
+        assert!(poll_once(socket.recv()).await.is_none());
+        client.send(Frame::text("a")).await;
+        let message = poll_once(socket.recv()).await.unwrap();
+        assert_eq!(message.unwrap().unwrap(), Message::text("a"));
+        give_back.send(client).ok().unwrap();
+        sleep(HOUR).await;
+    });
+    give.send(client).ok().unwrap();
+    let mut client = took.await.unwrap();
+    ten_pings_and_a_close(&mut client).await;
+    drop(client);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_and_the_close_are_answered_after_a_cancelled_recv_in_another_task() {
+    let (mut client, connection) = connect();
+    let (mut socket, _task) = give_away(connection).await;
     tokio::spawn(async move {
-        let mut socket: WebSocket = take.await.unwrap();
         tokio::select! {
             biased;
             _ = socket.recv() => panic!("nothing was sent"),
@@ -140,20 +150,17 @@ async fn so_does_one_that_has_cancelled_a_recv_in_another_task() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_does_one_that_takes_a_message_in_another_task_and_receives_no_more() {
-    let (give, take) = oneshot::channel();
-    let (mut client, _task) = start(|socket| async move { drop(give.send(socket)) });
-    let mut socket: WebSocket = take.await.unwrap();
+async fn pings_and_the_close_are_answered_after_the_last_recv_in_another_task() {
+    let (mut client, connection) = connect();
+    let (mut socket, _task) = give_away(connection).await;
     client.send(Frame::text("while nobody receives, so reading stops")).await;
-    for _ in 0..5 {
-        yield_now().await;
-    }
+    settled().await;
     socket.recv().await.unwrap().unwrap();
     ten_pings_and_a_close(&mut client).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_does_one_that_keeps_a_recv_and_does_not_poll_it() {
+async fn pings_and_the_close_are_answered_while_a_recv_is_kept_and_not_polled() {
     for moved in [false, true] {
         let handler = |mut socket: WebSocket| async move {
             {
@@ -184,7 +191,7 @@ async fn so_does_one_that_keeps_a_recv_and_does_not_poll_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_does_one_whose_recv_is_in_a_set_of_futures() {
+async fn pings_and_the_close_are_answered_while_a_recv_waits_in_a_set_of_futures() {
     let (mut client, task) = start(|mut socket| async move {
         let mut set: FuturesUnordered<Pin<Box<dyn Future<Output = bool> + Send + '_>>> = FuturesUnordered::new();
         set.push(Box::pin(async {
@@ -202,8 +209,72 @@ async fn so_does_one_whose_recv_is_in_a_set_of_futures() {
     task.await.unwrap();
 }
 
+/// That there was no more to read is known for one poll: what wakes the handler after it is not noted.
 #[tokio::test(start_paused = true)]
-async fn so_does_one_that_has_dropped_such_a_set() {
+async fn a_message_that_comes_between_two_polls_of_the_handler_is_received_in_the_second() {
+    for waits_first in [true, false] {
+        for together in [&["a"][..], &["a", "b"]] {
+            let (give, take) = oneshot::channel::<Peer<PipeEnd>>();
+            let (client, task) = start(move |mut socket| async move {
+                let mut client = take.await.unwrap();
+                if waits_first {
+                    assert!(poll_once(socket.recv()).await.is_none());
+                }
+                client.send_all(together.iter().map(|text| Frame::text(*text))).now_or_never().unwrap();
+                let first = poll_once(socket.recv()).await.unwrap();
+                assert_eq!(first.unwrap().unwrap(), Message::text("a"));
+                client.send(Frame::text("z")).now_or_never().unwrap();
+                // What has just been sent wakes it, and nothing else.
+                let mut is_second = false;
+                poll_fn(|_| if std::mem::replace(&mut is_second, true) { Poll::Ready(()) } else { Poll::Pending })
+                    .await;
+                for text in together[1..].iter().chain(&["z"]) {
+                    assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text(*text));
+                }
+            });
+            // The handler waits.
+            yield_now().await;
+            let begin = Instant::now();
+            give.send(client).ok().unwrap();
+            task.await.unwrap();
+            assert_eq!(begin.elapsed(), Duration::ZERO, "a deadline has found it");
+        }
+    }
+}
+
+/// What wakes it between two of its polls is used up, though the handler is polled once.
+#[tokio::test(start_paused = true)]
+async fn a_recv_that_a_set_of_futures_polls_twice_misses_no_message() {
+    let (give, take) = oneshot::channel::<Peer<PipeEnd>>();
+    let (mut client, task) = start(|mut socket| async move {
+        let mut client = take.await.unwrap();
+        let mut set: FuturesUnordered<_> = [async move {
+            for text in ["a", "b", "c", "d"] {
+                let message = socket.recv().await;
+                assert_eq!(message.unwrap().unwrap(), Message::text(text));
+                // It has been read when this is sent, and there was no more.
+                client.send(Frame::text([text.as_bytes()[0] + 1])).await;
+                let mut is_second = false;
+                poll_fn(|cx| {
+                    cx.waker().wake_by_ref();
+                    if std::mem::replace(&mut is_second, true) { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+            }
+        }]
+        .into_iter()
+        .collect();
+        set.next().await;
+    });
+    client.send(Frame::text("a")).await;
+    let begin = Instant::now();
+    give.send(client).ok().unwrap();
+    task.await.unwrap();
+    assert_eq!(begin.elapsed(), Duration::ZERO, "a deadline has found it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_and_the_close_are_answered_after_a_set_of_futures_with_a_recv_was_dropped() {
     let (mut client, task) = start(|mut socket| async move {
         let mut set: FuturesUnordered<_> = [socket.recv()].into_iter().collect();
         assert!(set.next().now_or_never().is_none());
@@ -216,7 +287,7 @@ async fn so_does_one_that_has_dropped_such_a_set() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_while_the_handler_slept_is_there_when_it_wakes() {
+async fn messages_that_came_while_the_handler_slept_are_received_when_it_wakes() {
     let (client, task) = start(|mut socket| async move {
         sleep(HOUR).await;
         assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text("kept"));
@@ -231,16 +302,23 @@ async fn what_came_while_the_handler_slept_is_there_when_it_wakes() {
     client.send_all([Frame::ping("with it"), Frame::text("kept"), Frame::text("and read on")]).await;
     client.expect_pong("with it").await;
     assert_eq!(begun.elapsed(), Duration::ZERO);
-    // Behind a message that nobody takes, nothing is read: that is how the peer is slowed down.
+    // Behind a message that nobody takes, nothing is read: that is how the peer is slowed down. It is still asked whether it
+    // is there.
     client.send(Frame::close(1000, "")).await;
-    client.expect_close(1000).await;
+    let close = loop {
+        let frame = client.expect_frame().await;
+        if !frame.is_plain(opcode::PING) {
+            break frame;
+        }
+    };
+    assert_eq!(close.close_code(), Some(1000));
     assert_eq!(begun.elapsed().as_secs(), HOUR.as_secs());
     drop(client);
     task.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_is_answered_at_once_although_the_handler_sleeps_and_it_learns_of_it_later() {
+async fn a_close_is_answered_at_once_while_the_handler_sleeps_and_received_later() {
     let (mut client, task) = start(|mut socket| async move {
         sleep(HOUR).await;
         assert!(matches!(socket.recv().await, Some(Ok(Message::Close(Some(frame)))) if frame.reason == "bye"));
@@ -261,7 +339,7 @@ async fn a_close_is_answered_at_once_although_the_handler_sleeps_and_it_learns_o
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_is_at_the_peer_at_once_although_the_handler_sleeps_for_an_hour() {
+async fn a_message_is_written_at_once_although_the_handler_then_sleeps() {
     let (mut client, _task) = start(|mut socket| async move {
         socket.send(Message::text("now")).await.unwrap();
         sleep(HOUR).await;
@@ -272,7 +350,7 @@ async fn a_message_is_at_the_peer_at_once_although_the_handler_sleeps_for_an_hou
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_it_is_with_a_select_over_recv_and_a_channel_and_from_a_task_with_a_sender() {
+async fn a_message_from_a_select_over_recv_or_from_a_sender_is_written_at_once() {
     let (push, mut pushed) = mpsc::channel::<&str>(1);
     let (give, take) = oneshot::channel();
     let (mut client, _task) = start(|mut socket| async move {
@@ -294,7 +372,7 @@ async fn so_it_is_with_a_select_over_recv_and_a_channel_and_from_a_task_with_a_s
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_it_is_with_a_task_that_has_a_sender_while_the_handler_sleeps() {
+async fn a_message_of_a_sender_is_written_at_once_while_the_handler_sleeps() {
     let (mut client, _task) = start(|socket| async move {
         let sender = socket.sender();
         tokio::spawn(async move {
@@ -314,154 +392,9 @@ async fn so_it_is_with_a_task_that_has_a_sender_while_the_handler_sleeps() {
 }
 
 #[tokio::test]
-async fn a_connection_that_nobody_receives_from_stops_reading() {
-    let (client, server) = pipe_with_capacity(1 << 20);
-    let control = server.control();
-    let mut client = Peer::client(client);
-    let (wake, woken) = oneshot::channel::<()>();
-    let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
-        woken.await.unwrap();
-        for i in 0..200 {
-            assert_eq!(socket.recv().await.unwrap().unwrap(), Message::binary(vec![i; 1000]));
-        }
-    }));
-    for i in 0..200 {
-        client.send(Frame::binary(vec![i; 1000])).await;
-    }
-    for _ in 0..100 {
-        yield_now().await;
-    }
-    assert!(control.counters().read_bytes <= 64 << 10, "{:?}", control.counters());
-    wake.send(()).unwrap();
-    client.expect_close(1000).await;
-    drop(client);
-    task.await.unwrap();
-}
-
-#[tokio::test]
-async fn not_a_byte_is_read_behind_a_message_that_nobody_takes() {
-    let (client, server) = pipe();
-    let (control, mut client) = (server.control(), Peer::client(client));
-    let (wake, mut woken) = mpsc::channel::<()>(1);
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
-        for i in 0..3 {
-            woken.recv().await.unwrap();
-            assert_eq!(socket.recv().await.unwrap().unwrap(), Message::binary([i; 100]));
-        }
-    }));
-    let length = Frame::binary([0; 100]).mask([1, 2, 3, 4]).bytes().len();
-    for (i, unread) in [0, length, 2 * length].into_iter().enumerate() {
-        client.send(Frame::binary([i as u8; 100])).await;
-        for _ in 0..10 {
-            yield_now().await;
-        }
-        assert_eq!(control.available(), unread, "message {i}");
-    }
-    // One is taken: what waits is read at once, and again nothing behind it.
-    wake.send(()).await.unwrap();
-    for _ in 0..10 {
-        yield_now().await;
-    }
-    assert_eq!(control.available(), 0);
-    client.send(Frame::ping("late")).await;
-    for _ in 0..10 {
-        yield_now().await;
-    }
-    assert!(control.available() > 0);
-    wake.send(()).await.unwrap();
-    wake.send(()).await.unwrap();
-    client.expect_close(1000).await;
-}
-
-/// Of a compressed message it is so little that nothing of it has been inflated: it might become a thousand times as much.
-#[cfg(feature = "deflate")]
-#[tokio::test]
-async fn of_a_compressed_message_less_is_read_ahead() {
-    use sockeye_tokio::{
-        Connection,
-        proto::deflate::{Compression, Parameters},
-    };
-
-    let (client, server) = pipe_with_capacity(1 << 20);
-    let control = server.control();
-    let mut client = Peer::client(client);
-    let (wake, woken) = oneshot::channel::<()>();
-    let (agreed, compression) = (Parameters::default(), Compression::new());
-    let connection = Connection::new(Stream::boxed(server), Role::Server)
-        .extension(agreed.encoder(Role::Server, &compression), agreed.decoder(Role::Server, &compression));
-    let task = tokio::spawn(connection.serve(|mut socket| async move {
-        woken.await.unwrap();
-        assert_eq!(socket.recv().await.unwrap().unwrap(), Message::binary(vec![7; 300_000]));
-    }));
-    // Stored blocks: as long as what they stand for.
-    let stored = |part: &[u8]| {
-        [&[0][..], &(part.len() as u16).to_le_bytes(), &(!part.len() as u16).to_le_bytes(), part].concat()
-    };
-    let payload: Vec<u8> = vec![7; 300_000].chunks(30_000).flat_map(stored).chain([0]).collect();
-    client.send(Frame::binary(payload).rsv(1)).await;
-    for _ in 0..100 {
-        yield_now().await;
-    }
-    assert!(control.counters().read_bytes <= (16 << 10) + 14, "{:?}", control.counters());
-    wake.send(()).unwrap();
-    client.expect_close(1000).await;
-    drop(client);
-    task.await.unwrap();
-}
-
-#[tokio::test]
-async fn no_more_than_64_kib_of_a_large_message_are_read_ahead() {
-    let (client, server) = pipe_with_capacity(1 << 20);
-    let control = server.control();
-    let mut client = Peer::client(client);
-    let (wake, woken) = oneshot::channel::<()>();
-    let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
-        woken.await.unwrap();
-        assert_eq!(socket.recv().await.unwrap().unwrap(), Message::binary(vec![7; 900_000]));
-    }));
-    client.send(Frame::binary(vec![7; 900_000])).await;
-    for _ in 0..100 {
-        yield_now().await;
-    }
-    assert!(control.counters().read_bytes <= (64 << 10) + 14, "{:?}", control.counters());
-    wake.send(()).unwrap();
-    client.expect_close(1000).await;
-    drop(client);
-    task.await.unwrap();
-}
-
-/// The driver watches the stream for it, and may not read that much itself.
-#[tokio::test(start_paused = true)]
-async fn a_large_message_reaches_a_recv_that_waits_in_another_task() {
-    let (give, take) = oneshot::channel();
-    let (mut client, _task) = start(|socket| async move { drop(give.send(socket)) });
-    let mut socket: WebSocket = take.await.unwrap();
-    let receiving = tokio::spawn(async move { socket.recv().await.unwrap().unwrap() });
-    for _ in 0..5 {
-        yield_now().await;
-    }
-    client.send(Frame::binary(vec![7; 900_000])).await;
-    assert_eq!(receiving.await.unwrap(), Message::binary(vec![7; 900_000]));
-}
-
-async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.recv().await {
-        if message.is_data() && socket.send(message).await.is_err() {
-            break;
-        }
-    }
-}
-
-#[tokio::test]
-async fn two_drivers_in_one_task() {
-    let ((left, a), (right, b)) = (pipe(), pipe());
-    let (mut left, mut right) = (Peer::client(left), Peer::client(right));
-    tokio::spawn(async move {
-        tokio::join!(
-            serve(Stream::boxed(a), Role::Server, Config::default(), echo),
-            serve(Stream::boxed(b), Role::Server, Config::default(), echo),
-        );
-    });
+async fn two_drivers_in_one_task_both_make_progress() {
+    let ((mut left, a), (mut right, b)) = (connect(), connect());
+    tokio::spawn(async move { tokio::join!(a.serve(echo), b.serve(echo)) });
     for i in 0..10 {
         left.send(Frame::binary([i])).await;
         right.send(Frame::binary([i + 100])).await;
@@ -471,12 +404,11 @@ async fn two_drivers_in_one_task() {
 }
 
 #[tokio::test]
-async fn a_driver_within_the_handler_of_another() {
-    let ((outer, a), (inner, b)) = (pipe(), pipe());
-    let (mut outer, mut inner) = (Peer::client(outer), Peer::client(inner));
-    tokio::spawn(serve(Stream::boxed(a), Role::Server, Config::default(), |mut outer| async move {
+async fn a_driver_within_the_handler_of_another_makes_progress() {
+    let ((mut outer, a), (mut inner, b)) = (connect(), connect());
+    tokio::spawn(a.serve(|mut outer| async move {
         let to_outer = outer.sender();
-        serve(Stream::boxed(b), Role::Server, Config::default(), |mut inner| async move {
+        b.serve(|mut inner| async move {
             while let Some(Ok(message)) = inner.recv().await {
                 if message.is_data() {
                     to_outer.send(message.clone()).await.unwrap();
@@ -501,11 +433,11 @@ async fn a_driver_within_the_handler_of_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_to_another_connection_from_a_handler_that_then_sleeps() {
+async fn a_message_to_another_connection_is_written_at_once_although_its_handler_sleeps() {
     let (give, take) = oneshot::channel();
-    let (mut b, _b_task) = start(|mut socket| async move {
+    let (mut b, _b_task) = start(|socket| async move {
         give.send(socket.sender()).unwrap();
-        while let Some(Ok(_)) = socket.recv().await {}
+        receive_all(socket).await;
     });
     let to_b: Sender = take.await.unwrap();
     let (mut a, _a_task) = start(|mut socket| async move {
@@ -519,8 +451,8 @@ async fn a_send_to_another_connection_from_a_handler_that_then_sleeps() {
     assert_eq!(before.elapsed(), Duration::ZERO);
 }
 
-#[tokio::test]
-async fn a_handler_that_returns_right_after_send() {
+#[tokio::test(start_paused = true)]
+async fn a_message_is_written_although_the_handler_returns_right_after_send() {
     let (mut client, task) = start(|mut socket| async move { socket.send(Message::text("and out")).await.unwrap() });
     client.expect_text("and out").await;
     client.expect_close(1000).await;
@@ -530,7 +462,7 @@ async fn a_handler_that_returns_right_after_send() {
 }
 
 #[tokio::test]
-async fn a_handler_that_hands_the_socket_on_and_returns() {
+async fn a_socket_that_was_moved_to_a_task_goes_on_after_its_handler_returned() {
     let (mut client, task) = start(|socket| async move { drop(tokio::spawn(echo(socket))) });
     for i in 0..10 {
         client.send(Frame::binary(vec![i; 10_000])).await;
@@ -544,7 +476,7 @@ async fn a_handler_that_hands_the_socket_on_and_returns() {
 }
 
 #[tokio::test]
-async fn two_halves_in_two_tasks() {
+async fn two_halves_in_two_tasks_make_progress_after_their_handler_returned() {
     let (mut client, task) = start(|socket| async move {
         let (sending, mut receiving) = socket.into_split();
         let (pass, mut passed) = mpsc::unbounded_channel();
@@ -571,12 +503,6 @@ async fn two_halves_in_two_tasks() {
     task.await.unwrap();
 }
 
-async fn tcp() -> (Peer<TcpStream>, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (Peer::client(client), listener.accept().await.unwrap().0)
-}
-
 /// So many units of the cooperative budget take long, and come to an end, so that a test which fails does not hang.
 const LONG: usize = 3_000_000;
 
@@ -585,6 +511,13 @@ async fn busy() {
     for _ in 0..LONG {
         consume_budget().await;
     }
+}
+
+/// A client, and the server's connection to it over TCP. In a box, its stream is no `TcpStream` to the connection.
+async fn over_tcp(boxed: bool) -> (Peer<TcpStream>, Connection) {
+    let (client, server) = tcp().await;
+    let server = if boxed { Stream::boxed(server) } else { server.into() };
+    (Peer::client(client), Connection::new(server, Role::Server))
 }
 
 /// Sets the flag when it is dropped.
@@ -604,10 +537,9 @@ fn ended() -> (Ended, Arc<AtomicBool>) {
 #[tokio::test]
 async fn a_handler_that_spends_its_whole_budget_answers_pings_and_the_close() {
     for boxed in [false, true] {
-        let (mut client, server) = tcp().await;
-        let server = if boxed { Stream::boxed(server) } else { server.into() };
+        let (mut client, connection) = over_tcp(boxed).await;
         let (guard, ended) = ended();
-        let task = tokio::spawn(serve(server, Role::Server, Config::default(), |socket| async move {
+        let task = tokio::spawn(connection.serve(|socket| async move {
             busy().await;
             drop((socket, guard));
         }));
@@ -624,10 +556,10 @@ async fn a_handler_that_spends_its_whole_budget_answers_pings_and_the_close() {
 }
 
 #[tokio::test]
-async fn so_does_one_that_sends_as_fast_as_it_can() {
-    let (mut client, server) = tcp().await;
+async fn a_handler_that_sends_as_fast_as_it_can_answers_pings_and_the_close() {
+    let (mut client, connection) = over_tcp(false).await;
     let (tell, told) = oneshot::channel();
-    tokio::spawn(serve(server, Role::Server, Config::default(), |mut socket| async move {
+    tokio::spawn(connection.serve(|mut socket| async move {
         for _ in 0..LONG {
             if let Err(error) = socket.send(Message::text("t")).await {
                 return tell.send(error.is_closed()).unwrap();
@@ -639,13 +571,12 @@ async fn so_does_one_that_sends_as_fast_as_it_can() {
 }
 
 #[tokio::test]
-async fn so_does_one_that_prefers_a_channel_which_is_never_empty() {
+async fn a_handler_that_prefers_a_channel_which_is_never_empty_answers_pings_and_the_close() {
     for boxed in [false, true] {
-        let (mut client, server) = tcp().await;
-        let server = if boxed { Stream::boxed(server) } else { server.into() };
+        let (mut client, connection) = over_tcp(boxed).await;
         let (push, mut pushed) = mpsc::unbounded_channel();
         let (guard, ended) = ended();
-        let task = tokio::spawn(serve(server, Role::Server, Config::default(), |mut socket| async move {
+        let task = tokio::spawn(connection.serve(|mut socket| async move {
             push.send(()).unwrap();
             for _ in 0..LONG {
                 // Unlike that of tokio, this `select` polls `recv` with a budget that is spent.
@@ -668,9 +599,10 @@ async fn so_does_one_that_prefers_a_channel_which_is_never_empty() {
 }
 
 #[tokio::test]
-async fn without_a_driver_a_recv_with_a_spent_budget_writes_what_is_queued() {
+async fn a_recv_of_an_undriven_socket_with_a_spent_budget_writes_queued_messages() {
+    // Unlike a pipe of ours, tokio's takes part in the budget.
     let (client, server) = tokio::io::duplex(1024);
-    let mut socket = WebSocket::new(Stream::boxed(server), Role::Server, Config::default());
+    let mut socket = connection(server).into_websocket();
     socket.try_send(Message::text("queued")).unwrap();
     while has_budget_remaining() {
         consume_budget().await;
@@ -680,19 +612,17 @@ async fn without_a_driver_a_recv_with_a_spent_budget_writes_what_is_queued() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_close_deadline_passes_although_the_handler_spends_its_whole_budget() {
-    let (client, server) = pipe();
-    let (control, mut client) = (server.control(), Peer::client(client));
+async fn the_close_deadline_is_kept_although_the_handler_spends_its_whole_budget() {
     let (guard, ended) = ended();
-    let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |socket| async move {
+    let (mut client, task) = start(|socket| async move {
         drop(socket);
         busy().await;
         drop(guard);
-    }));
+    });
+    let control = server_end(&client);
     client.expect_close(1000).await;
-    client.expect_eof().await;
     advance(Duration::from_secs(9)).await;
-    assert!(!control.is_dropped(), "the peer has not answered, and may still do so");
+    assert!(!control.is_shut_down(), "the peer has not answered, and may still do so");
     advance(Duration::from_secs(2)).await;
     for _ in 0..5 {
         yield_now().await;
@@ -703,18 +633,18 @@ async fn the_close_deadline_passes_although_the_handler_spends_its_whole_budget(
 }
 
 #[tokio::test]
-async fn the_peer_is_heard_out_although_the_handler_spends_its_whole_budget() {
+async fn the_peer_is_drained_after_our_close_although_the_handler_spends_its_whole_budget() {
     let (client, server) = tokio::io::duplex(1024);
     let mut client = Peer::client(client);
     let (guard, ended) = ended();
-    let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |socket| async move {
+    let task = tokio::spawn(connection(server).serve(|socket| async move {
         drop(socket);
         busy().await;
         drop(guard);
     }));
     client.expect_close(1000).await;
+    client.send_all([Frame::binary(vec![0; 100_000]), Frame::close(1000, "")]).await;
     client.expect_eof().await;
-    client.send(Frame::binary(vec![0; 100_000])).await;
     assert!(!ended.load(Ordering::Relaxed), "only because the handler was done");
     task.abort();
 }

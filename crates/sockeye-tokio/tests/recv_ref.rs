@@ -1,19 +1,17 @@
-//! Messages that are lent.
+//! Messages that are borrowed.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
-use allocation_counter::measure;
-use futures_util::FutureExt;
-use sockeye_testkit::{Frame, Peer, opcode, pipe};
-use sockeye_tokio::{CloseFrame, Config, Message, Role, Stream, WebSocket, serve};
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::oneshot};
+mod common;
 
-fn undriven() -> (Peer<sockeye_testkit::PipeEnd>, WebSocket) {
-    let (client, server) = pipe();
-    (Peer::client(client), WebSocket::new(Stream::boxed(server), Role::Server, Config::default()))
-}
+use allocation_counter::measure;
+use common::{start, tcp, undriven};
+use futures_util::FutureExt;
+use sockeye_testkit::{Frame, opcode};
+use sockeye_tokio::{CloseFrame, Config, Message, Role, WebSocket};
+use tokio::{io::AsyncWriteExt, sync::oneshot};
 
 #[tokio::test]
-async fn every_kind_is_lent_in_order_and_then_it_ends() {
+async fn recv_ref_lends_every_kind_of_message_in_order_and_then_ends() {
     let (mut client, mut socket) = undriven();
     client.send(Frame::text("one")).await;
     client.send(Frame::binary([2])).await;
@@ -37,7 +35,7 @@ async fn every_kind_is_lent_in_order_and_then_it_ends() {
 }
 
 #[tokio::test]
-async fn it_takes_turns_with_recv_and_with_the_stream() {
+async fn recv_ref_takes_turns_with_recv_and_the_stream() {
     let (mut client, mut socket) = undriven();
     for i in 0..6 {
         client.send(Frame::text(format!("{i}"))).await;
@@ -53,7 +51,7 @@ async fn it_takes_turns_with_recv_and_with_the_stream() {
 }
 
 #[tokio::test]
-async fn dropping_it_loses_nothing() {
+async fn a_recv_ref_that_is_dropped_loses_nothing() {
     let (mut client, mut socket) = undriven();
     client.send_bytes(&Frame::text("hello").bytes()[..7]).await;
     assert!(socket.recv_ref().now_or_never().is_none());
@@ -62,7 +60,7 @@ async fn dropping_it_loses_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_one_error_and_then_nothing() {
+async fn recv_ref_gives_one_error_for_a_violation_and_then_ends() {
     let (mut client, mut socket) = undriven();
     client.send(Frame::text("fine")).await;
     client.send(Frame::text([0xFF])).await;
@@ -73,15 +71,13 @@ async fn what_is_wrong_is_one_error_and_then_nothing() {
 }
 
 #[tokio::test]
-async fn a_ping_is_answered_while_the_handler_holds_a_message() {
-    let (client, server) = pipe();
+async fn a_ping_is_answered_while_the_handler_holds_a_message_of_recv_ref() {
     let (go_on, wait) = oneshot::channel::<()>();
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), |mut socket| async move {
+    let (mut client, _task) = start(|mut socket| async move {
         let message = socket.recv_ref().await.unwrap().unwrap();
         wait.await.unwrap();
         assert_eq!(message, &Message::text("held"));
-    }));
-    let mut client = Peer::client(client);
+    });
     client.send(Frame::text("held")).await;
     client.send(Frame::ping("there?")).await;
     client.expect_pong("there?").await;
@@ -91,14 +87,10 @@ async fn a_ping_is_answered_while_the_handler_holds_a_message() {
 
 /// Whatever the sizes, as long as they are small.
 #[test]
-fn receiving_allocates_nothing() {
+fn recv_ref_allocates_nothing_for_small_messages() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (mut client, mut socket) = runtime.block_on(async {
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let server = listener.accept().unwrap().0;
-        server.set_nonblocking(true).unwrap();
-        let server = TcpStream::from_std(server).unwrap();
+        let (client, server) = tcp().await;
         (client, WebSocket::new(server, Role::Server, Config::default()))
     });
     let sizes = [5, 4000, 0, 125, 126, 1000, 4096];

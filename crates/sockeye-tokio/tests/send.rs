@@ -1,6 +1,8 @@
 //! Admission to the transmit queue: who waits, for what, and what is handed back.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod common;
+
 use std::{
     future::Future,
     pin::{Pin, pin},
@@ -8,30 +10,26 @@ use std::{
     time::Duration,
 };
 
-use sockeye_testkit::{Frame, Peer, PipeEnd, opcode, pipe_with_capacity};
-use sockeye_tokio::{Config, Connection, Message, PreparedMessage, Role, Sender, Stream, TrySendError, WebSocket};
+use common::{config, connect_with_capacity, sender_of};
+use sockeye_testkit::{DEFAULT_CAPACITY, Frame, Peer, PipeEnd, opcode, pipe};
+use sockeye_tokio::{
+    Config, Connection, Message, Overflow, PreparedMessage, Pushed, Role, Sender, Stream, TrySendError,
+};
 use tokio::{
-    sync::oneshot,
+    sync::mpsc,
     task::{JoinHandle, yield_now},
     time::Instant,
 };
 
-/// A connection whose handler hands out a sender and then only reads.
-async fn connection(capacity: usize, config: Config) -> (Peer<PipeEnd>, Sender, JoinHandle<()>) {
-    let (client, server) = pipe_with_capacity(capacity);
-    let (give, take) = oneshot::channel();
-    let connection = Connection::new(Stream::boxed(server), Role::Server).config(config);
-    let task = tokio::spawn(connection.serve(|mut socket: WebSocket| async move {
-        give.send(socket.sender()).unwrap();
-        while let Some(Ok(_)) = socket.recv().await {}
-    }));
-    (Peer::client(client), take.await.unwrap(), task)
+/// A client, a sender to it, and the task of a handler that only receives.
+async fn sending(capacity: usize, config: Config) -> (Peer<PipeEnd>, Sender, JoinHandle<()>) {
+    let (client, connection) = connect_with_capacity(capacity);
+    let (sender, task) = sender_of(connection.config(config)).await;
+    (client, sender, task)
 }
 
 fn buffers(write: usize, max: usize) -> Config {
-    let mut config = Config::default();
-    (config.write_buffer_size, config.max_write_buffer_size) = (write, max);
-    config
+    config(|config| (config.write_buffer_size, config.max_write_buffer_size) = (write, max))
 }
 
 /// Polls once, with a waker that nobody listens to.
@@ -40,8 +38,8 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 }
 
 #[tokio::test]
-async fn a_message_is_admitted_whatever_its_size_while_there_is_room() {
-    let (_client, sender, _task) = connection(16, buffers(100, 1 << 20)).await;
+async fn a_message_of_any_size_is_queued_while_there_is_room() {
+    let (_client, sender, _task) = sending(16, buffers(100, 1 << 20)).await;
     assert!(poll(pin!(sender.send(Message::binary(vec![0; 50])))).is_ready(), "less than 100 bytes are queued");
     assert!(poll(pin!(sender.send(Message::binary(vec![0; 100_000])))).is_ready(), "however large it is");
     assert!(poll(pin!(sender.send(Message::binary([1])))).is_pending(), "more than 100 bytes are queued");
@@ -49,8 +47,8 @@ async fn a_message_is_admitted_whatever_its_size_while_there_is_room() {
 }
 
 #[tokio::test]
-async fn those_that_wait_are_served_in_the_order_in_which_they_came() {
-    let (mut client, sender, _task) = connection(16, buffers(100, 1 << 20)).await;
+async fn sends_that_wait_are_queued_in_the_order_in_which_they_came() {
+    let (mut client, sender, _task) = sending(16, buffers(100, 1 << 20)).await;
     sender.send(Message::binary(vec![0; 200])).await.unwrap();
     let waiting: Vec<_> = (1..5)
         .map(|i| {
@@ -69,8 +67,8 @@ async fn those_that_wait_are_served_in_the_order_in_which_they_came() {
 }
 
 #[tokio::test]
-async fn a_send_that_is_dropped_while_it_waits_has_queued_nothing_and_lets_the_next_one_go() {
-    let (mut client, sender, _task) = connection(16, buffers(100, 1 << 20)).await;
+async fn a_send_that_is_dropped_while_it_waits_has_queued_nothing_and_the_next_one_goes_on() {
+    let (mut client, sender, _task) = sending(16, buffers(100, 1 << 20)).await;
     sender.send(Message::text("x".repeat(200))).await.unwrap();
     let mut dropped = Box::pin(sender.send(Message::text("never")));
     assert!(poll(dropped.as_mut()).is_pending());
@@ -83,11 +81,9 @@ async fn a_send_that_is_dropped_while_it_waits_has_queued_nothing_and_lets_the_n
 }
 
 #[tokio::test]
-async fn the_socket_and_its_senders_share_one_line() {
-    let (client, server) = pipe_with_capacity(16);
-    let mut client = Peer::client(client);
-    let connection = Connection::new(Stream::boxed(server), Role::Server).config(buffers(100, 1 << 20));
-    let task = tokio::spawn(connection.serve(|mut socket: WebSocket| async move {
+async fn sends_of_the_socket_and_its_senders_wait_in_one_queue() {
+    let (mut client, connection) = connect_with_capacity(16);
+    let task = tokio::spawn(connection.config(buffers(100, 1 << 20)).serve(|mut socket| async move {
         socket.send(Message::text("1".repeat(200))).await.unwrap();
         let sender = socket.sender();
         let mut second = Box::pin(sender.send(Message::text("2")));
@@ -105,13 +101,11 @@ async fn the_socket_and_its_senders_share_one_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_buffer_a_send_returns_when_the_stream_has_it_all() {
-    let (client, server) = pipe_with_capacity(16);
-    let control = client.control();
-    let mut client = Peer::client(client);
-    let connection = Connection::new(Stream::boxed(server), Role::Server).config(buffers(0, 1 << 20));
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    tokio::spawn(connection.serve(move |mut socket: WebSocket| async move {
+async fn a_send_without_a_write_buffer_returns_when_the_stream_has_all_of_it() {
+    let (mut client, connection) = connect_with_capacity(16);
+    let control = client.stream().control();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    tokio::spawn(connection.config(buffers(0, 1 << 20)).serve(move |mut socket| async move {
         for text in ["small".to_owned(), "y".repeat(100)] {
             socket.send(Message::text(text)).await.unwrap();
             tell.send(socket.sender().buffered()).unwrap();
@@ -130,7 +124,7 @@ async fn without_a_buffer_a_send_returns_when_the_stream_has_it_all() {
 
 #[tokio::test]
 async fn try_send_hands_a_message_back_that_does_not_fit() {
-    let (mut client, sender, _task) = connection(16, buffers(100, 1000)).await;
+    let (mut client, sender, _task) = sending(16, buffers(100, 1000)).await;
     sender.try_send(Message::text("a".repeat(5000))).unwrap(); // into an empty queue goes anything
     let Err(TrySendError::Full(message)) = sender.try_send(PreparedMessage::text("late")) else { panic!("it fits") };
     client.expect_text(&"a".repeat(5000)).await;
@@ -141,19 +135,18 @@ async fn try_send_hands_a_message_back_that_does_not_fit() {
 
 #[tokio::test]
 async fn a_message_that_may_not_be_sent_leaves_the_connection_open() {
-    let (mut client, sender, _task) = connection(1 << 16, Config::default()).await;
+    let (mut client, sender, _task) = sending(DEFAULT_CAPACITY, Config::default()).await;
     let error = sender.send(Message::Ping(vec![0; 126])).await.unwrap_err();
     assert!(error.is_invalid() && !error.is_violation(), "{error}");
     assert!(matches!(sender.try_send(Message::Pong(vec![0; 126])), Err(TrySendError::Invalid(..))));
     assert!(sender.close_with(1005, "").unwrap_err().is_invalid());
-    assert!(sender.close_with(1000, "r".repeat(124)).unwrap_err().is_invalid());
     sender.send(Message::text("still open")).await.unwrap();
     client.expect_text("still open").await;
 }
 
 #[tokio::test]
 async fn control_frames_overtake_queued_data_between_frames_and_a_close_overtakes_nothing() {
-    let (mut client, sender, _task) = connection(16, Config::default()).await;
+    let (mut client, sender, _task) = sending(16, Config::default()).await;
     sender.send(Message::text("1".repeat(100))).await.unwrap();
     yield_now().await; // the first is begun: 16 bytes of it are on their way
     sender.send(Message::text("2".repeat(100))).await.unwrap();
@@ -167,7 +160,7 @@ async fn control_frames_overtake_queued_data_between_frames_and_a_close_overtake
 
 #[tokio::test]
 async fn flushed_waits_for_what_was_queued_before_it_and_for_no_more() {
-    let (mut client, sender, _task) = connection(16, Config::default()).await;
+    let (mut client, sender, _task) = sending(16, Config::default()).await;
     sender.send(Message::text("1".repeat(10))).await.unwrap();
     sender.flushed().await.unwrap(); // 12 bytes fit
     sender.send(Message::text("2".repeat(100))).await.unwrap();
@@ -182,8 +175,8 @@ async fn flushed_waits_for_what_was_queued_before_it_and_for_no_more() {
 }
 
 #[tokio::test]
-async fn a_sender_learns_of_the_end() {
-    let (mut client, sender, task) = connection(1 << 16, Config::default()).await;
+async fn a_sender_is_told_when_its_connection_closes() {
+    let (mut client, sender, task) = sending(DEFAULT_CAPACITY, Config::default()).await;
     let closed = tokio::spawn({
         let sender = sender.clone();
         async move { sender.closed().await }
@@ -201,8 +194,8 @@ async fn a_sender_learns_of_the_end() {
 }
 
 #[tokio::test]
-async fn those_that_wait_when_the_connection_ends_are_told() {
-    let (client, sender, task) = connection(16, buffers(1, 1 << 20)).await;
+async fn sends_that_wait_fail_when_the_connection_ends() {
+    let (client, sender, task) = sending(16, buffers(1, 1 << 20)).await;
     sender.send(Message::text("x".repeat(100))).await.unwrap();
     let waiting = tokio::spawn({
         let sender = sender.clone();
@@ -219,10 +212,10 @@ async fn those_that_wait_when_the_connection_ends_are_told() {
 #[tokio::test]
 async fn a_prepared_message_reaches_a_client_and_a_server_alike() {
     for role in [Role::Server, Role::Client] {
-        let (far, near) = pipe_with_capacity(1 << 16);
+        let (far, near) = pipe();
         let mut peer = if role == Role::Server { Peer::client(far) } else { Peer::server(far) };
         let connection = Connection::new(Stream::boxed(near), role);
-        tokio::spawn(connection.serve(|mut socket: WebSocket| async move {
+        tokio::spawn(connection.serve(|mut socket| async move {
             let text = PreparedMessage::text("hello");
             socket.send_prepared(text.clone()).await.unwrap();
             socket.sender().send_prepared(text).await.unwrap();
@@ -236,8 +229,8 @@ async fn a_prepared_message_reaches_a_client_and_a_server_alike() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_that_is_a_secret_is_a_close_all_the_same() {
-    let (mut client, sender, _task) = connection(1 << 16, Config::default()).await;
+async fn a_close_sent_as_a_secret_closes_the_connection_at_once() {
+    let (mut client, sender, _task) = sending(DEFAULT_CAPACITY, Config::default()).await;
     let waiting = sender.clone();
     let waiting = tokio::spawn(async move { waiting.closed().await });
     yield_now().await;
@@ -247,4 +240,52 @@ async fn a_close_that_is_a_secret_is_a_close_all_the_same() {
     waiting.await.unwrap();
     assert_eq!(begun.elapsed(), Duration::ZERO);
     client.expect_close_empty().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_waits_is_not_starved_by_pushes() {
+    let (mut client, sender, _task) = sending(64, buffers(1_000, 10_000)).await;
+    // The queue is full, and whoever pushes keeps it so.
+    let push = || {
+        while sender.push_with(Message::text("pushed".repeat(20)), Overflow::DropNewest).unwrap() == Pushed::Queued {}
+    };
+    push();
+    let waiting = tokio::spawn({
+        let sender = sender.clone();
+        async move { sender.send(Message::text("waited")).await.unwrap() }
+    });
+    yield_now().await;
+    // All that was queued when it came has been taken, but for what may be queued.
+    let mut taken = 0;
+    while !waiting.is_finished() {
+        assert!(taken <= 10_000, "it is starved");
+        taken += client.expect_frame().await.payload.len();
+        push();
+        yield_now().await;
+    }
+    assert!(taken >= 8_000, "it was queued when there was no room: {taken}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn thousands_of_waiting_sends_may_be_dropped_in_any_order() {
+    let config = config(|config| config.write_buffer_size = 1);
+    let (mut client, sender, _task) = sending(16, config).await;
+    sender.send(Message::text("x".repeat(100))).await.unwrap();
+    let wait = |number: usize| {
+        let sender = sender.clone();
+        tokio::spawn(async move { sender.send(Message::text(number.to_string())).await })
+    };
+    let waiting: Vec<_> = (0..16_000).map(wait).collect();
+    for _ in 0..3 {
+        yield_now().await;
+    }
+    for (number, waiting) in waiting.iter().enumerate() {
+        if number % 1_000 != 0 {
+            waiting.abort();
+        }
+    }
+    client.expect_text(&"x".repeat(100)).await;
+    for number in (0..16_000).step_by(1_000) {
+        client.expect_text(&number.to_string()).await;
+    }
 }

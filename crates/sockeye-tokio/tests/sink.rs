@@ -1,30 +1,31 @@
 //! The `Sink` of a `WebSocket`, whose futures may be dropped like any other, and beside which others send.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod common;
+
 use std::{
     future::{Future, pending},
     time::Duration,
 };
 
+use common::{config, connect_with_capacity, receive_all, server_end, start, undriven_with_capacity};
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use sockeye_testkit::{Control, Frame, Peer, PipeEnd, pipe_with_capacity};
-use sockeye_tokio::{Config, Connection, Message, Role, Stream, WebSocket};
+use sockeye_testkit::{Frame, Peer, PipeEnd};
+use sockeye_tokio::{Message, Sender, WebSocket};
 use tokio::{
     sync::oneshot,
     task::{JoinHandle, yield_now},
 };
 
-fn start<F, Fut>(capacity: usize, write_buffer_size: usize, handler: F) -> (Peer<PipeEnd>, Control, JoinHandle<()>)
+/// A client that takes 16 bytes, and a handler for which 50 may be queued.
+fn start_narrow<F, Fut>(handler: F) -> (Peer<PipeEnd>, JoinHandle<()>)
 where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let (client, server) = pipe_with_capacity(capacity);
-    let control = server.control();
-    let mut config = Config::default();
-    config.write_buffer_size = write_buffer_size;
-    let connection = Connection::new(Stream::boxed(server), Role::Server).config(config);
-    (Peer::client(client), control, tokio::spawn(connection.serve(handler)))
+    let (client, connection) = connect_with_capacity(16);
+    let config = config(|config| config.write_buffer_size = 50);
+    (client, tokio::spawn(connection.config(config).serve(handler)))
 }
 
 /// Fills the queue, and drops a `feed` that waits for room.
@@ -35,7 +36,7 @@ async fn drop_a_feed_that_waits(socket: &mut WebSocket) {
 
 #[tokio::test(start_paused = true)]
 async fn a_feed_that_was_dropped_does_not_hold_up_a_send_of_the_same_socket() {
-    let (mut client, _, _task) = start(16, 50, |mut socket| async move {
+    let (mut client, _task) = start_narrow(|mut socket| async move {
         drop_a_feed_that_waits(&mut socket).await;
         socket.send(Message::text("next")).await.unwrap();
         pending::<()>().await;
@@ -45,14 +46,14 @@ async fn a_feed_that_was_dropped_does_not_hold_up_a_send_of_the_same_socket() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_that_of_a_sender() {
+async fn a_feed_that_was_dropped_does_not_hold_up_a_send_of_a_sender() {
     let (give, take) = oneshot::channel();
-    let (mut client, _, _task) = start(16, 50, |mut socket| async move {
+    let (mut client, _task) = start_narrow(|mut socket| async move {
         drop_a_feed_that_waits(&mut socket).await;
         give.send(socket.sender()).unwrap();
-        while let Some(Ok(_)) = socket.recv().await {}
+        receive_all(socket).await;
     });
-    let sender: sockeye_tokio::Sender = take.await.unwrap();
+    let sender: Sender = take.await.unwrap();
     let sending = tokio::spawn(async move { sender.send(Message::text("next")).await });
     client.expect_text(&"x".repeat(100)).await;
     client.expect_text("next").await;
@@ -60,8 +61,8 @@ async fn nor_that_of_a_sender() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_that_of_a_half() {
-    let (mut client, _, _task) = start(16, 50, |mut socket| async move {
+async fn a_feed_that_was_dropped_does_not_hold_up_a_send_of_a_half() {
+    let (mut client, _task) = start_narrow(|mut socket| async move {
         drop_a_feed_that_waits(&mut socket).await;
         let (sending, _receiving) = socket.into_split();
         sending.send(Message::text("next")).await.unwrap();
@@ -72,8 +73,8 @@ async fn nor_that_of_a_half() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sink_and_the_senders_share_one_line() {
-    let (mut client, _, _task) = start(16, 50, |socket| async move {
+async fn sends_of_a_sink_and_of_senders_wait_in_one_queue() {
+    let (mut client, _task) = start_narrow(|socket| async move {
         let (first, second) = (socket.sender(), socket.sender());
         let (mut sink, _stream) = socket.split();
         sink.feed(Message::text("x".repeat(100))).await.unwrap();
@@ -97,11 +98,8 @@ async fn a_sink_and_the_senders_share_one_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flush_that_was_dropped_does_not_make_the_next_one_ready_too_early() {
-    let (client, server) = pipe_with_capacity(16);
-    let control = server.control();
-    let mut client = Peer::client(client);
-    let mut socket = WebSocket::new(Stream::boxed(server), Role::Server, Config::default());
+async fn a_flush_of_a_sink_that_was_dropped_does_not_make_the_next_one_ready_too_early() {
+    let (mut client, mut socket) = undriven_with_capacity(16);
     socket.feed(Message::text("1".repeat(20))).await.unwrap();
     assert!(socket.flush().now_or_never().is_none());
     socket.feed(Message::text("2".repeat(100))).await.unwrap();
@@ -110,7 +108,7 @@ async fn a_flush_that_was_dropped_does_not_make_the_next_one_ready_too_early() {
         client.expect_text(&"2".repeat(100)).await;
     });
     flushed.unwrap();
-    assert_eq!(control.counters().written_bytes, 22 + 102);
+    assert_eq!(server_end(&client).counters().written_bytes, 22 + 102);
 
     // The same without anybody who reads the second: then the flush is not ready.
     socket.feed(Message::text("3".repeat(20))).await.unwrap();
@@ -122,29 +120,28 @@ async fn a_flush_that_was_dropped_does_not_make_the_next_one_ready_too_early() {
 }
 
 #[tokio::test]
-async fn a_sink_writes_above_64_kib_like_a_send() {
-    let (mut client, control, _task) = start(1 << 20, 128 << 10, {
-        |mut socket: WebSocket| async move {
-            for _ in 0..70 {
-                socket.feed(Message::binary(vec![1; 1000])).await.unwrap();
-            }
-            let _ = socket.flush().await;
-            // Blocks the thread of the runtime, as far as the connection is concerned, until it looks at this.
-            assert!(socket.sender().buffered() < 64 << 10, "{}", socket.sender().buffered());
-            socket.send(Message::text("done")).await.unwrap();
-            pending::<()>().await;
+async fn a_sink_writes_like_a_send_when_64_kib_are_queued() {
+    let (mut client, connection) = connect_with_capacity(1 << 20);
+    tokio::spawn(connection.serve(|mut socket| async move {
+        for _ in 0..70 {
+            socket.feed(Message::binary(vec![1; 1000])).await.unwrap();
         }
-    });
+        let _ = socket.flush().await;
+        // Blocks the thread of the runtime, as far as the connection is concerned, until it looks at this.
+        assert!(socket.sender().buffered() < 64 << 10, "{}", socket.sender().buffered());
+        socket.send(Message::text("done")).await.unwrap();
+        pending::<()>().await;
+    }));
     for _ in 0..70 {
         client.expect_binary(vec![1; 1000]).await;
     }
     client.expect_text("done").await;
-    assert!(control.counters().writes >= 2);
+    assert!(server_end(&client).counters().writes >= 2);
 }
 
 #[tokio::test]
 async fn forward_of_a_stream_that_ends_closes_the_connection() {
-    let (mut client, _, task) = start(1 << 16, 128 << 10, |socket| async move {
+    let (mut client, task) = start(|socket| async move {
         let (sink, _stream) = socket.split();
         let messages = futures_util::stream::iter(["1", "2", "3"].map(|text| Ok(Message::text(text))));
         messages.forward(sink).await.unwrap();

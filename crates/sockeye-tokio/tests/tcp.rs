@@ -1,16 +1,19 @@
 //! Over real TCP, and with a client and a server that somebody else wrote.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod common;
+
 use std::future::Future;
 
 use bytes::Bytes;
+use common::{config, echo, receive_all, tcp};
 use futures_util::{SinkExt, StreamExt};
 use http::HeaderValue;
 use sockeye_testkit::{Frame, Peer, parse_frames};
-use sockeye_tokio::{Config, Connection, Message, Role, Stream, WebSocket, serve};
+use sockeye_tokio::{Config, Connection, Message, Role, Stream, WebSocket, close_code, serve};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::oneshot,
     task::JoinHandle,
 };
@@ -19,31 +22,18 @@ use tokio_tungstenite::{
     tungstenite::{Message as Theirs, protocol::Role as TheirRole},
 };
 
-async fn connected() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (client, listener.accept().await.unwrap().0)
-}
-
+/// A client, and the task that serves it over TCP.
 async fn start<F, Fut>(config: Config, handler: F) -> (TcpStream, JoinHandle<()>)
 where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let (client, server) = connected().await;
+    let (client, server) = tcp().await;
     (client, tokio::spawn(serve(server, Role::Server, config, handler)))
 }
 
-async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.recv().await {
-        if message.is_data() && socket.send(message).await.is_err() {
-            break;
-        }
-    }
-}
-
 #[tokio::test]
-async fn messages_of_every_size_come_back() {
+async fn messages_of_every_size_are_echoed_to_tungstenite_over_tcp() {
     let (client, _task) = start(Config::default(), echo).await;
     let mut client = WebSocketStream::from_raw_socket(client, TheirRole::Client, None).await;
     for size in [0, 1, 125, 126, 4096, 4097, 16 << 10, 64 << 10, (64 << 10) + 1, 1 << 20, 5 << 20] {
@@ -64,8 +54,8 @@ async fn messages_of_every_size_come_back() {
 }
 
 #[tokio::test]
-async fn a_server_that_somebody_else_wrote_understands_our_client() {
-    let (client, server) = connected().await;
+async fn our_client_talks_to_a_server_of_tungstenite_over_tcp() {
+    let (client, server) = tcp().await;
     let mut server = WebSocketStream::from_raw_socket(server, TheirRole::Server, None).await;
     let task = tokio::spawn(async move {
         while let Some(Ok(message)) = server.next().await {
@@ -89,8 +79,8 @@ async fn a_server_that_somebody_else_wrote_understands_our_client() {
 }
 
 #[tokio::test]
-async fn nagles_algorithm_is_off() {
-    let (_client, server) = connected().await;
+async fn serving_a_tcp_stream_turns_off_nagles_algorithm() {
+    let (_client, server) = tcp().await;
     let server = server.into_std().unwrap();
     let watch = TcpStream::from_std(server.try_clone().unwrap()).unwrap();
     assert!(!watch.nodelay().unwrap());
@@ -101,7 +91,7 @@ async fn nagles_algorithm_is_off() {
 }
 
 #[tokio::test]
-async fn a_message_does_not_wait_for_the_acknowledgement_of_the_one_before() {
+async fn a_message_over_tcp_does_not_wait_for_the_acknowledgement_of_the_one_before() {
     let (go, gone) = oneshot::channel::<()>();
     let (mut client, _task) = start(Config::default(), |mut socket| async move {
         socket.send(Message::text("one")).await.unwrap();
@@ -119,13 +109,11 @@ async fn a_message_does_not_wait_for_the_acknowledgement_of_the_one_before() {
 }
 
 fn small_limit() -> Config {
-    let mut config = Config::default();
-    config.max_message_size = 1 << 20;
-    config
+    config(|config| config.max_message_size = 1 << 20)
 }
 
 #[tokio::test]
-async fn a_peer_in_the_middle_of_a_message_that_is_too_big_reads_its_1009() {
+async fn a_peer_that_reads_while_it_sends_a_message_that_is_too_big_receives_1009() {
     let (client, task) = start(small_limit(), echo).await;
     let (mut reading, mut writing) = client.into_split();
     let wire = Frame::binary(vec![0; 8 << 20]).mask([1, 2, 3, 4]).bytes();
@@ -139,7 +127,7 @@ async fn a_peer_in_the_middle_of_a_message_that_is_too_big_reads_its_1009() {
 }
 
 #[tokio::test]
-async fn so_does_one_that_writes_all_that_it_can_before_it_reads() {
+async fn a_peer_that_reads_after_it_sent_a_message_that_is_too_big_receives_1009() {
     let (mut client, task) = start(small_limit(), echo).await;
     let wire = Frame::binary(vec![0; 8 << 20]).mask([1, 2, 3, 4]).bytes();
     let _ = client.write_all(&wire).await;
@@ -159,9 +147,8 @@ async fn an_orderly_end(client: &mut Peer<TcpStream>, code: u16) {
 }
 
 #[tokio::test]
-async fn one_that_writes_less_than_a_mebibyte_too_much_sees_an_orderly_end() {
-    let mut config = Config::default();
-    config.max_message_size = 1000;
+async fn a_peer_that_sends_less_than_a_mebibyte_too_much_sees_1009_and_no_reset() {
+    let config = config(|config| config.max_message_size = 1000);
     let (client, task) = start(config, echo).await;
     let mut client = Peer::client(client);
     // All of it, before anything is read.
@@ -172,8 +159,8 @@ async fn one_that_writes_less_than_a_mebibyte_too_much_sees_an_orderly_end() {
 }
 
 #[tokio::test]
-async fn a_close_reaches_a_peer_whose_bytes_nobody_has_read() {
-    let (client, server) = connected().await;
+async fn a_close_reaches_a_peer_whose_bytes_are_unread_and_no_reset_follows() {
+    let (client, server) = tcp().await;
     let mut client = Peer::client(client);
     let task = tokio::spawn(serve(server, Role::Server, Config::default(), |socket| async move { drop(socket) }));
     // More than one read takes.
@@ -184,8 +171,8 @@ async fn a_close_reaches_a_peer_whose_bytes_nobody_has_read() {
 }
 
 #[tokio::test]
-async fn what_http_has_read_ahead_comes_first() {
-    let (client, server) = connected().await;
+async fn bytes_that_http_has_read_ahead_are_received_first() {
+    let (client, server) = tcp().await;
     let mut client = Peer::client(client);
     let ahead: Vec<u8> = [Frame::text("one"), Frame::text("two")]
         .into_iter()
@@ -200,8 +187,37 @@ async fn what_http_has_read_ahead_comes_first() {
 }
 
 #[tokio::test]
-async fn the_agreed_subprotocol_is_the_sockets() {
-    let (_client, server) = connected().await;
+async fn more_than_64_kib_read_ahead_by_http_close_with_1008() {
+    for (more, is_refused) in [(0, false), (1, true)] {
+        let (client, server) = tcp().await;
+        let mut client = Peer::client(client);
+        let payload = vec![7; (64 << 10) - 8 + more];
+        let ahead = Frame::binary(&payload[..]).mask([1, 2, 3, 4]).bytes();
+        assert_eq!(ahead.len(), (64 << 10) + more);
+        let stream = Stream::from(server).with_read_ahead(ahead.into());
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(serve(stream, Role::Server, Config::default(), |mut socket| async move {
+            tell.send(socket.recv().await.unwrap()).unwrap();
+            receive_all(socket).await;
+        }));
+        let received = told.await.unwrap();
+        if is_refused {
+            let error = received.unwrap_err();
+            assert!(error.is_limit(), "{error}");
+            assert!(error.to_string().contains("65537 bytes before the answer to its opening handshake"), "{error}");
+            // It is heard out, and learns why.
+            client.send(Frame::text("more")).await;
+            let close = client.expect_close(close_code::POLICY).await;
+            assert!(close.contains("65537"), "{close}");
+        } else {
+            assert_eq!(received.unwrap(), Message::binary(payload));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_socket_knows_the_subprotocol_that_was_agreed_on() {
+    let (_client, server) = tcp().await;
     let agreed = HeaderValue::from_static("chat");
     let (tell, told) = oneshot::channel();
     let connection = Connection::new(server, Role::Server).protocol(Some(agreed.clone()));
@@ -211,7 +227,7 @@ async fn the_agreed_subprotocol_is_the_sockets() {
 
 #[tokio::test]
 async fn a_client_masks_every_frame_with_a_key_of_its_own() {
-    let (mut server, client) = connected().await;
+    let (mut server, client) = tcp().await;
     tokio::spawn(serve(client, Role::Client, Config::default(), |mut socket| async move {
         for _ in 0..1000 {
             socket.send(Message::text("the same")).await.unwrap();

@@ -1,14 +1,18 @@
 //! The deadlines of a connection. Time is paused: it passes when everybody waits for it.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod common;
+
 use std::{
     future::{Future, pending},
     io::Read,
     time::Duration,
 };
 
-use sockeye_testkit::{Frame, Peer, PipeEnd, RawFrame, pipe, pipe_with_capacity};
-use sockeye_tokio::{Connection, Message, Role, Stream, Timeouts, WebSocket, close_code};
+use common::{connect_with_capacity, echo, start_with};
+use futures_util::future::join_all;
+use sockeye_testkit::{Frame, Peer, PipeEnd, RawFrame, opcode};
+use sockeye_tokio::{Connection, Error, Message, Role, Timeouts, WebSocket, close_code};
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpSocket},
@@ -26,28 +30,12 @@ where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let (client, server) = pipe();
-    (Peer::client(client).within(10 * HOUR), serve(server, timeouts, handler))
-}
-
-fn serve<F, Fut>(stream: PipeEnd, timeouts: Timeouts, handler: F) -> JoinHandle<()>
-where
-    F: FnOnce(WebSocket) -> Fut + Send + 'static,
-    Fut: Future<Output = ()> + Send + 'static,
-{
-    tokio::spawn(Connection::new(Stream::boxed(stream), Role::Server).timeouts(timeouts).serve(handler))
-}
-
-async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.recv().await {
-        if message.is_data() {
-            socket.send(message).await.unwrap();
-        }
-    }
+    let (client, task) = start_with(|connection| connection.timeouts(timeouts), handler);
+    (client.within(10 * HOUR), task)
 }
 
 /// The error that ends receiving, and all that comes before it.
-async fn to_the_end(mut socket: WebSocket) -> (Vec<Message>, Option<sockeye_tokio::Error>) {
+async fn to_the_end(mut socket: WebSocket) -> (Vec<Message>, Option<Error>) {
     let mut messages = Vec::new();
     loop {
         match socket.recv().await {
@@ -65,7 +53,7 @@ async fn to_the_end(mut socket: WebSocket) -> (Vec<Message>, Option<sockeye_toki
 async fn ping(client: &mut Peer<PipeEnd>) -> (RawFrame, Duration) {
     let begun = Instant::now();
     let frame = client.expect_frame().await;
-    assert!(frame.is_plain(0x9), "{frame:?}");
+    assert!(frame.is_plain(opcode::PING), "{frame:?}");
     (frame, begun.elapsed())
 }
 
@@ -90,14 +78,14 @@ async fn a_silent_peer_is_sent_a_ping_and_one_that_answers_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_ping_says_something_else() {
+async fn each_ping_of_the_driver_has_another_payload() {
     let (mut client, _task) = start(Timeouts::new().pong(None), echo);
     let (first, second) = (ping(&mut client).await.0, ping(&mut client).await.0);
     assert_ne!(first.payload, second.payload);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_answer_is_dropped_and_the_handler_is_told() {
+async fn a_peer_that_does_not_answer_a_ping_is_dropped_and_the_handler_is_told() {
     let (tell, told) = oneshot::channel();
     let (mut client, task) = start(Timeouts::new(), |socket| async { tell.send(to_the_end(socket).await).unwrap() });
     ping(&mut client).await;
@@ -113,7 +101,7 @@ async fn a_peer_that_does_not_answer_is_dropped_and_the_handler_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pong_to_the_drivers_ping_is_not_the_applications_and_tells_the_latency() {
+async fn the_pong_to_the_drivers_ping_is_not_received_and_measures_the_latency() {
     let (tell, told) = oneshot::channel();
     let (mut client, _task) = start(Timeouts::new(), |mut socket| async move {
         let sender = socket.sender();
@@ -131,7 +119,7 @@ async fn the_pong_to_the_drivers_ping_is_not_the_applications_and_tells_the_late
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pong_among_messages_that_come_together_keeps_none_of_them_back() {
+async fn a_pong_between_messages_that_come_together_delays_none_of_them() {
     let (mut client, _task) = start(Timeouts::new(), echo);
     let (frame, _) = ping(&mut client).await;
     client.send_all([Frame::text("a"), Frame::pong(frame.payload), Frame::text("b")]).await;
@@ -140,7 +128,7 @@ async fn a_pong_among_messages_that_come_together_keeps_none_of_them_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_never_receives_is_kept_alive_as_well() {
+async fn a_peer_is_pinged_although_the_handler_never_receives() {
     let (mut client, task) = start(Timeouts::new(), |socket| async move {
         let _socket = socket;
         pending().await
@@ -153,7 +141,7 @@ async fn a_handler_that_never_receives_is_kept_alive_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_application_has_stopped_reading_no_pong_is_missed() {
+async fn a_peer_whose_pong_is_unread_behind_a_message_is_not_dropped() {
     let (mut client, _task) = start(Timeouts::new(), |mut socket| async move {
         sleep(HOUR).await;
         // The first of them is parked, and with it the Pong behind it.
@@ -164,14 +152,21 @@ async fn while_the_application_has_stopped_reading_no_pong_is_missed() {
     });
     let (frame, _) = ping(&mut client).await;
     client.send_all([Frame::text("one"), Frame::text("two"), Frame::pong(frame.payload)]).await;
-    client.expect_text("still here").await;
+    // It is still asked whether it is there, and what it has of the Ping answers that.
+    let answer = loop {
+        let frame = client.expect_frame().await;
+        if !frame.is_plain(opcode::PING) {
+            break frame;
+        }
+    };
+    assert_eq!(answer.text(), "still here");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_nothing_is_dropped_and_others_are_untouched() {
+async fn a_peer_that_takes_nothing_is_dropped_and_other_peers_are_not() {
     let (tell, told) = oneshot::channel();
-    let (client, server) = pipe_with_capacity(1000);
-    let task = serve(server, Timeouts::new().keep_alive(None), |mut socket| async move {
+    let (_client, connection) = connect_with_capacity(1000);
+    let task = tokio::spawn(connection.timeouts(Timeouts::new().keep_alive(None)).serve(|mut socket| async move {
         // Waits when 128 KiB are queued.
         let failed = loop {
             if let Err(error) = socket.send(Message::binary(vec![0; 50_000])).await {
@@ -179,7 +174,7 @@ async fn a_peer_that_takes_nothing_is_dropped_and_others_are_untouched() {
             }
         };
         tell.send(failed).unwrap();
-    });
+    }));
     let (mut other, _task) = start(Timeouts::new().keep_alive(None), echo);
     let begun = Instant::now();
     for _ in 0..29 {
@@ -194,26 +189,25 @@ async fn a_peer_that_takes_nothing_is_dropped_and_others_are_untouched() {
     assert!(error.is_timeout(), "{error}");
     other.send(Frame::text("I am fine")).await;
     other.expect_text("I am fine").await;
-    drop(client);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_little_by_little_stays() {
-    let (mut client, server) = pipe_with_capacity(1000);
-    let task = serve(server, Timeouts::new().keep_alive(None), |mut socket| async move {
+async fn a_peer_that_takes_a_little_before_each_write_deadline_stays() {
+    let (mut client, connection) = connect_with_capacity(1000);
+    let task = tokio::spawn(connection.timeouts(Timeouts::new().keep_alive(None)).serve(|mut socket| async move {
         socket.send(Message::binary(vec![7; 100_000])).await.unwrap();
         socket.flushed().await.unwrap();
-    });
+    }));
     let mut bytes = [0; 5_000];
     for _ in 0..20 {
         sleep(29 * SECOND).await;
-        client.read_exact(&mut bytes).await.unwrap();
+        client.stream_mut().read_exact(&mut bytes).await.unwrap();
     }
     assert!(!task.is_finished());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unfinished_message_has_to_go_on() {
+async fn a_peer_that_does_not_go_on_with_an_unfinished_message_is_closed_with_1008() {
     let (tell, told) = oneshot::channel();
     let (mut client, _task) = start(Timeouts::new(), |socket| async { tell.send(to_the_end(socket).await).unwrap() });
     let whole = Frame::text("0123456789").bytes();
@@ -228,7 +222,7 @@ async fn an_unfinished_message_has_to_go_on() {
     let mut pinged = false;
     loop {
         let frame = client.expect_frame().await;
-        if frame.is_plain(0x9) && !pinged {
+        if frame.is_plain(opcode::PING) && !pinged {
             pinged = true;
             continue;
         }
@@ -241,7 +235,7 @@ async fn an_unfinished_message_has_to_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_deadline_close_waits_for_the_close_that_says_so() {
+async fn close_waits_for_the_close_that_a_missed_deadline_has_queued() {
     let (tell, told) = oneshot::channel();
     let (mut client, _task) = start(Timeouts::new(), |mut socket| async move {
         let error = socket.recv().await.unwrap().unwrap_err();
@@ -249,12 +243,12 @@ async fn after_a_deadline_close_waits_for_the_close_that_says_so() {
         tell.send(socket.close().await).unwrap();
     });
     client.send_bytes(&Frame::text("0123456789").bytes()[..10]).await;
-    while !client.expect_frame().await.is_plain(0x8) {}
+    while !client.expect_frame().await.is_plain(opcode::CLOSE) {}
     assert!(told.await.unwrap().is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn fragments_with_nothing_in_them_do_not_count() {
+async fn empty_fragments_do_not_put_off_the_fragment_deadline() {
     let (mut client, _task) = start(Timeouts::new().keep_alive(None), echo);
     client.send(Frame::text("begun").fin(false)).await;
     let begun = Instant::now();
@@ -267,7 +261,7 @@ async fn fragments_with_nothing_in_them_do_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_is_closed_however_alive_the_peer_is() {
+async fn an_idle_connection_is_closed_even_when_the_peer_answers_pings() {
     let timeouts = Timeouts::new().idle(80 * SECOND);
     let (mut client, task) = start(timeouts, echo);
     client.send(Frame::text("hi")).await;
@@ -275,7 +269,7 @@ async fn an_idle_connection_is_closed_however_alive_the_peer_is() {
     let begun = Instant::now();
     loop {
         let frame = client.expect_frame().await;
-        if !frame.is_plain(0x9) {
+        if !frame.is_plain(opcode::PING) {
             assert_eq!(frame.close_code(), Some(close_code::AWAY), "{frame:?}");
             break;
         }
@@ -288,7 +282,7 @@ async fn an_idle_connection_is_closed_however_alive_the_peer_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_sent_keeps_a_connection_from_being_idle() {
+async fn messages_that_are_sent_put_off_the_idle_deadline() {
     let (mut client, _task) = start(Timeouts::none().idle(80 * SECOND), |mut socket| async move {
         for _ in 0..10 {
             sleep(60 * SECOND).await;
@@ -303,23 +297,23 @@ async fn what_is_sent_keeps_a_connection_from_being_idle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_that_begin_together_do_not_end_together() {
-    let mut ends = Vec::new();
+async fn connections_that_begin_together_reach_their_maximum_age_at_different_times() {
     let begun = Instant::now();
-    let clients: Vec<_> = (0..50).map(|_| start(Timeouts::none().max_age(HOUR), echo)).collect();
-    for (mut client, _task) in clients {
+    let clients = (0..50).map(|_| async {
+        let (mut client, _task) = start(Timeouts::none().max_age(HOUR), echo);
         client.expect_close(close_code::AWAY).await;
-        ends.push(begun.elapsed());
-    }
+        begun.elapsed()
+    });
+    let mut ends = join_all(clients).await;
     ends.sort();
-    // Read one after the other, so what is seen is when the latest so far has come.
     assert!(ends[0] >= HOUR * 9 / 10 && ends[49] <= HOUR * 11 / 10 + SECOND, "{ends:?}");
     ends.dedup();
-    assert!(ends.len() > 1, "{ends:?}");
+    // All that come together by chance are two or three of 50: a connection ends at one of 256 times.
+    assert!(ends.len() > 20, "{ends:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn none_means_none() {
+async fn without_timeouts_a_connection_may_be_silent_for_hours() {
     let (mut client, _task) = start(Timeouts::none(), echo);
     client.send(Frame::text("unfinished").fin(false)).await;
     client.expect_silence(9 * HOUR).await;
@@ -328,16 +322,17 @@ async fn none_means_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn short_deadlines_are_kept_to_a_sixteenth() {
+async fn a_short_keep_alive_is_kept_to_a_sixteenth_beside_a_long_one() {
     let (_slow, _first) = start(Timeouts::new(), echo);
     let short = Duration::from_millis(320);
     let (mut client, _task) = start(Timeouts::none().keep_alive(short), echo);
     let (_, time) = ping(&mut client).await;
-    assert!((short..=short + short / 8).contains(&time), "{time:?}");
+    // A Ping may go out after three quarters of it.
+    assert!((short * 3 / 4..=short + short / 8).contains(&time), "{time:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_ticks_where_there_is_no_connection() {
+async fn no_task_is_left_when_the_last_connection_has_ended() {
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     for _ in 0..3 {
@@ -351,7 +346,7 @@ async fn nothing_ticks_where_there_is_no_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_peer_is_not_mistaken_for_one_that_is_gone() {
+async fn a_peer_that_reads_slowly_over_tcp_is_not_dropped_for_a_late_pong() {
     // Over TCP, since it is the kernel that is asked how much the peer has taken. It takes a little at a time, and so sees the
     // Ping long after it was due.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,18 +1,22 @@
 //! `WebSocket::new`, which has no driver; and `Stream` and `Sink`, with and without one.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod common;
+
+use std::{
+    future::Future,
+    sync::Arc,
+    task::{Context, Wake, Waker},
+};
+
+use common::{config, connect_with_capacity, receive_all, start, undriven, undriven_with_capacity};
 use futures_util::{FutureExt, SinkExt, StreamExt, stream::FusedStream};
-use sockeye_testkit::{Frame, Peer, PipeEnd, pipe, pipe_with_capacity};
-use sockeye_tokio::{Config, Message, Role, Stream, WebSocket, serve};
+use sockeye_testkit::{Frame, Peer, PipeEnd, pipe_with_capacity};
+use sockeye_tokio::{Config, Message, Role, Stream, WebSocket};
 use tokio::{sync::oneshot, task::yield_now};
 
-fn undriven() -> (Peer<PipeEnd>, WebSocket) {
-    let (client, server) = pipe();
-    (Peer::client(client), WebSocket::new(Stream::boxed(server), Role::Server, Config::default()))
-}
-
 #[tokio::test]
-async fn send_writes_before_it_returns() {
+async fn a_send_of_an_undriven_socket_writes_before_it_returns() {
     let (mut client, mut socket) = undriven();
     let control = client.stream().control();
     for _ in 0..3 {
@@ -22,8 +26,34 @@ async fn send_writes_before_it_returns() {
     }
 }
 
+/// A task that counts who keeps its waker.
+struct Counted;
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {}
+}
+
 #[tokio::test]
-async fn feed_and_flush_share_a_write() {
+async fn a_send_of_an_undriven_socket_that_is_dropped_keeps_no_waker() {
+    let (mut client, mut socket) = undriven_with_capacity(16);
+    let tasks: Vec<Arc<Counted>> = (0..100).map(|_| Arc::new(Counted)).collect();
+    for task in &tasks {
+        let waker = Waker::from(task.clone());
+        let mut sending = Box::pin(socket.send(Message::text("more than the pipe takes")));
+        assert!(sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    assert!(tasks.iter().all(|task| Arc::strong_count(task) == 1), "none is kept of those that have stopped waiting");
+
+    // One that waits is woken by the stream all the same, and what was accepted of the others is sent.
+    let flushed = tokio::spawn(async move { socket.flush().await });
+    for _ in &tasks {
+        client.expect_text("more than the pipe takes").await;
+    }
+    flushed.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn messages_fed_to_an_undriven_socket_share_the_write_of_a_flush() {
     let (mut client, mut socket) = undriven();
     let control = client.stream().control();
     for _ in 0..3 {
@@ -38,7 +68,7 @@ async fn feed_and_flush_share_a_write() {
 }
 
 #[tokio::test]
-async fn a_ping_is_answered_by_the_next_recv_and_not_before() {
+async fn an_undriven_socket_answers_a_ping_in_the_next_recv_and_not_before() {
     let (mut client, mut socket) = undriven();
     let control = client.stream().control();
     client.send(Frame::ping("?")).await;
@@ -50,10 +80,10 @@ async fn a_ping_is_answered_by_the_next_recv_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_sender_wakes_the_task_that_receives() {
-    let (mut client, mut socket) = undriven();
+async fn a_sender_of_an_undriven_socket_wakes_the_task_that_receives() {
+    let (mut client, socket) = undriven();
     let sender = socket.sender();
-    tokio::spawn(async move { while let Some(Ok(_)) = socket.recv().await {} });
+    tokio::spawn(receive_all(socket));
     yield_now().await;
     sender.send(Message::text("through recv")).await.unwrap();
     client.expect_text("through recv").await;
@@ -61,7 +91,7 @@ async fn a_sender_wakes_the_task_that_receives() {
 }
 
 #[tokio::test]
-async fn dropping_it_ends_the_stream_although_a_sender_lives() {
+async fn dropping_an_undriven_socket_ends_the_stream_although_a_sender_lives() {
     let (mut client, socket) = undriven();
     let sender = socket.sender();
     drop(socket);
@@ -72,7 +102,7 @@ async fn dropping_it_ends_the_stream_although_a_sender_lives() {
 }
 
 #[tokio::test]
-async fn receiving_up_to_none_finishes_the_close_handshake() {
+async fn an_undriven_socket_that_receives_to_the_end_finishes_the_close_handshake() {
     let (mut client, mut socket) = undriven();
     client.send(Frame::close(1000, "bye")).await;
     assert!(socket.recv().await.unwrap().unwrap().is_close());
@@ -91,7 +121,7 @@ async fn receiving_up_to_none_finishes_the_close_handshake() {
 }
 
 #[tokio::test]
-async fn two_of_them_talk() {
+async fn two_undriven_sockets_in_one_task_exchange_a_message_larger_than_the_stream() {
     let (left, right) = pipe_with_capacity(100);
     let mut left = WebSocket::new(Stream::boxed(left), Role::Client, Config::default());
     let mut right = WebSocket::new(Stream::boxed(right), Role::Server, Config::default());
@@ -135,27 +165,24 @@ async fn the_other_end(mut client: Peer<PipeEnd>) {
 }
 
 #[tokio::test]
-async fn stream_and_sink_without_a_driver() {
+async fn the_stream_and_the_sink_of_an_undriven_socket_keep_their_contract() {
     let (client, socket) = undriven();
     tokio::join!(the_other_end(client), stream_and_sink(socket));
 }
 
 #[tokio::test]
-async fn stream_and_sink_with_a_driver() {
-    let (client, server) = pipe();
-    let task = tokio::spawn(serve(Stream::boxed(server), Role::Server, Config::default(), stream_and_sink));
-    the_other_end(Peer::client(client)).await;
+async fn the_stream_and_the_sink_of_a_driven_socket_keep_their_contract() {
+    let (client, task) = start(stream_and_sink);
+    the_other_end(client).await;
     task.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_sink_waits_for_room_and_loses_nothing_when_it_is_not_polled_on() {
-    let (client, server) = pipe_with_capacity(16);
-    let mut client = Peer::client(client);
-    let mut config = Config::default();
-    config.write_buffer_size = 50;
+async fn a_sink_waits_for_room_and_a_feed_that_was_dropped_loses_no_other() {
+    let (mut client, connection) = connect_with_capacity(16);
+    let config = config(|config| config.write_buffer_size = 50);
     let (tell, told) = oneshot::channel();
-    tokio::spawn(serve(Stream::boxed(server), Role::Server, config, |mut socket| async move {
+    tokio::spawn(connection.config(config).serve(|mut socket| async move {
         socket.feed(Message::text("x".repeat(100))).await.unwrap();
         assert!(socket.feed(Message::text("no room")).now_or_never().is_none());
         tell.send(()).unwrap();

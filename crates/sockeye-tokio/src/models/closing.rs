@@ -1,4 +1,4 @@
-//! Who wants the end of a connection gets it, and who waits for it learns of it.
+//! A requested end happens, and tasks that wait for the end are woken.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,22 +11,21 @@ use super::{
 };
 use crate::{Budget, Message, Sender, Shutdown};
 
-/// The Close with which a server goes away.
-fn has_said_goodbye(far: &Far) -> bool {
+/// Whether the connection has sent a Close 1001.
+fn has_said_close(far: &Far) -> bool {
     far.frames().contains(&(0x88, vec![0x03, 0xe9]))
 }
 
-/// A shutdown orders, and wakes the driver although it may have been woken before: it looks at the orders before it looks at
-/// the queue.
+/// A shutdown raises a signal, and wakes the driver even if it was woken before: the driver checks signals before the queue.
 #[test]
-fn a_shutdown_is_obeyed_while_the_driver_goes_to_rest() {
+fn a_shutdown_that_begins_while_the_driver_goes_idle_closes_the_connection() {
     check(3, || {
         let shutdown = Shutdown::new().window(Duration::ZERO);
         let (connection, far) = connection();
         let (driver, sender) = resting(connection.shutdown(&shutdown));
         let driver = driver.spawn({
             let far = far.clone();
-            move || has_said_goodbye(&far)
+            move || has_said_close(&far)
         });
         sender.try_send(Message::text("a")).unwrap();
         shutdown.begin();
@@ -35,9 +34,9 @@ fn a_shutdown_is_obeyed_while_the_driver_goes_to_rest() {
     });
 }
 
-/// An order that comes while there is nobody to be woken is found by the first poll.
+/// The first poll finds a signal that was raised before there was a waker.
 #[test]
-fn a_shutdown_is_obeyed_that_begins_with_the_connection() {
+fn a_shutdown_that_begins_with_the_connection_closes_it() {
     check(3, || {
         let shutdown = Shutdown::new().window(Duration::ZERO);
         let (connection, far) = connection();
@@ -46,16 +45,16 @@ fn a_shutdown_is_obeyed_that_begins_with_the_connection() {
             .serve(|mut socket| async move { while let Some(Ok(_)) = socket.recv().await {} });
         let driver = Task::new(driver).spawn({
             let far = far.clone();
-            move || has_said_goodbye(&far)
+            move || has_said_close(&far)
         });
         shutdown.begin();
         driver.join().unwrap();
     });
 }
 
-/// A budget that is spent elsewhere has the fattest queue go, also one that was filled before its driver could be woken.
+/// A message elsewhere that exceeds the budget drops the largest queue, even one filled before its driver had a waker.
 #[test]
-fn a_budget_is_obeyed_that_is_spent_while_the_driver_begins() {
+fn a_budget_that_is_exceeded_while_the_driver_starts_evicts_the_largest_queue() {
     check(3, || {
         let budget = Budget::new(80 << 10);
         let (fat, fat_end) = connection();
@@ -66,7 +65,7 @@ fn a_budget_is_obeyed_that_is_spent_while_the_driver_begins() {
         let slot = Arc::new(Mutex::new(None));
         let give = slot.clone();
         let driver = Task::new(fat.budget(&budget).serve(move |mut socket| async move {
-            // So much is written while the handler runs.
+            // This much is written while the handler runs.
             socket.send(Message::binary(vec![0; 70 << 10])).await.unwrap();
             *give.lock().unwrap() = Some(socket.sender());
             while let Some(Ok(_)) = socket.recv().await {}
@@ -81,7 +80,7 @@ fn a_budget_is_obeyed_that_is_spent_while_the_driver_begins() {
 
 /// A socket that is dropped in another task closes its connection.
 #[test]
-fn a_socket_that_is_dropped_elsewhere_closes() {
+fn a_socket_that_is_dropped_in_another_task_closes_its_connection() {
     check(3, || {
         let (connection, far) = connection();
         let (driver, mut socket) = moved(connection);
@@ -93,9 +92,9 @@ fn a_socket_that_is_dropped_elsewhere_closes() {
     });
 }
 
-/// Who waits for room, and who waits for the end, is woken by a Close of another task: there is nothing to wait for any more.
+/// A Close of another task wakes the tasks that wait for capacity and for the end.
 #[test]
-fn who_waits_is_woken_by_a_close() {
+fn tasks_that_wait_for_room_or_the_end_are_woken_by_a_close() {
     check(2, || {
         let (connection, far) = connection();
         far.limit(0);

@@ -1,13 +1,13 @@
-//! What arrives is received, wherever the socket is.
+//! Arriving data is received in whichever task the socket is.
 
 use loom::thread;
 
 use super::{check, connection, moved, resting, task::block_on};
 use crate::Message;
 
-/// In another task than the driver's, `recv` and the driver watch the stream in turns, and wake each other.
+/// In a task other than the driver's, `recv` and the driver watch the stream in turns, and wake each other.
 #[test]
-fn a_recv_in_another_task_is_woken() {
+fn a_recv_in_another_task_is_woken_for_each_message() {
     check(2, || {
         let (connection, far) = connection();
         let (driver, mut socket) = moved(connection);
@@ -16,7 +16,7 @@ fn a_recv_in_another_task_is_woken() {
             for text in ["a", "b"] {
                 assert_eq!(block_on(socket.recv()).unwrap().unwrap(), Message::text(text));
             }
-            // Has the driver end.
+            // Makes the driver end.
             socket.sender().try_send(Message::text("done")).unwrap();
             socket
         });
@@ -47,10 +47,10 @@ fn a_ping_is_answered_while_another_task_has_the_socket() {
     });
 }
 
-/// The driver is woken by the stream and by a sender at once: it takes the receiving lock and then the sending one, the sender
-/// only the latter.
+/// The stream and a sender wake the driver at once. The driver takes the receive lock, then the send lock; the sender only
+/// the send lock.
 #[test]
-fn what_arrives_and_what_is_queued_do_not_stand_in_each_others_way() {
+fn receiving_and_sending_at_once_do_not_deadlock() {
     check(3, || {
         let (connection, far) = connection();
         let (driver, sender) = resting(connection);

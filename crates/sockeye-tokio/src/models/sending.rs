@@ -1,4 +1,4 @@
-//! What is queued is written, and who waits for it is woken.
+//! Queued messages are written, and tasks that wait for that are woken.
 
 use std::pin::pin;
 
@@ -10,9 +10,10 @@ use super::{
 };
 use crate::Message;
 
-/// The driver rests when all is written. A message that is queued meanwhile wakes it, and those of one task stay in order.
+/// The driver rests when all is written. A message queued meanwhile wakes the driver, and the messages of one task stay in
+/// order.
 #[test]
-fn what_is_queued_while_the_driver_goes_to_rest_is_written() {
+fn a_message_that_is_queued_while_the_driver_goes_idle_is_written() {
     check(3, || {
         let (connection, far) = connection();
         let (driver, sender) = resting(connection);
@@ -24,9 +25,9 @@ fn what_is_queued_while_the_driver_goes_to_rest_is_written() {
     });
 }
 
-/// Of two tasks, one finds that the other has woken the driver already, and leaves it at that.
+/// One of two tasks finds that the other has already woken the driver, and does not wake it again.
 #[test]
-fn what_two_tasks_queue_is_written_in_the_order_of_each() {
+fn messages_of_two_tasks_are_written_in_the_order_of_each_task() {
     check(2, || {
         let (connection, far) = connection();
         let (driver, sender) = resting(connection);
@@ -46,9 +47,9 @@ fn what_two_tasks_queue_is_written_in_the_order_of_each() {
     });
 }
 
-/// A `send` that waits for room is woken when the driver has written what was in its way.
+/// A `send` that waits for capacity is woken when the driver has written the messages before it.
 #[test]
-fn whoever_waits_for_room_is_woken() {
+fn a_send_that_waits_for_room_is_woken() {
     check(3, || {
         let (connection, far) = connection();
         let (driver, sender) = resting(connection.config(one_at_a_time()));
@@ -61,9 +62,9 @@ fn whoever_waits_for_room_is_woken() {
     });
 }
 
-/// The same while a peer that takes nothing begins to.
+/// The same while a peer that took nothing begins to take bytes.
 #[test]
-fn two_that_wait_for_a_slow_peer_are_both_woken() {
+fn two_sends_that_wait_for_a_slow_peer_are_both_woken() {
     check(2, || {
         let (connection, far) = connection();
         far.limit(0);
@@ -82,9 +83,9 @@ fn two_that_wait_for_a_slow_peer_are_both_woken() {
     });
 }
 
-/// A `send` that was given up while it waited, or when it had just been woken, holds nobody up.
+/// A `send` that is dropped while it waits, or just after its wakeup, does not block other tasks.
 #[test]
-fn a_place_that_is_given_up_goes_to_the_next() {
+fn a_send_that_is_dropped_while_it_waits_holds_up_no_other() {
     check(2, || {
         let (connection, far) = connection();
         let (driver, sender) = resting(connection.config(one_at_a_time()));
@@ -104,9 +105,9 @@ fn a_place_that_is_given_up_goes_to_the_next() {
     });
 }
 
-/// `flushed` is ready once the stream has what was queued before.
+/// `flushed` completes once the stream has what was queued before.
 #[test]
-fn whoever_waits_for_the_kernel_is_woken() {
+fn a_flushed_that_waits_for_the_stream_is_woken() {
     check(3, || {
         let (connection, far) = connection();
         let (driver, sender) = resting(connection);

@@ -10,7 +10,7 @@ use std::{
 use loom::sync::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a connection runs over.
+/// The connection's end.
 pub(super) struct Near(Arc<Mutex<State>>);
 
 /// The peer's end.
@@ -20,15 +20,15 @@ pub(super) struct Far(Arc<Mutex<State>>);
 struct State {
     /// What the connection has written.
     written: Vec<u8>,
-    /// How much more it may write.
+    /// How much more the connection may write.
     room: usize,
-    /// What it has not read.
+    /// What the connection has not read.
     unread: Vec<u8>,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
-/// A stream that takes all that is written.
+/// A stream that takes everything written.
 pub(super) fn pair() -> (Near, Far) {
     let state = State { written: Vec::new(), room: usize::MAX, unread: Vec::new(), reader: None, writer: None };
     let state = Arc::new(Mutex::new(state));
@@ -36,7 +36,7 @@ pub(super) fn pair() -> (Near, Far) {
 }
 
 impl Far {
-    /// From now on the stream takes no more than this.
+    /// From now on, the stream takes at most this many bytes.
     pub(super) fn limit(&self, room: usize) {
         let writer = {
             let mut state = self.0.lock().unwrap();
@@ -67,7 +67,7 @@ impl Far {
         reader.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether so many frames have been written.
+    /// Whether this many frames have been written.
     pub(super) fn has(&self, frames: usize) -> bool {
         self.frames().len() >= frames
     }
@@ -76,16 +76,15 @@ impl Far {
     pub(super) fn frames(&self) -> Vec<(u8, Vec<u8>)> {
         let state = self.0.lock().unwrap();
         let (mut rest, mut frames) = (&state.written[..], Vec::new());
-        while let [first, length, behind @ ..] = rest
-            && let Some((payload, behind)) = behind.split_at_checked(usize::from(*length))
-        {
+        while let [first, length, behind @ ..] = rest {
+            let Some((payload, behind)) = behind.split_at_checked(usize::from(*length)) else { break };
             frames.push((*first, payload.to_vec()));
             rest = behind;
         }
         frames
     }
 
-    /// The texts among them.
+    /// The text messages among the frames.
     pub(super) fn texts(&self) -> Vec<String> {
         let texts = self.frames().into_iter().filter(|(first, _)| *first == 0x81);
         texts.map(|(_, payload)| String::from_utf8(payload).unwrap()).collect()

@@ -1,4 +1,4 @@
-//! Tasks: one thread polls each, and waits for its waker in between.
+//! Tasks: a thread polls each, and waits for its waker in between.
 
 use std::{
     future::Future,
@@ -29,8 +29,8 @@ impl Task {
         self.bell.poll(self.future.as_mut())
     }
 
-    /// Polls it in a thread of its own until it is ready or `done`, and gives it back: so it is not dropped while others run,
-    /// which would only make more orders to try out.
+    /// Polls the task in its own thread until it is ready or `done`, and returns the task: a drop while other threads run
+    /// would only add more orders to try out.
     pub(super) fn spawn(mut self, done: impl Fn() -> bool + 'static) -> JoinHandle<Self> {
         thread::spawn(move || {
             while self.poll().is_pending() && !done() {
@@ -40,7 +40,7 @@ impl Task {
         })
     }
 
-    /// The same until `far` has so many frames.
+    /// The same until `far` has this many frames.
     pub(super) fn spawn_until(self, far: &Far, frames: usize) -> JoinHandle<Self> {
         let far = far.clone();
         self.spawn(move || far.has(frames))
@@ -58,12 +58,12 @@ pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Polls `future` once, with a waker that nobody hears.
+/// Polls `future` once, with a waker that does nothing.
 pub(super) fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// What a waker rings.
+/// The target of a waker.
 #[derive(Default)]
 struct Bell {
     has_rung: Mutex<bool>,
@@ -75,7 +75,7 @@ impl Bell {
         future.poll(&mut Context::from_waker(&Waker::from(self.clone())))
     }
 
-    /// Waits until it rings, or has rung since this was called last.
+    /// Waits until the bell rings, or has rung since the last call.
     fn wait(&self) {
         let mut has_rung = self.has_rung.lock().unwrap();
         while !*has_rung {

@@ -1,108 +1,164 @@
-//! Reading in the driver's name, while nobody receives.
+//! Reading by the driver, while no task receives.
 
 use std::{
     future::Future,
-    io,
     pin::pin,
     task::{Context, Poll, ready},
 };
 
-use sockeye_proto::{Buffer, Message};
+use sockeye_proto::{Buffer, CloseFrame, Message};
 use tokio::task::yield_now;
 
-use super::{Receive, Watcher};
-use crate::{lock::Wakes, shared::Shared};
+use super::{Event, Receive, Watcher, reading::end_of_stream};
+use crate::stream::ReadHalf;
 
-/// While nobody receives, the driver keeps at most this much of an unfinished message.
+/// While no task receives, the driver keeps at most this much of an unfinished message.
 const PARKED: usize = 64 << 10;
 
-/// The same where an extension may make more of it: so little that permessage-deflate has not begun to.
+/// The same if an extension may expand the data: so little that permessage-deflate has not begun to inflate.
 const PARKED_EXTENDED: usize = 16 << 10;
 
-/// In one poll the driver takes at most this many messages off the stream, then other tasks have their turn. It has no part
-/// in the cooperative budget of its task, which is the handler's.
-const TURN: usize = 128;
+/// The driver reads at most this many messages in one poll before other tasks run. The cooperative budget of the task
+/// belongs to the handler.
+const BATCH: usize = 128;
 
-/// What is discarded at the end of a connection, before it is dropped with bytes unread.
-const DISCARDED: u32 = 1 << 20;
+/// The part of `PARKED` for one more read of a stream that must be read to know whether it has data.
+const GLIMPSE: usize = 1 << 10;
 
 impl Receive {
-    /// Reads in the driver's name, while nobody receives: control frames are answered, one data message or 64 KiB of an
-    /// unfinished one are kept for the application, and then reading stops.
-    pub(crate) fn park(&mut self, shared: &Shared, cx: &mut Context<'_>) {
-        let mut taken = 0;
-        while self.kept.is_none() {
-            if taken == TURN {
-                // Woken when those who wait have had their turn, the kernel's events among them.
+    /// The next event that the driver reads while no task receives; `None` once reading must stop. For the application, the
+    /// latest Pong and one data message, or 64 KiB of an unfinished one, are [kept](Self::keep).
+    ///
+    /// `taken` is the number of messages read in this poll.
+    pub(crate) fn next_parked(&mut self, taken: &mut usize, cx: &mut Context<'_>) -> Option<Event> {
+        while !self.is_stopped() {
+            if *taken == BATCH {
+                // This task is woken after the waiting tasks have run and the kernel has been polled.
                 let _ = pin!(yield_now()).poll(cx);
-                break;
+                return None;
             }
-            if let Some(message) = self.next_of_any_kind(shared) {
-                taken += 1;
-                if message.is_data() && !self.abandoned {
-                    self.kept.get_or_insert_default().parked = Some(message);
+            let room = self.room();
+            // Data read beyond that only shows that there is more for the application to read.
+            if room > 0 {
+                if let Some(event) = self.next_event() {
+                    *taken += 1;
+                    return Some(event);
                 }
-                continue;
             }
-            if self.kept.is_some() {
-                break;
-            }
-            let most = if self.decoder.is_extended() { PARKED_EXTENDED } else { PARKED };
-            let room = if self.abandoned { PARKED } else { most.saturating_sub(self.decoder.held()) };
+            let room = self.room();
             if room == 0 {
-                // Only the application may read on. One that watches the stream is told by it: to wake that one here
-                // would be to wake each other for ever.
-                if self.watcher != Watcher::Recv {
-                    self.wake();
-                }
-                break;
+                return if self.reads_on() { None } else { self.watch_unread(cx) };
             }
             match self.poll_fill(cx, room) {
                 Poll::Ready(Ok(read)) if read > 0 => self.watcher = Watcher::Nobody,
-                Poll::Ready(end) => self.ended(shared, end.err()),
+                Poll::Ready(end) => return Some(end_of_stream(end.err())),
                 Poll::Pending => {
                     self.watcher = Watcher::Driver;
-                    break;
+                    return None;
                 }
             }
         }
+        None
+    }
+
+    /// Reads on, if the stream must not be left unread and [`next_parked`](Self::next_parked) has stopped to wait for the
+    /// application.
+    pub(crate) fn read_on_parked(&mut self, taken: usize, cx: &mut Context<'_>) -> Option<Event> {
+        let has_stopped = self.is_stopped() || self.room() == 0;
+        if self.reads_on() && !self.abandoned && taken < BATCH && has_stopped {
+            return self.read_on(Watcher::Driver, cx);
+        }
+        None
+    }
+
+    /// The driver has read what it may. Wakes `recv` if anything is kept.
+    pub(crate) fn end_parking(&mut self) {
         if self.kept.is_some() {
             self.wake();
         }
+        // For a stream that must be read to know, this holds for one poll of the handler only.
+        self.is_drained &= self.stream.as_ref().is_some_and(ReadHalf::knows_when_ready);
         self.input.compact();
     }
 
-    /// Nobody will receive any more. Returns what nobody will have.
-    pub(crate) fn abandon(&mut self) -> Option<Message> {
-        self.abandoned = true;
-        self.take_parked()
+    /// How much more of an unfinished message the driver may read.
+    fn room(&self) -> usize {
+        if self.abandoned {
+            return PARKED;
+        }
+        let most = if self.decoder.is_extended() { PARKED_EXTENDED } else { PARKED };
+        let is_ready_known = self.stream.as_ref().is_none_or(ReadHalf::knows_when_ready);
+        let most = if is_ready_known { most } else { most - GLIMPSE };
+        most.saturating_sub(self.decoder.held())
     }
 
-    /// Reads and drops what comes, until the end of the stream or a bound on what is dropped. The peer's Close may still
-    /// be among it, which makes the ending a clean one.
-    pub(crate) fn poll_discard(
-        &mut self,
-        shared: &Shared,
-        discarded: &mut u32,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        drop(self.take_parked());
-        while *discarded <= DISCARDED {
+    /// Keeps a message that no task received, if the application needs it. A Ping was answered, and is not needed; of Pongs,
+    /// the latest is enough.
+    pub(crate) fn keep(&mut self, message: Message) {
+        match message {
+            _ if self.abandoned => {}
+            Message::Pong(payload) => self.kept.get_or_insert_default().pong = Some(payload),
+            message if message.is_data() => self.kept.get_or_insert_default().parked = Some(message),
+            _ => {}
+        }
+    }
+
+    /// Only the application may read on. The driver checks whether there is data. That tells a silent peer from an
+    /// application that does not receive, even if a `recv` that once waited for the stream was dropped.
+    fn watch_unread(&mut self, cx: &mut Context<'_>) -> Option<Event> {
+        let unread = match &self.stream {
+            _ if !self.input.is_empty() => Poll::Ready(Ok(1)),
+            Some(stream) if stream.knows_when_ready() => stream.poll_ready(cx, 1).map_ok(|()| 1),
+            _ => self.poll_fill(cx, GLIMPSE),
+        };
+        match unread {
+            Poll::Pending => self.watcher = Watcher::Driver,
+            Poll::Ready(Ok(read)) if read > 0 => {
+                self.watcher = Watcher::Nobody;
+                self.wake();
+            }
+            Poll::Ready(end) => return Some(end_of_stream(end.err())),
+        }
+        None
+    }
+
+    /// No task will receive any more. Returns the kept messages, to drop.
+    pub(crate) fn abandon(&mut self) -> Unwanted {
+        self.abandoned = true;
+        self.drop_accepted();
+        Unwanted { _pong: self.take_message(), _parked: self.take_message() }
+    }
+
+    /// From now on, messages are dropped up to the peer's Close. Returns whether that Close can still come.
+    pub(crate) fn discard(&mut self) -> bool {
+        if self.is_overrun() { self.may_close_behind() } else { self.decoder.discard() }
+    }
+
+    /// Reads and drops data. Ready with the peer's Close, or with `None` at the end of the stream.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Option<Option<CloseFrame>>> {
+        if self.is_overrun() {
+            return self.poll_pass_over(cx);
+        }
+        for _ in 0..BATCH {
             match self.input.decode(&mut self.decoder) {
-                Ok(Some(Message::Close(frame))) => {
-                    let mut send = shared.lock_send();
-                    send.peer_closed(frame.as_ref());
-                    self.others.add(send.take_due());
-                }
-                Ok(Some(_)) => {}
-                // Whatever is wrong with what nobody wants any more: a Close of ours has gone before.
-                Ok(None) | Err(_) => match ready!(self.poll_fill(cx, Buffer::SIZE))? {
-                    0 => break,
-                    // A read brings much less than what a `u32` can tell.
-                    read => *discarded += read as u32,
-                },
+                Ok(Some(Message::Close(frame))) => return Poll::Ready(Some(frame)),
+                Ok(Some(_)) => continue,
+                // Errors in dropped data do not matter: our Close is already queued.
+                Ok(None) | Err(_) => {}
+            }
+            match ready!(self.poll_fill(cx, Buffer::SIZE)) {
+                // The end of the stream and its failure are the same here.
+                Ok(0) | Err(_) => return Poll::Ready(None),
+                Ok(_) => {}
             }
         }
-        Poll::Ready(Ok(()))
+        let _ = pin!(yield_now()).poll(cx);
+        Poll::Pending
     }
+}
+
+/// What was kept for an application that no longer receives. Must be dropped without any lock.
+pub(crate) struct Unwanted {
+    _pong: Option<Message>,
+    _parked: Option<Message>,
 }

@@ -7,195 +7,203 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use sockeye_proto::{Buffer, Input, Message};
+use sockeye_proto::{Buffer, Decoder, Input, Message};
 use tokio::task::yield_now;
 
-use super::{End, Receive, Watcher};
-use crate::{Error, shared::Shared};
+use super::{Event, Receive, Watcher};
+use crate::stream::try_read_now;
 
-/// So many messages are handed over in a row, and so often the stream is read, before other tasks have their turn. It is what
-/// tokio's cooperative budget would allow if each were a unit of it, but counted where it costs next to nothing.
+/// The number of messages returned and reads made in a row before other tasks run. Tokio's cooperative budget would allow as
+/// much if each cost one unit, but counting here costs next to nothing.
 const STREAK: u8 = 128;
 
-/// A setting of so much, or more, means a whole buffer.
+/// A `read_buffer_size` of this or more means a whole buffer.
 const MOST: usize = 64 << 10;
 
 impl Receive {
-    /// The next message, if it is a small one that has been read already, and others need not have their turn first.
-    #[inline]
+    /// Whether a read may fill a whole buffer.
+    pub(super) fn reads_whole(decoder: &Decoder) -> bool {
+        decoder.config().read_buffer_size >= MOST
+    }
+
+    /// The next message, if it is small and already read, and other tasks need not run first.
+    #[inline(always)]
     pub(crate) fn next_read(&mut self) -> Option<Message> {
         if self.streak == STREAK || self.kept.is_some() {
             return None;
         }
         let message = self.input.decode_whole(&mut self.decoder)?;
         self.streak += 1;
-        self.notes_data(&message);
+        self.record_data(&message);
         Some(message)
     }
 
-    /// Whether a `recv` has not waited since something was received. One that has begins with the stream.
+    /// Begins a poll of `recv`. Returns false if `recv` has waited since something was received: then it starts with the
+    /// stream.
     #[inline]
-    pub(crate) fn goes_on(&mut self) -> bool {
+    pub(crate) fn begin_poll(&mut self) -> bool {
         if self.streak == 0 {
             self.is_drained = false;
         }
         self.streak > 0
     }
 
-    /// The next message for the application, which reads the stream itself.
-    #[inline(never)]
-    pub(crate) fn poll_recv(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
-        while self.kept.is_none() {
+    /// The next event for the application, which reads the stream itself. Nothing is [kept](Self::has_kept).
+    // Inlined into its one caller, so that an event is not stored before its use.
+    #[inline(always)]
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        loop {
             if self.streak == STREAK {
-                self.streak = 0;
                 self.wait(cx);
-                return pin!(yield_now()).poll(cx).map(|()| None);
+                if !self.input.is_empty() && self.reads_on() {
+                    // Receiving the rest of the input may take long enough for too much to arrive.
+                    if let Some(event) = self.read_on(Watcher::Recv, cx) {
+                        return Poll::Ready(event);
+                    }
+                }
+                let _ = pin!(yield_now()).poll(cx);
+                return Poll::Pending;
             }
-            // What is more than a small message, and what was read straight into a large one.
-            if (!self.input.is_empty() || !self.decoder.is_between_messages())
-                && let Some(message) = self.next_of_any_kind(shared)
-            {
-                self.streak += 1;
-                return Poll::Ready(Some(Ok(message)));
-            }
-            if self.kept.is_some() {
-                break;
+            // Input other than a small message, or data that was read directly into a large one.
+            if !self.input.is_empty() || !self.decoder.is_between_messages() {
+                if let Some(event) = self.next_event() {
+                    self.streak += 1;
+                    return Poll::Ready(event);
+                }
             }
             match self.poll_fill(cx, usize::MAX) {
                 Poll::Ready(Ok(read)) if read > 0 => {
                     self.watcher = Watcher::Nobody;
                     self.streak = STREAK.min(self.streak + 1);
+                    if let Some(message) = self.next_read() {
+                        return Poll::Ready(Event::Message(message));
+                    }
                 }
-                Poll::Ready(end) => self.ended(shared, end.err()),
+                Poll::Ready(end) => return Poll::Ready(end_of_stream(end.err())),
+                // Before the lock is released, since another task may then read.
                 Poll::Pending => {
                     self.watcher = Watcher::Recv;
-                    self.streak = 0;
                     self.wait(cx);
                     return Poll::Pending;
                 }
             }
         }
-        self.poll_kept(cx)
     }
 
-    /// The next message, if the stream has something now, and that begins with a small one. What most wait for is found so.
+    /// A `recv` waits: the next one starts with the stream.
+    #[inline]
+    pub(crate) fn end_streak(&mut self) {
+        self.streak = 0;
+    }
+
+    /// Reads a TCP stream, at most once. Returns the first message if it is small and whole, the usual case.
+    ///
+    /// `ended` gets the end of the stream. Returning the end instead would cost each message some instructions.
     #[inline(always)]
-    pub(crate) fn read_small(&mut self, shared: &Shared) -> Option<Message> {
+    pub(crate) fn read_small(&mut self, ended: impl FnOnce(&mut Self, Event)) -> Option<Message> {
         let is_fresh = self.kept.is_none() && self.input.is_empty() && self.decoder.is_between_messages();
-        if !is_fresh || self.is_drained || self.streak == STREAK || self.decoder.config().read_buffer_size < MOST {
+        if !is_fresh || self.is_drained || self.streak == STREAK || !self.reads_whole {
             return None;
         }
-        let mut input = Input::lent();
-        match self.stream.as_ref()?.try_read(input.spare(), &mut self.is_drained) {
-            Ok(0) => self.ended(shared, None),
+        let stream = self.stream.as_ref()?.tcp()?;
+        let mut input = Input::pooled();
+        match try_read_now(stream, input.spare(), &mut self.is_drained) {
+            Ok(0) => ended(self, Event::Eof),
             Ok(_) => {
                 self.watcher = Watcher::Nobody;
                 self.streak += 1;
-                self.hears();
+                self.bytes_arrived();
                 let (message, rest) = input.into_first_whole(&mut self.decoder);
                 self.input = rest;
                 if let Some(message) = &message {
-                    self.notes_data(message);
+                    self.record_data(message);
                 }
                 return message;
             }
-            // It is not known to have anything, or may know later: whoever waits for it tries again.
+            // Nothing to read, or interrupted: the caller tries again when it waits for the stream.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-            Err(error) => self.ended(shared, Some(error)),
+            Err(error) => ended(self, Event::StreamFailed(error)),
         }
         None
     }
 
-    /// Whether all that has come was received, and it is known without a read that there is no more. Then `cx` is woken
-    /// when there is.
-    #[inline]
-    pub(crate) fn waits(&mut self, cx: &mut Context<'_>) -> bool {
+    /// `Pending` if all that has arrived was received, and the stream is known to be empty without a read: wakes `cx` when
+    /// data arrives. Ready if a read has to find out.
+    // Not inlined, so that the path for many messages in a row stays short.
+    #[inline(never)]
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let has_all =
             self.is_drained && self.kept.is_none() && self.input.is_empty() && self.decoder.is_between_messages();
-        let waits = has_all && self.stream.as_ref().is_some_and(|stream| stream.poll_ready(cx).is_pending());
-        if has_all {
-            self.is_drained = waits;
+        if !has_all {
+            return Poll::Ready(());
         }
-        if waits {
-            self.watcher = Watcher::Recv;
-            self.streak = 0;
-            self.wait(cx);
+        if self.stream.as_ref().is_none_or(|stream| stream.poll_readable(cx).is_ready()) {
+            self.is_drained = false;
+            return Poll::Ready(());
         }
-        waits
+        self.watcher = Watcher::Recv;
+        self.streak = 0;
+        self.wait(cx);
+        Poll::Pending
     }
 
-    /// The next message of what has been read, of whatever kind, save for a Close. What has to be said to it is queued in the
-    /// same step, and to what is no message at all: then, as with a Close, receiving is over.
+    /// The next event in what has been read.
     #[inline(never)]
-    pub(super) fn next_of_any_kind(&mut self, shared: &Shared) -> Option<Message> {
+    pub(super) fn next_event(&mut self) -> Option<Event> {
         let decoded = loop {
             match self.input.decode(&mut self.decoder) {
-                Ok(Some(Message::Pong(payload))) if self.is_expected(&payload) => {}
+                Ok(Some(Message::Pong(payload))) if self.take_expected_pong(&payload) => {}
                 decoded => break decoded,
             }
         };
         if let Ok(Some(message)) = &decoded {
-            self.is_active |= message.is_data();
-            self.note(message);
+            self.received.any = true;
+            self.received.data |= message.is_data();
+            self.record(message);
         }
-        if let Ok(None | Some(Message::Text(_) | Message::Binary(_) | Message::Pong(_))) = decoded {
-            return decoded.ok().flatten();
-        }
-        let mut send = shared.lock_send();
-        let message = match decoded {
-            Ok(Some(Message::Close(frame))) => {
-                send.peer_closed(frame.as_ref());
-                self.over(End::Untold(Ok(frame)));
-                None
-            }
-            Ok(message) => {
-                if let Some(Message::Ping(payload)) = &message {
-                    send.pong(payload);
-                }
-                message
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the peer is answered with a Close");
-                send.fail(error);
-                self.over(End::Untold(Err(Error::peer(error))));
-                None
-            }
-        };
-        shared.queued(send, &mut self.others);
-        message
+        Some(match decoded {
+            Ok(None) => return None,
+            Ok(Some(Message::Ping(payload))) => Event::Ping(payload),
+            Ok(Some(Message::Close(frame))) => Event::Close(frame),
+            Ok(Some(message)) => Event::Message(message),
+            Err(error) => Event::Failed(error),
+        })
     }
 
     /// Reads once: into the large message in progress, or into a buffer that is lent for this read.
     #[inline(never)]
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
         let Some(stream) = &self.stream else { return Poll::Ready(Ok(0)) };
-        // Asked before a buffer is taken for the read. Whoever is woken reads without asking once more.
-        if std::mem::take(&mut self.is_drained) {
-            ready!(stream.poll_ready(cx))?;
-        }
-        let read = if most == usize::MAX
-            && let Some(payload) = self.decoder.direct()
-        {
-            let room = payload.limit();
-            ready!(stream.poll_read(cx, payload.into_inner(), room, &mut self.is_drained))?
-        } else {
-            let most = most.min(match self.decoder.config().read_buffer_size {
+        let direct = if most == usize::MAX { self.decoder.direct().map(|payload| payload.limit()) } else { None };
+        let most = direct.unwrap_or_else(|| {
+            most.min(match self.decoder.config().read_buffer_size {
                 MOST.. => Buffer::SIZE,
                 less => less.max(1),
-            });
-            let mut input = Input::lent();
-            let read = ready!(stream.poll_read(cx, input.spare(), most, &mut self.is_drained))?;
-            self.input = input;
-            read
+            })
+        });
+        // Checked before a buffer is taken for the read. After a wakeup, the stream is read without this check.
+        if std::mem::take(&mut self.is_drained) {
+            ready!(stream.poll_ready(cx, most))?;
+        }
+        let read = match direct.and_then(|_| self.decoder.direct()) {
+            Some(payload) => ready!(stream.poll_read(cx, payload.into_inner(), most, &mut self.is_drained))?,
+            None => {
+                self.input = ready!(stream.poll_input(cx, most, &mut self.is_drained))?;
+                self.input.len()
+            }
         };
-        self.hears();
+        self.bytes_arrived();
         Poll::Ready(Ok(read))
     }
 
     /// A text or binary message was received.
     #[inline]
-    fn notes_data(&mut self, message: &Message) {
-        self.is_active = true;
-        self.note(message);
+    fn record_data(&mut self, message: &Message) {
+        (self.received.data, self.received.any) = (true, true);
+        self.record(message);
     }
+}
+
+pub(super) fn end_of_stream(error: Option<io::Error>) -> Event {
+    error.map_or(Event::Eof, Event::StreamFailed)
 }

@@ -1,161 +1,241 @@
-//! Writing the queue to the stream, and whether it has been.
+//! Writing the queue to the stream, and checking what was written.
 
 use std::{
     io::{self, IoSlice},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
-use sockeye_proto::{Encoder, Position};
+use sockeye_proto::{Buffer, Encoder, Position};
 
 use super::Send;
-use crate::{Error, deadlines::Taken, stream::WriteHalf, waiters::For};
+use crate::{
+    Error,
+    send::waiters::For,
+    stream::{Apart, Done, OFFER, ToDo, WriteHalf},
+    sync::lock::Later,
+};
 
-/// What somebody waits for who waits until the kernel has everything.
+/// What a task waits for that waits until the kernel has everything.
 pub(crate) struct Flush {
     position: Position,
-    /// How often the stream had been flushed when all up to `position` was found written to it. One more, and the kernel
-    /// has it.
+    /// The number of flushes when all up to `position` was found written to the stream. After one more, the kernel has it.
     since: Option<u16>,
 }
 
-/// The most slices of one vectored write. Longer queues take another call.
+/// The most slices in one vectored write. Longer queues take more calls.
 const SLICES: usize = 64;
 
-/// What most queues need: some small messages are one slice, a large one is two. Preparing all of [`SLICES`] each time
+/// Enough slices for most queues: some small messages are one slice, a large message is two. Preparing [`SLICES`] each time
 /// would cost more than the rest of a write.
 const FEW: usize = 4;
 
 impl Send {
-    /// Writes the queue. Ready when all of it is with the kernel, or when the stream has failed.
+    /// Writes the queue. Ready when all of it is with the kernel, or when the stream has failed. For a boxed stream, only
+    /// requests a write, which is done [apart](Self::apart).
     #[inline]
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.encoder.buffered() == 0 && !self.is_unflushed {
             return Poll::Ready(());
         }
-        // What most write: one piece, for which nobody waits, and which the kernel takes whole.
-        if self.rare.is_none()
-            && let (Some(bytes), Some(stream)) = (self.encoder.single(), &self.stream)
-            && let Some(written) = stream.try_write(bytes)
-        {
-            if written == bytes.len() {
-                self.encoder.advance_all();
-                return Poll::Ready(());
+        // The usual case: one piece, for which no task waits, and which the kernel takes whole.
+        let single = if self.rare.is_none() { self.encoder.single() } else { None };
+        if let (Some(bytes), Some(stream)) = (single, &self.stream) {
+            if let Some(written) = stream.try_write(bytes) {
+                if written == bytes.len() {
+                    self.encoder.advance_all();
+                    return Poll::Ready(());
+                }
+                self.encoder.advance(written);
             }
-            self.encoder.advance(written);
-            self.writes = self.writes.wrapping_add(1);
         }
         let polled = self.poll_write_queue(cx);
-        self.account();
+        self.report_queued();
         polled
     }
 
     fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let polled = match self.rare.as_ref().and_then(|rare| rare.fan.clone()) {
-            Some(fan) => fan.poll(cx, |cx| self.try_write(cx)),
+        let waker_set = self.rare.as_ref().and_then(|rare| rare.waker_set.clone());
+        let polled = match waker_set {
+            Some(waker_set) => self.try_write(&mut Context::from_waker(&waker_set)),
             None => self.try_write(cx),
         };
         match polled {
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(error)) => {
-                self.stream = None;
-                self.ended(Error::io(error));
+                if let Some(stream) = self.stream.take() {
+                    self.let_go(Later::Close(stream));
+                }
+                self.stream_failed(Error::io(error));
                 Poll::Ready(())
             }
             Poll::Pending => {
-                self.encoder.compact();
+                if !self.is_boxed() {
+                    self.encoder.compact();
+                }
                 Poll::Pending
             }
         }
     }
 
+    fn is_boxed(&self) -> bool {
+        self.stream.as_ref().is_some_and(WriteHalf::is_boxed)
+    }
+
     fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_boxed() {
+            return self.try_write_boxed();
+        }
         while self.encoder.buffered() > 0 {
-            let Some(stream) = &self.stream else { return Poll::Ready(Ok(())) };
-            let polled = if self.encoder.pieces() <= FEW {
+            let Some(stream) = &self.stream else { break };
+            let written = ready!(if self.encoder.pieces() <= FEW {
                 write_some::<FEW>(&mut self.encoder, stream, cx)
             } else {
                 write_some::<SLICES>(&mut self.encoder, stream, cx)
-            };
-            let written = match polled {
-                Poll::Ready(written) => written?,
-                Poll::Pending => {
-                    // The queue may never be empty again. Who waits for what is with the stream does not wait for that.
-                    if self.line(For::Writing).is_some_and(|line| !line.is_empty()) {
-                        let _ = self.poll_flush(cx)?;
-                    }
-                    return Poll::Pending;
-                }
-            };
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.is_unflushed = stream.is_buffered();
-            self.encoder.advance(written);
-            self.writes = self.writes.wrapping_add(1);
-            if self.is_waited_for() {
-                self.wake(For::Writing);
-                self.call();
-            }
-        }
-        self.poll_flush(cx)
-    }
-
-    /// Makes sure that nothing that was written stays in the stream.
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(stream) = &self.stream
-            && self.is_unflushed
-        {
-            ready!(stream.poll_flush(cx))?;
-            self.is_unflushed = false;
-            self.flushes = self.flushes.wrapping_add(1);
-            self.wake(For::Writing);
+            });
+            self.wrote(written)?;
         }
         Poll::Ready(Ok(()))
     }
 
+    /// Applies what a boxed stream has done, and requests what it should do next.
+    fn try_write_boxed(&mut self) -> Poll<io::Result<()>> {
+        let Some(stream) = &self.stream else { return Poll::Ready(Ok(())) };
+        match stream.take_done() {
+            Some(Done::Written(written, flushed)) => {
+                self.is_unflushed = true;
+                self.wrote(written)?;
+                if let Some(flushed) = flushed {
+                    self.flushed(flushed)?;
+                }
+            }
+            Some(Done::Flushed(flushed)) => self.flushed(flushed)?,
+            Some(Done::ShutDown(_)) | None => {}
+        }
+        let Some(stream) = &self.stream else { return Poll::Ready(Ok(())) };
+        if self.encoder.buffered() > 0 {
+            let mut bytes = Buffer::pooled();
+            self.encoder.offer(OFFER, &mut bytes);
+            let is_all = bytes.len() == self.encoder.buffered();
+            stream.want(ToDo::Write { bytes, is_all });
+        } else if self.is_unflushed {
+            stream.want(ToDo::Flush);
+        } else {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    }
+
+    /// The stream takes no more. The queue may never be empty again, but waiters need only what the stream already has.
+    /// Returns whether to flush the stream meanwhile.
+    pub(crate) fn flushes_meanwhile(&self) -> bool {
+        let Some(stream) = &self.stream else { return false };
+        let flushes = self.is_unflushed && self.line(For::Writing).is_some_and(|line| !line.is_empty());
+        if flushes {
+            stream.want(ToDo::Flush);
+        }
+        flushes
+    }
+
+    fn flushed(&mut self, flushed: io::Result<()>) -> io::Result<()> {
+        flushed?;
+        self.is_unflushed = false;
+        self.flushes = self.flushes.wrapping_add(1);
+        self.wake(For::Writing);
+        Ok(())
+    }
+
+    fn wrote(&mut self, written: io::Result<usize>) -> io::Result<()> {
+        let written = written?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.encoder.advance(written);
+        if self.is_waited_for() {
+            self.wake(For::Writing);
+            self.call();
+        }
+        Ok(())
+    }
+
     /// Ends the sending direction of the stream.
-    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.stream {
-            Some(stream) => stream.poll_shutdown(cx),
-            None => Poll::Ready(Ok(())),
+    pub(crate) fn poll_shutdown(&mut self) -> Poll<io::Result<()>> {
+        let Some(stream) = &self.stream else { return Poll::Ready(Ok(())) };
+        if !stream.is_boxed() {
+            return Poll::Ready(stream.shut_down());
+        }
+        if let Some(Done::ShutDown(done)) = stream.take_done() {
+            return Poll::Ready(done);
+        }
+        stream.want(ToDo::ShutDown);
+        Poll::Pending
+    }
+
+    /// If the stream is boxed: the stream, to call without any lock, and without a driver the waker to give it.
+    #[inline]
+    pub(crate) fn apart(&self) -> Option<(Apart, Option<(Waker, u32)>)> {
+        let stream = self.stream.as_ref().filter(|stream| stream.is_boxed())?;
+        let waker_set = self.rare.as_ref().and_then(|rare| Some((rare.waker_set.clone()?, rare.woken)));
+        Some((stream.apart(), waker_set))
+    }
+
+    /// The stream may have woken the waiters before `cx` was one of them: then wakes `cx` as well.
+    pub(crate) fn was_ready_since(&mut self, woken: u32, cx: &Context<'_>) {
+        if self.rare.as_ref().is_some_and(|rare| rare.woken != woken) {
+            self.let_go(Later::Wake(cx.waker().clone()));
         }
     }
 
-    /// To be asked whether all that is queued now is with the kernel.
+    /// Returns a `Flush` for all that is queued now.
     pub(crate) fn flush(&self) -> Flush {
         Flush { position: self.encoder.queued(), since: None }
     }
 
-    /// Whether the kernel has everything that `flush` is about.
+    /// Whether the kernel has everything that `flush` covers.
     pub(crate) fn is_flushed(&self, flush: &mut Flush) -> bool {
         self.encoder.is_written(flush.position)
+            && !self.is_dropped(flush)
             && match &self.stream {
                 Some(_) if self.is_unflushed => self.flushes != *flush.since.get_or_insert(self.flushes),
-                Some(_) => true,
-                None => flush.since.is_none_or(|since| self.flushes != since),
+                // Data that the stream has taken and not flushed is lost with it.
+                None if self.is_unflushed => flush.since.is_some_and(|since| self.flushes != since),
+                Some(_) | None => true,
             }
     }
 
-    /// Whether what `flush` is about, and is not with the kernel, will never be.
+    /// Whether data that `flush` covers can no longer reach the kernel.
     pub(crate) fn is_lost(&self, flush: &Flush) -> bool {
-        !self.is_writable() || (self.encoder.buffered() == 0 && !self.encoder.is_written(flush.position))
+        !self.is_writable()
+            || self.is_dropped(flush)
+            || (self.encoder.buffered() == 0 && !self.encoder.is_written(flush.position))
     }
 
-    /// How often the stream has taken something, if something is queued that it has not.
-    pub(crate) fn unsent(&self) -> Option<u64> {
-        self.is_unsent().then_some(self.writes.into())
+    /// Whether data that `flush` covers was dropped when the connection failed.
+    fn is_dropped(&self, flush: &Flush) -> bool {
+        let lost = self.rare.as_ref().and_then(|rare| rare.lost);
+        lost.is_some_and(|lost| flush.position.is_behind(lost))
     }
 
-    /// How much of what was written the other end has taken, as far as it can be known.
-    pub(crate) fn taken(&self) -> Taken {
-        let on_its_way = self.stream.as_ref().map_or(0, WriteHalf::on_its_way);
-        Taken {
-            bytes: self.encoder.written().saturating_sub(on_its_way),
-            is_all: on_its_way == 0 && self.encoder.buffered() == 0,
-        }
+    /// Drops what is queued before the Close, for a peer that should get no more data. Returns whether there was anything.
+    pub(crate) fn drop_data(&mut self) -> bool {
+        let Some((dropped, before)) = self.encoder.drop_data() else { return false };
+        self.count_dropped(dropped.messages);
+        self.rare.get_or_insert_default().lost.get_or_insert(before);
+        self.wake(For::Writing);
+        self.report_queued();
+        true
     }
 
-    /// Whether something is queued that can be written.
+    /// Whether the system tells what the peer's kernel has acknowledged.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.stream.as_ref().is_some_and(WriteHalf::is_acknowledged)
+    }
+
+    /// The stream, to ask without any lock how much the peer's kernel has not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> Option<Apart> {
+        self.stream.as_ref().map(WriteHalf::apart)
+    }
+
+    /// Whether something is queued, and the stream can be written to.
     pub(crate) fn is_unsent(&self) -> bool {
         self.is_writable() && self.encoder.buffered() > 0
     }

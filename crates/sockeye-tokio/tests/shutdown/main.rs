@@ -1,7 +1,10 @@
 //! A graceful shutdown: who is told what, and how it is counted.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
-mod goodbye;
+#[path = "../common/mod.rs"]
+mod common;
+
+mod grace_period;
 mod threads;
 mod window;
 
@@ -15,8 +18,9 @@ use std::{
     time::Duration,
 };
 
-use sockeye_testkit::{Frame, Peer, PipeEnd, pipe};
-use sockeye_tokio::{Connection, Message, Role, Shutdown, Stream, WebSocket};
+use common::{connect, echo, give_away, receive_all, settled, start_with};
+use sockeye_testkit::{Frame, Peer, PipeEnd};
+use sockeye_tokio::{Message, Shutdown, WebSocket};
 use tokio::{
     sync::oneshot,
     task::{JoinHandle, yield_now},
@@ -30,17 +34,7 @@ where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let (client, server) = pipe();
-    let connection = Connection::new(Stream::boxed(server), Role::Server).shutdown(shutdown);
-    (Peer::client(client), tokio::spawn(connection.serve(handler)))
-}
-
-async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.recv().await {
-        if message.is_data() && socket.send(message).await.is_err() {
-            break;
-        }
-    }
+    start_with(|connection| connection.shutdown(shutdown), handler)
 }
 
 /// A client that answers the Close, and returns its code.
@@ -52,7 +46,7 @@ async fn polite(mut client: Peer<PipeEnd>) -> u16 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_connection_is_closed_with_1001_and_waited_for() {
+async fn a_drain_closes_every_connection_with_1001_and_waits_for_it() {
     let shutdown = Shutdown::new();
     let clients: Vec<_> = (0..50).map(|_| tokio::spawn(polite(start(&shutdown, echo).0))).collect();
     yield_now().await;
@@ -60,7 +54,7 @@ async fn every_connection_is_closed_with_1001_and_waited_for() {
     assert!(!shutdown.is_begun());
 
     let drained = shutdown.drain(DEADLINE).await;
-    assert_eq!((drained.closed, drained.lost, drained.cut), (50, 0, 0));
+    assert_eq!((drained.closed, drained.lost, drained.aborted), (50, 0, 0));
     for client in clients {
         assert_eq!(client.await.unwrap(), 1001);
     }
@@ -71,13 +65,13 @@ async fn every_connection_is_closed_with_1001_and_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_at_the_deadline_is_cut_where_it_waits() {
+async fn a_handler_that_is_left_at_the_end_of_a_drain_is_aborted_where_it_waits() {
     let shutdown = Shutdown::new();
     let guard = Arc::new(());
     let held = guard.clone();
     // Its client answers, but the handler does not come to an end.
-    let (client, task) = start(&shutdown, |mut socket| async move {
-        while let Some(Ok(_)) = socket.recv().await {}
+    let (client, task) = start(&shutdown, |socket| async move {
+        receive_all(socket).await;
         pending::<()>().await;
         drop(held);
     });
@@ -85,18 +79,17 @@ async fn what_is_left_at_the_deadline_is_cut_where_it_waits() {
     let begun = Instant::now();
     let drained = shutdown.drain(DEADLINE).await;
     assert_eq!(begun.elapsed(), DEADLINE);
-    assert_eq!((drained.closed, drained.lost, drained.cut), (0, 0, 1));
+    assert_eq!((drained.closed, drained.lost, drained.aborted), (0, 0, 1));
     assert_eq!(Arc::strong_count(&guard), 1, "the handler's future is gone");
     assert_eq!(client.await.unwrap(), 1001);
     task.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_in_another_task_sees_its_stream_fail() {
+async fn a_socket_in_another_task_receives_an_error_when_a_drain_aborts_it() {
     let shutdown = Shutdown::new();
-    let (give, take) = oneshot::channel();
-    let (mut client, _task) = start(&shutdown, |socket| async move { drop(give.send(socket)) });
-    let mut socket: WebSocket = take.await.unwrap();
+    let (mut client, connection) = connect();
+    let (mut socket, _task) = give_away(connection.shutdown(&shutdown)).await;
     let receiving = tokio::spawn(async move {
         let error = socket.recv().await.unwrap().unwrap_err();
         assert!(socket.recv().await.is_none());
@@ -104,24 +97,24 @@ async fn a_socket_in_another_task_sees_its_stream_fail() {
         error
     });
     let drained = shutdown.drain(DEADLINE).await; // its client says nothing
-    assert_eq!((drained.closed, drained.cut), (0, 1));
+    assert_eq!((drained.closed, drained.aborted), (0, 1));
     assert!(receiving.await.unwrap().is_timeout());
     client.expect_close(1001).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_vanishes_is_lost_and_not_cut() {
+async fn a_peer_that_vanishes_in_a_drain_counts_as_lost_and_not_as_aborted() {
     let shutdown = Shutdown::new();
     let (client, _task) = start(&shutdown, echo);
     yield_now().await;
     shutdown.begin();
     drop(client);
     let drained = shutdown.drain(DEADLINE).await;
-    assert_eq!((drained.closed, drained.lost, drained.cut), (0, 1, 0));
+    assert_eq!((drained.closed, drained.lost, drained.aborted), (0, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn recv_yields_what_was_received_and_then_none_and_send_fails() {
+async fn after_the_close_of_a_shutdown_recv_yields_what_was_received_and_send_fails() {
     let shutdown = Shutdown::new().window(Duration::ZERO);
     let (mut client, task) = start(&shutdown, |mut socket| async move {
         assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text("1"));
@@ -148,7 +141,7 @@ async fn recv_yields_what_was_received_and_then_none_and_send_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_begin_closes_without_a_drain() {
+async fn a_shutdown_that_begins_closes_connections_without_a_drain() {
     let shutdown = Shutdown::new();
     let (client, task) = start(&shutdown, echo);
     // From a thread without a runtime, as a signal handler may have it.
@@ -160,16 +153,16 @@ async fn a_begin_closes_without_a_drain() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_may_begin_it() {
+async fn a_handler_may_begin_the_shutdown_of_its_own_connection() {
     let shutdown = Shutdown::new();
     let own = shutdown.clone();
     let (give, take) = oneshot::channel();
-    let (mut client, _task) = start(&shutdown, |mut socket| async move {
+    let (mut client, _task) = start(&shutdown, |socket| async move {
         let (tell, told) = oneshot::channel();
         drop(give.send((socket.sender(), tell)));
         told.await.unwrap();
         own.begin();
-        while let Some(Ok(_)) = socket.recv().await {}
+        receive_all(socket).await;
     });
     let (sender, tell) = take.await.unwrap();
     // The connection has been woken for this before it is for the shutdown.
@@ -181,17 +174,17 @@ async fn a_handler_may_begin_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_has_not_run_yet_is_closed_as_well() {
+async fn a_shutdown_closes_a_connection_that_has_not_run_yet() {
     let shutdown = Shutdown::new();
-    let (client, server) = pipe();
-    let connection = Connection::new(Stream::boxed(server), Role::Server).shutdown(&shutdown).serve(echo);
+    let (client, connection) = connect();
+    let serving = connection.shutdown(&shutdown).serve(echo);
     shutdown.begin();
-    tokio::spawn(connection);
-    assert_eq!(polite(Peer::client(client)).await, 1001);
+    tokio::spawn(serving);
+    assert_eq!(polite(client).await, 1001);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_that_is_dropped_early_cuts_nothing_and_may_be_repeated() {
+async fn a_drain_that_is_dropped_early_aborts_nothing_and_may_be_repeated() {
     let shutdown = Shutdown::new().window(Duration::from_secs(8));
     let clients: Vec<_> = (0..50).map(|_| tokio::spawn(polite(start(&shutdown, echo).0))).collect();
     yield_now().await;
@@ -201,12 +194,12 @@ async fn a_drain_that_is_dropped_early_cuts_nothing_and_may_be_repeated() {
         assert_eq!(client.await.unwrap(), 1001);
     }
     let (one, other) = tokio::join!(shutdown.drain(DEADLINE), shutdown.drain(DEADLINE));
-    assert_eq!((one.closed, one.lost, one.cut), (50, 0, 0));
+    assert_eq!((one.closed, one.lost, one.aborted), (50, 0, 0));
     assert_eq!(one, other);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_may_wait_for_ever() {
+async fn a_drain_of_unlimited_time_waits_for_the_last_connection() {
     let shutdown = Shutdown::new();
     let (client, _task) = start(&shutdown, echo);
     let client = tokio::spawn(polite(client));
@@ -225,7 +218,7 @@ impl Wake for Count {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_that_come_and_go_wake_nobody_that_waits_for_the_begin() {
+async fn connections_that_come_and_go_do_not_wake_a_wait_for_the_shutdown_to_begin() {
     let shutdown = Shutdown::new();
     let count = Arc::new(Count::default());
     let waker = Waker::from(count.clone());
@@ -244,7 +237,7 @@ async fn connections_that_come_and_go_wake_nobody_that_waits_for_the_begin() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_comes_too_late_is_closed_at_once() {
+async fn a_connection_that_begins_after_the_shutdown_is_closed_at_once() {
     let shutdown = Shutdown::new();
     let waiting = tokio::spawn({
         let shutdown = shutdown.clone();
@@ -267,9 +260,7 @@ async fn a_hold_keeps_a_drain_waiting() {
         let shutdown = shutdown.clone();
         async move { shutdown.drain(DEADLINE).await }
     });
-    for _ in 0..5 {
-        yield_now().await;
-    }
+    settled().await;
     assert!(!draining.is_finished());
     // The connection that it was held for has come.
     let (client, _task) = start(&shutdown, echo);

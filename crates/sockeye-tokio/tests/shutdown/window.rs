@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sockeye_testkit::{Peer, PipeEnd, pipe};
-use sockeye_tokio::{Connection, Role, Shutdown, Stream};
+use sockeye_testkit::{Peer, PipeEnd};
+use sockeye_tokio::Shutdown;
 use tokio::{
     task::yield_now,
     time::{Instant, advance},
 };
 
-use crate::{echo, polite, start};
+use crate::{
+    common::{connect, echo},
+    polite, start,
+};
 
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -39,7 +42,7 @@ fn assert_spread(closed: &[Instant], start: Instant, window: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_closes_are_spread_over_the_window() {
+async fn the_closes_of_a_shutdown_are_spread_over_its_window() {
     let shutdown = Shutdown::new().window(WINDOW);
     let clients = clients(&shutdown, 400).await;
     let start = Instant::now();
@@ -51,7 +54,7 @@ async fn the_closes_are_spread_over_the_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_of_nothing_closes_all_at_once() {
+async fn a_shutdown_with_a_window_of_zero_closes_all_at_once() {
     let shutdown = Shutdown::new().window(Duration::ZERO);
     let clients = clients(&shutdown, 100).await;
     let start = Instant::now();
@@ -62,19 +65,19 @@ async fn a_window_of_nothing_closes_all_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_closes_all_in_the_first_half_of_its_time() {
+async fn a_drain_closes_all_connections_in_the_first_half_of_its_time() {
     let shutdown = Shutdown::new().window(WINDOW);
     let clients: Vec<_> =
         clients(&shutdown, 400).await.into_iter().map(|client| tokio::spawn(closed_at(client))).collect();
     let start = Instant::now();
     let drained = shutdown.drain(Duration::from_secs(4)).await;
-    assert_eq!((drained.closed, drained.cut), (400, 0));
+    assert_eq!((drained.closed, drained.aborted), (400, 0));
     let closed: Vec<_> = join_all(clients).await.into_iter().map(Result::unwrap).collect();
     assert_spread(&closed, start, Duration::from_secs(2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_shortens_a_window_that_has_begun() {
+async fn a_drain_shortens_the_window_of_a_shutdown_that_has_begun() {
     let shutdown = Shutdown::new().window(WINDOW * 10);
     let clients: Vec<_> =
         clients(&shutdown, 400).await.into_iter().map(|client| tokio::spawn(closed_at(client))).collect();
@@ -84,7 +87,7 @@ async fn a_drain_shortens_a_window_that_has_begun() {
     advance(Duration::from_millis(1)).await;
     yield_now().await;
     let drained = shutdown.drain(WINDOW).await;
-    assert_eq!((drained.closed, drained.cut), (400, 0));
+    assert_eq!((drained.closed, drained.aborted), (400, 0));
     let closed: Vec<_> = join_all(clients).await.into_iter().map(Result::unwrap).collect();
     assert_spread(&closed, start, WINDOW / 2 + Duration::from_millis(1));
     // A second one that has more time does not make it longer.
@@ -92,7 +95,7 @@ async fn a_drain_shortens_a_window_that_has_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_returns_before_its_turn_closes_with_1001_as_well() {
+async fn a_handler_that_returns_before_its_turn_in_a_shutdown_closes_with_1001() {
     let shutdown = Shutdown::new().window(WINDOW * 1000);
     let own = shutdown.clone();
     let (client, _task) = start(&shutdown, |socket| async move {
@@ -109,9 +112,7 @@ async fn a_handler_that_returns_before_its_turn_closes_with_1001_as_well() {
 async fn the_default_window_is_a_millisecond_for_each_connection_up_to_10_seconds() {
     for (count, window) in [(0, 0), (1, 1), (50, 50), (10_500, 10_000)] {
         let shutdown = Shutdown::new();
-        let connections: Vec<_> = (0..count)
-            .map(|_| Connection::new(Stream::boxed(pipe().1), Role::Server).shutdown(&shutdown).serve(echo))
-            .collect();
+        let connections: Vec<_> = (0..count).map(|_| connect().1.shutdown(&shutdown).serve(echo)).collect();
         assert_eq!(shutdown.connections(), count);
         assert_eq!(shutdown.refusing(), None);
         shutdown.begin();
@@ -122,7 +123,7 @@ async fn the_default_window_is_a_millisecond_for_each_connection_up_to_10_second
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_that_are_refused_wait_as_long_as_the_window_or_as_they_are_told() {
+async fn refused_clients_are_told_to_wait_for_the_window_or_for_retry_after() {
     let shutdown = Shutdown::new().window(WINDOW);
     shutdown.begin();
     advance(WINDOW / 2).await;

@@ -1,0 +1,244 @@
+//! `Budget`: a bound on the memory of all transmit queues and all unread messages together.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    task::{Wake, Waker},
+};
+
+use crate::{
+    slab::{Slab, SlabKey},
+    sync::Mutex,
+};
+
+/// A bound on what is queued for all its connections. Cheap to clone; all clones are the same budget.
+///
+/// Each queue has a bound of its own ([`Config::max_write_buffer_size`](crate::Config::max_write_buffer_size)), but ten
+/// thousand slow peers may fill ten thousand queues. When all queues together exceed the budget, the connection with the
+/// largest queue is closed with 1013, "try again later", and its queue is dropped; then the next largest, until the total is
+/// within the budget. A connection that is already closing loses what is queued before its Close. One that is in the middle
+/// of a large message loses its stream.
+///
+/// A call that exceeds the budget drops the largest queue before it returns. So the budget can be exceeded only by what is
+/// being queued at that moment, one message in each task or a broadcast, and by the rest of a partly written large message
+/// (at most 16 KiB over a boxed stream) until that connection's driver drops it.
+///
+/// Over HTTP/2, what a handler leaves [`Unread`](crate::Unread) counts too. If the connection is closed for that, its
+/// handler does not receive the unread messages.
+///
+/// ```
+/// use sockeye_tokio::{Budget, Connection, Role, Stream};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let budget = Budget::new(64 << 20);
+/// let (stream, _peer) = tokio::io::duplex(1024);
+/// let connection = Connection::new(Stream::boxed(stream), Role::Server).budget(&budget);
+/// # tokio::spawn(connection.serve(|_socket| async {}));
+/// assert_eq!(budget.used(), 0);
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Budget {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    used: usize,
+    /// Bytes of connections that are picked and not yet dropped. They count as free.
+    leaving: usize,
+    evicted: u64,
+    /// Each queue under the key of its [`Account`].
+    queues: Slab<Queue>,
+}
+
+struct Queue {
+    connection: Weak<dyn Evict>,
+    bytes: usize,
+    eviction: Eviction,
+}
+
+/// What a closing connection may hold without losing its stream next: its Close, and the rest of a small message. Dropping
+/// so little would free hardly anything, and the peer would not learn the reason.
+const LITTLE: usize = 1 << 10;
+
+/// Whether a queue must be dropped, or has been.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Eviction {
+    Stays,
+    /// Dropped, except for what could not be dropped, which is still held and counts.
+    Dropped,
+    /// Picked, and not yet dropped. Until then the queue counts as free, and is not picked again.
+    Picked,
+}
+
+impl Budget {
+    /// A budget of `max` bytes.
+    pub fn new(max: usize) -> Self {
+        Self { inner: Arc::new(Inner { max, state: Mutex::default() }) }
+    }
+
+    /// The bound that [`new`](Self::new) was given, in bytes.
+    pub fn max(&self) -> usize {
+        self.inner.max
+    }
+
+    /// The total bytes held: what is queued and not yet with the kernel, as counted by
+    /// [`WebSocket::buffered`](crate::WebSocket::buffered), and what was read on and not received.
+    pub fn used(&self) -> usize {
+        self.inner.state.lock().used
+    }
+
+    /// How many times a connection was picked as the largest. If the queue empties before the close, the connection stays
+    /// open. If the peer does not take even the rest, the connection is picked again, and loses its stream.
+    pub fn evicted(&self) -> u64 {
+        self.inner.state.lock().evicted
+    }
+
+    /// Changes the state. Returns wakers that drop the queues of the connections picked then.
+    fn change(&self, change: impl FnOnce(&mut State)) -> Vec<Waker> {
+        let mut picked = Vec::new();
+        let mut state = self.inner.state.lock();
+        change(&mut state);
+        while state.used - state.leaving > self.inner.max {
+            let Some(connection) = state.pick() else { break };
+            picked.push(connection);
+        }
+        drop(state);
+        picked.into_iter().map(|connection| Waker::from(Arc::new(MakeWay(connection)))).collect()
+    }
+
+    /// Opens an account for a connection.
+    pub(crate) fn open(&self, connection: Weak<dyn Evict>) -> Account {
+        let queue = Queue { connection, bytes: 0, eviction: Eviction::Stays };
+        let key = self.inner.state.lock().queues.add(queue);
+        Account { budget: self.clone(), key, bytes: 0, unread: 0 }
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.inner.state.lock();
+        f.debug_struct("Budget").field("max", &self.inner.max).field("used", &state.used).finish_non_exhaustive()
+    }
+}
+
+/// A connection that holds a part of a budget.
+pub(crate) trait Evict: Send + Sync {
+    /// If the connection is still picked, drops its queue and makes its driver release the rest. Called without any lock.
+    fn evict(&self);
+}
+
+/// Drops the queue of a picked connection. The task that exceeded the budget runs this, once it holds no lock, so that the
+/// budget is not exceeded until the driver of the connection runs. That driver drops the rest.
+struct MakeWay(Weak<dyn Evict>);
+
+impl Wake for MakeWay {
+    fn wake(self: Arc<Self>) {
+        if let Some(connection) = self.0.upgrade() {
+            connection.evict();
+        }
+    }
+}
+
+/// A connection's share of a budget.
+pub(crate) struct Account {
+    budget: Budget,
+    key: SlabKey,
+    /// Queued and unread bytes.
+    bytes: usize,
+    /// The unread part of `bytes`.
+    unread: usize,
+}
+
+impl Account {
+    /// Sets the queued bytes. Returns wakers that drop the picked queues, to wake without any lock.
+    pub(crate) fn set(&mut self, queued: usize) -> Vec<Waker> {
+        self.set_all(queued + self.unread)
+    }
+
+    /// Sets the unread bytes. Returns the same as [`set`](Self::set).
+    pub(crate) fn set_unread(&mut self, unread: usize) -> Vec<Waker> {
+        let queued = self.bytes - self.unread;
+        self.unread = unread;
+        self.set_all(queued + unread)
+    }
+
+    /// How many bytes are unread.
+    pub(crate) fn unread(&self) -> usize {
+        self.unread
+    }
+
+    fn set_all(&mut self, bytes: usize) -> Vec<Waker> {
+        if bytes == self.bytes {
+            return Vec::new();
+        }
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        self.budget.change(|state| {
+            state.used = state.used + bytes - before;
+            state.set(self.key, bytes);
+        })
+    }
+
+    /// Whether the connection must be closed. The caller closes it, then calls [`has_made_way`](Self::has_made_way).
+    pub(crate) fn is_picked(&self) -> bool {
+        let mut state = self.budget.inner.state.lock();
+        state.queues.get_mut(self.key).is_some_and(|queue| queue.eviction == Eviction::Picked)
+    }
+
+    /// The connection was closed, if it was picked: what it still holds counts again. Returns the same as
+    /// [`set`](Self::set).
+    pub(crate) fn has_made_way(&mut self) -> Vec<Waker> {
+        self.budget.change(|state| state.has_made_way(self.key))
+    }
+}
+
+impl State {
+    fn set(&mut self, key: SlabKey, bytes: usize) {
+        let Some(queue) = self.queues.get_mut(key) else { return };
+        if queue.eviction == Eviction::Picked {
+            self.leaving = self.leaving + bytes - queue.bytes;
+            if bytes == 0 {
+                // The peer was fast enough after all.
+                queue.eviction = Eviction::Stays;
+            }
+        }
+        queue.bytes = bytes;
+    }
+
+    fn has_made_way(&mut self, key: SlabKey) {
+        let Some(queue) = self.queues.get_mut(key) else { return };
+        if queue.eviction == Eviction::Picked {
+            queue.eviction = Eviction::Dropped;
+            self.leaving -= queue.bytes;
+        }
+    }
+
+    /// Picks the largest queue of those already dropped that still hold more than [`LITTLE`], otherwise the largest of all.
+    fn pick(&mut self) -> Option<Weak<dyn Evict>> {
+        let staying = self.queues.iter_mut().filter(|queue| queue.eviction != Eviction::Picked && queue.bytes > 0);
+        let largest = staying.max_by_key(|queue| {
+            let takes_nothing = queue.eviction == Eviction::Dropped && queue.bytes > LITTLE;
+            (takes_nothing, queue.bytes)
+        })?;
+        largest.eviction = Eviction::Picked;
+        self.leaving += largest.bytes;
+        self.evicted += 1;
+        Some(largest.connection.clone())
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let mut state = self.budget.inner.state.lock();
+        state.used -= self.bytes;
+        state.set(self.key, 0);
+        state.queues.take(self.key);
+    }
+}

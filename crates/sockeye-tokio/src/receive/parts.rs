@@ -1,0 +1,71 @@
+//! The parts of the receiving half.
+
+use sockeye_proto::{CloseFrame, Decoder, Message};
+use tokio::time::Instant;
+
+use crate::{Error, Unread, stream::ReadHalf, sync::lock::List, telemetry::stats::Tally};
+
+/// What the application receives ahead of unread data.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// The latest Pong that arrived while no task received. The driver may read on despite it.
+    pub(super) pong: Option<Vec<u8>>,
+    /// A data message that arrived while no task received.
+    pub(super) parked: Option<Message>,
+    /// How receiving has ended. Set once.
+    pub(super) end: Option<End>,
+}
+
+/// State that most connections rarely have.
+#[derive(Default)]
+pub(super) struct Rare {
+    /// The driver's unanswered Ping.
+    pub(super) ping: Option<Ping>,
+    /// What was received, if a span counts it.
+    pub(super) tally: Option<(Tally, Instant)>,
+    /// Set if the stream is read on while no task receives.
+    pub(super) reading_on: Option<Box<ReadingOn>>,
+    /// What to do after the lock is released, besides waking `recv`.
+    pub(super) others: List,
+}
+
+pub(crate) enum End {
+    /// Not yet received by the application.
+    Untold(Result<Option<CloseFrame>, Error>),
+    Told,
+}
+
+/// Who last found the stream empty, and is woken when data arrives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watcher {
+    /// Data was read since then.
+    Nobody,
+    Driver,
+    Recv,
+}
+
+/// A Ping of the driver.
+pub(super) struct Ping {
+    pub(super) nonce: [u8; 8],
+    pub(super) sent: Instant,
+}
+
+/// The state of a connection that reads on.
+pub(super) struct ReadingOn {
+    pub(super) unread: Unread,
+    /// The total by which the read-on frames fall short of [`SMALL`] bytes, computed as in h2.
+    pub(super) lack: usize,
+    /// The number of bytes last reported to the budget.
+    pub(super) charged: usize,
+    /// The stream, once the handler gets no more of it: after its end, or after an overrun.
+    pub(super) stream: Option<ReadHalf>,
+    pub(super) overrun: Option<Dropping>,
+}
+
+/// An overrun: too much was unread. The handler still gets what was accepted before. All later data is dropped.
+pub(super) struct Dropping {
+    /// The error that the handler gets after that.
+    pub(super) error: Error,
+    /// Decodes the data after what was accepted. `None` if no Close can follow.
+    pub(super) decoder: Option<Decoder>,
+}

@@ -1,0 +1,111 @@
+//! Records of received data: when bytes last arrived, how much the peer sends, and the round-trip time.
+
+use std::{sync::Arc, time::Duration};
+
+use sockeye_proto::Message;
+use tokio::time::Instant;
+
+use super::{
+    Receive,
+    parts::{Ping, Watcher},
+};
+use crate::{
+    telemetry::{
+        metrics,
+        stats::{Kind, Tally, payload_len},
+    },
+    time::deadlines::{Received, Unfinished},
+    time::timer::{CoarseInstant, CoarseTime},
+};
+
+/// What the receiving half knows about the peer.
+pub(crate) struct Arrivals {
+    /// When bytes last arrived.
+    pub(crate) last_received: CoarseInstant,
+    /// Whether what the peer sends is read.
+    pub(crate) is_listening: bool,
+    pub(crate) received: Received,
+    pub(crate) unfinished: Option<Unfinished>,
+}
+
+impl Receive {
+    /// Bytes arrived.
+    #[inline]
+    pub(super) fn bytes_arrived(&mut self) {
+        if let Some(time) = &self.time {
+            self.last_received = time.coarse_now();
+        }
+    }
+
+    /// A message was received.
+    #[inline]
+    pub(super) fn record(&mut self, message: &Message) {
+        if metrics::IS_ON {
+            metrics::received(Kind::of(message), payload_len(message));
+        }
+        if let Some(rare) = &mut self.rare {
+            if let Some((tally, _)) = &mut rare.tally {
+                if message.is_data() {
+                    tally.add(message.len());
+                }
+            }
+        }
+    }
+
+    /// From now on, records when bytes arrive.
+    pub(crate) fn listen(&mut self, time: Arc<CoarseTime>) {
+        self.last_received = time.coarse_now();
+        self.time = Some(time);
+    }
+
+    /// What is known about the peer, and what was received since the last call.
+    pub(crate) fn arrivals(&mut self) -> Arrivals {
+        self.received.data |= self.decoder.take_discarded();
+        Arrivals {
+            last_received: self.last_received,
+            is_listening: !self.is_stopped() && self.watcher != Watcher::Nobody,
+            received: std::mem::take(&mut self.received),
+            unfinished: self
+                .decoder
+                .unfinished()
+                .map(|arrived| Unfinished { arrived, is_message: self.decoder.is_assembling() }),
+        }
+    }
+
+    /// From now on, counts what is received.
+    pub(crate) fn count(&mut self) {
+        self.rare.get_or_insert_default().tally = Some((Tally::default(), Instant::now()));
+    }
+
+    /// What was received since `count` was called, and when that was.
+    pub(crate) fn tally(&self) -> Option<(Tally, Instant)> {
+        self.rare.as_ref().and_then(|rare| rare.tally)
+    }
+
+    /// The driver sends a Ping with this payload.
+    pub(crate) fn expect_pong(&mut self, nonce: [u8; 8]) {
+        self.rare.get_or_insert_default().ping = Some(Ping { nonce, sent: Instant::now() });
+    }
+
+    /// The round-trip time of the driver's last Ping.
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        (self.latency > 0).then(|| Duration::from_micros(self.latency.into()))
+    }
+
+    /// Removes the driver's Ping if this Pong answers it. Returns whether it does.
+    pub(super) fn take_expected_pong(&mut self, payload: &[u8]) -> bool {
+        // RFC 6455 §5.5.3: a Pong "must have identical Application data as found in the message body of the Ping frame
+        // being replied to".
+        let Some(rare) = &mut self.rare else { return false };
+        let Some(ping) = rare.ping.take_if(|ping| ping.nonce == payload) else { return false };
+        if rare.tally.is_none() && rare.reading_on.is_none() && rare.others.is_empty() {
+            self.rare = None;
+        }
+        let round_trip = ping.sent.elapsed();
+        metrics::received(Kind::Pong, payload.len());
+        metrics::round_trip(round_trip);
+        self.received.answer = true;
+        self.latency = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX).max(1);
+        true
+    }
+}

@@ -1,0 +1,53 @@
+//! Eviction: what a connection drops when the budget has picked it.
+
+use super::Shared;
+use crate::{
+    close_reason::CloseReason,
+    limits::budget::Evict,
+    send::CORK,
+    sync::lock::{LogEvent, Wakes},
+};
+
+impl Evict for Shared {
+    fn evict(&self) {
+        let drops_stream = self.make_way();
+        self.signals.evict(drops_stream);
+        self.wake_driver();
+    }
+}
+
+impl Shared {
+    /// Drops the queue and queues a Close instead, if the connection is still picked. Returns whether the stream must be
+    /// dropped too.
+    fn make_way(&self) -> bool {
+        let mut receive = self.lock_receive();
+        let mut send = self.lock_send();
+        if !send.is_picked() {
+            return false;
+        }
+        let (held, unread) = (send.encoder.held(), send.unread());
+        send.log(LogEvent::Evicted(held + unread));
+        if unread > held {
+            let wakeups = send.take_wakeups();
+            drop(send);
+            receive.take_over_wakeups(wakeups);
+            if receive.has_unread() {
+                if let Some(event) = receive.give_up_unread() {
+                    self.apply(&mut receive, event, false);
+                }
+                self.report_unread(&mut receive);
+                return false;
+            }
+            send = self.lock_send();
+        }
+        // If the connection is already closing, this makes its Close next. If the Close was next, only the stream is left to
+        // drop.
+        let is_smaller = self.disconnect(&mut send, CloseReason::TRY_AGAIN).is_ok() || send.drop_data();
+        // A partly written large frame would have to be finished, but the peer does not take it.
+        let has_to_go = !is_smaller || send.encoder.buffered() > CORK;
+        let wakeups = send.take_wakeups();
+        drop(send);
+        receive.take_over_wakeups(wakeups);
+        has_to_go
+    }
+}

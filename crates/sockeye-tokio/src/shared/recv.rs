@@ -1,0 +1,331 @@
+//! Receiving: who reads the stream, and what happens to the data.
+
+use std::task::{Context, Poll, ready};
+
+use sockeye_proto::Message;
+use tokio::task::coop;
+
+use super::{Shared, poll_coop};
+use crate::{
+    Error,
+    close_reason::CloseReason,
+    receive::{End, Event, Receive, Unwanted},
+    send::Send,
+    sync::lock::{Guard, LogEvent, Wakes, release},
+};
+
+impl Shared {
+    /// The next message. In the handler's own task, this short path returns a message that has been read, or waits if the
+    /// stream is known to be empty.
+    #[inline(always)]
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        if !self.is_own() {
+            return self.poll_recv_elsewhere(cx);
+        }
+        let mut receive = self.guard_receive();
+        if receive.begin_poll() {
+            if let Some(message) = receive.next_read() {
+                release(receive);
+                return Poll::Ready(Some(Ok(message)));
+            }
+            if receive.poll_readable(cx).is_pending() {
+                release(receive);
+                self.pause(false, cx);
+                return Poll::Pending;
+            }
+        }
+        self.poll_recv_reading(receive, cx)
+    }
+
+    /// The next message, from the stream.
+    #[inline(never)]
+    fn poll_recv_reading(
+        &self,
+        mut receive: Guard<'_, Receive>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, Error>>> {
+        if !coop::has_budget_remaining() {
+            return self.poll_recv_spent(receive, cx);
+        }
+        if let Some(message) = receive.read_small(|receive, end| self.apply_end(receive, end, false)) {
+            release(receive);
+            return Poll::Ready(Some(Ok(message)));
+        }
+        let (mut receive, polled) = self.poll_receive(receive, true, cx, |receive, cx| self.poll_next(receive, cx));
+        let amid = !receive.is_between_messages();
+        if polled.is_pending() {
+            receive.end_streak();
+        }
+        release(receive);
+        if polled.is_pending() {
+            self.pause(amid, cx);
+        } else {
+            // An earlier `recv` of the same poll may have set the state to receiving.
+            self.handler.set_busy();
+        }
+        polled
+    }
+
+    /// The cooperative budget is spent: no message until other tasks have run.
+    #[cold]
+    #[inline(never)]
+    fn poll_recv_spent(
+        &self,
+        receive: Guard<'_, Receive>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, Error>>> {
+        release(receive);
+        let _ = poll_coop(cx);
+        self.pause(false, cx);
+        Poll::Pending
+    }
+
+    /// The handler waits for a message, with `amid` in the middle of one, which has a deadline.
+    #[inline(always)]
+    fn pause(&self, amid: bool, cx: &mut Context<'_>) {
+        let mut send = self.guard_send();
+        let is_writer = send.is_writer(cx);
+        if is_writer {
+            send.looks();
+        }
+        // Writes the queue first: the handler may be waiting for the answer.
+        let (send, written) = self.poll_write(send, cx);
+        // The stream wakes the driver's task, so the driver need not poll the stream. That does not hold within a set of
+        // futures with its own wakers, nor with a spent budget: then the stream was not polled, and has no waker.
+        if is_writer && coop::has_budget_remaining() {
+            self.handler.set_receiving(written.is_ready() && !amid && send.is_at_rest());
+        }
+        release(send);
+    }
+
+    /// The next message, for a task other than the driver's, or without a driver.
+    #[inline(never)]
+    fn poll_recv_elsewhere(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        let is_spent = poll_coop(cx).is_pending();
+        if !self.driven {
+            let polled = if is_spent { Poll::Pending } else { self.poll_recv_once(self.guard_receive(), cx) };
+            return self.poll_undriven(polled, coop::has_budget_remaining(), cx);
+        }
+        if is_spent {
+            return Poll::Pending;
+        }
+        let mut receive = self.guard_receive();
+        // The driver may be waiting for the stream; it then wakes this task.
+        if receive.driver_watches() {
+            let kept = receive.poll_kept(cx);
+            release(receive);
+            return kept;
+        }
+        let polled = self.poll_recv_once(receive, cx);
+        // From now on the driver watches the stream: this task may be busy with the message, or may never poll the waiting
+        // `recv` again.
+        self.lock_send().notify_writer();
+        polled
+    }
+
+    fn poll_recv_once(
+        &self,
+        receive: Guard<'_, Receive>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, Error>>> {
+        let (mut receive, polled) = self.poll_receive(receive, false, cx, |receive, cx| self.poll_next(receive, cx));
+        if polled.is_pending() {
+            receive.end_streak();
+        }
+        release(receive);
+        polled
+    }
+
+    /// Does what a driver would do after `recv` has `polled`: writes the queue, with messages of a `Sender`, before `recv`
+    /// waits, and when it returns a Close, an error or `None`.
+    fn poll_undriven(
+        &self,
+        polled: Poll<Option<Result<Message, Error>>>,
+        read: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, Error>>> {
+        if matches!(&polled, Poll::Ready(Some(Ok(message))) if !message.is_close()) {
+            return polled;
+        }
+        let mut send = self.guard_send();
+        send.begin_epoch();
+        let (_, _replaced) = send.writer_looks(cx);
+        // Many callers drop the socket after the peer's Close or an error, so the answer is written now, as far as possible.
+        let (send, written) = self.poll_write(send, cx);
+        // All that has arrived was received, and no answer is possible any more.
+        let lost = (read && !send.is_writable()).then(|| send.reason());
+        release(send);
+        match (polled, lost) {
+            (Poll::Ready(None), _) => {
+                ready!(written);
+                // Both ends have sent everything.
+                let _ = ready!(self.poll_shutdown(cx));
+                Poll::Ready(None)
+            }
+            (Poll::Pending, Some(error)) => {
+                let read = self.lock_receive().detach_stream(Some(error));
+                drop(read);
+                self.poll_next(&mut self.lock_receive(), cx)
+            }
+            (polled, _) => polled,
+        }
+    }
+
+    /// The next message for the application, under the lock of the receiving half.
+    #[inline(never)]
+    fn poll_next(&self, receive: &mut Receive, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        while !receive.has_kept() {
+            match receive.poll_event(cx) {
+                Poll::Ready(Event::Message(message)) => return Poll::Ready(Some(Ok(message))),
+                Poll::Ready(event) => {
+                    if let Some(message) = self.apply(receive, event, false) {
+                        return Poll::Ready(Some(Ok(message)));
+                    }
+                }
+                Poll::Pending => {
+                    self.report_unread(receive);
+                    return Poll::Pending;
+                }
+            }
+        }
+        receive.poll_kept(cx)
+    }
+
+    /// Reads for the driver while no task receives: answers control frames, and keeps a little for the application.
+    pub(crate) fn park(&self, cx: &mut Context<'_>) {
+        let (receive, _) = self.poll_receive(self.guard_receive(), false, cx, |receive, cx| {
+            let mut taken = 0;
+            while let Some(event) = receive.next_parked(&mut taken, cx) {
+                if let Some(message) = self.apply(receive, event, true) {
+                    receive.keep(message);
+                }
+            }
+            if let Some(event) = receive.read_on_parked(taken, cx) {
+                self.apply(receive, event, true);
+            }
+            receive.end_parking();
+            self.report_unread(receive);
+            // So that `poll_receive` reads a boxed stream.
+            Poll::<()>::Pending
+        });
+        release(receive);
+    }
+
+    /// Reads and drops data for the driver. Ready with `true` at the peer's Close, with `false` at the end of the stream.
+    pub(crate) fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let (receive, polled) = self.poll_receive(self.guard_receive(), false, cx, |receive, cx| {
+            let polled = receive.poll_discard(cx);
+            self.report_unread(receive);
+            polled.map(|found| {
+                if let Some(frame) = &found {
+                    self.answer(receive, true, |send| send.peer_closed(frame.as_ref()));
+                }
+                found.is_some()
+            })
+        });
+        release(receive);
+        polled
+    }
+
+    /// Applies what was received to the sending half: an answer is queued in the same step. Returns the message for the
+    /// application.
+    pub(super) fn apply(&self, receive: &mut Receive, event: Event, by_driver: bool) -> Option<Message> {
+        match event {
+            Event::Message(message) => Some(message),
+            Event::Ping(payload) => {
+                self.answer(receive, by_driver, |send| send.pong(&payload));
+                Some(Message::Ping(payload))
+            }
+            other => {
+                self.apply_end(receive, other, by_driver);
+                None
+            }
+        }
+    }
+
+    /// Applies an event that ends receiving, sending, or both.
+    #[cold]
+    fn apply_end(&self, receive: &mut Receive, event: Event, by_driver: bool) {
+        match event {
+            Event::Message(_) | Event::Ping(_) => {}
+            Event::Close(frame) => {
+                self.answer(receive, by_driver, |send| send.peer_closed(frame.as_ref()));
+                receive.record_end(End::Untold(Ok(frame)));
+            }
+            Event::Failed(error) => {
+                self.answer(receive, by_driver, |send| {
+                    send.log(LogEvent::Failed(error));
+                    send.fail(Error::peer(error), &CloseReason::Violation(error));
+                });
+                receive.record_end(End::Untold(Err(Error::peer(error))));
+            }
+            Event::Eof | Event::StreamFailed(_) if receive.is_overrun() => {
+                receive.end_overrun();
+                self.report_unread(receive);
+            }
+            // An earlier write error says more than the end of the stream.
+            Event::Eof => {
+                let error = self.answer(receive, by_driver, Send::stream_ended);
+                receive.record_end(End::Untold(Err(error)));
+            }
+            Event::StreamFailed(error) => {
+                let error = self.answer(receive, by_driver, |send| send.stream_failed(Error::io(error)));
+                receive.record_end(End::Untold(Err(error)));
+            }
+            Event::FailedBehind(error) => {
+                self.answer(receive, by_driver, |send| send.stream_failed(Error::io(error)));
+            }
+            Event::Overrun(overrun) => {
+                self.answer(receive, by_driver, |send| send.fail(overrun.error, &overrun.reason));
+            }
+        }
+    }
+
+    /// Makes the sending half answer what was received. The receiving half takes over its wakeups.
+    fn answer<T>(&self, receive: &mut Receive, by_driver: bool, answer: impl FnOnce(&mut Send) -> T) -> T {
+        // The driver writes after it has read. If it woke itself, it would run before tasks that have yielded.
+        let writes_next = by_driver || !self.driven || self.is_own();
+        self.with_send(receive, |send| self.queue_answer(send, writes_next, answer))
+    }
+
+    /// Does something with the sending half while the receiving half is locked, which takes over the wakeups.
+    pub(super) fn with_send<T>(&self, receive: &mut Receive, work: impl FnOnce(&mut Send) -> T) -> T {
+        let mut send = self.lock_send();
+        let done = work(&mut send);
+        let wakeups = send.take_wakeups();
+        drop(send);
+        receive.take_over_wakeups(wakeups);
+        done
+    }
+
+    /// Tells the budget how much is unread, if this connection reads on.
+    #[inline]
+    pub(crate) fn report_unread(&self, receive: &mut Receive) {
+        if receive.reads_on() {
+            self.report_unread_change(receive);
+        }
+    }
+
+    #[cold]
+    fn report_unread_change(&self, receive: &mut Receive) {
+        let Some(unread) = receive.take_unread_change() else { return };
+        self.with_send(receive, |send| send.report_unread(unread));
+    }
+
+    /// No task will receive any more. Returns the kept messages, to drop without any lock.
+    pub(crate) fn abandon(&self) -> Unwanted {
+        let mut receive = self.lock_receive();
+        let unwanted = receive.abandon();
+        self.report_unread(&mut receive);
+        unwanted
+    }
+
+    /// No task will receive what was accepted before the overrun. May be called after the driver is done with the
+    /// connection.
+    #[cold]
+    pub(crate) fn drop_accepted(&self) {
+        let mut receive = self.lock_receive();
+        receive.drop_accepted();
+        self.report_unread(&mut receive);
+    }
+}

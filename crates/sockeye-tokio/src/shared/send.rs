@@ -1,0 +1,239 @@
+//! Sending: who may queue a message, who waits for capacity, and who writes.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use sockeye_proto::{CloseCode, CloseFrame, Message, Outgoing};
+use tokio::task::coop;
+
+use super::{Shared, Who};
+use crate::{
+    Error,
+    close_reason::CloseReason,
+    send::{
+        CORK, Flush, Send,
+        waiters::{For, Ticket, WaiterKind},
+    },
+    sync::{
+        atomic::Ordering,
+        lock::{Guard, release},
+    },
+};
+
+impl Shared {
+    /// Waits for capacity for one message of a [`Sink`](futures_sink::Sink), which queues messages without writing them.
+    pub(crate) fn poll_sink(&self, ticket: &mut Option<Ticket>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let send = self.cork(self.guard_send(), Who::Handle, cx);
+        let (send, capacity) = self.poll_capacity(send, Who::Handle, WaiterKind::Sink, ticket, cx);
+        release(send);
+        capacity
+    }
+
+    /// Queues a message once there is capacity for it.
+    #[inline(always)]
+    pub(crate) fn poll_admit(
+        &self,
+        who: Who,
+        ticket: &mut Option<Ticket>,
+        message: impl FnOnce() -> Outgoing,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let mut send = self.guard_send();
+        if ticket.is_some() || !send.is_free() {
+            let admitted;
+            (send, admitted) = self.poll_coop_and_admit(send, who, ticket, cx);
+            if !matches!(admitted, Poll::Ready(Ok(()))) {
+                release(send);
+                return admitted;
+            }
+        }
+        let queued =
+            if self.is_own() { self.queue_own(&mut send, message) } else { self.queue_unwritten(&mut send, message()) };
+        release(self.cork(send, who, cx));
+        Poll::Ready(queued)
+    }
+
+    /// Waits for capacity, and for a unit of the cooperative budget if one is due.
+    fn poll_coop_and_admit<'a>(
+        &'a self,
+        send: Guard<'a, Send>,
+        who: Who,
+        ticket: &mut Option<Ticket>,
+        cx: &mut Context<'_>,
+    ) -> (Guard<'a, Send>, Poll<Result<(), Error>>) {
+        let Poll::Ready(budget) = coop::poll_proceed(cx) else { return (send, Poll::Pending) };
+        let (mut send, admitted) = self.poll_capacity(send, who, WaiterKind::Future, ticket, cx);
+        if matches!(admitted, Poll::Ready(Ok(()))) {
+            budget.made_progress();
+            send.paid();
+        }
+        (send, admitted)
+    }
+
+    /// Waits until there is capacity for one message, and no earlier waiter.
+    pub(crate) fn poll_capacity<'a>(
+        &'a self,
+        mut send: Guard<'a, Send>,
+        who: Who,
+        kind: WaiterKind,
+        ticket: &mut Option<Ticket>,
+        cx: &mut Context<'_>,
+    ) -> (Guard<'a, Send>, Poll<Result<(), Error>>) {
+        if !send.admits(*ticket) && send.encoder.closing().may_send() {
+            if self.may_write(who) {
+                (send, _) = self.poll_write(send, cx);
+            }
+            if !send.admits(*ticket) && send.encoder.closing().may_send() {
+                self.wait(&mut send, For::Capacity, ticket, kind, cx);
+                return (send, Poll::Pending);
+            }
+        }
+        if let Some(ticket) = ticket.take() {
+            send.leave(For::Capacity, ticket);
+        }
+        let admitted = if send.encoder.closing().may_send() { Ok(()) } else { Err(send.reason()) };
+        (send, Poll::Ready(admitted))
+    }
+
+    /// Writes the queue if it is so long that waiting for more would gain nothing.
+    #[inline]
+    pub(crate) fn cork<'a>(&'a self, send: Guard<'a, Send>, who: Who, cx: &mut Context<'_>) -> Guard<'a, Send> {
+        if send.encoder.buffered() > CORK { self.write_long(send, who, cx) } else { send }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_long<'a>(&'a self, send: Guard<'a, Send>, who: Who, cx: &mut Context<'_>) -> Guard<'a, Send> {
+        if self.may_write(who) { self.poll_write(send, cx).0 } else { send }
+    }
+
+    /// Queues `message`, and lets the driver write it.
+    #[inline(never)]
+    pub(crate) fn queue_unwritten(&self, send: &mut Send, message: Outgoing) -> Result<(), Error> {
+        if self.is_own() {
+            return self.queue_own(send, || message);
+        }
+        self.queue(send, false, |send| send.encode(message))?;
+        // A broadcast may queue much before the writer runs. What answers the peer is little, and is queued under both locks, where
+        // a budget has to wait for its eviction.
+        send.report_queued();
+        Ok(())
+    }
+
+    /// The same for the handler's own task: the message is written when the handler's poll ends.
+    #[inline(always)]
+    fn queue_own(&self, send: &mut Send, message: impl FnOnce() -> Outgoing) -> Result<(), Error> {
+        self.queue(send, true, |send| send.encode_soon_written(message()))
+    }
+
+    /// Closes the connection of a peer that is too slow.
+    pub(crate) fn disconnect(&self, send: &mut Send, code: CloseCode) -> Result<(), Error> {
+        self.queue(send, false, |send| send.disconnect(code))
+    }
+
+    /// Queues a Close, unless there is one, and makes the writer write it.
+    pub(crate) fn close(&self, frame: CloseFrame) -> Result<(), Error> {
+        let message = Outgoing::Message(Message::Close(Some(frame)));
+        let mut send = self.lock_send();
+        self.queue(&mut send, self.is_own(), |send| send.encode(message))
+    }
+
+    /// Queues an answer to something that was received.
+    pub(super) fn queue_answer<T>(&self, send: &mut Send, writes_next: bool, answer: impl FnOnce(&mut Send) -> T) -> T {
+        let Ok(answered) = self.queue(send, writes_next, |send| Ok::<_, Infallible>(answer(send)));
+        answered
+    }
+
+    /// Queues the Close of a shutdown, unless the connection is already closing.
+    pub(crate) fn go_away(&self) {
+        // An error means that there was a Close before.
+        let _ = self.close(CloseReason::Shutdown.frame());
+    }
+
+    /// Adds a waiter for `what`, or keeps the waiter of `ticket`.
+    fn wait(&self, send: &mut Send, what: For, ticket: &mut Option<Ticket>, kind: WaiterKind, cx: &Context<'_>) {
+        if what != For::End {
+            self.waited.store(true, Ordering::Relaxed);
+        }
+        send.wait(what, ticket, kind, cx);
+    }
+
+    /// Waits until the kernel has everything that `flush` covers.
+    pub(crate) fn poll_flushed(
+        &self,
+        who: Who,
+        flush: &mut Flush,
+        ticket: &mut Option<Ticket>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let mut send = self.guard_send();
+        if !send.is_flushed(flush) && self.may_write(who) {
+            (send, _) = self.poll_write(send, cx);
+        }
+        let flushed = if send.is_flushed(flush) {
+            Poll::Ready(Ok(()))
+        } else if send.is_lost(flush) {
+            Poll::Ready(Err(send.reason()))
+        } else {
+            self.wait(&mut send, For::Writing, ticket, WaiterKind::Future, cx);
+            if !self.may_write(who) {
+                send.notify_writer();
+            }
+            Poll::Pending
+        };
+        release(send);
+        flushed
+    }
+
+    /// Waits until the handler is told that the connection must close, or until nothing can be sent any more.
+    pub(crate) fn poll_closing(&self, ticket: &mut Option<Ticket>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut send = self.lock_send();
+        if self.signals.is_notified() || !send.encoder.closing().may_send() {
+            return Poll::Ready(());
+        }
+        self.wait(&mut send, For::End, ticket, WaiterKind::Future, cx);
+        Poll::Pending
+    }
+
+    /// Waits until nothing can be sent any more.
+    pub(crate) fn poll_closed(&self, ticket: &mut Option<Ticket>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut send = self.lock_send();
+        if !send.encoder.closing().may_send() {
+            return Poll::Ready(());
+        }
+        self.wait(&mut send, For::End, ticket, WaiterKind::Future, cx);
+        Poll::Pending
+    }
+
+    /// Queues a Ping of the driver, whose Pong is not for the application.
+    pub(crate) fn ping(&self) {
+        // Any payload will do that the peer does not send by chance. RFC 6455 §5.5.3: "A Pong frame MAY be sent
+        // unsolicited."
+        let nonce = getrandom::u64().unwrap_or_default().to_be_bytes();
+        self.lock_receive().expect_pong(nonce);
+        // An error means that the connection is closing, and needs no keep-alive.
+        let _ = self.queue(&mut self.lock_send(), true, |send| send.encode(Message::Ping(nonce.to_vec()).into()));
+    }
+
+    /// The peer has missed a deadline: fails the connection, and tells the peer and the application.
+    pub(crate) fn time_out(&self, error: Error) {
+        let mut receive = self.lock_receive();
+        let reason = CloseReason::Deadline(error.clone());
+        self.queue_answer(&mut self.lock_send(), true, |send| send.fail(error.clone(), &reason));
+        receive.fail(error);
+    }
+
+    /// Tells the handler that the connection must close, if the handler wants to know and was not told. Returns whether a
+    /// grace period begins.
+    pub(crate) fn begin_grace_period(&self) -> bool {
+        if !self.signals.wants_notice() || self.signals.is_notified() {
+            return false;
+        }
+        let mut send = self.lock_send();
+        self.signals.notify();
+        send.wake(For::End);
+        send.encoder.closing().may_send()
+    }
+}

@@ -1,0 +1,125 @@
+//! Calls of the stream. A boxed stream is the user's code, and is called without any lock: the request is read under the
+//! lock before the call, and the result is stored under it afterwards.
+
+use std::{
+    future::Future,
+    io,
+    pin::pin,
+    task::{Context, Poll},
+};
+
+use sockeye_proto::Closing;
+use tokio::task::yield_now;
+
+use super::Shared;
+use crate::{
+    receive::{Receive, reading_on},
+    send::Send,
+    sync::lock::{Guard, release},
+};
+
+/// How often the stream is read in a row before other tasks run.
+const BATCH: usize = 128;
+
+impl Shared {
+    /// Writes the queue. Ready when all of it is with the kernel, or when the stream has failed.
+    #[inline]
+    pub(crate) fn poll_write<'a>(
+        &'a self,
+        mut send: Guard<'a, Send>,
+        cx: &mut Context<'_>,
+    ) -> (Guard<'a, Send>, Poll<()>) {
+        let polled = send.poll_write(cx);
+        if polled.is_pending() { self.poll_write_apart(send, cx) } else { (send, polled) }
+    }
+
+    #[inline(never)]
+    fn poll_write_apart<'a>(&'a self, mut send: Guard<'a, Send>, cx: &mut Context<'_>) -> (Guard<'a, Send>, Poll<()>) {
+        let mut may_flush = true;
+        while let Some((stream, waker_set)) = send.apart() {
+            release(send);
+            let done = match &waker_set {
+                Some((waker_set, _)) => stream.poll_do(&mut Context::from_waker(waker_set)),
+                None => stream.poll_do(cx),
+            };
+            send = self.guard_send();
+            if done.is_ready() {
+                if send.poll_write(cx).is_ready() {
+                    return (send, Poll::Ready(()));
+                }
+            } else if may_flush && send.flushes_meanwhile() {
+                may_flush = false;
+            } else {
+                if let Some((_, woken)) = waker_set {
+                    send.was_ready_since(woken, cx);
+                }
+                send.encoder.compact();
+                break;
+            }
+        }
+        (send, Poll::Pending)
+    }
+
+    /// The same for callers that do nothing else under the lock.
+    pub(crate) fn poll_written(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let (send, written) = self.poll_write(self.guard_send(), cx);
+        release(send);
+        written
+    }
+
+    /// Writes, and ends the epoch after the driver's poll of the handler. Returns the state of the close, whether the
+    /// handles are dropped, and whether the queue has unsent data for a stream that still exists.
+    pub(crate) fn write_and_end_epoch(&self, cx: &mut Context<'_>) -> (Closing, bool, bool) {
+        let (mut send, _) = self.poll_write(self.guard_send(), cx);
+        send.end_epoch();
+        let status = (send.encoder.closing(), send.dropped, send.is_unsent());
+        release(send);
+        status
+    }
+
+    /// Ends the sending direction of the stream.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut send = self.lock_send();
+            let polled = send.poll_shutdown();
+            let apart = send.apart();
+            drop(send);
+            match apart {
+                Some((stream, _)) if polled.is_pending() && stream.poll_do(cx).is_ready() => {}
+                _ => return polled,
+            }
+        }
+    }
+
+    /// Polls the receiving half, and again after each read of a boxed stream that it requests. With `watches`, that read may
+    /// also show that the stream is empty, for this poll of the handler.
+    #[inline]
+    pub(crate) fn poll_receive<'a, T>(
+        &'a self,
+        mut receive: Guard<'a, Receive>,
+        watches: bool,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Receive, &mut Context<'_>) -> Poll<T>,
+    ) -> (Guard<'a, Receive>, Poll<T>) {
+        let most = if receive.reads_on() { reading_on::BATCH } else { BATCH };
+        for _ in 0..most {
+            let polled = poll(&mut receive, cx);
+            let Some(stream) = polled.is_pending().then(|| receive.apart()).flatten() else { return (receive, polled) };
+            release(receive);
+            let read = stream.poll_read(cx, watches);
+            receive = self.guard_receive();
+            if read.is_pending() {
+                return (receive, Poll::Pending);
+            }
+        }
+        // This task is woken after the waiting tasks have run and the kernel has been polled.
+        let _ = pin!(yield_now()).poll(cx);
+        (receive, Poll::Pending)
+    }
+
+    /// How many written bytes the kernel holds that the peer's kernel has not acknowledged, where the system tells.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        let stream = self.lock_send().unacknowledged();
+        stream.map_or(0, |stream| stream.unacknowledged())
+    }
+}

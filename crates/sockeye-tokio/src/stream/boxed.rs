@@ -1,0 +1,321 @@
+//! A boxed stream, which is called without any lock.
+//!
+//! The stream is the user's code: it may log, count, wake tasks, and call any method of its connection. So code that holds
+//! the lock of a half only requests something of the stream. The request is carried out once the lock is released, and its
+//! result stays here until the lock is taken again. Both directions take the stream out of its slot for a call. A task that
+//! finds the slot empty is woken when the stream is back.
+
+use std::{
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::BufMut;
+use sockeye_proto::{Buffer, Input};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+
+use super::{over::Io, unconstrained::unconstrained};
+use crate::sync::Mutex;
+
+/// The most bytes that one write offers a stream. Some streams copy all that they are offered into a buffer of their own,
+/// and then "taken" would say nothing about the peer. A TLS record holds as much.
+pub(crate) const OFFER: usize = 16 << 10;
+
+pub(crate) struct Boxed {
+    slot: Mutex<Slot>,
+    /// Whether the system tells what the peer's kernel has acknowledged.
+    pub(super) is_acknowledged: bool,
+}
+
+#[derive(Default)]
+struct Slot {
+    /// `None` while the stream is called.
+    stream: Option<Box<dyn Io>>,
+    /// The most bytes to read; 0 if no read is requested.
+    to_read: usize,
+    read: Option<Read>,
+    /// The result of the next read, if it was made at once.
+    next: Option<Read>,
+    /// Whether the last read found nothing, and no task has waited on that yet. `reader` is the task that the stream wakes.
+    is_watched: bool,
+    reader: Option<Waker>,
+    to_do: Option<ToDo>,
+    done: Option<Done>,
+    /// Tasks that found no stream in the slot.
+    waiting: Vec<Waker>,
+    /// How many bytes were unacknowledged at the last check.
+    unacknowledged: u64,
+}
+
+/// The result of a read.
+enum Read {
+    Bytes(Input),
+    /// The stream has ended, or failed.
+    End(Option<io::Error>),
+}
+
+/// A request of the writing half.
+pub(crate) enum ToDo {
+    /// With `is_all`, the stream is also flushed if it takes all of `bytes`.
+    Write {
+        bytes: Buffer,
+        is_all: bool,
+    },
+    Flush,
+    ShutDown,
+}
+
+/// The result of such a request.
+pub(crate) enum Done {
+    /// With the result of the flush, if there was one.
+    Written(io::Result<usize>, Option<io::Result<()>>),
+    Flushed(io::Result<()>),
+    ShutDown(io::Result<()>),
+}
+
+impl Boxed {
+    pub(super) fn new(stream: Box<dyn Io>) -> Self {
+        let is_acknowledged = stream.unacknowledged().is_some();
+        Self { slot: Mutex::new(Slot { stream: Some(stream), ..Slot::default() }), is_acknowledged }
+    }
+
+    /// Takes at most `most` bytes of what was read; an empty `Input` is the end. Requests a read if there is nothing. Sets
+    /// `is_drained` if the stream is known to be empty.
+    pub(super) fn take_input(&self, most: usize, is_drained: &mut bool) -> Poll<io::Result<Input>> {
+        let mut slot = self.slot.lock();
+        let Some(read) = slot.read.take() else {
+            slot.to_read = most;
+            return Poll::Pending;
+        };
+        slot.to_read = 0;
+        Poll::Ready(match read {
+            Read::End(error) => error.map_or(Ok(Input::new()), Err),
+            Read::Bytes(input) if input.len() > most => {
+                let (first, rest) = input.bytes().split_at(most);
+                slot.read = Some(Read::Bytes(Input::exact(rest)));
+                Ok(Input::exact(first))
+            }
+            Read::Bytes(input) => {
+                slot.read = slot.next.take();
+                *is_drained = slot.is_watched;
+                Ok(input)
+            }
+        })
+    }
+
+    /// The same, appended to `buffer`.
+    pub(super) fn take_read(
+        &self,
+        buffer: &mut Vec<u8>,
+        most: usize,
+        is_drained: &mut bool,
+    ) -> Poll<io::Result<usize>> {
+        self.take_input(most, is_drained).map_ok(|input| {
+            buffer.extend_from_slice(input.bytes());
+            input.len()
+        })
+    }
+
+    /// Ready if something was read; otherwise requests a read of at most `most` bytes.
+    pub(super) fn poll_read_wanted(&self, most: usize) -> Poll<()> {
+        let mut slot = self.slot.lock();
+        if slot.read.is_some() {
+            return Poll::Ready(());
+        }
+        slot.to_read = most;
+        Poll::Pending
+    }
+
+    /// `Pending` if the last read found nothing and the stream wakes `cx`. Returns `Pending` only once: nothing records the
+    /// wakeup, so the task must read before it waits again.
+    // Not inlined, so that the path of sockets stays short.
+    #[inline(never)]
+    pub(super) fn poll_watched(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut slot = self.slot.lock();
+        let is_watched = std::mem::take(&mut slot.is_watched);
+        let wakes = is_watched && slot.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker()));
+        if wakes { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Reads as requested. Ready if [`take_read`](Self::take_read) should be called again.
+    ///
+    /// With `watches`, a read that gets less than `most` is followed by another at once. The second read usually finds
+    /// nothing, and then [`poll_watched`](Self::poll_watched) can wait without a call of the stream.
+    pub(super) fn poll_read(&self, cx: &mut Context<'_>, watches: bool) -> Poll<()> {
+        let (mut call, most) = {
+            let mut slot = self.slot.lock();
+            if slot.to_read == 0 {
+                return Poll::Pending;
+            }
+            if slot.read.is_some() {
+                return Poll::Ready(());
+            }
+            let Some(stream) = slot.take(cx) else { return Poll::Pending };
+            slot.is_watched = false;
+            (Call::new(self, stream), std::mem::take(&mut slot.to_read).min(Buffer::SIZE))
+        };
+        let mut input = Input::pooled();
+        let read = read_some(call.stream(), cx, input.spare(), most);
+        let mut next = None;
+        let read = match read {
+            Poll::Pending => None,
+            Poll::Ready(Some(end)) => Some(Read::End(end)),
+            Poll::Ready(None) => {
+                let left = most - input.len();
+                if watches && left > 0 {
+                    next = Some(read_some(call.stream(), cx, input.spare(), left));
+                }
+                Some(Read::Bytes(input))
+            }
+        };
+        let polled = if read.is_some() { Poll::Ready(()) } else { Poll::Pending };
+        // `slot.read` was empty: no other task can read while the stream is out of the slot.
+        let _replaced = call.back(|slot| {
+            slot.read = read;
+            match next {
+                Some(Poll::Pending) => return slot.is_watched_by(cx),
+                Some(Poll::Ready(Some(end))) => slot.next = Some(Read::End(end)),
+                Some(Poll::Ready(None)) | None => {}
+            }
+            None
+        });
+        polled
+    }
+
+    /// Takes the result of the last request.
+    pub(super) fn take_done(&self) -> Option<Done> {
+        self.slot.lock().done.take()
+    }
+
+    pub(super) fn want(&self, to_do: ToDo) {
+        self.slot.lock().to_do = Some(to_do);
+    }
+
+    /// Carries out the request. Ready if [`take_done`](Self::take_done) should be called again.
+    ///
+    /// Runs outside the cooperative budget: what a handler has sent before its budget was spent must reach the peer.
+    pub(super) fn poll_do(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let (mut call, to_do) = {
+            let mut slot = self.slot.lock();
+            if slot.done.is_some() || slot.to_do.is_none() {
+                return Poll::Ready(());
+            }
+            let Some(stream) = slot.take(cx) else { return Poll::Pending };
+            (Call::new(self, stream), slot.to_do.take())
+        };
+        let stream = call.stream();
+        let done = unconstrained(cx, |cx| {
+            let mut stream = Pin::new(&mut *stream);
+            match &to_do {
+                None => Poll::Pending,
+                Some(ToDo::Write { bytes, is_all }) => {
+                    let written = ready!(stream.as_mut().poll_write(cx, bytes));
+                    let flushes = *is_all && matches!(written, Ok(written) if written == bytes.len());
+                    let flushed = if flushes { stream.poll_flush(cx) } else { Poll::Pending };
+                    Poll::Ready(Done::Written(written, if let Poll::Ready(done) = flushed { Some(done) } else { None }))
+                }
+                Some(ToDo::Flush) => stream.poll_flush(cx).map(Done::Flushed),
+                Some(ToDo::ShutDown) => stream.poll_shutdown(cx).map(Done::ShutDown),
+            }
+        });
+        match done {
+            Poll::Pending => {
+                call.back(|_| {});
+                Poll::Pending
+            }
+            Poll::Ready(done) => {
+                call.back(|slot| slot.done = Some(done));
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// How many bytes the kernel holds that the peer's kernel has not acknowledged, where the system tells. While the stream
+    /// is called, this returns the previous number.
+    pub(super) fn unacknowledged(&self) -> u64 {
+        let (call, before) = {
+            let mut slot = self.slot.lock();
+            (slot.stream.take().map(|stream| Call::new(self, stream)), slot.unacknowledged)
+        };
+        let Some(mut call) = call else { return before };
+        let now = call.stream().unacknowledged().unwrap_or_default();
+        call.back(|slot| slot.unacknowledged = now);
+        now
+    }
+}
+
+/// Reads at most `most` bytes once. Ready with the end of the stream, if the read found it.
+fn read_some(
+    stream: &mut Box<dyn Io>,
+    cx: &mut Context<'_>,
+    buffer: &mut Vec<u8>,
+    most: usize,
+) -> Poll<Option<Option<io::Error>>> {
+    // `read_buf` keeps no state between polls, so each poll may begin a new one. It reads into spare capacity without
+    // `unsafe`.
+    pin!(stream.read_buf(&mut buffer.limit(most))).poll(cx).map(|read| match read {
+        Ok(0) => Some(None),
+        Ok(_) => None,
+        Err(error) => Some(Some(error)),
+    })
+}
+
+impl Slot {
+    /// Records that the stream will wake `cx` when it has data. Returns a waker to drop once the lock is released.
+    fn is_watched_by(&mut self, cx: &Context<'_>) -> Option<Waker> {
+        self.is_watched = true;
+        let is_another = !self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker()));
+        is_another.then(|| self.reader.replace(cx.waker().clone())).flatten()
+    }
+
+    /// Takes the stream. If it is being called, `cx` is woken when it is back.
+    fn take(&mut self, cx: &Context<'_>) -> Option<Box<dyn Io>> {
+        if self.stream.is_none() && !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.waiting.push(cx.waker().clone());
+        }
+        self.stream.take()
+    }
+}
+
+/// A call of the stream. The stream is put back when the call is over or has panicked.
+struct Call<'a> {
+    boxed: &'a Boxed,
+    stream: Option<Box<dyn Io>>,
+}
+
+impl<'a> Call<'a> {
+    fn new(boxed: &'a Boxed, stream: Box<dyn Io>) -> Self {
+        Self { boxed, stream: Some(stream) }
+    }
+
+    /// Puts the stream back, and stores the result of the call.
+    #[inline]
+    fn back<T>(mut self, done: impl FnOnce(&mut Slot) -> T) -> T {
+        let mut slot = self.boxed.slot.lock();
+        slot.stream = self.stream.take();
+        // `self` owns nothing any more, and its drop has nothing to do.
+        std::mem::forget(self);
+        let done = done(&mut slot);
+        if !slot.waiting.is_empty() {
+            let waiting = std::mem::take(&mut slot.waiting);
+            drop(slot);
+            waiting.into_iter().for_each(Waker::wake);
+        }
+        done
+    }
+
+    fn stream(&mut self) -> &mut Box<dyn Io> {
+        self.stream.as_mut().expect("it is there until this is dropped")
+    }
+}
+
+impl Drop for Call<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            Call::new(self.boxed, stream).back(|_| {});
+        }
+    }
+}

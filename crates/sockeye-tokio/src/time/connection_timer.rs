@@ -1,0 +1,152 @@
+//! The timer of a connection: takes a snapshot for the deadlines, and tells the thread's timer when to wake the connection
+//! next.
+
+use std::{cell::RefCell, sync::Arc, time::Duration};
+
+use sockeye_proto::Closing;
+
+use crate::{
+    Timeouts,
+    shared::Shared,
+    time::deadlines::{Action, Ask, Closes, Deadlines, Snapshot},
+    time::timer::{CoarseInstant, Fire, Id, ThreadTimer, Timer},
+};
+
+pub(crate) struct ConnectionTimer {
+    deadlines: Deadlines,
+    /// Set in the first poll, if there is a deadline.
+    timer: Option<Arc<Timer<Shared>>>,
+    id: Id,
+    /// When to check again. Before the first poll: at once.
+    due: Option<CoarseInstant>,
+}
+
+thread_local!(pub(crate) static HERE: ThreadTimer<Shared> = const { RefCell::new(None) });
+
+impl Fire for Shared {
+    fn fire(&self) {
+        self.wake_driver();
+    }
+}
+
+/// A check that is later than a tick by this much was not delayed by other tasks: the process did not run.
+const LATE: Duration = Duration::from_secs(1);
+
+impl ConnectionTimer {
+    pub(crate) fn new(timeouts: Arc<Timeouts>) -> Self {
+        Self { deadlines: Deadlines::new(timeouts), timer: None, id: 0, due: Some(CoarseInstant::ZERO) }
+    }
+
+    /// Whether no check is due.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        match (&self.timer, self.due) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(timer), Some(due)) => !due.is_reached(timer.coarse_now()) && !timer.has_stopped(),
+        }
+    }
+
+    /// Registers with the thread's timer, at first and after the end of the previous timer's runtime.
+    pub(crate) fn begin(&mut self, shared: &Arc<Shared>) {
+        match &self.timer {
+            Some(timer) if timer.has_stopped() => self.release(),
+            Some(_) => return,
+            None if self.due.is_none() => return,
+            None => {}
+        }
+        self.due = None;
+        let Some(shortest) = self.deadlines.timeouts().shortest() else { return };
+        let timer = Timer::of_thread(&HERE);
+        self.id = timer.register(shared, shortest);
+        let now = timer.now();
+        shared.lock_receive().listen(timer.time().clone());
+        self.deadlines.begin(now, || getrandom::u32().unwrap_or_default() as u8);
+        self.timer = Some(timer);
+    }
+
+    /// Ends all checks.
+    pub(crate) fn end(&mut self) {
+        self.due = None;
+        self.release();
+    }
+
+    fn release(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            timer.release(self.id, self.deadlines.timeouts().shortest().unwrap_or_default());
+        }
+    }
+
+    /// Checks the connection. Returns what must be done, if anything.
+    pub(crate) fn check(&mut self, shared: &Shared) -> Option<Action> {
+        let timer = self.timer.as_ref()?;
+        let arrivals = shared.lock_receive().arrivals();
+        let send = shared.lock_send();
+        let closing = match send.encoder.closing() {
+            Closing::Open => None,
+            Closing::Failed => Some(Closes::Failed),
+            Closing::Sent => Some(Closes::Wanted),
+            Closing::Closed | Closing::Ended => Some(Closes::Answered),
+        };
+        let is_unsent = send.is_unsent();
+        let (written, written_data) = (send.encoder.written(), send.encoder.written_data());
+        let is_acknowledged = send.is_acknowledged();
+        drop(send);
+
+        let has_come = self.due.is_some_and(|due| due.is_reached(timer.coarse_now()));
+        // For a quiet connection, the time of the last tick is exact enough. The start of a wait needs the exact time.
+        let is_exact = has_come || closing.is_some() || is_unsent || arrivals.unfinished.is_some();
+        let now = if is_exact { timer.now() } else { timer.coarse_now() };
+        let late = |due: CoarseInstant| due.after(timer.tick() + LATE).is_reached(now);
+        let snapshot = Snapshot {
+            last_received: arrivals.last_received,
+            slack: timer.tick(),
+            is_listening: arrivals.is_listening,
+            received: arrivals.received,
+            unfinished: arrivals.unfinished,
+            is_acknowledged,
+            written,
+            written_data,
+            is_unsent,
+            closing,
+            share: share(self.id),
+            is_late: self.due.is_some_and(late),
+        };
+        let next = self.deadlines.check(now, &snapshot, &mut Asked(shared));
+        // A check that is too early finds out when the next one is due.
+        let is_earlier = next.due.is_some_and(|due| self.due.is_none_or(|set| !set.is_reached(due)));
+        if has_come || is_earlier {
+            self.due = next.due;
+            if let Some(due) = next.due {
+                timer.set(self.id, due);
+            }
+        }
+        next.action
+    }
+}
+
+/// Spreads any number of connections of a timer evenly: each lands near the middle of the largest gap.
+fn share(id: Id) -> u8 {
+    // The fraction of the golden ratio.
+    const GOLDEN: u32 = 0x9E37_79B9;
+    (id.wrapping_mul(GOLDEN) >> 24) as u8
+}
+
+/// Answers the questions of the deadlines.
+struct Asked<'a>(&'a Shared);
+
+impl Ask for Asked<'_> {
+    fn unacknowledged(&mut self) -> u64 {
+        self.0.unacknowledged()
+    }
+
+    fn ahead_of_ping(&mut self) -> u64 {
+        self.0.lock_send().encoder.ahead_of_control()
+    }
+}
+
+impl Drop for ConnectionTimer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,243 @@
+//! Code of the application that a connection calls may call the connection back: streams and wakers.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+mod common;
+
+use std::{
+    future::{Future, pending},
+    io,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use common::{connect_with_capacity, connection, echo, give_away};
+use sockeye_testkit::{DEFAULT_CAPACITY, Frame, Peer, PipeEnd, opcode, pipe_with_capacity};
+use sockeye_tokio::{Budget, Connection, Message, Overflow, Sender, Shutdown, Timeouts, WebSocket, close_code};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::oneshot,
+    task::yield_now,
+    time::Instant,
+};
+
+/// What is called back, once there is a connection: a sender of it, and what is set for it.
+#[derive(Clone)]
+struct Back {
+    budget: Budget,
+    shutdown: Shutdown,
+    sender: Arc<OnceLock<Sender>>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Back {
+    fn new() -> Self {
+        Self { budget: Budget::new(1 << 20), shutdown: Shutdown::new(), sender: Arc::default(), calls: Arc::default() }
+    }
+
+    /// From here on calls have somebody to call.
+    fn know(&self, sender: Sender) {
+        self.sender.set(sender).unwrap();
+    }
+
+    /// A handler that makes itself known, and echoes.
+    async fn known_echo(self, socket: WebSocket) {
+        self.know(socket.sender());
+        echo(socket).await;
+    }
+
+    /// Calls what it can, and sends a few times: what is sent may bring about the next call.
+    fn call(&self) {
+        let Some(sender) = self.sender.get().cloned() else { return };
+        if self.calls.fetch_add(1, Ordering::Relaxed) < 50 {
+            let _ = sender.push_with(Message::text("back"), Overflow::DropNewest);
+            let _ = sender.try_send(Message::Ping(Vec::new()));
+        }
+        let _ = (sender.buffered(), sender.latency(), sender.dropped(), sender.is_closed());
+        let _ = (self.budget.used(), self.shutdown.connections());
+        // A `recv` or `send` of somebody else may be polled as well.
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = Pin::new(&mut Box::pin(sender.flushed())).poll(&mut cx);
+        let _ = Pin::new(&mut Box::pin(sender.closed())).poll(&mut cx);
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+}
+
+/// A stream that calls its connection in each of its own calls.
+struct Calling<S> {
+    stream: S,
+    back: Back,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Calling<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.back.call();
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Calling<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.back.call();
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.back.call();
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.back.call();
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<S> Drop for Calling<S> {
+    fn drop(&mut self) {
+        self.back.call();
+    }
+}
+
+/// A client, and a connection to it over such a stream.
+fn calling(capacity: usize, back: &Back) -> (Peer<PipeEnd>, Connection) {
+    let (client, server) = pipe_with_capacity(capacity);
+    let stream = Calling { stream: server, back: back.clone() };
+    (Peer::client(client), connection(stream).budget(&back.budget).shutdown(&back.shutdown))
+}
+
+/// Reads until a frame with this payload.
+async fn expect(client: &mut Peer<PipeEnd>, payload: &[u8]) {
+    while client.expect_frame().await.payload != payload {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_may_call_its_connection() {
+    let back = Back::new();
+    let (mut client, connection) = calling(5000, &back);
+    let known = back.clone();
+    let task = tokio::spawn(connection.serve(|socket| known.known_echo(socket)));
+    for size in [10, 3_000, 100_000] {
+        client.send(Frame::binary(vec![7; size])).await;
+        expect(&mut client, &vec![7; size]).await;
+    }
+    client.send(Frame::close(close_code::NORMAL, "bye")).await;
+    expect(&mut client, b"\x03\xe8bye").await;
+    client.expect_eof().await;
+    drop(client);
+    task.await.unwrap();
+    assert!(back.calls() > 20, "{}", back.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_may_call_its_connection_without_a_driver() {
+    let back = Back::new();
+    let (mut client, connection) = calling(5000, &back);
+    let task = tokio::spawn(back.clone().known_echo(connection.into_websocket()));
+    client.send(Frame::binary(vec![7; 100_000])).await;
+    expect(&mut client, &vec![7; 100_000]).await;
+    client.send(Frame::close(close_code::NORMAL, "bye")).await;
+    expect(&mut client, b"\x03\xe8bye").await;
+    drop(client);
+    task.await.unwrap();
+    assert!(back.calls() > 10, "{}", back.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_fails_may_call_its_connection_when_it_is_dropped() {
+    let back = Back::new();
+    let (client, connection) = calling(DEFAULT_CAPACITY, &back);
+    let (tell, told) = oneshot::channel();
+    tokio::spawn(connection.serve(|socket| async move {
+        tell.send(socket.sender()).unwrap();
+        pending::<()>().await;
+        drop(socket);
+    }));
+    let sender = told.await.unwrap();
+    back.know(sender.clone());
+    let before = back.calls();
+    drop(client);
+    for _ in 0..3 {
+        let _ = sender.push(Message::text("x"));
+        yield_now().await;
+    }
+    sender.closed().await;
+    assert!(back.calls() > before);
+}
+
+/// A waker that calls the connection, when it wakes and when it is dropped.
+struct CallingWaker(Back);
+
+impl Wake for CallingWaker {
+    fn wake(self: Arc<Self>) {
+        self.0.call();
+    }
+}
+
+impl Drop for CallingWaker {
+    fn drop(&mut self) {
+        self.0.call();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_may_call_the_connection_it_waits_for() {
+    let back = Back::new();
+    let (mut client, connection) = connect_with_capacity(1000);
+    let (socket, _task) = give_away(connection).await;
+    let (sending, mut receiving) = socket.into_split();
+    let sender: Sender = sending.sender();
+    let waker = || Waker::from(Arc::new(CallingWaker(back.clone())));
+    while sender.buffered() < 128 << 10 {
+        sender.try_send(Message::binary(vec![1; 1000])).unwrap();
+    }
+    back.know(sender.clone());
+    // Each poll has another waker, and the one before is the last of its kind.
+    let mut waits: Vec<Pin<Box<dyn Future<Output = ()>>>> = vec![
+        Box::pin(async { drop(receiving.recv().await) }),
+        Box::pin(async { drop(sending.send(Message::text("room")).await) }),
+        Box::pin(async { drop(sender.flushed().await) }),
+        Box::pin(sender.closed()),
+        Box::pin(sender.closing()),
+    ];
+    for wait in &mut waits {
+        for _ in 0..3 {
+            assert!(wait.as_mut().poll(&mut Context::from_waker(&waker())).is_pending());
+        }
+    }
+    let before = back.calls();
+    assert!(before >= 5, "{before}");
+    // All of them are woken: by a message, by what is read, and by the end.
+    client.send(Frame::text("hello")).await;
+    let begun = Instant::now();
+    for _ in 0..130 {
+        client.expect_frame().await;
+    }
+    // The driver was woken whenever there was room, and not by a deadline.
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    sender.close_with(close_code::NORMAL, "").unwrap();
+    while client.expect_frame().await.opcode != opcode::CLOSE {}
+    assert!(back.calls() >= before + 5, "{} after {before}", back.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn wakers_of_a_driver_may_call_its_connection() {
+    let back = Back::new();
+    let (mut client, connection) = connect_with_capacity(1000);
+    let known = back.clone();
+    let mut driver = Box::pin(connection.timeouts(Timeouts::none()).serve(|socket| known.known_echo(socket)));
+    client.send(Frame::text("one")).await;
+    for _ in 0..10 {
+        let waker = Waker::from(Arc::new(CallingWaker(back.clone())));
+        assert!(driver.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    expect(&mut client, b"one").await;
+    assert!(back.calls() >= 5, "{}", back.calls());
+}
