@@ -10,12 +10,10 @@ use std::{
 };
 
 use sockeye_proto::PreparedMessage;
-use sockeye_tokio::{Overflow, Pushed, Sender, TrySendError};
+use sockeye_tokio::{Overflow, PushBatch, Pushed, Sender, TrySendError};
 
-use crate::Membership;
-
-/// The live connections of an application, each with a value of the application's own. Cheap to clone; all clones are
-/// one hub.
+/// The live connections of an application, each with a value that the application chooses. Cheap to clone; all clones are the
+/// same hub.
 ///
 /// ```
 /// use sockeye_state::Hub;
@@ -30,7 +28,7 @@ pub struct Hub<T> {
 
 struct Inner<T> {
     members: Mutex<Members<T>>,
-    /// Where it is not for the connections to say.
+    /// `None` if each connection's own setting applies.
     overflow: Option<Overflow>,
     overflowed: AtomicU64,
 }
@@ -48,7 +46,7 @@ struct Member<T> {
 
 pub(crate) type MemberId = u64;
 
-/// What became of a broadcast.
+/// What happened to a broadcast.
 ///
 /// ```
 /// use sockeye_state::Hub;
@@ -60,23 +58,24 @@ pub(crate) type MemberId = u64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Delivery {
-    /// Members for whom it was queued, in the place of older messages where [`Overflow::DropOldest`] says so.
+    /// Members for whom the message was queued. With [`Overflow::DropOldest`] it may have replaced older messages.
     pub queued: usize,
-    /// Members whose queue was full, and with whom was done what [`Overflow`] says. With [`Overflow::Wait`] they are left
-    /// out: a broadcast waits for nobody.
+    /// Members whose queue was full, and to whom [`Overflow`] was applied. With [`Overflow::Wait`] they do not get the message:
+    /// a broadcast never waits.
     pub overflowed: usize,
-    /// Members who got nothing: their connection was closing, or the close code of [`Overflow::Disconnect`] may not be sent.
+    /// Members who did not get the message: their connection was closing, or the close code of [`Overflow::Disconnect`] is not
+    /// allowed in a Close.
     pub closed: usize,
 }
 
 impl<T> Hub<T> {
-    /// A hub without members. With one that reads too slowly it does what its connection's [`Overflow`] says: by default it
-    /// is disconnected.
+    /// A hub without members. The [`Overflow`] of each connection says what happens to a member that reads too slowly: by
+    /// default it is disconnected.
     pub fn new() -> Self {
         Self::make(None)
     }
 
-    /// A hub without members that does with slow ones what `overflow` says, whatever their connections say.
+    /// A hub without members that applies `overflow` to slow members, instead of the setting of their connections.
     pub fn with_overflow(overflow: Overflow) -> Self {
         Self::make(Some(overflow))
     }
@@ -86,19 +85,8 @@ impl<T> Hub<T> {
         Self { inner: Arc::new(Inner { members, overflow, overflowed: AtomicU64::new(0) }) }
     }
 
-    /// Adds a connection, until the membership is dropped.
-    pub fn join(&self, sender: Sender, value: T) -> Membership<T> {
-        let value = Arc::new(value);
-        let mut members = self.lock();
-        let id = members.next;
-        members.next += 1;
-        members.by_id.insert(id, Member { sender, value: value.clone() });
-        drop(members);
-        Membership::new(self.clone(), id, value)
-    }
-
-    /// Queues a message for every member. It is encoded once and waits for nobody. All members see the broadcasts of a hub
-    /// in the same order.
+    /// Queues a message for every member, without waiting for any of them. The message is encoded once. All members see the
+    /// broadcasts of a hub in the same order.
     pub fn broadcast(&self, message: impl Into<PreparedMessage>) -> Delivery {
         self.deliver(&message.into(), None)
     }
@@ -118,24 +106,23 @@ impl<T> Hub<T> {
         self.lock().by_id.is_empty()
     }
 
-    /// How often a member's queue was full since the hub was made.
+    /// How often a member's queue has been full since the hub was created.
     pub fn overflowed(&self) -> u64 {
         self.inner.overflowed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn deliver(&self, message: &PreparedMessage, except: Option<MemberId>) -> Delivery {
         let mut delivery = Delivery::default();
-        // The lock is what gives all members the same order; nothing under it waits.
+        // Dropped after the lock is released: it wakes tasks and reports events, which can run code of the application that
+        // uses the hub.
+        let mut batch = PushBatch::new();
+        // The lock gives all members the same order. Nothing waits while it is held.
         let members = self.lock();
         for (id, member) in &members.by_id {
             if Some(*id) == except {
                 continue;
             }
-            let pushed = match self.inner.overflow {
-                Some(overflow) => member.sender.push_with(message.clone(), overflow),
-                None => member.sender.push(message.clone()),
-            };
-            match pushed {
+            match batch.push(&member.sender, message.clone(), self.inner.overflow) {
                 Ok(Pushed::Queued) => delivery.queued += 1,
                 Ok(Pushed::Displaced(_)) => {
                     delivery.queued += 1;
@@ -145,6 +132,8 @@ impl<T> Hub<T> {
                 Err(TrySendError::Closed(..) | TrySendError::Invalid(..)) => delivery.closed += 1,
             }
         }
+        drop(members);
+        drop(batch);
         if delivery.overflowed > 0 {
             let total = self.inner.overflowed.fetch_add(delivery.overflowed as u64, Ordering::Relaxed);
             tracing::debug!(members = delivery.overflowed, total, "some members read too slowly");
@@ -152,9 +141,17 @@ impl<T> Hub<T> {
         delivery
     }
 
+    pub(crate) fn add(&self, sender: Sender, value: Arc<T>) -> MemberId {
+        let mut members = self.lock();
+        let id = members.next;
+        members.next += 1;
+        members.by_id.insert(id, Member { sender, value });
+        id
+    }
+
     pub(crate) fn remove(&self, id: MemberId) {
         let member = self.lock().by_id.remove(&id);
-        // Not under the lock: a value of the application's may do anything when it is dropped.
+        // Not under the lock: dropping the application's value may run any code.
         drop(member);
     }
 

@@ -1,10 +1,11 @@
-//! `Membership`: a place in a hub, for as long as it lives.
+//! `Membership`: a connection's place in a hub, until it is dropped.
 
 use std::{fmt, sync::Arc};
 
 use sockeye_proto::PreparedMessage;
+use sockeye_tokio::Sender;
 
-use crate::{Delivery, Hub, hub::MemberId};
+use crate::hub::{Delivery, Hub, MemberId};
 
 /// A connection's place in a [`Hub`]. Dropping it leaves the hub.
 #[must_use = "dropping a membership leaves the hub at once"]
@@ -14,27 +15,32 @@ pub struct Membership<T> {
     value: Arc<T>,
 }
 
-impl<T> Membership<T> {
-    pub(crate) fn new(hub: Hub<T>, id: MemberId, value: Arc<T>) -> Self {
-        Self { hub, id, value }
+impl<T> Hub<T> {
+    /// Adds a connection to the hub until the returned membership is dropped.
+    pub fn join(&self, sender: Sender, value: T) -> Membership<T> {
+        let value = Arc::new(value);
+        let id = self.add(sender, value.clone());
+        Membership { hub: self.clone(), id, value }
     }
+}
 
+impl<T> Membership<T> {
     /// The value that this member joined with.
     pub fn value(&self) -> &Arc<T> {
         &self.value
     }
 
-    /// The hub that this is a place in.
+    /// The hub of this membership.
     pub fn hub(&self) -> &Hub<T> {
         &self.hub
     }
 
-    /// As [`Hub::broadcast`], to everybody but this member.
+    /// As [`Hub::broadcast`], but to all members except this one.
     pub fn broadcast_to_others(&self, message: impl Into<PreparedMessage>) -> Delivery {
         self.hub.deliver(&message.into(), Some(self.id))
     }
 
-    /// Leaves the hub, as dropping does.
+    /// Leaves the hub. Dropping the membership does the same.
     pub fn leave(self) {}
 }
 

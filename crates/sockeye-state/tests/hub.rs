@@ -1,4 +1,4 @@
-//! What a hub promises: who gets a broadcast, in which order, and what becomes of the slow.
+//! What a hub guarantees: who gets a broadcast, in which order, and what happens to slow members.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 use sockeye_state::{Hub, Membership};
@@ -45,7 +45,7 @@ async fn a_broadcast_reaches_every_member() {
 }
 
 #[tokio::test]
-async fn all_members_see_the_same_order() {
+async fn all_members_receive_broadcasts_in_the_same_order() {
     let hub = Hub::new();
     let (mut ada, _) = join(&hub, "Ada").await;
     let (mut bob, _) = join(&hub, "Bob").await;
@@ -64,7 +64,7 @@ async fn all_members_see_the_same_order() {
 }
 
 #[tokio::test]
-async fn a_member_leaves_when_its_handler_ends_however_that_is() {
+async fn a_member_leaves_the_hub_when_its_handler_ends_in_any_way() {
     let hub = Hub::new();
     let (mut ada, ada_task) = join(&hub, "Ada").await;
     let (bob, bob_task) = join(&hub, "Bob").await;
@@ -83,7 +83,7 @@ async fn a_member_leaves_when_its_handler_ends_however_that_is() {
 }
 
 #[tokio::test]
-async fn leaving_does_not_close_the_connection() {
+async fn leaving_the_hub_does_not_close_the_connection() {
     let hub: Hub<()> = Hub::new();
     let (client, server) = pipe();
     let (mut client, hub_of_handler) = (Peer::client(client), hub.clone());
@@ -119,7 +119,7 @@ async fn a_member_that_reads_too_slowly_is_disconnected_with_1013_and_counted() 
     }
     assert_eq!((overflowed, hub.overflowed()), (1, 1), "once full, it is closing, not full again");
 
-    // What was queued before arrives whole, and then the Close that says why.
+    // What was queued before arrives completely, and then the Close that says why.
     let mut slow = Peer::client(slow);
     let mut lines = 0;
     let close = loop {
@@ -158,6 +158,6 @@ async fn a_shutdown_empties_the_hub() {
     client.send(Frame::close(1001, "")).await;
     client.shutdown().await;
     let drained = shutdown.drain(std::time::Duration::from_secs(5)).await;
-    assert_eq!((drained.closed, drained.cut), (1, 0));
+    assert_eq!((drained.closed, drained.aborted), (1, 0));
     assert!(hub.is_empty());
 }
