@@ -1,4 +1,4 @@
-//! A key of `ConnectionLimits::per_key` that only axum knows.
+//! A key for `ConnectionLimits::per_key` that needs axum.
 
 use std::net::SocketAddr;
 
@@ -8,25 +8,31 @@ use axum::{
 };
 use sockeye_extract::ClientNetwork;
 
-/// A key for [`ConnectionLimits::per_key`](sockeye_extract::ConnectionLimits::per_key): the address that the connection
-/// comes from. For servers that clients reach directly; behind a proxy it is the proxy's, and
-/// [`by_forwarded`](sockeye_extract::by_forwarded) is the key.
+/// A key for [`ConnectionLimits::per_key`](sockeye_extract::ConnectionLimits::per_key): the address that the connection comes
+/// from. It is for servers that clients reach directly. Behind a proxy this is the proxy's address: use
+/// [`by_forwarded`](sockeye_extract::by_forwarded) there.
 ///
-/// It is what [`ConnectInfo<SocketAddr>`](ConnectInfo) extracts, so the router has to be served by
-/// `into_make_service_with_connect_info`. Without that nobody's address is known, and all clients are counted as one,
+/// The address is the one that [`ConnectInfo<SocketAddr>`](ConnectInfo) extracts, so the router has to be served with
+/// `into_make_service_with_connect_info`. Otherwise no address is known, and all clients are counted as one,
 /// [`ClientNetwork::UNKNOWN`].
 ///
 /// ```no_run
 /// # extern crate sockeye_axum as axum;
 /// use std::net::SocketAddr;
 /// use axum::{
-///     Extension, Router,
-///     extract::ws::{ConnectionLimits, WebSocketDefaults, by_connect_info},
+///     Router,
+///     extract::ws::{ConnectionLimits, WebSocketDefaults, WebSocketUpgrade, by_connect_info},
+///     response::Response,
+///     routing::any,
 /// };
+///
+/// async fn ws_handler(ws: WebSocketUpgrade) -> Response {
+///     ws.on_upgrade(|_socket| async {})
+/// }
 ///
 /// # async fn serve(listener: tokio::net::TcpListener) -> std::io::Result<()> {
 /// let limits = ConnectionLimits::new().total(50_000).per_key(100, by_connect_info());
-/// let app: Router = Router::new().layer(Extension(WebSocketDefaults::new().limits(limits)));
+/// let app: Router = Router::new().route("/ws", any(ws_handler)).layer(WebSocketDefaults::new().limits(limits));
 /// axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
 /// # }
 /// ```

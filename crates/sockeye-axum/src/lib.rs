@@ -20,10 +20,10 @@
 //!
 //! async fn echo(mut socket: WebSocket) {
 //!     while let Some(Ok(message)) = socket.recv().await {
-//!         if let Message::Text(_) | Message::Binary(_) = message
-//!             && socket.send(message).await.is_err()
-//!         {
-//!             break;
+//!         if let Message::Text(_) | Message::Binary(_) = message {
+//!             if socket.send(message).await.is_err() {
+//!                 break;
+//!             }
 //!         }
 //!     }
 //! }
@@ -34,8 +34,8 @@
 //!
 //! # Features
 //!
-//! Those of axum, by the same names and with the same defaults. `ws` is ours: it gives [`extract::ws`], and axum's own
-//! stays off. `deflate` is ours as well: `compression` of [`extract::ws::WebSocketUpgrade`], which axum does not have.
+//! The features of axum, with the same names and the same defaults. `ws` enables our [`extract::ws`], and axum's own feature
+//! `ws` stays off. `deflate` is a feature that axum does not have: it adds `compression` to [`extract::ws::WebSocketUpgrade`].
 
 #[cfg(feature = "ws")]
 mod connect_info;
@@ -45,11 +45,11 @@ pub use axum::*;
 /// All of `axum::extract`, with [`ws`](extract::ws) replaced.
 pub mod extract {
     pub use axum::extract::*;
-    // A name that is given goes before one that a glob brings in, also where another crate has turned axum's `ws` on.
+    // An explicit re-export has priority over a glob, even if another crate has turned axum's `ws` on.
     #[cfg(feature = "ws")]
     pub use sockeye_extract::WebSocketUpgrade;
 
-    /// All of `sockeye-extract`, and what belongs to it and knows axum.
+    /// All of `sockeye-extract`, and what needs axum too.
     #[cfg(feature = "ws")]
     pub mod ws {
         pub use crate::connect_info::by_connect_info;

@@ -8,7 +8,7 @@ extern crate sockeye_axum as axum;
 use std::net::SocketAddr;
 
 use axum::{
-    Extension, Router,
+    Router,
     extract::{
         connect_info::MockConnectInfo,
         ws::{ConnectionLimits, WebSocketDefaults, WebSocketUpgrade, by_connect_info},
@@ -28,17 +28,17 @@ async fn ask(address: SocketAddr, path: &str) -> (u16, Peer<TcpStream>) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), peer)
 }
 
-/// One connection for each client, who is another one at `/mock`.
+/// One connection for each client. At `/mock` each client has another address.
 fn app(limits: &ConnectionLimits) -> Router {
     let mock = MockConnectInfo(SocketAddr::from(([192, 0, 2, 1], 1)));
     Router::new()
         .route("/", any(handler))
         .route("/mock", any(handler).layer(mock))
-        .layer(Extension(WebSocketDefaults::new().limits(limits.clone())))
+        .layer(WebSocketDefaults::new().limits(limits.clone()))
 }
 
 #[tokio::test]
-async fn the_peers_address_is_a_key() {
+async fn by_connect_info_limits_connections_by_the_address_of_the_peer() {
     let limits = ConnectionLimits::new().per_key(1, by_connect_info());
     let service = app(&limits).into_make_service_with_connect_info::<SocketAddr>();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -46,13 +46,13 @@ async fn the_peers_address_is_a_key() {
     tokio::spawn(async move { axum::serve(listener, service).await });
     let (first, _peer) = ask(address, "/").await;
     let (second, _) = ask(address, "/").await;
-    // The real address goes before one for tests.
+    // The real address has priority over the mock address.
     let (third, _) = ask(address, "/mock").await;
     assert_eq!([first, second, third], [101, 429, 429]);
 }
 
 #[tokio::test]
-async fn without_an_address_all_are_one_client() {
+async fn by_connect_info_counts_all_connections_as_one_client_where_no_address_is_known() {
     let limits = ConnectionLimits::new().per_key(1, by_connect_info());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, service) = (listener.local_addr().unwrap(), app(&limits));

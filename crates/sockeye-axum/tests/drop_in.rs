@@ -1,4 +1,4 @@
-//! Code that was written for axum, `use` lines and all, over a real connection.
+//! Code that was written for axum, including its `use` lines, over a real connection.
 
 #![cfg(feature = "ws")]
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
@@ -80,7 +80,7 @@ async fn result(ws: Result<WebSocketUpgrade, WebSocketUpgradeRejection>) -> Resp
     (status, text).into_response()
 }
 
-/// Compiles, that is the test: names and signatures of axum 0.8.
+/// The test is that this compiles: names and signatures of axum 0.8.
 #[allow(dead_code, reason = "compiling it is the test")]
 fn signatures(mut ws: WebSocketUpgrade<DefaultOnFailedUpgrade>, socket: &WebSocket) -> Response {
     struct Count;
@@ -130,7 +130,7 @@ async fn open(path: &str, extra: &[(&str, &str)]) -> (String, Peer<TcpStream>) {
 }
 
 #[tokio::test]
-async fn state_and_extractors() {
+async fn a_handler_written_for_axum_runs_with_its_state_and_extractors() {
     let (head, mut peer) = open("/greet/you", &[("Sec-WebSocket-Protocol", "chat")]).await;
     assert!(head.contains("\r\nsec-websocket-protocol: chat\r\n"), "{head}");
     peer.expect_text("hello, you!").await;
@@ -138,7 +138,7 @@ async fn state_and_extractors() {
 }
 
 #[tokio::test]
-async fn stream_and_sink() {
+async fn a_handler_written_for_axum_runs_with_split_stream_and_sink() {
     let (_, mut peer) = open("/split", &[]).await;
     peer.send_all([Frame::text("hi"), Frame::binary("x"), Frame::close(1000, "")]).await;
     peer.expect_text("HI").await;
@@ -148,7 +148,7 @@ async fn stream_and_sink() {
 }
 
 #[tokio::test]
-async fn rejections() {
+async fn a_handler_written_for_axum_runs_with_a_result_of_axums_rejection() {
     let (head, _) = open("/result", &[("Sec-WebSocket-Key", UpgradeRequest::KEY)]).await;
     assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
 }

@@ -1,4 +1,4 @@
-//! The features are axum's: by name, by what the defaults are, and each turns on axum's of the same name.
+//! The features are axum's: their names and the defaults are the same, and each turns on axum's feature of the same name.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 type Features = BTreeMap<String, Vec<String>>;
 
-/// The features of this crate and of the axum that it is built with.
+/// The features of this crate, and of the axum that it is built with.
 fn features() -> (Features, Features) {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
@@ -27,9 +27,9 @@ fn features() -> (Features, Features) {
 }
 
 #[test]
-fn names_and_defaults_are_axums() {
+fn the_features_have_the_names_and_defaults_of_axum() {
     let (mut ours, mut axums) = features();
-    // What axum cannot do has no name there.
+    // `deflate` is not a feature of axum.
     assert!(ours.remove("deflate").is_some());
     axums.retain(|name, _| !name.starts_with("__"));
     assert_eq!(ours.keys().collect::<Vec<_>>(), axums.keys().collect::<Vec<_>>());
@@ -42,7 +42,7 @@ fn names_and_defaults_are_axums() {
 }
 
 #[test]
-fn each_turns_on_axums() {
+fn each_feature_turns_on_the_feature_of_axum_with_the_same_name() {
     let (ours, _) = features();
     for (name, enables) in ours.iter().filter(|(name, _)| !["default", "ws", "deflate"].contains(&name.as_str())) {
         assert_eq!(enables, &[format!("axum/{name}")]);

@@ -2,51 +2,89 @@
 
 use std::{
     pin::Pin,
+    sync::atomic::Ordering,
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-use http::{HeaderValue, Response, header::SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderValue, Response, StatusCode, header::SEC_WEBSOCKET_PROTOCOL};
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::{rt::TokioIo, server::conn::auto};
+use hyper_util::rt::TokioIo;
 use sockeye_handshake::Reject;
 use sockeye_tokio::{Connection, Role, Shutdown, ShutdownHold, Stream, WebSocket};
 use tokio::net::TcpStream;
 use tracing::{Span, field};
 
 use crate::{
-    Rejection, WebSocketDefaults, WebSocketUpgrade, agreement::Agreement, failed::Failed, limits::InFlight, observing,
+    Rejection, WebSocketUpgrade,
+    defaults::Settings,
+    extensions::NegotiatedExtensions,
+    failed::{self, Failed},
+    limits::{InFlight, Reason},
+    telemetry,
+    transport::{Transport, take},
 };
 
+/// Why a valid request is refused.
+enum Refusal {
+    /// Its origin, or a shutdown.
+    Request(Reject),
+    /// A limit of the number of connections.
+    Limit(Reason),
+}
+
 impl<F> WebSocketUpgrade<F> {
-    /// Whether the request would be accepted as things stand: by its origin, while the server is not shutting down, and
-    /// while there is room for one more connection.
+    /// Whether the request would be accepted now: its origin is allowed, the server is not shutting down, and there is room for
+    /// one more connection.
     ///
-    /// `on_upgrade` and [`accept`](Self::accept) check it anyway. Call it before work that is in vain for a request
-    /// that is refused. It reserves nothing: the last place may be taken until they are called.
+    /// `on_upgrade` and [`accept`](Self::accept) make the same check. Call `check` first to avoid work for a request that will
+    /// be refused. `check` reserves nothing: another connection may take the last place before the call of `accept`. A refused
+    /// request is logged and counted once, even if `accept` is called after `check`.
     ///
     /// # Errors
     ///
-    /// [`ShuttingDown`](crate::rejection::ShuttingDown), [`OriginNotAllowed`](crate::rejection::OriginNotAllowed), or the
-    /// limit that is reached, by [`limits`](Self::limits).
+    /// [`ShuttingDown`](crate::rejection::ShuttingDown), [`OriginNotAllowed`](crate::rejection::OriginNotAllowed), or the limit
+    /// of [`limits`](Self::limits) that is reached.
     pub fn check(&self) -> Result<(), Rejection> {
-        let limits = || self.settings.limits.as_ref().map_or(Ok(()), |limits| limits.check(&self.keys));
-        self.check_request().and_then(|()| limits()).map_err(Rejection::from).inspect_err(observing::refused)
+        let limits =
+            || self.settings.limits.as_ref().map_or(Ok(()), |limits| limits.look(&self.keys).map_err(Refusal::Limit));
+        self.check_request().and_then(|()| limits()).map_err(|refusal| self.refuse(refusal))
     }
 
-    /// What does not depend on other connections.
-    fn check_request(&self) -> Result<(), Reject> {
-        if let Some(retry_after) = self.settings.shutdown.as_ref().and_then(Shutdown::refusing) {
-            return Err(Reject::ShuttingDown { retry_after });
+    /// Logs and counts a refusal, once for each request: a handler may call `accept` after a `check` that failed.
+    fn refuse(&self, refusal: Refusal) -> Rejection {
+        let is_known = self.refused.swap(true, Ordering::Relaxed);
+        let reject = match refusal {
+            Refusal::Request(reject) if is_known => reject,
+            Refusal::Request(reject) => {
+                telemetry::origin_refused(&reject, &self.uri);
+                reject
+            }
+            Refusal::Limit(reason) if is_known => reason.reject(),
+            Refusal::Limit(reason) => match &self.settings.limits {
+                Some(limits) => limits.refuse(reason, &self.uri),
+                None => reason.reject(),
+            },
+        };
+        let rejection = Rejection::from(reject);
+        if !is_known {
+            telemetry::refused(&rejection);
         }
-        self.handshake.check_origin(&self.settings.origins).inspect_err(|reject| tracing::warn!("{reject}"))
+        rejection
+    }
+
+    /// Checks what does not depend on other connections.
+    fn check_request(&self) -> Result<(), Refusal> {
+        if let Some(retry_after) = self.settings.connection.shutdown.as_ref().and_then(Shutdown::refusing) {
+            return Err(Refusal::Request(Reject::ShuttingDown { retry_after }));
+        }
+        self.handshake.check_origin(&self.settings.origins).map_err(Refusal::Request)
     }
 
     /// Answers the request, and runs `callback` on the connection in a task of its own, within the current span.
     ///
     /// The answer is 101 over HTTP/1.1 and 200 over HTTP/2; return it with an empty body. If the request is
-    /// [refused](Self::check), it is the rejection's, and its extensions have the [`Rejection`] with the text for the
-    /// body.
+    /// [refused](Self::check), the answer is that of the rejection. Its extensions then contain the [`Rejection`], which has
+    /// the text for the body.
     ///
     /// ```no_run
     /// use http_body_util::Full;
@@ -84,9 +122,8 @@ impl<F> WebSocketUpgrade<F> {
 
     /// Answers the request, and runs `callback` on the connection in a task of its own, within the current span.
     ///
-    /// The connection closes when the [`WebSocket`] is dropped, in whatever task, and is registered with the
-    /// [`shutdown`](Self::shutdown) if there is one. A request that is [refused](Self::check) is answered with its
-    /// rejection.
+    /// The connection closes when the [`WebSocket`] is dropped, in any task. It is registered with the
+    /// [`shutdown`](Self::shutdown), if one is set. A [refused](Self::check) request is answered with its rejection.
     ///
     /// # Panics
     ///
@@ -105,55 +142,57 @@ impl<F> WebSocketUpgrade<F> {
         }
     }
 
-    /// `accept` and `on_upgrade`, save for the body.
+    /// `accept` and `on_upgrade`, without the body.
     fn open<C, Fut>(mut self, callback: C) -> Result<Response<()>, Rejection>
     where
         C: FnOnce(WebSocket) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
         F: Failed,
     {
-        // Before the check, so that a drain which begins in between waits for this connection.
-        let hold = self.settings.shutdown.as_ref().map(Shutdown::hold);
-        // Last, so that nothing that is refused for another reason ever takes a place.
+        // Taken before the check, so that a drain that begins after the check waits for this connection.
+        let hold = self.settings.connection.shutdown.as_ref().map(Shutdown::hold);
+        // Last, so that a request that is refused for another reason never takes a place.
         let keys = std::mem::take(&mut self.keys);
         let admit = || self.settings.limits.as_ref().map(|limits| limits.admit(keys)).transpose();
-        let admitted = self.check_request().and_then(|()| admit()).map_err(Rejection::from);
-        let (place, in_flight) = admitted.inspect_err(observing::refused)?.unzip();
-        let agreement = Agreement::of(&self.handshake, &self.settings);
-        let response = self.handshake.accept_with(self.protocol.as_ref(), &agreement.answer);
-        // The socket's protocol is what was sent, not what was wished for.
+        let admitted = self.check_request().and_then(|()| admit().map_err(Refusal::Limit));
+        let (permit, in_flight) = admitted.map_err(|refusal| self.refuse(refusal))?.unzip();
+        let extensions = NegotiatedExtensions::of(&self.handshake, &self.settings);
+        let response = self.handshake.accept_with(self.protocol.as_ref(), &extensions.answer);
+        // The socket's protocol is the one that was sent, not the one that the handler chose.
         let protocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL).cloned();
         if let (Some(wished), None) = (&self.protocol, &protocol) {
             tracing::warn!(protocol = ?wished, "the client did not request this subprotocol, so it is not sent");
         }
-        // Without one of its own, the connection stays within the span of its request.
+        // A connection without a span of its own stays within the span of its request.
         let span = if self.span.is_disabled() { Span::current() } else { self.span };
         if let Some(protocol) = &protocol {
             span.record("protocol", field::debug(protocol));
         }
-        if let Some(extension) = agreement.answer.first() {
+        if let Some(extension) = extensions.answer.first() {
             span.record("extensions", field::display(extension));
         }
-        let agreed = Agreed { protocol, agreement, hold, in_flight };
-        let connection = connect(self.on_upgrade, self.on_failed_upgrade, self.settings, agreed, callback);
-        // Two types of task, so that a connection without limits holds nothing for them.
-        match place {
+        // RFC 8441 §5: over HTTP/2 the answer to the handshake is 200.
+        let shares_connection = response.status() != StatusCode::SWITCHING_PROTOCOLS;
+        let accepted = Accepted { protocol, extensions, hold, in_flight, shares_connection };
+        let connection = connect(self.on_upgrade, self.on_failed_upgrade, self.settings, accepted, callback);
+        // Two types of task, so that a connection without limits spends no memory on them.
+        match permit {
             None => drop(tokio::spawn(Upgrade::new(connection, span, ()))),
-            Some(place) => drop(tokio::spawn(Upgrade::new(connection, span, place))),
+            Some(permit) => drop(tokio::spawn(Upgrade::new(connection, span, permit))),
         }
         Ok(response)
     }
 }
 
-/// The task of a connection: waits for it, then runs it, within its span. What it needs while it waits does not stay in
-/// memory as long as the connection.
+/// The task of a connection: waits for the upgrade, then runs the connection, within its span. What the waiting needs is freed
+/// when the connection starts.
 struct Upgrade<C, S, P> {
     stage: Stage<C, S>,
-    /// `None` where it is disabled, and so nothing but a pointer.
+    /// `None` if it is disabled. The box keeps the field as small as a pointer.
     span: Option<Box<Span>>,
-    /// The connection's place among those that are allowed, if they are counted. It is given up by its drop, after the
-    /// connection's.
-    _place: P,
+    /// The permit of the connection, if connections are limited. It is dropped after the connection, and gives the place back
+    /// then.
+    _permit: P,
 }
 
 enum Stage<C, S> {
@@ -163,9 +202,9 @@ enum Stage<C, S> {
 }
 
 impl<C, S, P> Upgrade<C, S, P> {
-    fn new(connection: C, span: Span, place: P) -> Self {
+    fn new(connection: C, span: Span, permit: P) -> Self {
         let span = (!span.is_disabled()).then(|| Box::new(span));
-        Self { stage: Stage::Coming(Box::pin(connection)), span, _place: place }
+        Self { stage: Stage::Coming(Box::pin(connection)), span, _permit: permit }
     }
 }
 
@@ -212,34 +251,37 @@ where
     }
 }
 
-// Apart, since it is much code beside the little that is run where there is no span.
+// Not inlined: entering a span is much code, and the path without a span is short.
 #[inline(never)]
 fn within<T>(span: &Span, work: impl FnOnce() -> T) -> T {
     span.in_scope(work)
 }
 
 impl<C, S, P> Drop for Upgrade<C, S, P> {
-    /// What the end of the connection says belongs to its span, too.
+    /// What the connection logs when it is dropped belongs to its span too.
     fn drop(&mut self) {
         let _entered = self.span.as_deref().map(Span::enter);
         self.stage = Stage::Done;
     }
 }
 
-/// What the answer to the request says about the connection, and what keeps a shutdown waiting for it.
-struct Agreed {
+/// What the answer to the request says about the connection, and the hold that makes a shutdown wait for it.
+struct Accepted {
     protocol: Option<HeaderValue>,
-    agreement: Agreement,
+    extensions: NegotiatedExtensions,
     hold: Option<ShutdownHold>,
     in_flight: Option<InFlight>,
+    /// Whether the stream is one of many of an HTTP/2 connection. Unread data of one stream can end that connection for all of
+    /// them.
+    shares_connection: bool,
 }
 
-/// Waits for the HTTP layer, and gives the connection that is to be run, if there is one.
+/// Waits for the HTTP layer. Returns the connection to run, if the upgrade has succeeded.
 async fn connect<F, C, Fut>(
     on_upgrade: OnUpgrade,
     on_failed_upgrade: F,
-    settings: WebSocketDefaults,
-    agreed: Agreed,
+    settings: Settings,
+    accepted: Accepted,
     callback: C,
 ) -> Option<impl Future<Output = ()> + Unpin>
 where
@@ -250,63 +292,54 @@ where
     let upgraded = match on_upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
+            failed::explain(&error);
             on_failed_upgrade.failed(error);
             return None;
         }
     };
-    let Agreed { protocol, agreement, hold, in_flight } = agreed;
+    let Accepted { protocol, extensions, hold, in_flight, shares_connection } = accepted;
     drop(in_flight);
-    let stream = stream(upgraded);
-    observing::note_peer(&stream);
-    let mut connection = Connection::new(stream, Role::Server)
-        .config(settings.config)
-        .timeouts(settings.timeouts)
-        .overflow(settings.overflow)
-        .protocol(protocol);
-    if let Some(shutdown) = &settings.shutdown {
-        connection = connection.shutdown(shutdown);
+    let stream = stream(upgraded, settings.transport.as_ref());
+    telemetry::record_peer(&stream);
+    let mut runtime = settings.connection;
+    if !shares_connection {
+        runtime.unread = None;
     }
-    if let Some(budget) = &settings.budget {
-        connection = connection.budget(budget);
-    }
-    let connection = agreement.apply(connection).serve(callback);
+    let connection = Connection::new(stream, Role::Server).settings(runtime).protocol(protocol);
+    let connection = extensions.apply(connection).serve(callback);
     // The connection is registered by now.
     drop(hold);
     Some(connection)
 }
 
-/// The connection without HTTP around it: the raw `TcpStream` where there is one.
-fn stream(upgraded: Upgraded) -> Stream {
-    // The builder of `axum::serve` wraps the stream once more, and that of plain hyper does not.
-    let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => return tcp(parts.io, &parts.read_buf),
+/// The stream below HTTP: the raw `TcpStream` if there is one, or else the type that `transport` has set.
+fn stream(upgraded: Upgraded, transport: Option<&Transport>) -> Stream {
+    let upgraded = match take::<TcpStream>(upgraded) {
+        Ok((stream, read_ahead)) => return Stream::from(stream).with_read_ahead(read_ahead),
         Err(upgraded) => upgraded,
     };
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => tcp(parts.io, &parts.read_buf),
-        // TLS, a Unix socket, a stream of HTTP/2.
-        Err(upgraded) => Stream::boxed(TokioIo::new(upgraded)),
-    }
-}
-
-/// The stream, and what HTTP has read beyond the request. That is copied, since it shares HTTP's whole read buffer.
-fn tcp(io: TokioIo<TcpStream>, read_ahead: &[u8]) -> Stream {
-    Stream::from(io.into_inner()).with_read_ahead(Bytes::copy_from_slice(read_ahead))
+    let upgraded = match transport {
+        Some(transport) => transport.stream(upgraded),
+        None => Err(upgraded),
+    };
+    // TLS, a Unix socket, a stream of HTTP/2.
+    upgraded.unwrap_or_else(|upgraded| Stream::boxed(TokioIo::new(upgraded)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
 
+    use bytes::Bytes;
     use http::{Method, Request};
     use http_body_util::Empty;
     use hyper::{body::Incoming, client, ext::Protocol, server::conn::http1, service::service_fn};
-    use hyper_util::rt::TokioExecutor;
+    use hyper_util::{rt::TokioExecutor, server::conn::auto};
     use tokio::{net::TcpListener, sync::mpsc};
 
     use super::*;
 
-    /// What [`stream`] makes of the connection that `serve` hands over, after a client has asked for it.
+    /// The `Debug` text of the [`stream`] that `serve` hands over after the request of a client.
     async fn stream_of<S, Fut>(serve: S, http2: bool) -> String
     where
         S: FnOnce(TokioIo<TcpStream>, mpsc::UnboundedSender<String>) -> Fut + Send + 'static,
@@ -342,18 +375,18 @@ mod tests {
     ) -> Result<Response<Empty<Bytes>>, Infallible> {
         let mut response = Response::new(Empty::new());
         if request.version() == http::Version::HTTP_11 {
-            *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             response.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
         } else if request.method() != Method::CONNECT {
             return Ok(response);
         }
         let on_upgrade = hyper::upgrade::on(&mut request);
-        tokio::spawn(async move { sender.send(format!("{:?}", stream(on_upgrade.await.unwrap()))) });
+        tokio::spawn(async move { sender.send(format!("{:?}", stream(on_upgrade.await.unwrap(), None))) });
         Ok(response)
     }
 
     #[tokio::test]
-    async fn a_tcp_stream_is_taken_out_of_the_builders_wrapping() {
+    async fn a_tcp_stream_is_taken_out_of_the_wrapping_of_the_auto_builder() {
         let plain = |io, sender: mpsc::UnboundedSender<String>| async move {
             let service = service_fn(move |request| accept(request, sender.clone()));
             http1::Builder::new().serve_connection(io, service).with_upgrades().await.unwrap();
@@ -364,7 +397,7 @@ mod tests {
             let service = service_fn(move |request| accept(request, sender.clone()));
             let mut builder = auto::Builder::new(TokioExecutor::new());
             builder.http2().enable_connect_protocol();
-            // Its error is the client's, who hangs up on HTTP/2.
+            // It fails because the client closes the HTTP/2 connection.
             let _ = builder.serve_connection_with_upgrades(io, service).await;
         };
         assert!(stream_of(wrapped, false).await.contains("tcp"));

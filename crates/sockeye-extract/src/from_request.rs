@@ -1,60 +1,61 @@
 //! How a request becomes a [`WebSocketUpgrade`].
 
-use std::mem::swap;
+use std::{mem::swap, sync::atomic::AtomicBool};
 
-use http::{Extensions, Request, request::Parts};
+use http::{Extensions, Request, Uri, request::Parts};
 use hyper::{ext::Protocol, upgrade::OnUpgrade};
 use sockeye_handshake::{Head, OpeningHandshake, Reject};
-use tracing::Span;
 
 use crate::{
-    DefaultOnFailedUpgrade, Rejection, WebSocketDefaults, WebSocketUpgrade, observing,
-    rejection::ConnectionNotUpgradable,
+    DefaultOnFailedUpgrade, Rejection, WebSocketDefaults, WebSocketUpgrade, rejection::ConnectionNotUpgradable,
+    telemetry,
 };
 
 impl WebSocketUpgrade {
-    /// Reads the opening handshake in a request that came from hyper, and takes the connection's upgrade out of it.
+    /// Reads the opening handshake in a request from hyper, and takes the connection's upgrade out of the request.
     ///
-    /// [`WebSocketDefaults`] in the request's extensions are what it starts with. Origin, shutdown and limits are looked
-    /// at in [`accept`](Self::accept), so that a handler can still change them; a
-    /// [`per_key`](crate::ConnectionLimits::per_key) of these defaults is asked now.
+    /// The settings start with the [`WebSocketDefaults`] in the request's extensions. [`accept`](Self::accept) checks origin,
+    /// shutdown and limits, so that a handler can still change them. The keys for a
+    /// [`per_key`](crate::ConnectionLimits::per_key) of these defaults are made now.
     ///
     /// # Errors
     ///
-    /// What is wrong with the request. It is as it was then, the upgrade included.
+    /// What is wrong with the request. The request is then unchanged, and still has its upgrade.
     pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
         let handshake = OpeningHandshake::read(&head(Head::from(&*request), request.extensions()));
-        let span = observing::span(request.uri().path());
-        let mut upgrade = Self::new(handshake, span, request.extensions_mut())?;
+        let uri = request.uri().clone();
+        let mut upgrade = Self::new(handshake, uri, request.extensions_mut())?;
         upgrade.ask_keys(|ask| with_parts(request, ask));
         Ok(upgrade)
     }
 
     fn new(
         handshake: Result<OpeningHandshake, Reject>,
-        span: Span,
+        uri: Uri,
         extensions: &mut Extensions,
     ) -> Result<Self, Rejection> {
-        Self::try_new(handshake, span, extensions).inspect_err(observing::refused)
+        Self::try_new(handshake, uri, extensions).inspect_err(telemetry::refused)
     }
 
     fn try_new(
         handshake: Result<OpeningHandshake, Reject>,
-        span: Span,
+        uri: Uri,
         extensions: &mut Extensions,
     ) -> Result<Self, Rejection> {
         Ok(Self {
             handshake: handshake?,
             on_upgrade: extensions.remove::<OnUpgrade>().ok_or(ConnectionNotUpgradable)?,
-            span,
+            span: telemetry::span(uri.path()),
+            uri,
+            refused: AtomicBool::new(false),
             protocol: None,
-            settings: extensions.get::<WebSocketDefaults>().cloned().unwrap_or_default(),
+            settings: WebSocketDefaults::settings_of(extensions),
             keys: Vec::new(),
             on_failed_upgrade: DefaultOnFailedUpgrade,
         })
     }
 
-    /// Asks for the request's keys, if the defaults have limits that count by some. `with` hands over its parts.
+    /// Makes the request's keys, if the defaults have limits with keys. `with` passes on the parts of the request.
     fn ask_keys(&mut self, with: impl FnOnce(&mut dyn FnMut(&Parts))) {
         if let Some(limits) = self.settings.limits.as_ref().filter(|limits| limits.has_keys()) {
             with(&mut |parts| self.keys = limits.keys(parts));
@@ -62,7 +63,7 @@ impl WebSocketUpgrade {
     }
 }
 
-/// Hands the parts of a request to `look`, and puts them back.
+/// Passes the parts of a request to `look`, and puts them back.
 fn with_parts<B>(request: &mut Request<B>, look: &mut dyn FnMut(&Parts)) {
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.version = request.version();
@@ -77,7 +78,7 @@ fn with_parts<B>(request: &mut Request<B>, look: &mut dyn FnMut(&Parts)) {
     exchange(&mut parts);
 }
 
-/// With the `:protocol` that hyper put into the extensions.
+/// Adds the `:protocol` that hyper has put into the extensions.
 fn head<'a>(head: Head<'a>, extensions: &'a Extensions) -> Head<'a> {
     head.protocol(extensions.get::<Protocol>().map(Protocol::as_str))
 }
@@ -94,8 +95,7 @@ mod axum {
 
         async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
             let handshake = OpeningHandshake::read(&head(Head::from(&*parts), &parts.extensions));
-            let span = observing::span(parts.uri.path());
-            let mut upgrade = Self::new(handshake, span, &mut parts.extensions)?;
+            let mut upgrade = Self::new(handshake, parts.uri.clone(), &mut parts.extensions)?;
             upgrade.ask_keys(|ask| ask(parts));
             Ok(upgrade)
         }

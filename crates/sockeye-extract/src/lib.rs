@@ -6,37 +6,40 @@
 //!
 //! | item | is |
 //! |---|---|
-//! | [`WebSocketUpgrade`] | the extractor: a request that asks for a WebSocket, and how it shall be answered |
-//! | [`WebSocketDefaults`] | what all extractors of a router start with |
+//! | [`WebSocketUpgrade`] | the extractor: a request for a WebSocket, and the settings of its answer |
+//! | [`WebSocketDefaults`] | the default settings of all extractors of a router, as a layer |
 //! | [`ConnectionLimits`] | how many connections there may be, in total and by key |
-//! | [`WebSocket`], [`Message`] | what the handler gets, and what it receives and sends |
+//! | [`WebSocket`], [`Message`] | the connection that the handler gets, and the messages that it receives and sends |
 //! | [`rejection`] | one type for each way to refuse a request |
 //!
 //! # Which method of the router
 //!
-//! A WebSocket over HTTP/1.1 is opened by a `GET`, over HTTP/2 by a `CONNECT` (RFC 8441). So `get` serves HTTP/1.1
-//! alone; use `any` where HTTP/2 is on as well.
+//! A `GET` opens a WebSocket over HTTP/1.1, and a `CONNECT` opens one over HTTP/2 (RFC 8441). So `get` serves HTTP/1.1 alone.
+//! Use `any` if the server speaks HTTP/2 too.
 //!
 //! # Features
 //!
-//! * `axum` (on by default): [`WebSocketUpgrade`] is an extractor of axum 0.8 and has `on_upgrade`, rejections are
-//!   responses, and `?` takes a socket's error where `axum::Error` is wanted. It depends on `axum-core` alone.
-//! * `deflate` (off by default): `compression` of [`WebSocketUpgrade`] and [`WebSocketDefaults`], for permessage-deflate. As
-//!   long as that is not called, nothing is compressed.
-//! * `metrics` (off by default): what connections do, and which requests are refused, is counted through the `metrics`
-//!   facade.
+//! * `axum` (on by default): [`WebSocketUpgrade`] is an extractor of axum 0.8 and has `on_upgrade`, rejections are responses,
+//!   and `?` converts a socket's error to `axum::Error`. The feature depends on `axum-core` alone.
+//! * `deflate` (off by default): `compression` of [`WebSocketUpgrade`] and [`WebSocketDefaults`], for permessage-deflate.
+//!   Without a call of it, nothing is compressed.
+//! * `metrics` (off by default): counters for connections and for refused requests, through the `metrics` facade.
 
 mod accept;
-mod agreement;
 mod defaults;
+mod extensions;
 mod failed;
 mod from_request;
 mod limits;
-mod observing;
 pub mod rejection;
+mod telemetry;
+mod throttle;
+mod transport;
 mod upgrade;
 
 pub use defaults::WebSocketDefaults;
+#[cfg(feature = "axum")]
+pub use defaults::{WithDefaults, WithDefaultsFuture};
 pub use failed::DefaultOnFailedUpgrade;
 #[cfg(feature = "axum")]
 pub use failed::OnFailedUpgrade;
@@ -47,6 +50,6 @@ pub use sockeye_handshake::Origins;
 pub use sockeye_tokio::proto::deflate::{Compression, Memory};
 pub use sockeye_tokio::{
     Budget, CloseCode, CloseFrame, Config, Drained, Error, Message, Outgoing, Overflow, PreparedMessage, Pushed,
-    ReceiveHalf, SendHalf, Sender, Shutdown, Timeouts, TrySendError, WebSocket, close_code,
+    ReceiveHalf, SendHalf, Sender, Settings, Shutdown, Timeouts, TrySendError, Unread, WebSocket, close_code,
 };
 pub use upgrade::WebSocketUpgrade;

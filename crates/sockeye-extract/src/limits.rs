@@ -1,4 +1,4 @@
-//! How many connections there may be: in total, by key, and on their way.
+//! How many connections may be open: in total, by key, and during the upgrade.
 
 mod admission;
 mod client;
@@ -20,39 +20,43 @@ pub(crate) use admission::InFlight;
 pub use client::{ClientNetwork, by_forwarded};
 pub(crate) use per_key::Key;
 use per_key::{PerKey, Rule};
+pub(crate) use refusals::Reason;
 pub use refusals::Refusals;
 
-/// How many WebSockets may be open: in total, with the same key, and on their way. Cheap to clone; all clones share one
-/// count, also one that is given another limit afterwards.
+/// How many WebSockets may be open: in total, with the same key, and during the upgrade. Cheap to clone. All clones share one
+/// count, even a clone that is given another limit afterwards.
 ///
-/// Give it to a router or server by [`WebSocketDefaults::limits`](crate::WebSocketDefaults::limits). It is asked in
-/// `on_upgrade` and `accept`, when everything else about the request is right. A connection is counted from then on
-/// until it has ended: its handler has returned or panicked and its stream is closed, or the HTTP layer never handed it
-/// over.
+/// Give it to a router or server with [`WebSocketDefaults::limits`](crate::WebSocketDefaults::limits). `on_upgrade` and
+/// `accept` check the limits after everything else about the request. A connection is counted from then until it has ended: its
+/// handler has returned or panicked and its stream is closed, or the HTTP layer has failed to hand it over.
 ///
 /// ```
-/// use axum::{Extension, Router};
-/// use sockeye_extract::{ConnectionLimits, WebSocketDefaults, by_forwarded};
+/// use axum::{Router, response::Response, routing::any};
+/// use sockeye_extract::{ConnectionLimits, WebSocketDefaults, WebSocketUpgrade, by_forwarded};
+///
+/// async fn handler(ws: WebSocketUpgrade) -> Response {
+///     ws.on_upgrade(|_socket| async {})
+/// }
 ///
 /// // Behind one proxy, which writes `X-Forwarded-For` or `Forwarded`.
 /// let limits = ConnectionLimits::new().total(50_000).per_key(100, by_forwarded(1)).upgrades_in_flight(1_000);
-/// let app: Router = Router::new().layer(Extension(WebSocketDefaults::new().limits(limits.clone())));
+/// let app: Router = Router::new().route("/ws", any(handler)).layer(WebSocketDefaults::new().limits(limits.clone()));
 ///
 /// println!("{} open, {} refused", limits.open(), limits.refused().all());
 /// ```
 ///
 /// # No limits by default
 ///
-/// A right total depends on the machine and on what a handler holds, and where a client's address is to be found depends
-/// on what stands in front: behind a proxy all clients share one, so a default key would count all users as one. And
-/// nothing can be counted without a value that lives as long as the server, which is this one: Sockeye has no globals.
-/// So [`new`](Self::new) limits nothing, and a server that faces the internet should set [`total`](Self::total) and
+/// The right total depends on the machine and on the memory that a handler needs. Where a client's address is found depends on
+/// the proxies in front of the server: behind a proxy all clients share the proxy's address, so a default key would count all
+/// users as one. Counting also needs a value that lives as long as the server, and Sockeye has no globals: this is that value.
+/// So [`new`](Self::new) limits nothing. A server that is reachable from the internet should set [`total`](Self::total) and
 /// [`per_key`](Self::per_key).
 ///
 /// # Cost
 ///
-/// A connection that is counted takes 128 bytes more than one that is not, and some 80 more for each key it has; one without
-/// limits takes none. Admitting a request and letting a connection go are a few atomic operations, and a lock for each key.
+/// A counted connection takes 128 bytes, and some 80 bytes for each of its keys; a connection without limits takes none.
+/// Admitting a connection and releasing it take a few atomic operations each, and a lock for each key.
 ///
 /// # Refusals
 ///
@@ -62,24 +66,26 @@ pub use refusals::Refusals;
 /// | [`upgrades_in_flight`](Self::upgrades_in_flight) | 503, `Retry-After: 1` | [`TooManyUpgrades`](crate::rejection::TooManyUpgrades) |
 /// | [`total`](Self::total) | 503, `Retry-After: 10` | [`TooManyConnections`](crate::rejection::TooManyConnections) |
 ///
-/// If several are reached, the first of them is it. The response names the limit but not its value, which would tell an
-/// attacker how much is missing; the log has it, in one `warn!` a second at most for each of the three, and
-/// [`refused`](Self::refused) counts every one.
+/// If several limits are reached, the first of them in this table is reported. The response names the limit but not its value,
+/// which would tell an attacker how many connections are missing. A `warn!` has the value and the requested path, once a second
+/// at most for each of the three limits; [`refused`](Self::refused) counts every refusal. The log never has a key, which may be
+/// a secret. But it says if the key was [`ClientNetwork::UNKNOWN`]: then the proxies in front of the server, or the
+/// configuration for them, are not as intended.
 #[derive(Clone, Default)]
 #[must_use = "limits do nothing until they are given to `WebSocketDefaults` or `WebSocketUpgrade`"]
 pub struct ConnectionLimits {
-    settings: Arc<Settings>,
+    settings: Arc<LimitSettings>,
 }
 
 #[derive(Clone, Default)]
-struct Settings {
+struct LimitSettings {
     total: Option<usize>,
     upgrades_in_flight: Option<usize>,
     rules: Vec<Arc<dyn Rule>>,
     counts: Arc<Counts>,
 }
 
-/// What all clones share.
+/// The counts that all clones share.
 #[derive(Default)]
 struct Counts {
     open: Count,
@@ -89,30 +95,30 @@ struct Counts {
 }
 
 impl ConnectionLimits {
-    /// Counts, and limits nothing.
+    /// Counts connections, and limits nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// At most `max` connections may be open; others are answered with 503. Default: no limit. 0 refuses all.
+    /// At most `max` connections may be open; more are refused with 503. Default: no limit. 0 refuses all.
     ///
-    /// Choose what memory and file descriptors allow. A connection that waits takes about a kibibyte, one whose peer
-    /// does not read up to [`max_write_buffer_size`](crate::Config::max_write_buffer_size), and one on which a message
-    /// arrives up to [`max_message_size`](crate::Config::max_message_size).
+    /// Choose what memory and file descriptors allow. An idle connection takes about a kibibyte. A connection whose peer does
+    /// not read takes up to [`max_write_buffer_size`](crate::Config::max_write_buffer_size), and one that is receiving a
+    /// message up to [`max_message_size`](crate::Config::max_message_size).
     pub fn total(mut self, max: usize) -> Self {
         self.change().total = Some(max);
         self
     }
 
-    /// At most `max` connections with the same key may be open; others are answered with 429. Default: no limit. 0
-    /// refuses all that have a key.
+    /// At most `max` connections with the same key may be open; more are refused with 429. Default: no limit. 0 refuses all
+    /// requests that have a key.
     ///
-    /// `key` is asked once for each request, when the extractor runs: so middleware may have put what it returns into
-    /// the request's extensions. A request for which it is `None` is not counted and not limited by this key. Called
-    /// several times, it adds keys, and a connection needs a place with each.
+    /// `key` is called once for each request, when the extractor runs. So it can use what middleware has put into the request's
+    /// extensions. A request for which it returns `None` is not counted or limited by this key. Several calls of `per_key` add
+    /// several keys, and a connection needs a place with each of its keys.
     ///
-    /// [`by_forwarded`] is a key for servers behind proxies; for others, `sockeye-axum` has `by_connect_info`. Here is
-    /// one by user, that some middleware has found out:
+    /// [`by_forwarded`] is a key for servers behind proxies. For other servers, `sockeye-axum` has `by_connect_info`. This
+    /// example adds a key for the user, whom some middleware has found out:
     ///
     /// ```
     /// use http::request::Parts;
@@ -133,24 +139,24 @@ impl ConnectionLimits {
         self
     }
 
-    /// At most `max` connections may be on their way: accepted with a 101 or 200, and not yet handed over by the HTTP
-    /// layer. Others are answered with 503. Default: no limit. 0 refuses all.
+    /// At most `max` upgrades may be in flight: accepted with a 101 or 200, and not yet handed over by the HTTP layer. More are
+    /// refused with 503. Default: no limit. 0 refuses all.
     ///
-    /// It flattens a storm of reconnects. One on its way is one whose response is being written, which takes a moment,
-    /// or is held up by middleware; it holds the buffers of its HTTP connection, some KiB, beside those of a WebSocket.
-    /// Each of them is part of the [`total`](Self::total) as well.
+    /// It flattens a storm of reconnects. An upgrade is in flight while its response is being written, which takes a moment, or
+    /// is held up by middleware. It holds the buffers of its HTTP connection, some KiB, in addition to those of a WebSocket.
+    /// Upgrades in flight count towards the [`total`](Self::total) too.
     pub fn upgrades_in_flight(mut self, max: usize) -> Self {
         self.change().upgrades_in_flight = Some(max);
         self
     }
 
-    /// How many connections are open, those on their way among them.
+    /// How many connections are open, including the upgrades in flight.
     #[must_use]
     pub fn open(&self) -> usize {
         self.settings.counts.open.now()
     }
 
-    /// How many of them are on their way: see [`upgrades_in_flight`](Self::upgrades_in_flight).
+    /// How many upgrades are in flight: see [`upgrades_in_flight`](Self::upgrades_in_flight).
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.settings.counts.in_flight.now()
@@ -162,7 +168,7 @@ impl ConnectionLimits {
         self.settings.counts.refused.all()
     }
 
-    fn change(&mut self) -> &mut Settings {
+    fn change(&mut self) -> &mut LimitSettings {
         Arc::make_mut(&mut self.settings)
     }
 }
@@ -178,7 +184,7 @@ impl fmt::Debug for ConnectionLimits {
     }
 }
 
-/// How many there are of something. Nothing else is read after it, so its order among other memory does not matter.
+/// A count. No other memory is read depending on it, so `Relaxed` is enough.
 #[derive(Default)]
 struct Count(AtomicUsize);
 
@@ -187,12 +193,12 @@ impl Count {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Whether there is room for one more; the error is the limit that leaves none.
+    /// Whether there is room for one more. The error is the limit.
     fn look(&self, max: Option<usize>) -> Result<(), usize> {
         max.filter(|max| self.now() >= *max).map_or(Ok(()), Err)
     }
 
-    /// One more, if there is room.
+    /// Counts one more, if there is room. The error is the limit.
     fn take(&self, max: Option<usize>) -> Result<(), usize> {
         let max = max.unwrap_or(usize::MAX);
         let more = |now| (now < max).then_some(now + 1);

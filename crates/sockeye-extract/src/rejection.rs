@@ -1,7 +1,7 @@
-//! One type for each way to refuse a request, as axum has them.
+//! One type for each reason to refuse a request, as in axum.
 //!
-//! The first eight are axum's: same names, statuses and texts. The others say what was wrong and with which value,
-//! escaped and cut to 256 bytes.
+//! The first eight are axum's, with the same names, statuses and texts. The others say what was wrong and with which value,
+//! escaped and truncated to 256 bytes.
 
 use std::{error::Error, fmt};
 
@@ -45,7 +45,7 @@ macro_rules! rejections {
             rejection!($own);
         )+
 
-        /// Why a request is refused: one variant for each way. See [`WebSocketUpgrade`](crate::WebSocketUpgrade).
+        /// Why a request is refused: one variant for each reason. See [`WebSocketUpgrade`](crate::WebSocketUpgrade).
         ///
         /// ```
         /// # #[cfg(feature = "axum")]
@@ -74,7 +74,7 @@ macro_rules! rejections {
         }
 
         impl WebSocketUpgradeRejection {
-            /// The name of its type.
+            /// The name of the rejection's type.
             #[cfg(feature = "metrics")]
             pub(crate) fn name(&self) -> &'static str {
                 match self {
@@ -120,7 +120,7 @@ macro_rules! rejections {
     };
 }
 
-/// What every rejection can do, by its `reject()`.
+/// The methods and traits of every rejection, by its `reject()`.
 macro_rules! rejection {
     ($name:ident) => {
         impl $name {
@@ -136,7 +136,7 @@ macro_rules! rejection {
                 self.reject().status()
             }
 
-            /// The headers that the RFCs ask a response like this for.
+            /// The headers that the RFCs specify for this response.
             #[must_use]
             pub fn headers(&self) -> HeaderMap {
                 self.reject().headers()
@@ -160,7 +160,7 @@ macro_rules! rejection {
         #[cfg(feature = "axum")]
         impl axum_core::response::IntoResponse for $name {
             fn into_response(self) -> axum_core::response::Response {
-                // Axum logs its rejections by this target, and this is how its users look for them.
+                // The target under which axum logs its rejections, so that users find all of them.
                 tracing::trace!(
                     target: "axum::rejection",
                     status = self.status().as_u16(),
@@ -190,7 +190,7 @@ rejections! {
         InvalidWebSocketVersionHeader;
         /// There is no `Sec-WebSocket-Key`: 400.
         WebSocketKeyHeaderMissing;
-        /// The connection cannot be upgraded, since it is HTTP/1.0 or something took the upgrade before: 426.
+        /// The connection cannot be upgraded: it is HTTP/1.0, or other code has already taken the upgrade: 426.
         ConnectionNotUpgradable;
     }
     ours {
@@ -202,21 +202,27 @@ rejections! {
         HostMissing {};
         /// `Host` is not a host with at most a port: 400.
         InvalidHost { .. };
+        /// The request has content, which must not be read as frames: 400.
+        ContentNotAllowed { .. };
+        /// The request has an `Expect` header, but no content: 417.
+        ExpectationFailed {};
         /// `Sec-WebSocket-Protocol` is not a list of tokens: 400.
         InvalidSubprotocol { .. };
         /// `Sec-WebSocket-Extensions` does not follow its grammar: 400.
         InvalidExtensions { .. };
-        /// A page of another origin may not open a WebSocket here: 403. See
+        /// A header lists more than 64 subprotocols, or 32 extensions, or 16 parameters of one: 431.
+        ListTooLong { .. };
+        /// The page's origin is not allowed to open a WebSocket here: 403. See
         /// [`WebSocketUpgrade::origins`](crate::WebSocketUpgrade::origins).
         OriginNotAllowed { .. };
         /// The server is shutting down: 503, with `Retry-After`. See [`WebSocketUpgrade::shutdown`](crate::WebSocketUpgrade::shutdown).
         ShuttingDown { .. };
         /// As many WebSockets are open as [`ConnectionLimits::total`](crate::ConnectionLimits::total) allows: 503.
         TooManyConnections {};
-        /// As many WebSockets of the same key are open as
-        /// [`ConnectionLimits::per_key`](crate::ConnectionLimits::per_key) allows: 429.
+        /// As many WebSockets with the same key are open as [`ConnectionLimits::per_key`](crate::ConnectionLimits::per_key)
+        /// allows: 429.
         TooManyConnectionsPerKey {};
-        /// As many WebSockets are on their way as
+        /// As many upgrades are in flight as
         /// [`ConnectionLimits::upgrades_in_flight`](crate::ConnectionLimits::upgrades_in_flight) allows: 503.
         TooManyUpgrades {};
     }

@@ -1,70 +1,83 @@
-//! `WebSocketUpgrade`: a request that asks for a WebSocket, and how it shall be answered.
+//! `WebSocketUpgrade`: a request for a WebSocket, and the settings of its answer.
 
-use std::{fmt, sync::Arc};
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+};
 
-use http::{HeaderValue, request::Parts};
+use http::{HeaderValue, Uri, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use sockeye_handshake::{OpeningHandshake, Origins};
-use sockeye_tokio::{Budget, Config, Overflow, Shutdown, Timeouts};
+use sockeye_tokio::{Budget, Config, Overflow, Shutdown, Timeouts, Unread};
+#[cfg(unix)]
+use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Span;
 
-use crate::{ConnectionLimits, DefaultOnFailedUpgrade, WebSocketDefaults, limits::Key};
+#[cfg(unix)]
+use crate::transport::Transport;
+use crate::{ConnectionLimits, DefaultOnFailedUpgrade, defaults::Settings, limits::Key};
 
-/// A request that asks for a WebSocket, rightly: the extractor for axum, and
-/// [`from_request`](WebSocketUpgrade::from_request) for bare hyper.
+/// A valid request for a WebSocket: the extractor for axum, and [`from_request`](WebSocketUpgrade::from_request) for bare
+/// hyper.
 ///
-/// Its methods say how the connection shall be; `on_upgrade` or [`accept`](Self::accept) answers the request and runs a
-/// handler on the connection, in a task of its own.
+/// Its methods set up the connection. `on_upgrade` or [`accept`](Self::accept) answers the request and runs a handler on the
+/// connection, in a task of its own.
 ///
-/// As an extractor it takes part in `Result` and `Option`: `Option<WebSocketUpgrade>` is `None` for a request that does
-/// not ask for a WebSocket at all, and still rejects one that asks wrongly.
+/// A handler can also take it as `Result` or `Option`. `Option<WebSocketUpgrade>` is `None` for a request that does not ask for
+/// a WebSocket; an invalid request for a WebSocket is still rejected.
 ///
-/// HTTP/1.1 needs a route for `GET`, HTTP/2 one for `CONNECT`; `any` serves both. See the [crate's page](crate) for
-/// examples.
+/// HTTP/1.1 needs a route for `GET`, and HTTP/2 needs a route for `CONNECT`; `any` serves both. See the [crate's page](crate)
+/// for examples.
 #[must_use = "nothing is answered before `on_upgrade` or `accept` is called"]
 pub struct WebSocketUpgrade<F = DefaultOnFailedUpgrade> {
     pub(crate) handshake: OpeningHandshake,
     pub(crate) on_upgrade: OnUpgrade,
-    /// Chosen by the handler; sent only if the client requested it.
+    /// Chosen by the handler. It is sent only if the client requested it.
     pub(crate) protocol: Option<HeaderValue>,
-    pub(crate) settings: WebSocketDefaults,
-    /// Of the connection; none if nobody wants one.
+    pub(crate) settings: Settings,
+    /// The URI of the request, for the log.
+    pub(crate) uri: Uri,
+    /// Whether `check` has already refused and counted this request.
+    pub(crate) refused: AtomicBool,
+    /// The span of the connection; disabled if no subscriber wants it.
     pub(crate) span: Span,
-    /// The request's keys by the limits among the settings.
+    /// The request's keys for the limits in `settings`.
     pub(crate) keys: Vec<Box<dyn Key>>,
     pub(crate) on_failed_upgrade: F,
 }
 
 impl<F> WebSocketUpgrade<F> {
-    /// How much is read from the stream at once, in bytes. Default 64 KiB, also the most: the buffer is lent for the time of a
-    /// read, so a smaller one saves no memory on an idle connection.
+    /// How many bytes are read from the stream at once. Default 64 KiB, which is also the maximum. A connection borrows the
+    /// buffer only during a read, so a smaller buffer saves no memory on an idle connection.
     pub fn read_buffer_size(mut self, size: usize) -> Self {
         self.change().read_buffer_size = size;
         self
     }
 
-    /// Sending waits while this many bytes are queued. Default 128 KiB. With 0 it waits until the kernel has them all.
+    /// `send` waits while this many bytes are queued. Default 128 KiB. With 0 it waits until the kernel has taken all of them.
     pub fn write_buffer_size(mut self, size: usize) -> Self {
         self.change().write_buffer_size = size;
         self
     }
 
-    /// `try_send` refuses a message that would make the queue longer than this, in bytes; an empty queue takes one of any
-    /// length. Default 1 MiB. A value that is not above [`write_buffer_size`](Self::write_buffer_size) is raised to it.
+    /// `try_send` refuses a message that would make the queue longer than this, in bytes. An empty queue takes a message of any
+    /// length. Default 1 MiB. A value below [`write_buffer_size`](Self::write_buffer_size) is raised to it.
     pub fn max_write_buffer_size(mut self, max: usize) -> Self {
         self.change().max_write_buffer_size = max;
         self
     }
 
-    /// The largest message that is received, in bytes, all of its frames together. Default 64 MiB. A larger one closes
-    /// the connection with 1009 before anything is allocated for it.
+    /// The largest message that is received, in bytes: all of its frames together. Default 64 MiB. A larger message closes the
+    /// connection with 1009 before anything is allocated for it.
     pub fn max_message_size(mut self, max: usize) -> Self {
         self.change().max_message_size = max;
         self
     }
 
-    /// The largest frame that is received, in bytes. Default 16 MiB. A larger one closes the connection with 1009
-    /// before anything is allocated for it.
+    /// The largest frame that is received, in bytes. Default 16 MiB. A larger frame closes the connection with 1009 before
+    /// anything is allocated for it.
     pub fn max_frame_size(mut self, max: usize) -> Self {
         self.change().max_frame_size = max;
         self
@@ -76,43 +89,85 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// All limits and buffer sizes at once. It replaces what other methods have set before. Default: those of the
-    /// [`WebSocketDefaults`], else [`Config::default`].
+    /// Sets all limits and buffer sizes at once, and replaces what other methods have set before. Default: the config of the
+    /// [`WebSocketDefaults`](crate::WebSocketDefaults), else [`Config::default`].
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.settings.config = config.into();
+        self.settings.connection.config = config.into();
         self
     }
 
-    /// The settings of this connection alone, to be changed.
-    fn change(&mut self) -> &mut Config {
-        Arc::make_mut(&mut self.settings.config)
-    }
-
-    /// Sets what becomes of messages that are [pushed](sockeye_tokio::Sender::push) to a peer which reads too slowly. Default:
-    /// it is disconnected with 1013, so that it notices the gap.
-    pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.settings.overflow = overflow;
-        self
-    }
-
-    /// Makes what is queued for this connection count against `budget`. Default: that of the [`WebSocketDefaults`], else none,
-    /// as the right size depends on the machine.
-    pub fn budget(mut self, budget: Budget) -> Self {
-        self.settings.budget = Some(budget);
-        self
-    }
-
-    /// The deadlines of the connection. Default: those of the [`WebSocketDefaults`], else [`Timeouts::new`].
-    pub fn timeouts(mut self, timeouts: impl Into<Arc<Timeouts>>) -> Self {
-        self.settings.timeouts = timeouts.into();
-        self
-    }
-
-    /// Which origins may open this WebSocket. Default: the server's own, [`Origins::same_origin`].
+    /// Sets everything that the connection is served with, as one value that a [`Connection`](sockeye_tokio::Connection) takes too.
+    /// It replaces what other methods and the [`WebSocketDefaults`](crate::WebSocketDefaults) have set: config, deadlines, overflow,
+    /// budget and shutdown. `unread` of `None` stands for the default of [`unread`](Self::unread).
     ///
-    /// A browser lets every page open a WebSocket to every server and sends that server's cookies along, so this is
-    /// what stands between another site's page and your users' sessions. The check is made when the request is
-    /// accepted; a page that may not is answered with 403, and a `warn!` names both sides.
+    /// ```
+    /// # use axum::{extract::State, response::Response};
+    /// # use sockeye_extract::WebSocketUpgrade;
+    /// use sockeye_extract::Settings;
+    ///
+    /// # #[cfg(feature = "axum")]
+    /// async fn handler(State(settings): State<Settings>, ws: WebSocketUpgrade) -> Response {
+    ///     ws.settings(settings).on_upgrade(|_socket| async {})
+    /// }
+    /// ```
+    pub fn settings(mut self, settings: sockeye_tokio::Settings) -> Self {
+        let unread = settings.unread.unwrap_or_default();
+        self.settings.connection = settings;
+        self.settings.connection.unread = Some(unread);
+        self
+    }
+
+    /// The config of this connection alone, for changes.
+    fn change(&mut self) -> &mut Config {
+        Arc::make_mut(&mut self.settings.connection.config)
+    }
+
+    /// Sets what happens to messages that are [pushed](sockeye_tokio::Sender::push) to a peer that reads too slowly. Default:
+    /// the peer is disconnected with 1013, so that it notices the gap.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.settings.connection.overflow = overflow;
+        self
+    }
+
+    /// Sets how many bytes a connection over HTTP/2 reads while the handler does not receive, and what happens beyond that.
+    /// Default: the setting of the [`WebSocketDefaults`](crate::WebSocketDefaults), else 256 KiB; a client that goes on sending
+    /// small messages is disconnected with 1013. The setting has no effect over HTTP/1.1: there the client has to wait.
+    ///
+    /// ```
+    /// # use axum::response::Response;
+    /// # use sockeye_extract::WebSocketUpgrade;
+    /// use sockeye_extract::Unread;
+    ///
+    /// # #[cfg(feature = "axum")]
+    /// async fn handler(ws: WebSocketUpgrade) -> Response {
+    ///     ws.unread(Unread::disconnect_beyond(1 << 20)).on_upgrade(|_socket| async {})
+    /// }
+    /// ```
+    pub fn unread(mut self, unread: Unread) -> Self {
+        self.settings.connection.unread = Some(unread);
+        self
+    }
+
+    /// Counts the bytes that are queued for this connection, and those that are [`unread`](Self::unread), against `budget`.
+    /// Default: the budget of the [`WebSocketDefaults`](crate::WebSocketDefaults), else no budget, since the right size depends
+    /// on the machine.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.settings.connection.budget = Some(budget);
+        self
+    }
+
+    /// Sets the deadlines of the connection. Default: those of the [`WebSocketDefaults`](crate::WebSocketDefaults), else
+    /// [`Timeouts::new`].
+    pub fn timeouts(mut self, timeouts: impl Into<Arc<Timeouts>>) -> Self {
+        self.settings.connection.timeouts = timeouts.into();
+        self
+    }
+
+    /// Sets which origins may open this WebSocket. Default: the server's own, [`Origins::same_origin`].
+    ///
+    /// A browser lets every page open a WebSocket to every server, and sends that server's cookies along. So this check
+    /// protects your users' sessions from the pages of other sites. It is made when the request is accepted. A page of another
+    /// origin is answered with 403, and a `warn!` names the origin and the host.
     ///
     /// ```
     /// # use axum::response::Response;
@@ -127,12 +182,12 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// How messages are compressed if the client offers permessage-deflate, as browsers do. Default: they are not. `None` is
-    /// the default again.
+    /// Sets how messages are compressed if the client offers permessage-deflate, as browsers do. Default: messages are not
+    /// compressed. `None` restores the default.
     ///
-    /// Compression costs processor time on both sides, and lets somebody who sees the lengths of messages guess at what is
-    /// in them: see [`Outgoing::secret`](sockeye_tokio::Outgoing::secret), which
-    /// [`send_secret`](sockeye_tokio::WebSocket::send_secret) makes use of.
+    /// Compression costs processor time on both sides. An attacker who sees the lengths of compressed messages can guess at
+    /// their content: see [`Outgoing::secret`](sockeye_tokio::Outgoing::secret), which
+    /// [`send_secret`](sockeye_tokio::WebSocket::send_secret) uses.
     ///
     /// ```
     /// # use axum::response::Response;
@@ -150,19 +205,31 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// Registers the connection with `shutdown`: after [`begin()`](Shutdown::begin) it is refused with 503, or closed if it
-    /// is open. Default: none.
-    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
-        self.settings.shutdown = Some(shutdown);
+    /// Sets the type of stream that this connection runs over, if that is not a plain `TcpStream`: see
+    /// [`WebSocketDefaults::transport`](crate::WebSocketDefaults::transport).
+    #[cfg(unix)]
+    pub fn transport<S, Ask>(mut self, socket: Ask) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        Ask: Fn(&S) -> Option<BorrowedFd<'_>> + Clone + Send + Sync + Unpin + 'static,
+    {
+        self.settings.transport = Some(Transport::over(socket));
         self
     }
 
-    /// Admits this connection by `limits`, and not by those of the [`WebSocketDefaults`], which then do not count it.
-    /// [`ConnectionLimits::new`] lifts them.
+    /// Registers the connection with `shutdown`: after [`begin()`](Shutdown::begin) a new connection is refused with 503, and
+    /// an open one is closed. Default: no shutdown.
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.settings.connection.shutdown = Some(shutdown);
+        self
+    }
+
+    /// Admits this connection by `limits` instead of the limits of the [`WebSocketDefaults`](crate::WebSocketDefaults), which
+    /// then do not count it. [`ConnectionLimits::new`] removes the limits.
     ///
     /// A clone of the defaults' limits with another [`total`](ConnectionLimits::total) or
-    /// [`upgrades_in_flight`](ConnectionLimits::upgrades_in_flight) goes on counting with them. So a route may be
-    /// refused early, and leave room for a more important one:
+    /// [`upgrades_in_flight`](ConnectionLimits::upgrades_in_flight) shares their counts. So a route can be refused early, to
+    /// leave room for a more important route:
     ///
     /// ```
     /// # use axum::{extract::State, response::Response};
@@ -175,9 +242,9 @@ impl<F> WebSocketUpgrade<F> {
     ///
     /// # Panics
     ///
-    /// If they have a [`per_key`](ConnectionLimits::per_key) that those of the defaults do not have. It wants to see the
-    /// request, which is not kept for it: use [`limits_for`](Self::limits_for), or give the route `WebSocketDefaults` of
-    /// its own.
+    /// If `limits` have a [`per_key`](ConnectionLimits::per_key) that the limits of the defaults do not have. Its key is made
+    /// from the request, which is no longer there: use [`limits_for`](Self::limits_for), or give the route `WebSocketDefaults`
+    /// of its own.
     #[track_caller]
     pub fn limits(mut self, limits: ConnectionLimits) -> Self {
         if !self.settings.limits.as_ref().is_some_and(|defaults| limits.has_keys_of(defaults)) {
@@ -192,8 +259,8 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// As [`limits`](Self::limits), for limits whose [`per_key`](ConnectionLimits::per_key) is asked now, for the request
-    /// that had these `parts`.
+    /// As [`limits`](Self::limits), but with a [`per_key`](ConnectionLimits::per_key) of their own: its key is made now, from
+    /// the `parts` of the request.
     ///
     /// ```
     /// # use axum::{extract::State, response::Response};
@@ -210,8 +277,8 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// Chooses the subprotocol: the first of `protocols`, in the server's order of preference, that the client
-    /// requested. None, if there is no such one.
+    /// Chooses the subprotocol: the first of `protocols`, in the server's order of preference, that the client requested. If
+    /// the client requested none of them, no subprotocol is chosen.
     ///
     /// ```
     /// # use axum::response::Response;
@@ -234,28 +301,28 @@ impl<F> WebSocketUpgrade<F> {
 
     /// The subprotocols that the client requested, in its order of preference, each once.
     ///
-    /// For `Sec-WebSocket-Protocol: soap, wamp` they are `soap` and `wamp`.
+    /// `Sec-WebSocket-Protocol: soap, wamp` requests `soap` and `wamp`.
     pub fn requested_protocols(&self) -> impl Iterator<Item = &HeaderValue> {
         self.handshake.requested_protocols().iter()
     }
 
-    /// Chooses the subprotocol, in the place of [`protocols`](Self::protocols): for choices that are no list.
+    /// Chooses the subprotocol instead of [`protocols`](Self::protocols), for choices that are not a list.
     ///
-    /// It must be one of [`requested_protocols`](Self::requested_protocols); another is not sent, since a client has to
-    /// fail the connection when it gets one that it did not ask for (RFC 6455 §4.1), and a `warn!` says so.
+    /// It must be one of [`requested_protocols`](Self::requested_protocols). Another one is not sent, and a `warn!` says so: a
+    /// client has to fail the connection if it gets a subprotocol that it did not request (RFC 6455 §4.1).
     pub fn set_selected_protocol(&mut self, protocol: HeaderValue) {
         self.protocol = Some(protocol);
     }
 
-    /// The subprotocol that was chosen, by [`protocols`](Self::protocols) or
-    /// [`set_selected_protocol`](Self::set_selected_protocol).
+    /// The subprotocol that [`protocols`](Self::protocols) or [`set_selected_protocol`](Self::set_selected_protocol) has
+    /// chosen.
     #[must_use]
     pub fn selected_protocol(&self) -> Option<&HeaderValue> {
         self.protocol.as_ref()
     }
 
-    /// What to do when the HTTP layer does not hand over the connection, after the request has been accepted. Default:
-    /// a line in the log.
+    /// Sets what to do if the HTTP layer does not hand over the connection after the request has been accepted. Default: a line
+    /// in the log.
     ///
     /// ```
     /// # use axum::response::Response;
@@ -272,6 +339,8 @@ impl<F> WebSocketUpgrade<F> {
             on_upgrade: self.on_upgrade,
             protocol: self.protocol,
             settings: self.settings,
+            uri: self.uri,
+            refused: self.refused,
             span: self.span,
             keys: self.keys,
             on_failed_upgrade: callback,

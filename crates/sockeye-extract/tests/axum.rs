@@ -30,7 +30,7 @@ async fn handler(ws: WebSocketUpgrade) -> Response {
 }
 
 #[tokio::test]
-async fn get_and_any_over_http_1() {
+async fn get_and_any_routes_open_websockets_over_http_1() {
     let address = serve(Router::new().route("/get", get(handler)).route("/any", any(handler))).await;
     for path in ["get", "any"] {
         let (mut client, response) = connect_async(format!("ws://{address}/{path}")).await.unwrap();
@@ -45,7 +45,7 @@ async fn get_and_any_over_http_1() {
 }
 
 #[tokio::test]
-async fn any_and_connect_over_http_2() {
+async fn any_and_connect_routes_open_websockets_over_http_2() {
     let app = Router::new().route("/connect", connect(handler)).route("/any", any(handler)).route("/get", get(handler));
     let address = serve(app).await;
     let mut client = common::h2(address).await;
@@ -63,13 +63,13 @@ async fn any_and_connect_over_http_2() {
         peer.expect_close(1000).await;
         peer.expect_eof().await;
     }
-    // `get` is the router's answer, not ours.
+    // The router answers for `get`, not Sockeye.
     let request = common::connect(address, "/get", "websocket").body(Empty::new()).unwrap();
     assert_eq!(client.send_request(request).await.unwrap().status(), 405);
 }
 
 #[tokio::test]
-async fn subprotocols() {
+async fn a_handler_may_choose_among_the_requested_subprotocols() {
     async fn handler(mut ws: WebSocketUpgrade) -> Response {
         let requested: Vec<_> = ws.requested_protocols().cloned().collect();
         assert_eq!(requested, ["soap", "wamp", "mqtt"]);
@@ -93,7 +93,7 @@ async fn subprotocols() {
 }
 
 #[tokio::test]
-async fn a_subprotocol_that_was_not_requested_is_not_sent() {
+async fn a_subprotocol_that_a_handler_sets_is_not_sent_if_nobody_requested_it() {
     async fn handler(mut ws: WebSocketUpgrade) -> Response {
         ws.set_selected_protocol(HeaderValue::from_static("wamp"));
         ws.on_upgrade(|mut socket| async move {
@@ -109,7 +109,7 @@ async fn a_subprotocol_that_was_not_requested_is_not_sent() {
 #[tokio::test]
 async fn frames_that_come_together_with_the_request_are_delivered() {
     let address = serve(Router::new().route("/", get(handler))).await;
-    // One that fits into what HTTP has read, and more than that.
+    // A message that fits into what HTTP has read, and one that does not.
     for (count, size) in [(1, 2), (3, 1), (100, 1_000), (1, 100_000)] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let mut bytes = UpgradeRequest::new("/").to_string().into_bytes();
@@ -124,9 +124,9 @@ async fn frames_that_come_together_with_the_request_are_delivered() {
     }
 }
 
-/// What proxies and old clients send, and what axum's own extractor refuses; and the other way round.
+/// Requests of proxies and old clients that axum's own extractor refuses, and requests that only it accepts.
 #[tokio::test]
-async fn header_lists_follow_the_grammar() {
+async fn the_connection_and_upgrade_headers_are_read_as_lists() {
     let address = serve(Router::new().route("/", get(handler))).await;
     let (connection, upgrade) = ("Connection", "Upgrade");
     let cases: &[(&str, &[&str], bool)] = &[
@@ -146,7 +146,7 @@ async fn header_lists_follow_the_grammar() {
 }
 
 #[tokio::test]
-async fn result_and_option() {
+async fn the_extractor_may_be_taken_as_a_result_or_an_option() {
     async fn result(ws: Result<WebSocketUpgrade, Rejection>) -> Response {
         match ws {
             Ok(ws) => ws.on_upgrade(echo),
@@ -172,7 +172,7 @@ async fn result_and_option() {
     assert!(exchange(address, page).await.ends_with("\n\na page"));
     let h2c = "GET /option HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
     assert!(exchange(address, h2c).await.ends_with("\n\na page"));
-    // It asks, and wrongly.
+    // It asks for a WebSocket, but is invalid.
     let wrong = UpgradeRequest::new("/option").without("Sec-WebSocket-Key");
     assert!(exchange(address, wrong).await.starts_with("HTTP/1.1 400 "));
     let wrong = UpgradeRequest::new("/option").without("Upgrade");
@@ -191,7 +191,7 @@ async fn result_and_option() {
 }
 
 #[tokio::test]
-async fn a_failed_upgrade_is_reported() {
+async fn an_upgrade_that_fails_calls_on_failed_upgrade() {
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -214,9 +214,9 @@ async fn a_failed_upgrade_is_reported() {
     assert!(error.contains("upgrade"), "{error}");
 }
 
-/// What axum's users write, with `futures` and with `?`.
+/// Code as axum's users write it, with `futures` and with `?`.
 #[tokio::test]
-async fn the_usual_code() {
+async fn a_handler_may_use_split_the_question_mark_and_every_size_as_with_axum() {
     async fn run(socket: WebSocket) -> Result<(), axum::Error> {
         let (mut sender, mut receiver) = socket.split();
         while let Some(message) = receiver.next().await {

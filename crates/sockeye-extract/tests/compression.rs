@@ -1,4 +1,4 @@
-//! permessage-deflate through the extractor: off until it is wanted, and agreed with each client.
+//! permessage-deflate through the extractor: off by default, and negotiated with each client.
 
 #![cfg(all(feature = "axum", feature = "deflate"))]
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
@@ -8,7 +8,7 @@ mod common;
 use std::net::SocketAddr;
 
 use axum::{
-    Extension, Router,
+    Router,
     response::Response,
     routing::{any, get},
 };
@@ -54,7 +54,7 @@ fn text(seed: usize) -> String {
 }
 
 #[tokio::test]
-async fn it_is_off_until_it_is_wanted() {
+async fn compression_is_off_until_a_handler_or_a_default_sets_it() {
     let compressed = |ws: WebSocketUpgrade| async { ws.compression(Compression::new()).on_upgrade(echo) };
     let plain = |ws: WebSocketUpgrade| async { ws.compression(None).on_upgrade(echo) };
     let app = Router::new().route("/", get(handler)).route("/compressed", get(compressed)).route("/plain", get(plain));
@@ -64,29 +64,29 @@ async fn it_is_off_until_it_is_wanted() {
     for (path, expected) in [("/", None), ("/compressed", Some(low)), ("/plain", None)] {
         let (answer, mut peer) = open(address, path, OFFER).await;
         assert_eq!(answer.as_deref(), expected, "{path}");
-        // It echoes, whatever was agreed.
+        // It echoes with any negotiated parameters.
         peer.send(Frame::text(text(1))).await;
         let frame = peer.expect_frame().await;
         assert_eq!(frame.rsv[0], expected.is_some());
     }
 
     let defaults = WebSocketDefaults::new().compression(Compression::new().memory(Memory::Balanced));
-    let address = serve(app.layer(Extension(defaults))).await;
+    let address = serve(app.layer(defaults)).await;
     let balanced = "permessage-deflate; client_max_window_bits=12";
     for (path, expected) in [("/", Some(balanced)), ("/compressed", Some(low)), ("/plain", None)] {
         assert_eq!(open(address, path, OFFER).await.0.as_deref(), expected, "{path}");
     }
-    // What cannot be served is no error.
+    // An offer that the server does not support is not an error.
     assert_eq!(open(address, "/", "permessage-deflate; server_max_window_bits=7").await.0, None);
     assert_eq!(open(address, "/", "permessage-bzip2").await.0, None);
 }
 
 #[tokio::test]
-async fn messages_are_compressed_both_ways() {
+async fn messages_are_compressed_in_both_directions() {
     for (memory, takeover) in [(Memory::Low, false), (Memory::Best, true)] {
         let compression = Compression::new().memory(memory).threshold(0);
         let app = Router::new().route("/", get(handler));
-        let address = serve(app.layer(Extension(WebSocketDefaults::new().compression(compression)))).await;
+        let address = serve(app.layer(WebSocketDefaults::new().compression(compression))).await;
         let (_, mut peer) = open(address, "/", OFFER).await;
         let (mut compress, mut decompress) =
             (Compress::new(flate2::Compression::new(6), false), Decompress::new(false));
@@ -103,13 +103,13 @@ async fn messages_are_compressed_both_ways() {
                 decompress.reset(false);
             }
         }
-        // Known texts cost next to nothing where contexts are kept.
+        // Repeated texts cost next to nothing with context takeover.
         assert_eq!(lengths[9] * 5 < lengths[0], takeover, "{lengths:?}");
     }
 }
 
 #[tokio::test]
-async fn over_http_2() {
+async fn messages_are_compressed_over_http_2() {
     let compressed = |ws: WebSocketUpgrade| async { ws.compression(Compression::new()).on_upgrade(echo) };
     let address = serve(Router::new().route("/", any(compressed))).await;
     let mut sender = h2(address).await;
@@ -123,7 +123,7 @@ async fn over_http_2() {
 }
 
 #[tokio::test]
-async fn secrets_and_prepared_messages() {
+async fn secret_messages_are_not_compressed_and_prepared_ones_are() {
     let handler = |ws: WebSocketUpgrade| async {
         ws.compression(Compression::new()).on_upgrade(|mut socket| async move {
             let message = PreparedMessage::text(text(4));
@@ -150,12 +150,12 @@ async fn secrets_and_prepared_messages() {
 }
 
 #[tokio::test]
-async fn the_limit_of_a_message_is_that_of_what_it_is_inflated_to() {
+async fn max_message_size_limits_the_inflated_message() {
     let mut config = Config::default();
     config.max_message_size = 10_000;
     let compressed = |ws: WebSocketUpgrade| async { ws.compression(Compression::new()).on_upgrade(echo) };
     let app = Router::new().route("/", get(compressed));
-    let address = serve(app.layer(Extension(WebSocketDefaults::new().config(config)))).await;
+    let address = serve(app.layer(WebSocketDefaults::new().config(config))).await;
     let deflated = |length| deflate(&mut Compress::new(flate2::Compression::new(6), false), &"a".repeat(length));
 
     let (_, mut peer) = open(address, "/", OFFER).await;
@@ -169,4 +169,15 @@ async fn the_limit_of_a_message_is_that_of_what_it_is_inflated_to() {
         peer.send(Frame::text(payload).rsv(1)).await;
         peer.expect_close(code).await;
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_exceeds_max_ratio_is_told_so_in_its_close() {
+    let compressed = |ws: WebSocketUpgrade| async { ws.compression(Compression::new()).on_upgrade(echo) };
+    let address = serve(Router::new().route("/", get(compressed))).await;
+    let (_, mut peer) = open(address, "/", OFFER).await;
+    let bomb = deflate(&mut Compress::new(flate2::Compression::new(6), false), &"a".repeat(2 << 20));
+    peer.send(Frame::text(bomb).rsv(1)).await;
+    let reason = peer.expect_close(1008).await;
+    assert!(reason.contains("`max_ratio`"), "{reason}");
 }

@@ -75,13 +75,13 @@ async fn serve(builder: Builder) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn over_http_1() {
+async fn a_bare_hyper_service_opens_a_websocket_over_http_1() {
     for builder in [Builder::Http1, Builder::Auto] {
         let address = serve(builder).await;
         let request =
             UpgradeRequest::new("/").header("Sec-WebSocket-Protocol", "echo").header("Origin", "https://app.example");
         let mut stream = TcpStream::connect(address).await.unwrap();
-        // Together with the first frame, so that it is read by HTTP.
+        // Together with the first frame, so that HTTP reads the frame.
         let mut bytes = request.to_string().into_bytes();
         bytes.extend(Frame::text("hi").bytes());
         stream.write_all(&bytes).await.unwrap();
@@ -98,7 +98,7 @@ async fn over_http_1() {
 }
 
 #[tokio::test]
-async fn over_http_2() {
+async fn a_bare_hyper_service_opens_a_websocket_over_http_2() {
     for builder in [Builder::Http2, Builder::Auto] {
         let address = serve(builder).await;
         let mut client = common::h2(address).await;
@@ -115,18 +115,18 @@ async fn over_http_2() {
 }
 
 #[tokio::test]
-async fn refusals() {
+async fn a_bare_hyper_service_refuses_with_the_same_answers() {
     let address = serve(Builder::Http1).await;
     let wrong = exchange(address, UpgradeRequest::new("/").without("Sec-WebSocket-Key")).await;
     assert!(wrong.starts_with("HTTP/1.1 400 ") && wrong.ends_with("\n\n`Sec-WebSocket-Key` header missing"), "{wrong}");
-    // Refused by `accept`, which has the text in the response's extensions.
+    // Refused by `accept`, which puts the text into the response's extensions.
     let evil = exchange(address, UpgradeRequest::new("/").header("Origin", "http://localhost")).await;
     assert!(evil.starts_with("HTTP/1.1 403 ") && evil.contains("Origin `http://localhost` may not open"), "{evil}");
 }
 
-/// The key is asked for the whole head of the request, which is as it was afterwards.
+/// The key function sees the whole head of the request, which is unchanged afterwards.
 #[tokio::test]
-async fn limits_by_key() {
+async fn a_bare_hyper_service_limits_by_a_key_of_the_whole_head_of_the_request() {
     type Head = (String, String, http::Version, Vec<u8>, Option<SocketAddr>);
     let by_head = |parts: &http::request::Parts| -> Option<Head> {
         let user = parts.headers.get("x-user")?.as_bytes().to_vec();

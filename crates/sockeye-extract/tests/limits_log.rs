@@ -1,5 +1,5 @@
-//! What a refusal by a limit leaves in the log: a line a second at most, for each. A binary of its own, since the
-//! subscriber is everybody's.
+//! The log lines of refusals by a limit: one a second at most, for each limit. It is a separate binary, since the subscriber is
+//! global.
 
 #![cfg(feature = "axum")]
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
@@ -8,7 +8,7 @@ mod common;
 
 use std::time::Duration;
 
-use axum::{Extension, Router, routing::get};
+use axum::{Router, routing::get};
 use common::{echo, exchange, log::Log, serve};
 use sockeye_extract::{ConnectionLimits, WebSocketDefaults, WebSocketUpgrade};
 use sockeye_testkit::{Peer, UpgradeRequest};
@@ -19,20 +19,13 @@ fn lines(log: &Log) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_line_a_second_with_the_value_of_the_limit() {
-    let log = Log::default();
-    let writer = log.clone();
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .without_time()
-        .with_max_level(tracing::Level::WARN)
-        .with_writer(move || writer.clone())
-        .init();
+async fn refusals_by_a_limit_are_logged_once_a_second_with_the_path_and_the_limit() {
+    let log = Log::begin();
 
     let limits = ConnectionLimits::new().total(1).per_key(0, |parts| parts.headers.get("x-user").cloned());
     let defaults = WebSocketDefaults::new().limits(limits.clone());
     let handler = |ws: WebSocketUpgrade| async { ws.on_upgrade(echo) };
-    let address = serve(Router::new().route("/", get(handler)).layer(Extension(defaults))).await;
+    let address = serve(Router::new().route("/", get(handler)).layer(defaults)).await;
     let request = || UpgradeRequest::new("/");
     let (head, _peer) = Peer::open(TcpStream::connect(address).await.unwrap(), request()).await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
@@ -47,15 +40,22 @@ async fn a_line_a_second_with_the_value_of_the_limit() {
 
     refuse(5, request()).await;
     refuse(2, request().header("X-User", "ada")).await;
-    assert_eq!(lines(&log), [format!("{total} limit=1 suppressed=0"), format!("{per_key} limit=0 suppressed=0")]);
+    assert_eq!(
+        lines(&log),
+        [
+            format!("{total} path=\"/\" limit=1 suppressed=0"),
+            format!("{per_key} path=\"/\" limit=0 per_key=1 suppressed=0")
+        ]
+    );
     advance(Duration::from_millis(999)).await;
     refuse(1, request()).await;
     assert_eq!(lines(&log).len(), 2);
     advance(Duration::from_millis(1)).await;
     refuse(3, request()).await;
-    assert_eq!(lines(&log)[2..], [format!("{total} limit=1 suppressed=5")]);
+    assert_eq!(lines(&log)[2..], [format!("{total} path=\"/\" limit=1 suppressed=5")]);
     advance(Duration::from_secs(3600)).await;
     refuse(1, request()).await;
-    assert_eq!(lines(&log)[3..], [format!("{total} limit=1 suppressed=2")]);
+    assert_eq!(lines(&log)[3..], [format!("{total} path=\"/\" limit=1 suppressed=2")]);
     assert_eq!((limits.refused().total, limits.refused().per_key), (10, 2));
+    assert!(!log.text().contains("ada"), "a key may be a secret");
 }

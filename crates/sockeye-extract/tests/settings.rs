@@ -1,4 +1,4 @@
-//! Defaults that travel with the request, and what a handler overrides.
+//! Defaults in the request, and what a handler overrides.
 
 #![cfg(feature = "axum")]
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
@@ -8,12 +8,12 @@ mod common;
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{
-    Extension, Router,
+    Router,
     response::{IntoResponse, Response},
     routing::get,
 };
 use common::{echo, exchange, serve};
-use sockeye_extract::{Config, Origins, Timeouts, WebSocketDefaults, WebSocketUpgrade};
+use sockeye_extract::{Config, Origins, Settings, Shutdown, Timeouts, WebSocketDefaults, WebSocketUpgrade};
 use sockeye_testkit::{Frame, Peer, UpgradeRequest};
 use tokio::net::TcpStream;
 
@@ -34,7 +34,7 @@ async fn open(address: SocketAddr, path: &str) -> Peer<TcpStream> {
 }
 
 #[tokio::test]
-async fn origins() {
+async fn allowed_origins_may_be_a_default_or_the_handlers_own() {
     async fn checked(ws: WebSocketUpgrade) -> Response {
         match ws.check() {
             Ok(()) => ws.on_upgrade(echo),
@@ -47,7 +47,7 @@ async fn origins() {
         .route("/any", get(|ws: WebSocketUpgrade| async { ws.origins(Origins::any()).on_upgrade(echo) }))
         .route("/checked", get(checked));
     let plain = serve(app.clone()).await;
-    let layered = serve(app.layer(Extension(WebSocketDefaults::new().origins(Origins::list([dev]))))).await;
+    let layered = serve(app.layer(WebSocketDefaults::new().origins(Origins::list([dev])))).await;
 
     assert_eq!(status(plain, "/default", "https://localhost").await, 101);
     assert_eq!(status(plain, "/default", dev).await, 403);
@@ -62,13 +62,13 @@ async fn origins() {
 }
 
 #[tokio::test]
-async fn limits() {
+async fn max_message_size_may_be_a_default_or_the_handlers_own() {
     let mut config = Config::default();
     config.max_message_size = 10;
     let app = Router::new()
         .route("/default", get(handler))
         .route("/own", get(|ws: WebSocketUpgrade| async { ws.max_message_size(20).on_upgrade(echo) }))
-        .layer(Extension(WebSocketDefaults::new().config(config)));
+        .layer(WebSocketDefaults::new().config(config));
     let address = serve(app).await;
     for (path, limit) in [("/default", 10), ("/own", 20)] {
         let mut peer = open(address, path).await;
@@ -79,12 +79,42 @@ async fn limits() {
     }
 }
 
+/// Settings with this limit, and with a shutdown.
+fn settings(max_message_size: usize, shutdown: &Shutdown) -> Settings {
+    let mut config = Config::default();
+    config.max_message_size = max_message_size;
+    let mut settings = Settings::new();
+    settings.config = config.into();
+    settings.shutdown = Some(shutdown.clone());
+    settings
+}
+
 #[tokio::test]
-async fn a_close_deadline() {
+async fn one_value_of_settings_is_for_a_router_or_for_a_handler() {
+    let (routers, handlers) = (Shutdown::new(), Shutdown::new());
+    let own = settings(20, &handlers);
+    let app = Router::new()
+        .route("/default", get(handler))
+        .route("/own", get(|ws: WebSocketUpgrade| async { ws.settings(own).on_upgrade(echo) }))
+        .layer(WebSocketDefaults::new().max_message_size(5).settings(settings(10, &routers)));
+    let address = serve(app).await;
+    for (path, limit, shutdown) in [("/default", 10, &routers), ("/own", 20, &handlers)] {
+        let mut peer = open(address, path).await;
+        peer.send(Frame::text("x".repeat(limit))).await;
+        peer.expect_text(&"x".repeat(limit)).await;
+        peer.send(Frame::text("x".repeat(limit + 1))).await;
+        peer.expect_close(1009).await;
+        shutdown.begin();
+        assert_eq!(status(address, path, "https://localhost").await, 503);
+    }
+}
+
+#[tokio::test]
+async fn a_close_deadline_of_the_defaults_ends_a_connection() {
     let timeouts = Timeouts::new().close(Duration::from_millis(1));
     let app = Router::new()
         .route("/", get(|ws: WebSocketUpgrade| async { ws.on_upgrade(|_socket| async {}) }))
-        .layer(Extension(WebSocketDefaults::new().timeouts(timeouts)));
+        .layer(WebSocketDefaults::new().timeouts(timeouts));
     let mut peer = open(serve(app).await, "/").await.within(Duration::from_secs(5));
     // The peer never answers the Close: without the deadline its stream would not end within the 5 s.
     peer.expect_close(1000).await;

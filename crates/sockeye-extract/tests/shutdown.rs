@@ -8,7 +8,7 @@ mod common;
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
-    Extension, Router,
+    Router,
     response::Response,
     routing::{any, get},
 };
@@ -33,7 +33,7 @@ async fn handler(ws: WebSocketUpgrade) -> Response {
 
 /// An echo whose connections belong to `shutdown`.
 fn app(shutdown: &Shutdown) -> Router {
-    Router::new().route("/", any(handler)).layer(Extension(WebSocketDefaults::new().shutdown(shutdown.clone())))
+    Router::new().route("/", any(handler)).layer(WebSocketDefaults::new().shutdown(shutdown.clone()))
 }
 
 /// Runs the app with `axum::serve` until the shutdown begins.
@@ -51,7 +51,7 @@ async fn open(address: SocketAddr) -> Peer<TcpStream> {
     peer
 }
 
-/// A client whose connection is known to be served.
+/// A client whose connection is certainly served.
 async fn echoed<S: AsyncRead + AsyncWrite + Unpin>(mut peer: Peer<S>) -> Peer<S> {
     peer.send(Frame::text("here")).await;
     peer.expect_text("here").await;
@@ -65,7 +65,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut peer: Peer<S>) {
 }
 
 #[tokio::test]
-async fn new_upgrades_are_refused_and_told_when_to_come_back() {
+async fn a_shutdown_refuses_new_upgrades_with_503_and_retry_after() {
     let second = Duration::from_secs(1);
     let cases = [
         (Shutdown::new(), 1),
@@ -93,7 +93,7 @@ async fn new_upgrades_are_refused_and_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn open_connections_are_closed_and_waited_for() {
+async fn a_shutdown_closes_open_connections_and_a_drain_waits_for_them() {
     let shutdown = Shutdown::new();
     let address = serve(app(&shutdown)).await;
     let peer = echoed(open(address).await).await;
@@ -101,18 +101,18 @@ async fn open_connections_are_closed_and_waited_for() {
     shutdown.begin();
     answer(peer).await;
     let drained = shutdown.drain(DEADLINE).await;
-    assert_eq!((drained.closed, drained.lost, drained.cut), (1, 0, 0));
+    assert_eq!((drained.closed, drained.lost, drained.aborted), (1, 0, 0));
 }
 
 #[tokio::test]
-async fn together_with_that_of_axum() {
+async fn a_drain_and_the_graceful_shutdown_of_axum_work_together() {
     let shutdown = Shutdown::new();
     let (address, server) = serve_gracefully(&shutdown).await;
     let mut clients = Vec::new();
     for _ in 0..20 {
         clients.push(tokio::spawn(answer(echoed(open(address).await).await)));
     }
-    // Its stream ends with the END_STREAM of HTTP/2, and its connection after that.
+    // Its stream ends with the END_STREAM of HTTP/2, and then its connection ends.
     let mut h2 = common::h2(address).await;
     let request = common::connect(address, "/", "websocket").body(Empty::new()).unwrap();
     let response = h2.send_request(request).await.unwrap();
@@ -120,17 +120,17 @@ async fn together_with_that_of_axum() {
     clients.push(tokio::spawn(answer(echoed(common::upgraded(response).await).await)));
 
     let (drained, served) = tokio::join!(shutdown.drain(DEADLINE), server);
-    assert_eq!((drained.closed, drained.lost, drained.cut), (21, 0, 0));
+    assert_eq!((drained.closed, drained.lost, drained.aborted), (21, 0, 0));
     served.unwrap().unwrap();
     for client in clients {
         client.await.unwrap();
     }
-    // The server listens no more.
+    // The server no longer listens.
     TcpStream::connect(address).await.unwrap_err();
 }
 
 #[tokio::test]
-async fn a_handler_says_goodbye() {
+async fn a_handler_of_a_route_that_waits_for_closing_may_send_before_the_close() {
     async fn farewell(ws: WebSocketUpgrade) -> Response {
         ws.on_upgrade(|mut socket| async move {
             let mut closing = socket.closing();
@@ -160,7 +160,7 @@ async fn a_handler_says_goodbye() {
 }
 
 #[tokio::test]
-async fn a_drain_waits_for_a_connection_that_is_on_its_way() {
+async fn a_drain_waits_for_an_upgrade_that_is_in_flight() {
     let (shutdown, gate) = (Shutdown::new(), Arc::new(Notify::new()));
     let (accepted, mut receiver) = mpsc::unbounded_channel();
     let (own, opened) = (shutdown.clone(), gate.clone());
@@ -185,7 +185,7 @@ async fn a_drain_waits_for_a_connection_that_is_on_its_way() {
 }
 
 #[tokio::test]
-async fn a_handlers_own_shutdown() {
+async fn a_shutdown_that_only_the_handler_has_set_refuses_new_upgrades() {
     let own = Shutdown::new();
     own.begin();
     let refused = move |ws: WebSocketUpgrade| async move { ws.shutdown(own).on_upgrade(echo) };

@@ -1,4 +1,4 @@
-//! What goes to the log, and in which span the handler runs. A binary of its own, since the subscriber is everybody's.
+//! What is logged, and in which span the handler runs. It is a separate binary, since the subscriber is global.
 
 #![cfg(feature = "axum")]
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
@@ -24,7 +24,7 @@ async fn handler(mut ws: WebSocketUpgrade) -> Response {
 }
 
 #[tokio::test]
-async fn the_span_and_the_warnings() {
+async fn a_connection_has_a_span_with_its_figures_and_a_refused_origin_is_one_warning() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt()

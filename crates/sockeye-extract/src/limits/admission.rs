@@ -1,76 +1,75 @@
-//! Whether a request is admitted, and the places that it holds then.
+//! Whether a request is admitted, and the places that an admitted request holds.
 
 use std::sync::Arc;
 
-use http::request::Parts;
+use http::{Uri, request::Parts};
 use sockeye_handshake::Reject;
 use tokio::time::Instant;
 
-use super::{ConnectionLimits, Counts, Key, Settings, refusals::Reason};
+use super::{ConnectionLimits, Counts, Key, LimitSettings, refusals::Reason};
 
-/// The place of a connection, free again when this is dropped.
-pub(crate) struct Place {
+/// The permit of an admitted connection. Dropping it gives its places back.
+pub(crate) struct Permit {
     counts: Arc<Counts>,
-    /// Each frees its own place.
+    /// Each key frees its own place.
     _keys: Box<[Box<dyn Key>]>,
 }
 
-/// The place of a connection among those that are on their way, free again when this is dropped.
+/// The place of a connection among the upgrades in flight. Dropping it gives the place back.
 pub(crate) struct InFlight {
     counts: Arc<Counts>,
 }
 
 impl ConnectionLimits {
-    /// Whether a request has to be known before it can be admitted.
+    /// Whether keys have to be made from a request before it can be admitted.
     pub(crate) fn has_keys(&self) -> bool {
         !self.settings.rules.is_empty()
     }
 
-    /// Whether these count by the very keys that `other` counts by.
+    /// Whether these limits have the same keys as `other`, and share their counts.
     pub(crate) fn has_keys_of(&self, other: &Self) -> bool {
         let (own, others) = (&self.settings.rules, &other.settings.rules);
         own.len() == others.len() && own.iter().zip(others).all(|(own, other)| Arc::ptr_eq(own, other))
     }
 
-    /// The keys of a request, as far as it has any.
+    /// The keys of a request: one for each rule that returns one.
     pub(crate) fn keys(&self, parts: &Parts) -> Vec<Box<dyn Key>> {
-        self.settings.rules.iter().filter_map(|rule| rule.clone().key(parts)).collect()
-    }
-
-    /// Whether a request with these keys would be admitted as things stand.
-    pub(crate) fn check(&self, keys: &[Box<dyn Key>]) -> Result<(), Reject> {
-        self.look(keys).map_err(|reason| self.refuse(reason))
+        let rules = self.settings.rules.iter().zip(1..);
+        rules.filter_map(|(rule, number)| rule.clone().key(number, parts)).collect()
     }
 
     /// Takes the places that a request with these keys needs.
-    pub(crate) fn admit(&self, keys: Vec<Box<dyn Key>>) -> Result<(Place, InFlight), Reject> {
-        // First a look, so that a request which is refused never holds a place that another one is refused for.
-        self.look(&keys).and_then(|()| self.take(keys)).map_err(|reason| self.refuse(reason))
+    pub(crate) fn admit(&self, keys: Vec<Box<dyn Key>>) -> Result<(Permit, InFlight), Reason> {
+        // A look comes first, so that a request that is refused does not hold places meanwhile, for which another one would be
+        // refused.
+        self.look(&keys).and_then(|()| self.take(keys))
     }
 
-    fn look(&self, keys: &[Box<dyn Key>]) -> Result<(), Reason> {
-        let Settings { total, upgrades_in_flight, counts, .. } = &*self.settings;
+    /// Whether a request with these keys would be admitted now.
+    pub(crate) fn look(&self, keys: &[Box<dyn Key>]) -> Result<(), Reason> {
+        let LimitSettings { total, upgrades_in_flight, counts, .. } = &*self.settings;
         keys.iter().try_for_each(|key| key.look()).map_err(Reason::PerKey)?;
         counts.in_flight.look(*upgrades_in_flight).map_err(Reason::UpgradesInFlight)?;
         counts.open.look(*total).map_err(Reason::Total)
     }
 
-    /// What was taken is given back by its drop if the rest cannot be had: others may have come since the look.
-    fn take(&self, mut keys: Vec<Box<dyn Key>>) -> Result<(Place, InFlight), Reason> {
-        let Settings { total, upgrades_in_flight, counts, .. } = &*self.settings;
+    /// Takes the places. If one of them is full, since others have come after the look, dropping the rest gives those back.
+    fn take(&self, mut keys: Vec<Box<dyn Key>>) -> Result<(Permit, InFlight), Reason> {
+        let LimitSettings { total, upgrades_in_flight, counts, .. } = &*self.settings;
         keys.iter_mut().try_for_each(|key| key.take()).map_err(Reason::PerKey)?;
         counts.in_flight.take(*upgrades_in_flight).map_err(Reason::UpgradesInFlight)?;
         let in_flight = InFlight { counts: counts.clone() };
         counts.open.take(*total).map_err(Reason::Total)?;
-        Ok((Place { counts: counts.clone(), _keys: keys.into() }, in_flight))
+        Ok((Permit { counts: counts.clone(), _keys: keys.into() }, in_flight))
     }
 
-    fn refuse(&self, reason: Reason) -> Reject {
-        self.settings.counts.refused.refuse(reason, Instant::now())
+    /// Counts a refusal of a request for `uri`, and logs it once a second at most.
+    pub(crate) fn refuse(&self, reason: Reason, uri: &Uri) -> Reject {
+        self.settings.counts.refused.refuse(reason, uri.path(), Instant::now())
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.counts.open.free();
     }

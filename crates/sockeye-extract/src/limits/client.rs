@@ -1,4 +1,4 @@
-//! What counts as one client.
+//! `ClientNetwork`: what counts as one client.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -8,9 +8,9 @@ use sockeye_handshake::forwarded::client_address;
 /// What [`ConnectionLimits::per_key`](crate::ConnectionLimits::per_key) counts as one client: an IPv4 address, or an
 /// IPv6 network of 64 bits.
 ///
-/// A single host has a whole /64 of IPv6 addresses, and may open each connection from another one; so an address alone
-/// is no limit there. An IPv4 address, on the other hand, may be that of a company or of a mobile network, with many
-/// users behind it: do not choose the limit too low.
+/// A single host has a whole /64 of IPv6 addresses, and can open each connection from another address. So a limit for each IPv6
+/// address would have no effect. An IPv4 address, on the other hand, may be that of a company or of a mobile network with many
+/// users: do not choose the limit too low.
 ///
 /// ```
 /// use std::net::{IpAddr, Ipv6Addr};
@@ -24,13 +24,12 @@ use sockeye_handshake::forwarded::client_address;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientNetwork(
-    /// With the last 64 bits of an IPv6 address zero.
+    /// The last 64 bits of an IPv6 address are zero.
     Option<IpAddr>,
 );
 
 impl ClientNetwork {
-    /// All clients of which no address is known, together. To let each of them pass uncounted would be a way around the
-    /// limit.
+    /// All clients whose address is not known, together. If they were not counted, a client could evade the limit.
     pub const UNKNOWN: Self = Self(None);
 }
 
@@ -49,8 +48,8 @@ impl From<Option<IpAddr>> for ClientNetwork {
     }
 }
 
-/// A key for [`ConnectionLimits::per_key`](crate::ConnectionLimits::per_key), for servers behind `trusted_hops` proxies:
-/// the client that the first of them has seen, by `X-Forwarded-For` or `Forwarded` (RFC 7239), whichever they write.
+/// A key for [`ConnectionLimits::per_key`](crate::ConnectionLimits::per_key), for servers behind `trusted_hops` proxies: the
+/// client that has connected to the first proxy, by `X-Forwarded-For` or `Forwarded` (RFC 7239), whichever the proxies write.
 ///
 /// ```
 /// use sockeye_extract::{ConnectionLimits, by_forwarded};
@@ -61,19 +60,18 @@ impl From<Option<IpAddr>> for ClientNetwork {
 ///
 /// # What a client can claim
 ///
-/// Anybody can send these headers. Each proxy appends to them the address that it was connected from, so the last
-/// `trusted_hops` entries are true, and the first of those is the client's. Nothing to the left of it is ever looked at.
-/// It holds only if every request has come through all of the proxies, so the server must not be reachable past them;
-/// and with a number that is too high, the entry is one that the client wrote itself. Without a proxy, count by the
-/// peer's own address instead.
+/// Anybody can send these headers. Each proxy appends the address of the peer that connected to it. So the last `trusted_hops`
+/// entries are true, and the first of those is the client's. Entries to the left of it are never read. This is true only if
+/// every request has come through all of the proxies, so the server must not be reachable without them. If `trusted_hops` is
+/// too high, the entry is one that the client has written itself. Without a proxy, count by the peer's own address instead.
 ///
-/// Requests of which the client is not known count as one: [`ClientNetwork::UNKNOWN`]. They have neither header, or
-/// fewer entries than `trusted_hops`, or one that is no address; or both headers, and these contradict each other. The
-/// proxies write one of the two then and let a client's own pass in the other: have them remove it.
+/// All requests whose client is not known count as one client: [`ClientNetwork::UNKNOWN`]. Such a request has neither header,
+/// or fewer entries than `trusted_hops`, or an entry that is not an address, or two headers that contradict each other. In the
+/// last case the proxies write one header and pass on the client's own in the other: configure them to remove it.
 ///
 /// # Panics
 ///
-/// If `trusted_hops` is 0: then nobody has written anything that could be trusted.
+/// If `trusted_hops` is 0: then no proxy has written an entry that could be trusted.
 pub fn by_forwarded(trusted_hops: usize) -> impl Fn(&Parts) -> Option<ClientNetwork> + Clone + Send + Sync + 'static {
     assert_ne!(
         trusted_hops, 0,

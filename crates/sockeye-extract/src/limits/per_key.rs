@@ -1,6 +1,7 @@
-//! One `per_key`: what it counts by, and how many connections there are with each key.
+//! One `per_key`: its key function, and the number of connections with each key.
 
 use std::{
+    any::Any,
     collections::{HashMap, hash_map::Entry},
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,28 +9,41 @@ use std::{
 
 use http::request::Parts;
 
-/// A [`PerKey`], whatever the type of its key.
+use super::ClientNetwork;
+
+/// A [`PerKey`] with any type of key.
 pub(super) trait Rule: Send + Sync {
     fn max(&self) -> usize;
 
-    /// The key of a request; `None` if it is not counted.
-    fn key(self: Arc<Self>, parts: &Parts) -> Option<Box<dyn Key>>;
+    /// The key of a request by this rule, the `number`th; `None` if the rule does not count the request.
+    fn key(self: Arc<Self>, number: usize, parts: &Parts) -> Option<Box<dyn Key>>;
 }
 
-/// The key of a request by one rule; and its place with that key, once that was taken, free again when this is dropped.
+/// The key of a request by one rule, and the place with that key once it is taken. Dropping it gives the place back.
 pub(crate) trait Key: Send + Sync {
-    /// Whether there is room for one more; the error is the limit that leaves none.
-    fn look(&self) -> Result<(), usize>;
+    /// Whether there is room for one more.
+    fn look(&self) -> Result<(), Full>;
 
-    /// Takes a place, if there is room. It is called once.
-    fn take(&mut self) -> Result<(), usize>;
+    /// Takes a place, if there is room. Called once at most.
+    fn take(&mut self) -> Result<(), Full>;
+}
+
+/// There is no room for one more connection with a key. The error does not contain the key itself, which may be a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full {
+    /// How many connections there may be.
+    pub(crate) max: usize,
+    /// The number of the rule, from 1, in the order in which the rules were added.
+    pub(crate) number: usize,
+    /// Whether the key is [`ClientNetwork::UNKNOWN`].
+    pub(crate) is_unknown: bool,
 }
 
 /// At most `max` connections with the same key.
 pub(super) struct PerKey<K, F> {
     max: usize,
     key: F,
-    /// Only keys of which there is a connection. The hasher is seeded: keys come from peers.
+    /// Only keys that have a connection. The hasher is seeded, since keys come from peers.
     open: Mutex<HashMap<Arc<K>, usize>>,
 }
 
@@ -39,7 +53,7 @@ impl<K: Hash + Eq, F> PerKey<K, F> {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<K>, usize>> {
-        // A key's own `hash` or `eq` may have panicked; the map has seen to it that it is whole.
+        // A key's own `hash` or `eq` may have panicked; the map stays valid then.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -53,39 +67,50 @@ where
         self.max
     }
 
-    fn key(self: Arc<Self>, parts: &Parts) -> Option<Box<dyn Key>> {
+    fn key(self: Arc<Self>, number: usize, parts: &Parts) -> Option<Box<dyn Key>> {
         let key = Arc::new((self.key)(parts)?);
-        Some(Box::new(RequestKey { rule: self, key, taken: false }))
+        Some(Box::new(RequestKey { rule: self, key, number, taken: false }))
     }
 }
 
 struct RequestKey<K: Hash + Eq, F> {
     rule: Arc<PerKey<K, F>>,
     key: Arc<K>,
+    number: usize,
     taken: bool,
+}
+
+impl<K: Hash + Eq + 'static, F> RequestKey<K, F> {
+    fn full(&self) -> Full {
+        let key: &dyn Any = &*self.key;
+        Full {
+            max: self.rule.max,
+            number: self.number,
+            is_unknown: key.downcast_ref() == Some(&ClientNetwork::UNKNOWN),
+        }
+    }
 }
 
 impl<K, F> Key for RequestKey<K, F>
 where
-    K: Hash + Eq + Send + Sync,
+    K: Hash + Eq + Send + Sync + 'static,
     F: Send + Sync,
 {
-    fn look(&self) -> Result<(), usize> {
-        let max = self.rule.max;
+    fn look(&self) -> Result<(), Full> {
         let open = self.rule.lock().get(&self.key).copied().unwrap_or_default();
-        if open < max { Ok(()) } else { Err(max) }
+        if open < self.rule.max { Ok(()) } else { Err(self.full()) }
     }
 
-    fn take(&mut self) -> Result<(), usize> {
+    fn take(&mut self) -> Result<(), Full> {
         let max = self.rule.max;
         match self.rule.lock().entry(self.key.clone()) {
-            Entry::Occupied(open) if *open.get() >= max => return Err(max),
+            Entry::Occupied(open) if *open.get() >= max => return Err(self.full()),
             Entry::Occupied(mut open) => {
                 *open.get_mut() += 1;
-                // All connections with a key hold the same one.
+                // All connections with a key share one allocation.
                 self.key = open.key().clone();
             }
-            Entry::Vacant(_) if max == 0 => return Err(max),
+            Entry::Vacant(_) if max == 0 => return Err(self.full()),
             Entry::Vacant(open) => _ = open.insert(1),
         }
         self.taken = true;
@@ -105,7 +130,7 @@ impl<K: Hash + Eq, F> Drop for RequestKey<K, F> {
                 open.remove(&self.key);
             }
         }
-        // A map keeps the room of its busiest time, which clients with many addresses may have chosen.
+        // A map never shrinks by itself, and clients with many addresses can make it grow.
         let keys = open.len();
         if open.capacity() > SMALL && keys < open.capacity() / 4 {
             open.shrink_to(SMALL.max(keys * 2));
@@ -113,5 +138,5 @@ impl<K: Hash + Eq, F> Drop for RequestKey<K, F> {
     }
 }
 
-/// The room of a map that is not worth shrinking.
+/// A map with this capacity or less is not worth shrinking.
 const SMALL: usize = 1024;

@@ -1,19 +1,23 @@
-//! RFC 6455 §5.5.1 and §7: which Closes are right, what answers them, and what counts afterwards.
+//! RFC 6455 §5.5.1 and §7: which Closes are valid, how they are answered, and what counts afterwards.
 
 use sockeye_testkit::{Frame, opcode};
 
 use crate::row::{Row, check};
 
 #[test]
-fn close_codes() {
+fn every_close_code_is_echoed_or_fails_with_1002() {
     let right = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999];
     let wrong = [0, 1, 125, 999, 1004, 1005, 1006, 1015, 1016, 1099, 1100, 1999, 2000, 2999, 5000, 9999, 32768, 65535];
     let mut rows = Vec::new();
     for code in right {
         rows.push(Row::new(format!("{code}")).send([Frame::close(code, "")]).closes(code));
-        rows.push(Row::new(format!("{code} with a reason")).send([Frame::close(code, "κόσμε")]).closes(code));
+        rows.push(
+            Row::new(format!("{code} with a reason")).send([Frame::close(code, "κόσμε")]).closes_with(code, "κόσμε"),
+        );
         let longest = "x".repeat(123);
-        rows.push(Row::new(format!("{code} with 123 bytes")).send([Frame::close(code, &longest)]).closes(code));
+        rows.push(
+            Row::new(format!("{code} with 123 bytes")).send([Frame::close(code, &longest)]).closes_with(code, &longest),
+        );
     }
     for code in wrong {
         rows.push(Row::new(format!("{code}")).send([Frame::close(code, "")]).fails(1002));
@@ -23,7 +27,7 @@ fn close_codes() {
 }
 
 #[test]
-fn bodies() {
+fn a_wrong_body_of_a_close_fails_with_1002_or_1007() {
     let mut rows = vec![Row::new("no body").send([Frame::close_empty()]).closes_empty()];
     for byte in [0, 3, 0xFF] {
         rows.push(Row::new(format!("one byte, {byte}")).send([Frame::close_raw([byte])]).fails(1002));
@@ -39,7 +43,7 @@ fn bodies() {
 }
 
 #[test]
-fn after_a_close() {
+fn nothing_that_comes_after_a_close_counts() {
     let close = || Frame::close(1001, "");
     let rows = [
         Row::new("two Closes").send([close(), Frame::close(1000, "")]).closes(1001),
@@ -56,7 +60,7 @@ fn after_a_close() {
 }
 
 #[test]
-fn within_a_message() {
+fn a_close_between_the_fragments_of_a_message_is_answered() {
     let mut rows = Vec::new();
     for opcode in [opcode::TEXT, opcode::BINARY] {
         let start = || Frame::new(opcode, "begun").fin(false);

@@ -17,7 +17,7 @@ fn may_begin_a_frame(first: u8) -> bool {
 
 /// All of them, alone: the server does not wait for the rest of the header.
 #[test]
-fn first_bytes() {
+fn every_wrong_first_byte_of_a_frame_fails_at_once_with_1002() {
     let wrong = (0..=255).filter(|first| !may_begin_a_frame(*first));
     let rows: Vec<_> = wrong.map(|first| Row::new(format!("{first:#04x}")).bytes([first]).fails(1002)).collect();
     assert_eq!(rows.len(), 256 - 9);
@@ -25,7 +25,7 @@ fn first_bytes() {
 }
 
 #[test]
-fn reserved_bits() {
+fn a_frame_with_a_reserved_bit_fails_with_1002() {
     let mut rows = Vec::new();
     for bits in 1..8_u8 {
         let set = |frame: Frame| (1..=3).filter(|bit| bits & (1 << (bit - 1)) != 0).fold(frame, Frame::rsv);
@@ -42,7 +42,7 @@ fn reserved_bits() {
 }
 
 #[test]
-fn reserved_opcodes() {
+fn a_frame_with_a_reserved_opcode_fails_with_1002() {
     let mut rows = Vec::new();
     for opcode in (3..=7).chain(11..=15) {
         for fin in [true, false] {
@@ -58,7 +58,7 @@ fn reserved_opcodes() {
 }
 
 #[test]
-fn masks() {
+fn a_frame_without_a_mask_fails_at_once_with_1002() {
     let mut rows = Vec::new();
     for second in 0..=127 {
         // Header and payload are not waited for.
@@ -76,7 +76,7 @@ fn masks() {
 }
 
 #[test]
-fn lengths() {
+fn a_wrong_length_fails_with_1002_and_one_beyond_the_limit_with_1009() {
     let mut rows = Vec::new();
     let not_minimal = [
         (LengthForm::Bits16, &[0, 1, 2, 124, 125][..]),
@@ -128,7 +128,7 @@ fn lengths() {
 }
 
 #[test]
-fn control_frames() {
+fn a_control_frame_that_is_fragmented_or_too_long_fails_with_1002() {
     let mut rows = Vec::new();
     for opcode in CONTROL {
         let name = |what: &str| format!("opcode {opcode}, {what}");
@@ -153,7 +153,7 @@ fn control_frames() {
 }
 
 #[test]
-fn the_order_of_fragments() {
+fn fragments_in_the_wrong_order_fail_with_1002() {
     let start = || Frame::text("a").fin(false);
     let mut rows = Vec::new();
     for fin in [true, false] {

@@ -1,5 +1,5 @@
-//! Bytes in, status or close code out: what a server with its default settings answers to everything that is wrong, over
-//! real sockets. After each table the server still serves, has no task left, and its memory is back where it was.
+//! Bytes in, status or close code out: the answers of a server with default settings to invalid input, over real sockets. After
+//! each table the server still serves, no task is left, and its memory is as before.
 
 #![cfg(feature = "axum")]
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]

@@ -1,9 +1,9 @@
-//! RFC 6455 §10.2: origins that try to pass for the server's own. By default a page of any other may not connect.
+//! RFC 6455 §10.2: origins that try to pass for the server's own. By default a page of another origin is refused.
 
 use crate::opening::{check, row, with};
 
 #[test]
-fn origins() {
+fn an_origin_other_than_the_servers_own_is_refused() {
     let mut rows = Vec::new();
     for (host, origin) in [
         ("localhost", "http://localhost"),
@@ -18,6 +18,9 @@ fn origins() {
         ("localhost:3000", "https://localhost:3000"),
         ("[::1]:3000", "http://[0:0::1]:3000"),
         ("localhost", "\thttp://localhost \t"),
+        // Some clients make this from their address, and no page can have it.
+        ("localhost", "wss://localhost"),
+        ("localhost:3000", "ws://localhost:3000"),
     ] {
         rows.push(row(format!("{origin} at {host}"), with("Host", host).header("Origin", origin), 101));
     }
@@ -69,8 +72,9 @@ fn origins() {
         ("null", "null"),
         ("localhost", "NULL"),
         ("localhost", "file://localhost"),
-        ("localhost", "ws://localhost"),
-        ("localhost", "wss://localhost"),
+        ("localhost", "ws://localhost:8080"),
+        ("localhost:80", "wss://localhost"),
+        ("localhost", "ws://evil.example"),
         ("localhost", "javascript://localhost"),
         ("localhost", "chrome-extension://localhost"),
         // Letters that look the same, or fold to the same.
@@ -88,7 +92,7 @@ fn origins() {
 }
 
 #[test]
-fn the_host_that_it_is_compared_with() {
+fn an_origin_is_compared_with_the_host_of_the_request_and_no_forwarded_one() {
     let evil = || with("Host", "localhost").header("Origin", "http://evil.example");
     let good = || with("Host", "localhost").header("Origin", "http://localhost");
     let rows = [

@@ -73,9 +73,14 @@ impl Row {
         self.step(Step::End)
     }
 
-    /// A Close with this code and no more than it, then the end of the stream.
+    /// A Close with this code and no reason, then the end of the stream.
     pub(crate) fn closes(self, code: u16) -> Self {
-        self.step(Step::Frame(opcode::CLOSE, code.to_be_bytes().into())).end()
+        self.closes_with(code, "")
+    }
+
+    /// A Close with this code and reason, then the end of the stream.
+    pub(crate) fn closes_with(self, code: u16, reason: &str) -> Self {
+        self.step(Step::Frame(opcode::CLOSE, [&code.to_be_bytes()[..], reason.as_bytes()].concat())).end()
     }
 
     /// A Close without a body, then the end of the stream.
@@ -83,9 +88,11 @@ impl Row {
         self.step(Step::Frame(opcode::CLOSE, Vec::new())).end()
     }
 
-    /// A Close with this code and any reason, then the end of the stream.
+    /// A Close with this code and any reason, then the end of the stream: behind a broken frame at once, else when the client
+    /// has ended its side.
     pub(crate) fn fails(self, code: u16) -> Self {
-        self.step(Step::Frame(opcode::CLOSE, failure(code))).end()
+        let row = self.step(Step::Frame(opcode::CLOSE, failure(code)));
+        if code == 1002 { row.end() } else { row.half_close().end() }
     }
 
     /// The server waits for more: not even the end of what the client sends makes it answer with a Close.

@@ -31,7 +31,7 @@ fn states() -> Vec<Row> {
 }
 
 #[test]
-fn half_closed() {
+fn a_client_may_end_its_direction_of_the_stream_in_every_state() {
     let mut rows: Vec<_> = states().into_iter().map(Row::waits).collect();
     let close = || Frame::close(1000, "");
     rows.extend([
@@ -46,7 +46,7 @@ fn half_closed() {
 }
 
 #[test]
-fn reset() {
+fn a_client_may_reset_its_stream_in_every_state() {
     let mut rows: Vec<_> = states().into_iter().map(Row::reset).collect();
     rows.extend([
         Row::new("unread answers").send(vec![Frame::text("hi"); 1000]).reset(),
@@ -61,7 +61,7 @@ fn reset() {
 
 /// The same before the connection is a WebSocket, byte by byte of the request.
 #[test]
-fn left_within_the_opening_handshake() {
+fn a_client_may_leave_after_every_byte_of_the_opening_handshake() {
     let request = UpgradeRequest::new("/").to_string().into_bytes();
     let mut rows = Vec::new();
     for cut in 0..=request.len() {
@@ -85,7 +85,7 @@ fn left_within_the_opening_handshake() {
 
 /// A client that asks for much and reads nothing, then leaves.
 #[test]
-fn left_while_the_server_sends() {
+fn a_client_may_leave_while_the_server_sends_to_it() {
     let rows = [true, false];
     server::check(&rows, async |address: SocketAddr, reset: &bool| {
         let mut client: Peer<TcpStream> = server::connect(address).await;

@@ -72,7 +72,7 @@ fn cuts(text: &[u8]) -> impl Iterator<Item = usize> + use<> {
 }
 
 #[test]
-fn faults_in_one_frame() {
+fn a_text_that_is_not_utf8_fails_with_1007_in_one_frame() {
     let mut rows = Vec::new();
     for (name, text) in faults() {
         rows.push(Row::new(&name).send([Frame::text(text.clone())]).fails(1007));
@@ -83,7 +83,7 @@ fn faults_in_one_frame() {
 }
 
 #[test]
-fn faults_cut_by_fragments() {
+fn a_text_that_is_not_utf8_fails_with_1007_wherever_fragments_cut_it() {
     let mut rows = Vec::new();
     for (name, text) in faults() {
         let impossible = first_impossible(&text);
@@ -101,7 +101,7 @@ fn faults_cut_by_fragments() {
 }
 
 #[test]
-fn faults_in_a_frame_that_does_not_end() {
+fn a_text_that_is_not_utf8_fails_with_1007_before_its_frame_ends() {
     let mut rows = Vec::new();
     for (name, text) in faults() {
         let impossible = first_impossible(&text);
@@ -124,7 +124,7 @@ fn faults_in_a_frame_that_does_not_end() {
 
 /// A fault behind more than one read, where the payload is read straight into its place.
 #[test]
-fn faults_in_long_texts() {
+fn a_text_that_is_not_utf8_fails_with_1007_behind_more_than_one_read() {
     let mut rows = Vec::new();
     for (name, fault) in FAULTS {
         for before in [16_383, 65_536, 200_000] {
@@ -140,7 +140,7 @@ fn faults_in_long_texts() {
 }
 
 #[test]
-fn texts_that_are_cut_off() {
+fn a_text_that_ends_within_a_character_fails_with_1007() {
     let mut rows = Vec::new();
     for (name, end) in CUT_OFF {
         for prefix in prefixes() {
@@ -166,7 +166,7 @@ fn texts_that_are_cut_off() {
 
 /// What looks dangerous, and is text.
 #[test]
-fn right_texts_however_they_are_cut() {
+fn a_text_of_unusual_characters_is_accepted_however_it_is_cut() {
     let mut rows = Vec::new();
     for text in ["\0", "\u{7f}\u{80}\u{7ff}\u{800}", "\u{d7ff}\u{e000}\u{fffe}\u{ffff}", "\u{10000}\u{10ffff}"] {
         for cut in 0..=text.len() {

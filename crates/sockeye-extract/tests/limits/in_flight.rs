@@ -8,7 +8,7 @@ use super::*;
 use crate::common::exchange;
 
 #[tokio::test]
-async fn so_many_are_on_their_way_and_no_more() {
+async fn no_more_upgrades_are_in_flight_than_upgrades_in_flight_allows() {
     let limits = ConnectionLimits::new().upgrades_in_flight(2).total(4);
     let gate = Arc::new(Semaphore::new(0));
     let (accepted, mut receiver) = mpsc::unbounded_channel();

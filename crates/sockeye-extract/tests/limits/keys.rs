@@ -16,7 +16,7 @@ fn by_user(parts: &Parts) -> Option<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn one_too_many_with_a_key_is_told_so_and_others_are_not() {
+async fn one_connection_too_many_with_a_key_is_refused_with_429_and_other_keys_are_not() {
     let limits = ConnectionLimits::new().per_key(2, by_user);
     let address = serve(&limits).await;
     let (first, _second) = (open(address, of("ada")).await, open(address, of("ada")).await);
@@ -36,7 +36,7 @@ async fn one_too_many_with_a_key_is_told_so_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn what_has_no_key_is_not_counted_by_it() {
+async fn a_request_without_a_key_is_not_limited_by_key() {
     let limits = ConnectionLimits::new().per_key(0, by_user).total(2);
     let address = serve(&limits).await;
     assert_eq!(status(address, of("ada")).await, 429);
@@ -96,7 +96,7 @@ async fn a_key_may_come_from_middleware() {
 
 /// A route of its own total, which counts with the others.
 #[tokio::test]
-async fn a_key_may_be_a_route() {
+async fn a_key_may_limit_one_route() {
     let limits = ConnectionLimits::new().per_key(1, |parts| (parts.uri.path() == "/admin").then_some(()));
     let app = Router::new().route("/", any(handler)).route("/admin", get(handler));
     let address = common::serve(layered(app, &limits)).await;
@@ -106,7 +106,7 @@ async fn a_key_may_be_a_route() {
 }
 
 #[tokio::test]
-async fn clients_behind_a_proxy_are_told_apart() {
+async fn by_forwarded_tells_clients_behind_a_proxy_apart() {
     let limits = ConnectionLimits::new().per_key(1, by_forwarded(1));
     let address = serve(&limits).await;
     let from = |address: &str| request().header("X-Forwarded-For", address);
@@ -134,7 +134,7 @@ async fn clients_behind_a_proxy_are_told_apart() {
 }
 
 #[test]
-fn what_is_one_client() {
+fn a_client_network_is_one_ipv4_address_or_one_ipv6_prefix_of_64_bits() {
     let client = |address: &str| ClientNetwork::from(address.parse::<std::net::IpAddr>().unwrap());
     assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:ffff:ffff:ffff"));
     assert_ne!(client("2001:db8::"), client("2001:db8:0:1::"));
@@ -146,6 +146,6 @@ fn what_is_one_client() {
 
 #[test]
 #[should_panic(expected = "`by_forwarded` counts the proxies")]
-fn no_proxy_is_no_key() {
+fn by_forwarded_with_no_proxies_panics() {
     let _ = by_forwarded(0);
 }

@@ -15,7 +15,7 @@ mod total;
 
 use std::net::SocketAddr;
 
-use axum::{Extension, Router, response::Response, routing::any};
+use axum::{Router, response::Response, routing::any};
 use sockeye_extract::{ConnectionLimits, WebSocketDefaults, WebSocketUpgrade};
 use sockeye_testkit::{Frame, Peer, UpgradeRequest};
 use tokio::{net::TcpStream, task::yield_now};
@@ -24,13 +24,13 @@ async fn handler(ws: WebSocketUpgrade) -> Response {
     ws.on_upgrade(common::echo)
 }
 
-/// A server of echoes at `/`, with these limits for all that it serves.
+/// An echo server at `/`, with these limits for all connections.
 async fn serve(limits: &ConnectionLimits) -> SocketAddr {
     common::serve(layered(Router::new().route("/", any(handler)), limits)).await
 }
 
 fn layered(app: Router, limits: &ConnectionLimits) -> Router {
-    app.layer(Extension(WebSocketDefaults::new().limits(limits.clone())))
+    app.layer(WebSocketDefaults::new().limits(limits.clone()))
 }
 
 fn request() -> UpgradeRequest {
@@ -46,7 +46,7 @@ async fn open(address: SocketAddr, request: UpgradeRequest) -> Peer<TcpStream> {
     peer
 }
 
-/// The status of the answer to a request for a connection that is over at once if it is accepted.
+/// The status of the answer to a request. An accepted connection ends at once.
 async fn status(address: SocketAddr, request: UpgradeRequest) -> u16 {
     let (head, _) = Peer::open(TcpStream::connect(address).await.unwrap(), request).await;
     head.split(' ').nth(1).unwrap().parse().unwrap()
@@ -59,7 +59,7 @@ async fn close(mut peer: Peer<TcpStream>) {
     peer.expect_eof().await;
 }
 
-/// Waits until so many are open: the client of a connection that has ended knows it before the server has done with it.
+/// Waits until this many are open: a client sees the end of its connection before the server has released it.
 async fn until_open(limits: &ConnectionLimits, count: usize) {
     while limits.open() != count {
         yield_now().await;

@@ -1,4 +1,4 @@
-//! What a connection holds more when it is counted, and that nothing is left of those that are over.
+//! The memory that counting adds to a connection, and that closed connections leave none.
 
 use allocation_counter::measure;
 use sockeye_extract::by_forwarded;
@@ -8,7 +8,7 @@ use super::*;
 
 const CONNECTIONS: usize = 300;
 
-/// The bytes that each of many open connections holds, client included, and that are left of all when they are over.
+/// The bytes of each of many open connections, including the client, and the bytes that are left after all have ended.
 fn held(limits: Option<ConnectionLimits>) -> (i64, i64) {
     let runtime: Runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let app = Router::new().route("/", any(handler));
@@ -16,7 +16,7 @@ fn held(limits: Option<ConnectionLimits>) -> (i64, i64) {
         Some(limits) => layered(app, limits),
         None => app,
     }));
-    // Each from another client.
+    // Each connection is from another client.
     let connect = async |count: usize, peers: &mut Vec<Peer<TcpStream>>| {
         for client in 0..count {
             let client = format!("10.0.{}.{}", client / 256, client % 256);
@@ -25,13 +25,13 @@ fn held(limits: Option<ConnectionLimits>) -> (i64, i64) {
     };
     let end = async |peers: &mut Vec<Peer<TcpStream>>| {
         peers.clear();
-        // The one that accepts is left.
+        // The task that accepts is left.
         while Handle::current().metrics().num_alive_tasks() > 1 {
             yield_now().await;
         }
     };
     let mut peers = Vec::with_capacity(CONNECTIONS);
-    // Pools are full and tables have grown after the first round.
+    // After the first round pools are full and tables have grown.
     runtime.block_on(connect(CONNECTIONS, &mut peers));
     runtime.block_on(end(&mut peers));
     let open = measure(|| runtime.block_on(connect(CONNECTIONS, &mut peers))).bytes_current;
@@ -40,7 +40,7 @@ fn held(limits: Option<ConnectionLimits>) -> (i64, i64) {
 }
 
 #[test]
-fn a_place_is_small_and_given_back() {
+fn a_counted_connection_costs_little_memory_and_leaves_none() {
     let (without, _) = held(None);
     let (total, _) = held(Some(ConnectionLimits::new().total(CONNECTIONS)));
     let (per_key, left) = held(Some(ConnectionLimits::new().total(CONNECTIONS).per_key(1, by_forwarded(1))));

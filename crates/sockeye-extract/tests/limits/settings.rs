@@ -1,4 +1,4 @@
-//! What a handler says about limits, before and in the place of the defaults.
+//! Limits that a handler sets, in addition to the defaults or instead of them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,7 +14,7 @@ fn with(limits: &ConnectionLimits) -> axum::routing::MethodRouter {
 }
 
 #[tokio::test]
-async fn a_handlers_own_limits_are_in_the_place_of_the_defaults() {
+async fn a_handlers_own_limits_replace_those_of_the_defaults() {
     let (defaults, own, none) =
         (ConnectionLimits::new().total(1), ConnectionLimits::new().total(1), ConnectionLimits::new());
     let app = Router::new().route("/", any(handler)).route("/own", with(&own)).route("/none", with(&none));
@@ -30,7 +30,7 @@ async fn a_handlers_own_limits_are_in_the_place_of_the_defaults() {
 }
 
 #[tokio::test]
-async fn a_clone_with_another_limit_counts_with_the_rest() {
+async fn a_clone_of_limits_with_another_total_counts_together_with_the_original() {
     let limits = ConnectionLimits::new().total(3).per_key(2, |parts| parts.headers.get("x-user").cloned());
     let early = limits.clone().total(1);
     let app = Router::new().route("/", any(handler)).route("/early", with(&early));
@@ -39,7 +39,7 @@ async fn a_clone_with_another_limit_counts_with_the_rest() {
     let _first = open(address, ada("/early")).await;
     assert_eq!(status(address, ada("/early")).await, 503);
     let _second = open(address, ada("/")).await;
-    // The key is the request's, though the handler has changed the total.
+    // The key is still that of the request, though the handler has changed the total.
     assert_eq!((status(address, ada("/")).await, status(address, ada("/early")).await), (429, 429));
     let _third = open(address, request()).await;
     assert_eq!(status(address, request()).await, 503);
@@ -49,7 +49,7 @@ async fn a_clone_with_another_limit_counts_with_the_rest() {
 }
 
 #[tokio::test]
-async fn a_handlers_own_key_has_to_see_the_request() {
+async fn limits_with_a_key_panic_in_a_handler_that_does_not_pass_the_request() {
     async fn blind(State(limits): State<ConnectionLimits>, ws: WebSocketUpgrade) -> Response {
         // A user would see the panic in the log.
         match catch_unwind(AssertUnwindSafe(|| ws.limits(limits))) {
@@ -80,7 +80,7 @@ async fn a_handlers_own_key_has_to_see_the_request() {
 }
 
 #[tokio::test]
-async fn a_check_says_it_earlier_and_takes_nothing() {
+async fn check_reports_a_full_limit_and_takes_no_place() {
     async fn checked(ws: WebSocketUpgrade) -> Response {
         match ws.check().and_then(|()| ws.check()) {
             Ok(()) => ws.on_upgrade(common::echo),
@@ -95,7 +95,7 @@ async fn a_check_says_it_earlier_and_takes_nothing() {
 }
 
 #[test]
-fn limits_say_what_they_are() {
+fn limits_show_their_settings_and_their_count_in_debug_output() {
     let limits = ConnectionLimits::new().total(5).per_key(2, |_| Some(0)).per_key(3, |_| Some('x'));
     assert_eq!(
         format!("{limits:?}"),

@@ -19,7 +19,7 @@ const ROUNDS: usize = 5;
 const TOTAL: usize = 7;
 const PER_USER: usize = 2;
 
-/// How many handlers run, and how many have at most.
+/// How many handlers run, and their maximum.
 #[derive(Default)]
 struct Gauge {
     now: AtomicUsize,
@@ -55,7 +55,7 @@ async fn a_storm_never_exceeds_a_limit_and_leaves_nothing() {
                     let _ = socket.send(message).await;
                 }
             }
-            // Before the connection ends, and its place with it.
+            // Before the connection ends and frees its place.
             users_now[user].leave();
             all_now.leave();
         })
@@ -90,7 +90,7 @@ async fn a_storm_never_exceeds_a_limit_and_leaves_nothing() {
     assert_eq!(accepted as u64 + limits.refused().all(), (ROUNDS * CLIENTS) as u64);
     assert!(accepted >= ROUNDS);
 
-    // All places are there again, and exactly those.
+    // All places are free again, and no more than these.
     let mut peers = Vec::new();
     for client in 0..TOTAL {
         peers.push(open(address, request().header("X-User", &(client / PER_USER).to_string())).await);

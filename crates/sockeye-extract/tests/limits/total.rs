@@ -13,7 +13,7 @@ use super::*;
 use crate::common::exchange;
 
 #[tokio::test]
-async fn one_too_many_is_told_so() {
+async fn one_connection_too_many_is_refused_with_503() {
     let limits = ConnectionLimits::new().total(2);
     let address = serve(&limits).await;
     let first = open(address, request()).await;
@@ -61,7 +61,7 @@ async fn each_websocket_of_an_http_2_connection_is_counted() {
 }
 
 #[tokio::test]
-async fn zero_refuses_all() {
+async fn a_total_of_zero_refuses_every_connection() {
     let limits = ConnectionLimits::new().total(0);
     let address = serve(&limits).await;
     assert_eq!(status(address, request()).await, 503);
@@ -69,7 +69,7 @@ async fn zero_refuses_all() {
 }
 
 #[tokio::test]
-async fn without_a_limit_connections_are_counted_all_the_same() {
+async fn limits_without_a_maximum_count_connections() {
     let limits = ConnectionLimits::new();
     let address = serve(&limits).await;
     let _peers = [open(address, request()).await, open(address, request()).await];
@@ -113,13 +113,13 @@ async fn a_handler_that_panics_frees_its_place() {
 }
 
 #[tokio::test]
-async fn a_place_is_held_until_the_connection_has_ended_and_not_just_its_handler() {
+async fn a_place_is_held_until_the_connection_has_ended_after_its_handler() {
     let limits = ConnectionLimits::new().total(1);
     let app = Router::new().route("/", get(|ws: WebSocketUpgrade| async { ws.on_upgrade(|_socket| async {}) }));
     let address = common::serve(layered(app, &limits)).await;
     let (_, mut peer) = Peer::open(TcpStream::connect(address).await.unwrap(), request()).await;
     peer.expect_close(1000).await;
-    // The handler is gone, the peer has not answered.
+    // The handler has ended, but the peer has not answered.
     assert_eq!((limits.open(), status(address, request()).await), (1, 503));
     peer.send(Frame::close(1000, "")).await;
     peer.expect_eof().await;
@@ -142,7 +142,7 @@ async fn a_place_is_held_for_a_socket_that_was_moved_away() {
     };
     let address = common::serve(layered(Router::new().route("/", get(moves)), &limits)).await;
     let (_, mut peer) = Peer::open(TcpStream::connect(address).await.unwrap(), request()).await;
-    // The Pong is the driver's, which has run the handler by then.
+    // The driver sends the Pong, and has run the handler by then.
     peer.send(Frame::ping("")).await;
     peer.expect_pong("").await;
     assert_eq!((limits.open(), status(address, request()).await), (1, 503));
@@ -155,7 +155,7 @@ async fn a_place_is_held_for_a_socket_that_was_moved_away() {
 #[tokio::test]
 async fn an_upgrade_that_fails_frees_its_place() {
     let limits = ConnectionLimits::new().total(1).upgrades_in_flight(1);
-    // Somebody answers something else: the HTTP layer keeps the upgrade for as long as the connection goes on as HTTP.
+    // The application answers something else: the HTTP layer keeps the upgrade as long as the connection remains HTTP.
     let replaced = |request: Request, next: middleware::Next| async move {
         assert_eq!(next.run(request).await.status(), 101);
         (http::StatusCode::IM_A_TEAPOT, "no").into_response()
@@ -198,12 +198,12 @@ async fn an_upgrade_that_is_never_handed_over_frees_its_place() {
     }
 }
 
-/// A request that is refused for something else takes no place, is no refusal by a limit, and says what it is for.
+/// A request that is refused for another reason takes no place, does not count as refused by a limit, and reports its reason.
 #[tokio::test]
-async fn limits_come_last() {
+async fn a_request_that_is_refused_for_another_reason_does_not_count_as_refused_by_a_limit() {
     let (limits, shutdown) = (ConnectionLimits::new().total(1), Shutdown::new());
     let defaults = WebSocketDefaults::new().origins(Origins::list(["https://app.example"])).shutdown(shutdown.clone());
-    let app = Router::new().route("/", any(handler)).layer(Extension(defaults.limits(limits.clone())));
+    let app = Router::new().route("/", any(handler)).layer(defaults.limits(limits.clone()));
     let address = common::serve(app).await;
     let evil = || request().header("Origin", "https://evil.example");
     assert_eq!(status(address, evil()).await, 403);

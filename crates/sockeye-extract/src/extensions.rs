@@ -1,4 +1,4 @@
-//! Which extension a connection has: what the client offers, and the server's settings want.
+//! Which extensions a connection has: those that the client offers and the server's settings allow.
 
 use sockeye_handshake::{Offer, OpeningHandshake};
 use sockeye_tokio::{
@@ -6,19 +6,19 @@ use sockeye_tokio::{
     proto::{PayloadDecoder, PayloadEncoder},
 };
 
-use crate::WebSocketDefaults;
+use crate::defaults::Settings;
 
-/// What was agreed on about extensions. The default is nothing.
+/// The extensions that the opening handshake has negotiated. Default: no extensions.
 #[derive(Debug, Default)]
-pub(crate) struct Agreement {
+pub(crate) struct NegotiatedExtensions {
     /// For the response.
     pub(crate) answer: Vec<Offer>,
     payloads: Option<(Box<dyn PayloadEncoder>, Box<dyn PayloadDecoder>)>,
 }
 
-impl Agreement {
+impl NegotiatedExtensions {
     #[cfg(feature = "deflate")]
-    pub(crate) fn of(handshake: &OpeningHandshake, settings: &WebSocketDefaults) -> Self {
+    pub(crate) fn of(handshake: &OpeningHandshake, settings: &Settings) -> Self {
         use sockeye_tokio::Role;
 
         let agree =
@@ -31,7 +31,7 @@ impl Agreement {
     }
 
     #[cfg(not(feature = "deflate"))]
-    pub(crate) fn of(_handshake: &OpeningHandshake, _settings: &WebSocketDefaults) -> Self {
+    pub(crate) fn of(_handshake: &OpeningHandshake, _settings: &Settings) -> Self {
         Self::default()
     }
 
