@@ -15,6 +15,9 @@ pub mod keep_alive_and_timeouts {}
 #[doc = include_str!("../guide/slow-clients.md")]
 pub mod slow_clients {}
 
+#[doc = include_str!("../guide/http-2.md")]
+pub mod http_2 {}
+
 #[cfg(feature = "deflate")]
 #[doc = include_str!("../guide/compression.md")]
 pub mod compression {}

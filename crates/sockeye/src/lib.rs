@@ -2,19 +2,19 @@
 //!
 //! # Guide
 //!
-//! The module [`guide`] has a page on getting started, one on coming from axum, and one on each matter that a server in
-//! production meets.
+//! The module [`guide`] has a page on getting started, one on coming from axum, and one for each topic that matters for a
+//! server in production.
 //!
 //! # Features
 //!
-//! * `ws` (on by default): [`WebSocketUpgrade`], the extractor for axum and for bare hyper requests, [`WebSocket`] and
-//!   what belongs to them.
-//! * `deflate`: `Compression`, for `compression` of [`WebSocketUpgrade`] and of [`WebSocketDefaults`]. Nothing is compressed
-//!   until that is called.
-//! * `metrics`: what connections do, and which requests are refused, is counted through the `metrics` facade.
+//! * `ws` (on by default): [`WebSocketUpgrade`], the extractor for axum and for bare hyper requests, [`WebSocket`], and the
+//!   types that they use.
+//! * `deflate`: `Compression`, for `compression` of [`WebSocketUpgrade`] and of [`WebSocketDefaults`]. Without a call of it,
+//!   nothing is compressed.
+//! * `metrics`: counters for connections and for refused requests, through the `metrics` facade.
 //! * `state`: [`state`], with the [`Hub`](state::Hub) of live connections.
 //! * `tungstenite`: conversions between [`Message`] and `tungstenite::Message`. Each release of tungstenite is a breaking
-//!   one.
+//!   change.
 //!
 //! A feature adds API and changes no behaviour.
 
@@ -41,8 +41,8 @@ pub use sockeye_tokio as runtime;
 
 #[cfg(feature = "ws")]
 pub use sockeye_tokio::{
-    Budget, Connection, Drained, Error, Overflow, Pushed, ReceiveHalf, SendHalf, Sender, Shutdown, Stream, Timeouts,
-    TrySendError, WebSocket, serve,
+    Budget, Connection, Drained, Error, Overflow, Pushed, ReceiveHalf, SendHalf, Sender, Settings, Shutdown, Stream,
+    Timeouts, TrySendError, Unread, WebSocket, serve,
 };
 
 /// The extractor: the crate `sockeye-extract`.
@@ -52,9 +52,9 @@ pub use sockeye_extract as extract;
 #[cfg(feature = "ws")]
 pub use sockeye_extract::{
     ClientNetwork, ConnectionLimits, DefaultOnFailedUpgrade, OnFailedUpgrade, Origins, Refusals, Rejection,
-    WebSocketDefaults, WebSocketUpgrade, by_forwarded, rejection,
+    WebSocketDefaults, WebSocketUpgrade, WithDefaults, by_forwarded, rejection,
 };
 
-/// What shared state holds: the crate `sockeye-state`.
+/// Shared state, such as the hub of live connections: the crate `sockeye-state`.
 #[cfg(feature = "state")]
 pub use sockeye_state as state;

@@ -1,10 +1,10 @@
-//! A chat: one room, names, a list of who is there, and what was said last for those who come later.
+//! A chat: one room, names, a list of the visitors, and the last lines for those who join later.
 
 mod protocol;
 mod room;
 
 use axum::{
-    Extension, Router,
+    Router,
     extract::State,
     response::{Html, IntoResponse, Response},
     routing::{any, get},
@@ -16,7 +16,7 @@ use crate::{
     room::{Room, Seat},
 };
 
-/// The longest message of a page: a line of 1000 characters, each of them escaped, fits.
+/// The longest message of a page: it has room for a line of 1000 escaped characters.
 const MAX_MESSAGE: usize = 16 << 10;
 
 /// The application: the page at `/`, and the WebSocket that it opens at `/ws`.
@@ -24,12 +24,12 @@ pub fn app(shutdown: &Shutdown) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/ws", any(ws_handler))
-        .layer(Extension(WebSocketDefaults::new().shutdown(shutdown.clone())))
+        .layer(WebSocketDefaults::new().shutdown(shutdown.clone()))
         .with_state(Room::default())
 }
 
 async fn page() -> impl IntoResponse {
-    // The page is all of one piece: nothing may be loaded into it, and nothing but our own WebSocket may be opened from it.
+    // The page has no external parts: it may load nothing, and may open only our own WebSocket.
     let policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
                   connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     ([("content-security-policy", policy)], Html(include_str!("page.html")))
@@ -39,7 +39,7 @@ async fn ws_handler(State(room): State<Room>, ws: WebSocketUpgrade) -> Response 
     ws.max_message_size(MAX_MESSAGE).on_upgrade(|socket| attend(socket, room))
 }
 
-/// One visitor, from the first message to the last. The seat is given up when this returns, whatever the reason.
+/// One visitor, from the first message to the last. The seat is freed when this returns, for any reason.
 async fn attend(mut socket: WebSocket, room: Room) {
     let mut seat = None;
     while let Some(Ok(message)) = socket.recv().await {
@@ -48,10 +48,10 @@ async fn attend(mut socket: WebSocket, room: Room) {
             Message::Binary(_) => Err(Refusal::Malformed("expected text".to_owned())),
             _ => Ok(()),
         };
-        if let Err(refusal) = done
-            && socket.send(refusal.into()).await.is_err()
-        {
-            break;
+        if let Err(refusal) = done {
+            if socket.send(refusal.into()).await.is_err() {
+                break;
+            }
         }
     }
 }

@@ -10,10 +10,10 @@ use tokio::{net::TcpListener, time::timeout};
 /// How long a shutdown may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A chat for everybody who opens its page.
+/// A chat for all who open its page.
 #[derive(Parser)]
 struct Options {
-    /// Where to listen; port 0 takes any that is free.
+    /// Where to listen; port 0 takes any free port.
     #[arg(long, default_value = "127.0.0.1:3000")]
     addr: SocketAddr,
 }
@@ -34,11 +34,11 @@ async fn main() -> anyhow::Result<()> {
 
     tokio::signal::ctrl_c().await?;
     tracing::info!("shutting down");
-    // Both at once: a request that never ends holds up the server, but not the Close of the WebSockets, nor the end.
+    // Both at once: a request that never ends delays the server, but neither the Close of the WebSockets nor the end.
     let (drained, ended) = tokio::join!(shutdown.drain(DEADLINE), timeout(DEADLINE, server));
-    tracing::info!(closed = drained.closed, lost = drained.lost, cut = drained.cut, "drained");
+    tracing::info!(closed = drained.closed, lost = drained.lost, cut = drained.aborted, "drained");
     if ended.is_err() {
-        tracing::warn!("a request was cut at the deadline");
+        tracing::warn!("a request was aborted at the deadline");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the page and the server say to each other: JSON in text messages, told apart by `type`.
+//! The messages between page and server: JSON in text messages, distinguished by `type`.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use sockeye::Message;
 
 use crate::room::{MAX_LINE, MAX_NAME};
 
-/// What a page says.
+/// A message of a page.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum FromPage {
@@ -15,18 +15,18 @@ pub(crate) enum FromPage {
     Say { text: String },
 }
 
-/// The first thing that a page says.
+/// The first message of a page.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Join {
     pub(crate) name: String,
-    /// A secret of the page. A connection that knows it may take the place of an earlier one of the same name, which the
-    /// server may not yet know to be dead.
+    /// A secret of the page. A connection that knows it may replace an earlier one of the same name, if the server does not
+    /// know yet that this one is dead.
     #[serde(default)]
     pub(crate) token: String,
-    /// The run of the server that the page has seen lines of.
+    /// The run of the server from which the page has lines.
     #[serde(default)]
     pub(crate) epoch: String,
-    /// The last line of it that the page has.
+    /// The last line of this run that the page has.
     #[serde(default)]
     pub(crate) after: u64,
 }
@@ -37,11 +37,11 @@ impl FromPage {
     }
 }
 
-/// What the server says.
+/// A message of the server.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum ToPage<'a> {
-    /// The answer to a join: everything that there is to know.
+    /// The answer to a join, with the whole state of the room.
     Welcome {
         name: &'a str,
         epoch: &'a str,
@@ -69,10 +69,10 @@ impl ToPage<'_> {
     }
 }
 
-/// Something that was said.
+/// A line of the chat.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
-    /// Counts up from 1 with every run of the server.
+    /// The number of the line, from 1 in every run of the server.
     pub(crate) id: u64,
     /// Milliseconds since 1970.
     pub(crate) at: u64,
@@ -80,7 +80,7 @@ pub(crate) struct Line {
     pub(crate) text: String,
 }
 
-/// Why something was not done. The connection stays open.
+/// Why a request was refused. The connection stays open.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     NameEmpty,
@@ -95,7 +95,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// For the page: one that begins with `name_` asks for another name.
+    /// A code for the page: one that begins with `name_` asks for another name.
     fn code(&self) -> &'static str {
         match self {
             Self::NameEmpty => "name_empty",

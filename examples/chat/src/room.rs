@@ -1,4 +1,4 @@
-//! The room: who is in it, and what was said last.
+//! The room: its visitors and the last lines.
 
 use std::{
     collections::VecDeque,
@@ -20,31 +20,31 @@ use crate::protocol::{Join, Line, Refusal, ToPage};
 pub(crate) const MAX_NAME: usize = 24;
 /// The longest line, in characters.
 pub(crate) const MAX_LINE: usize = 1000;
-/// How many lines are kept for those who come later.
+/// How many lines are kept for those who join later.
 const HISTORY: usize = 50;
-/// The close code of a connection whose place has been taken by a later one of the same page.
+/// The close code of a connection that a later one of the same page has replaced.
 const REPLACED: u16 = 4000;
 
-/// The application's state. Cheap to clone; all clones are one room.
+/// The application's state. Cheap to clone; all clones are the same room.
 #[derive(Clone, Default)]
 pub(crate) struct Room {
     hub: Hub<Person>,
-    /// Held while somebody enters, speaks or leaves, so that all see these in one order, and nobody who enters misses a line
-    /// between the history and the first one that is broadcast. Nothing under it waits.
+    /// Locked while a visitor enters, speaks or leaves, so that all see these events in the same order, and a new visitor
+    /// misses no line between the history and the first broadcast. Nothing waits while it is locked.
     log: Arc<Mutex<Log>>,
 }
 
-/// Somebody in the room.
+/// A visitor in the room.
 struct Person {
     name: String,
     token: String,
     sender: Sender,
-    /// A later connection of the same page has taken this one's place.
+    /// Whether a later connection of the same page has replaced this one.
     replaced: AtomicBool,
 }
 
 struct Log {
-    /// Tells one run of the server from the next.
+    /// Identifies this run of the server.
     epoch: String,
     /// At most [`HISTORY`].
     lines: VecDeque<Line>,
@@ -59,7 +59,7 @@ impl Default for Log {
 }
 
 impl Room {
-    /// Gives a seat to the connection of `sender` and tells everybody.
+    /// Gives a seat to the connection of `sender`, and tells all visitors.
     pub(crate) fn enter(&self, sender: Sender, join: Join) -> Result<Seat, Refusal> {
         let name = name(&join.name)?;
         let log = self.lock();
@@ -88,8 +88,8 @@ impl Room {
             people: present.iter().filter(|p| !p.replaced.load(Relaxed)).map(|p| p.name.as_str()).collect(),
             history: log.lines.iter().filter(|line| line.id > seen).collect(),
         };
-        // Before the lock is given up, so that it comes before anything that is broadcast. It can only fail when the
-        // connection is closing, which the handler is about to be told.
+        // Sent before the lock is released, so that it comes before any broadcast. It can fail only if the connection is
+        // closing, and then the handler is about to notice this.
         if let Err(error) = person.sender.try_send(Message::Text(welcome.to_json())) {
             tracing::debug!(%error, name = person.name, "gone before the welcome");
         }
@@ -103,15 +103,15 @@ impl Room {
     }
 }
 
-/// Somebody's place in the room, given up when it is dropped.
+/// A visitor's place in the room, freed when it is dropped.
 pub(crate) struct Seat {
     room: Room,
-    /// Until the drop.
+    /// `Some` until the drop.
     membership: Option<Membership<Person>>,
 }
 
 impl Seat {
-    /// Says something to everybody, the speaker included.
+    /// Sends a line to all visitors, including the speaker.
     pub(crate) fn say(&self, text: &str) -> Result<(), Refusal> {
         let text = text.trim();
         match text.chars().count() {
@@ -147,7 +147,7 @@ impl Drop for Seat {
     }
 }
 
-/// The name as everybody sees it: without spaces around it, and with one between its words.
+/// The name that all see: without spaces around it, and with one space between words.
 fn name(given: &str) -> Result<String, Refusal> {
     let name = given.split_whitespace().collect::<Vec<_>>().join(" ");
     match name.chars().count() {
@@ -161,7 +161,7 @@ fn name(given: &str) -> Result<String, Refusal> {
     }
 }
 
-/// Characters that would let two names look the same, or change the direction of what follows.
+/// Characters that could make two names look the same, or change the direction of the following text.
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
@@ -181,7 +181,7 @@ mod tests {
     use super::{name, same};
 
     #[test]
-    fn names() {
+    fn a_name_is_trimmed_and_refused_when_it_is_empty_long_or_invisible() {
         for (given, expected) in
             [("Ada", Some("Ada")), ("  Ada \t Lovelace\n", Some("Ada Lovelace")), ("鮭", Some("鮭"))]
         {

@@ -1,4 +1,4 @@
-//! The example does what its page says.
+//! The example does what its README says.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 use std::{net::SocketAddr, time::Duration};
@@ -26,7 +26,7 @@ impl Visitor {
         Self(connect_async(format!("ws://{addr}/ws")).await.unwrap().0)
     }
 
-    /// Connects and joins; the welcome comes with it.
+    /// Connects and joins, and returns the welcome too.
     async fn join(addr: SocketAddr, name: &str) -> (Self, Value) {
         let mut visitor = Self::connect(addr).await;
         visitor.tell(json!({ "type": "join", "name": name, "token": name })).await;
@@ -42,7 +42,7 @@ impl Visitor {
         self.tell(json!({ "type": "say", "text": text })).await;
     }
 
-    /// The next message, which has this type.
+    /// The next message, which must have this type.
     async fn hear(&mut self, kind: &str) -> Value {
         let message = self.0.next().await.expect("a message").unwrap();
         let heard: Value = serde_json::from_str(message.to_text().unwrap()).expect("JSON");
@@ -62,7 +62,7 @@ impl Visitor {
         assert!(error["message"].as_str().unwrap().contains(why), "{error}");
     }
 
-    /// The code of a Close, which comes next, and the end of the stream behind it.
+    /// The code of the Close, which must come next, with the end of the stream after it.
     async fn is_closed(&mut self) -> u16 {
         let Message::Close(Some(close)) = self.0.next().await.unwrap().unwrap() else { panic!("no Close") };
         assert!(self.0.next().await.is_none());
@@ -71,7 +71,7 @@ impl Visitor {
 }
 
 #[tokio::test]
-async fn what_one_says_all_hear_in_the_same_order() {
+async fn a_line_that_a_visitor_says_reaches_everybody_in_the_same_order() {
     let addr = serve(&Shutdown::new()).await;
     let (mut ada, welcome) = Visitor::join(addr, "  Ada ").await;
     assert_eq!(
@@ -89,7 +89,7 @@ async fn what_one_says_all_hear_in_the_same_order() {
     ada.hear_line("Grace", "<b>hi</b> 🐟").await;
     assert_eq!(grace.hear_line("Grace", "<b>hi</b> 🐟").await, 2);
 
-    // With a Close, and without.
+    // With a Close and without one.
     grace.0.close(None).await.unwrap();
     assert_eq!(ada.hear("left").await["name"], "Grace");
     let (barbara, _) = Visitor::join(addr, "Barbara").await;
@@ -99,7 +99,7 @@ async fn what_one_says_all_hear_in_the_same_order() {
 }
 
 #[tokio::test]
-async fn who_comes_later_reads_the_last_50_lines_and_who_comes_back_only_the_new_ones() {
+async fn a_new_visitor_gets_the_last_50_lines_and_one_who_reconnects_only_the_new_ones() {
     let addr = serve(&Shutdown::new()).await;
     let (mut ada, _) = Visitor::join(addr, "Ada").await;
     for i in 1..=60 {
@@ -148,14 +148,14 @@ async fn a_page_that_reconnects_takes_its_own_place() {
     let (mut ada, _) = Visitor::join(addr, "Ada").await;
     let (mut grace, _) = Visitor::join(addr, "Grace").await;
     ada.hear("joined").await;
-    // The same name and token: the earlier connection goes, and nobody is told that anybody went or came.
+    // The same name and token: the earlier connection is closed, and the others hear of neither a leave nor a join.
     let (mut again, welcome) = Visitor::join(addr, "Ada").await;
     assert_eq!(welcome["people"], json!(["Grace", "Ada"]));
     assert_eq!(ada.is_closed().await, 4000);
     again.say("still me").await;
     grace.hear_line("Ada", "still me").await;
     again.hear_line("Ada", "still me").await;
-    // Once it has gone, the name is free.
+    // After it has left, the name is free.
     again.0.close(None).await.unwrap();
     assert_eq!(grace.hear("left").await["name"], "Ada");
     let mut new = Visitor::connect(addr).await;
@@ -164,7 +164,7 @@ async fn a_page_that_reconnects_takes_its_own_place() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_said_is_refused_and_the_connection_stays() {
+async fn a_line_that_cannot_be_said_is_refused_and_the_connection_stays() {
     let addr = serve(&Shutdown::new()).await;
     let mut ada = Visitor::connect(addr).await;
     ada.say("too early").await;
@@ -186,7 +186,7 @@ async fn what_cannot_be_said_is_refused_and_the_connection_stays() {
     ada.is_refused("malformed", "expected text").await;
     ada.say(&"🐟".repeat(1000)).await;
     assert_eq!(ada.hear_line("Ada", &"🐟".repeat(1000)).await, 1);
-    // Longer than anything that a page sends.
+    // Longer than any message of a page.
     ada.0.send(Message::text("x".repeat(17 << 10))).await.unwrap();
     assert_eq!(ada.is_closed().await, 1009);
 }
@@ -199,7 +199,7 @@ async fn a_shutdown_closes_everybody_with_1001() {
     for name in ["Ada", "Grace", "Barbara"] {
         let (mut visitor, _) = Visitor::join(addr, name).await;
         visitors.push(tokio::spawn(async move {
-            // Those who came later are heard of first.
+            // The joins of later visitors come first.
             let mut code = None;
             while let Some(message) = visitor.0.next().await {
                 if let Message::Close(Some(close)) = message.unwrap() {
@@ -210,14 +210,14 @@ async fn a_shutdown_closes_everybody_with_1001() {
         }));
     }
     let drained = shutdown.drain(Duration::from_secs(60)).await;
-    assert_eq!((drained.closed, drained.lost, drained.cut), (3, 0, 0));
+    assert_eq!((drained.closed, drained.lost, drained.aborted), (3, 0, 0));
     for visitor in visitors {
         assert_eq!(visitor.await.unwrap(), Some(1001));
     }
 }
 
 #[tokio::test]
-async fn the_page_is_all_of_one_piece() {
+async fn the_page_needs_no_other_file() {
     let addr = serve(&Shutdown::new()).await;
     let mut stream = TcpStream::connect(addr).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
@@ -234,11 +234,11 @@ async fn the_page_is_all_of_one_piece() {
     {
         assert!(!page.contains(foreign), "{foreign}");
     }
-    // The limits of the page are those of the server, which counts characters where HTML counts UTF-16.
+    // The limits of the page are those of the server. The server counts characters, and HTML counts UTF-16 units.
     assert!(page.contains("id=\"name\" maxlength=\"24\"") && page.contains("id=\"text\" maxlength=\"1000\""));
 }
 
-/// The program itself: the line with its address, and Ctrl-C.
+/// The program itself: the line with its address, and its end by Ctrl-C.
 #[cfg(unix)]
 #[tokio::test]
 async fn ctrl_c_ends_the_program() {
@@ -256,7 +256,7 @@ async fn ctrl_c_ends_the_program() {
     BufReader::new(program.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let addr: SocketAddr = line.trim().strip_prefix("listening on http://").expect(&line).parse().unwrap();
     let (mut ada, _) = Visitor::join(addr, "Ada").await;
-    // Somebody who never finishes a request does not keep Ada from hearing of it.
+    // A client that never finishes its request does not stop Ada from getting the Close.
     let mut idle = TcpStream::connect(addr).await.unwrap();
     idle.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
 

@@ -1,40 +1,51 @@
-//! An echo server: what the tests of the protocol and the benches talk to.
+//! An echo server, for the tests of the protocol and the benchmarks.
 
 pub mod per_core;
 
 use std::time::Duration;
 
 use axum::{
-    Extension, Router,
-    response::{Html, Response},
+    Router,
+    extract::Path,
+    http::StatusCode,
+    response::{Html, IntoResponse, Response},
     routing::{any, get},
 };
-use sockeye::{Compression, Drained, Message, Shutdown, WebSocket, WebSocketDefaults, WebSocketUpgrade};
+use sockeye::{
+    CloseCode, Drained, Message, Shutdown, WebSocket, WebSocketDefaults, WebSocketUpgrade, close_code::is_valid_on_wire,
+};
 use tokio::{net::TcpListener, time::timeout};
 
 /// How long a shutdown may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The application: a WebSocket that echoes at `/ws`, and a page at `/` that a browser can open it from.
-pub fn app(shutdown: &Shutdown, compression: Option<Compression>) -> Router {
+/// The application: a WebSocket that echoes at `/ws`, two that are closed with the code in their path, and a page at `/` from
+/// which a browser can open them. At `/close/{code}` the handler receives until the client has closed, at `/drop/{code}` it
+/// drops the socket. The client should see no difference.
+pub fn app(shutdown: &Shutdown, defaults: WebSocketDefaults) -> Router {
     Router::new()
         .route("/", get(|| async { Html(include_str!("page.html")) }))
         .route("/ws", any(ws_handler))
-        .layer(Extension(WebSocketDefaults::new().shutdown(shutdown.clone()).compression(compression)))
+        .route("/close/{code}", any(close_handler))
+        .route("/drop/{code}", any(drop_handler))
+        .layer(defaults.shutdown(shutdown.clone()))
 }
 
-/// Serves the application until `shutdown` begins, and returns how its connections have ended.
-pub async fn serve(listener: TcpListener, shutdown: Shutdown, compression: Option<Compression>) -> Drained {
+/// Serves the application until `shutdown` begins, and returns how its connections ended.
+pub async fn serve(listener: TcpListener, shutdown: Shutdown, defaults: WebSocketDefaults) -> Drained {
     let begun = shutdown.clone();
-    let server = axum::serve(listener, app(&shutdown, compression));
+    // `axum::serve` clones a `Router` for each connection, route by route and layer by layer. A make-service is cloned only
+    // once.
+    let app = app(&shutdown, defaults).into_make_service();
+    let server = axum::serve(listener, app);
     let server = server.with_graceful_shutdown(async move { begun.begun().await });
     let server = tokio::spawn(server.into_future());
 
     shutdown.begun().await;
-    // Both at once: a request that never ends holds up the server, but not the Close of the WebSockets, nor the end.
+    // Both at once: a request that never ends delays the server, but neither the Close of the WebSockets nor the end.
     let (drained, ended) = tokio::join!(shutdown.drain(DEADLINE), timeout(DEADLINE, server));
     if ended.is_err() {
-        tracing::warn!("a request was cut at the deadline");
+        tracing::warn!("a request was aborted at the deadline");
     }
     drained
 }
@@ -45,10 +56,33 @@ async fn ws_handler(ws: WebSocketUpgrade) -> Response {
 
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
-        if let Message::Text(_) | Message::Binary(_) = message
-            && socket.send(message).await.is_err()
-        {
+        // `message.is_data()` would borrow the message, and then the future keeps 32 bytes for it while it waits.
+        let (Message::Text(_) | Message::Binary(_)) = message else { continue };
+        if socket.send(message).await.is_err() {
             break;
         }
     }
+}
+
+async fn close_handler(Path(code): Path<CloseCode>, ws: WebSocketUpgrade) -> Response {
+    close(ws, code, true)
+}
+
+async fn drop_handler(Path(code): Path<CloseCode>, ws: WebSocketUpgrade) -> Response {
+    close(ws, code, false)
+}
+
+fn close(ws: WebSocketUpgrade, code: CloseCode, hear_out: bool) -> Response {
+    if !is_valid_on_wire(code) {
+        return (StatusCode::BAD_REQUEST, format!("{code} is no code that a Close may have\n")).into_response();
+    }
+    ws.on_upgrade(move |mut socket| async move {
+        let sender = socket.sender();
+        let _ = sender.try_send(Message::text(format!("closing with {code}")));
+        let _ = sender.close_with(code, "as asked");
+        if hear_out {
+            // The messages that the client had sent before it got the Close, up to its own Close.
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    })
 }

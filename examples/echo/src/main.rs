@@ -5,31 +5,34 @@ use std::{net::SocketAddr, num::NonZero, thread::available_parallelism};
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use example_echo::per_core::PerCore;
-use sockeye::{Compression, Drained, Memory, Shutdown};
+use sockeye::{Compression, Config, Drained, Memory, Shutdown, WebSocketDefaults};
 use tokio::{net::TcpListener, runtime::Builder, signal::ctrl_c};
 
 /// A WebSocket echo server at /ws.
 #[derive(Parser)]
 struct Options {
-    /// Where to listen; port 0 takes any that is free.
+    /// Where to listen; port 0 takes any free port.
     #[arg(long, default_value = "127.0.0.1:9001")]
     addr: SocketAddr,
-    /// Worker threads of one runtime; 1 is a current-thread runtime, and 0 one such runtime for each core, with a
-    /// listener of its own. Default: one worker for each core.
+    /// Worker threads of one runtime; 1 is a current-thread runtime, and 0 is one such runtime for each core, with its own
+    /// listener. Default: one worker for each core.
     #[arg(long)]
     threads: Option<usize>,
-    /// Compress messages for clients that offer it, with so much memory for each connection: `low` if nothing is said.
+    /// Compress messages for clients that offer it, with this much memory for each connection: `low` without a value.
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "low")]
     compression: Option<Budget>,
-    /// Messages of fewer bytes are not compressed. Default: 1024.
+    /// Messages with fewer bytes are not compressed. Default: 1024.
     #[arg(long, requires = "compression")]
     threshold: Option<usize>,
-    /// How hard the compressor tries, from 1 to 9. Default: what the library takes.
+    /// The level of compression, from 1 to 9. Default: that of the library.
     #[arg(long, requires = "compression")]
     level: Option<u8>,
+    /// A frame or a message with more bytes closes the connection with 1009. Default: 16 MiB for a frame, 64 MiB for a message.
+    #[arg(long)]
+    max_message_size: Option<usize>,
 }
 
-/// What [`Memory`] knows, for the command line.
+/// The values of [`Memory`] for the command line.
 #[derive(Clone, Copy, ValueEnum)]
 enum Budget {
     Low,
@@ -38,6 +41,15 @@ enum Budget {
 }
 
 impl Options {
+    fn defaults(&self) -> WebSocketDefaults {
+        let defaults = WebSocketDefaults::new().compression(self.compression());
+        let Some(size) = self.max_message_size else { return defaults };
+        let mut config = Config::default();
+        config.max_frame_size = size;
+        config.max_message_size = size;
+        defaults.config(config)
+    }
+
     fn compression(&self) -> Option<Compression> {
         let memory = match self.compression? {
             Budget::Low => Memory::Low,
@@ -60,19 +72,19 @@ fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let options = Options::parse();
     let cores = available_parallelism().map_or(1, NonZero::get);
-    let compression = options.compression();
+    let defaults = options.defaults();
     match options.threads.unwrap_or(cores) {
-        0 => per_core(options.addr, cores, compression),
-        1 => Builder::new_current_thread().enable_all().build()?.block_on(run(options.addr, compression)),
+        0 => per_core(options.addr, cores, &defaults),
+        1 => Builder::new_current_thread().enable_all().build()?.block_on(run(options.addr, defaults)),
         workers => {
             let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
-            runtime.block_on(run(options.addr, compression))
+            runtime.block_on(run(options.addr, defaults))
         }
     }
 }
 
-fn per_core(addr: SocketAddr, cores: usize, compression: Option<Compression>) -> anyhow::Result<()> {
-    let server = PerCore::start(addr, cores, compression)?;
+fn per_core(addr: SocketAddr, cores: usize, defaults: &WebSocketDefaults) -> anyhow::Result<()> {
+    let server = PerCore::start(addr, cores, defaults)?;
     println!("listening on http://{}", server.local_addr());
     Builder::new_current_thread().enable_all().build()?.block_on(ctrl_c())?;
     tracing::info!("shutting down");
@@ -80,11 +92,11 @@ fn per_core(addr: SocketAddr, cores: usize, compression: Option<Compression>) ->
     Ok(())
 }
 
-async fn run(addr: SocketAddr, compression: Option<Compression>) -> anyhow::Result<()> {
+async fn run(addr: SocketAddr, defaults: WebSocketDefaults) -> anyhow::Result<()> {
     let listener = TcpListener::bind(addr).await.with_context(|| format!("listening on {addr} (see --addr)"))?;
     println!("listening on http://{}", listener.local_addr()?);
     let shutdown = Shutdown::new();
-    let server = tokio::spawn(example_echo::serve(listener, shutdown.clone(), compression));
+    let server = tokio::spawn(example_echo::serve(listener, shutdown.clone(), defaults));
     ctrl_c().await?;
     tracing::info!("shutting down");
     shutdown.begin();
@@ -93,5 +105,5 @@ async fn run(addr: SocketAddr, compression: Option<Compression>) -> anyhow::Resu
 }
 
 fn report(drained: &Drained) {
-    tracing::info!(closed = drained.closed, lost = drained.lost, cut = drained.cut, "drained");
+    tracing::info!(closed = drained.closed, lost = drained.lost, cut = drained.aborted, "drained");
 }

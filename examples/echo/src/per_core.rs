@@ -1,18 +1,18 @@
-//! One current-thread runtime for each core, all of them listening on one port.
+//! One current-thread runtime for each core. All of them listen on one port.
 //!
-//! The kernel spreads new connections over the listeners (`SO_REUSEPORT`). From then on nothing of a connection leaves
-//! its thread: neither a wake-up, nor a lock that another core waits for.
+//! The kernel spreads new connections over the listeners (`SO_REUSEPORT`). From then on a connection stays on its thread: no
+//! wake-up crosses threads, and no core waits for a lock of another one.
 
 use std::{net::SocketAddr, thread};
 
 use anyhow::{Context, anyhow};
-use sockeye::{Compression, Drained, Shutdown};
+use sockeye::{Drained, Shutdown, WebSocketDefaults};
 use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::{Builder, Runtime},
 };
 
-/// How many connections may wait to be accepted: what [`TcpListener::bind`] asks for as well.
+/// How many connections may wait to be accepted: the same number as with [`TcpListener::bind`].
 const BACKLOG: u32 = 1024;
 
 /// A running echo server on one thread for each core.
@@ -24,18 +24,18 @@ pub struct PerCore {
 
 #[derive(Debug)]
 struct Core {
-    /// Of this core alone, so that opening and closing a connection is nobody else's business either.
+    /// The shutdown of this core alone, so that opening and closing a connection does not touch other cores either.
     shutdown: Shutdown,
     thread: thread::JoinHandle<Drained>,
 }
 
 impl PerCore {
-    /// Starts `cores` threads that serve `addr`. With port 0 the first one picks a port that is free, for all.
+    /// Starts `cores` threads that serve `addr`. With port 0 the first one picks a free port for all.
     ///
     /// # Errors
     ///
-    /// When a listener or a thread cannot be had, and where several sockets cannot share a port.
-    pub fn start(addr: SocketAddr, cores: usize, compression: Option<Compression>) -> anyhow::Result<Self> {
+    /// When a listener or a thread cannot be created, or if several sockets cannot share a port on this system.
+    pub fn start(addr: SocketAddr, cores: usize, defaults: &WebSocketDefaults) -> anyhow::Result<Self> {
         let mut addr = addr;
         let mut ready = Vec::with_capacity(cores);
         for _ in 0..cores {
@@ -44,24 +44,24 @@ impl PerCore {
             addr = listener.local_addr()?;
             ready.push((runtime, listener));
         }
-        // Only now that all of them listen: a listener that fails would leave the others with connections.
-        let start = |(index, (runtime, listener))| Core::start(index, runtime, listener, compression);
+        // Started only after all of them listen: otherwise a failing listener would leave the others with connections.
+        let start = |(index, (runtime, listener))| Core::start(index, runtime, listener, defaults.clone());
         Ok(Self { addr, cores: ready.into_iter().enumerate().map(start).collect::<anyhow::Result<_>>()? })
     }
 
-    /// Where it listens.
+    /// The address on which the server listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Closes every connection with 1001, blocks until all threads have ended, and returns how the connections of each
-    /// have.
+    /// Closes every connection with 1001, blocks until all threads have ended, and returns how the connections of each thread
+    /// ended.
     ///
     /// # Errors
     ///
     /// When a thread has panicked.
     pub fn shut_down(self) -> anyhow::Result<Vec<Drained>> {
-        // All at once: the deadlines should not add up.
+        // All at once, so that the deadlines do not add up.
         for core in &self.cores {
             core.shutdown.begin();
         }
@@ -75,20 +75,21 @@ impl Core {
         index: usize,
         runtime: Runtime,
         listener: TcpListener,
-        compression: Option<Compression>,
+        defaults: WebSocketDefaults,
     ) -> anyhow::Result<Self> {
         let shutdown = Shutdown::new();
-        let server = crate::serve(listener, shutdown.clone(), compression);
+        let server = crate::serve(listener, shutdown.clone(), defaults);
         let thread = thread::Builder::new().name(format!("core-{index}")).spawn(move || runtime.block_on(server))?;
         Ok(Self { shutdown, thread })
     }
 }
 
 fn listen(runtime: &Runtime, addr: SocketAddr) -> anyhow::Result<TcpListener> {
-    // A listener belongs to the runtime in whose context it was made.
+    // A listener belongs to the runtime in whose context it was created.
     let _context = runtime.enter();
     let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // As `TcpListener::bind` does, so that a restart need not wait for the connections of its predecessor to expire.
+    // As `TcpListener::bind` does, so that a restarted server need not wait until the connections of the previous one have
+    // expired.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     share_port(&socket)?;

@@ -1,4 +1,4 @@
-//! What the plain loop costs through axum and hyper, counted by an allocator: figures that do not drift as times do.
+//! What the plain loop costs through axum and hyper, counted by an allocator: unlike times, these figures do not vary.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 use std::{
@@ -8,10 +8,10 @@ use std::{
 };
 
 use allocation_counter::{AllocationInfo, measure};
-use sockeye::{Compression, Memory, Shutdown};
+use sockeye::{Compression, Memory, Shutdown, WebSocketDefaults};
 use tokio::{net::TcpListener, runtime::Runtime};
 
-/// The server, on the thread of the test, whose allocations are counted.
+/// The server, on the test's thread, whose allocations are counted.
 struct Server {
     runtime: Runtime,
     addr: SocketAddr,
@@ -24,10 +24,11 @@ impl Server {
 
     fn with(compression: Option<Compression>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let defaults = WebSocketDefaults::new().compression(compression);
         let addr = runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let addr = listener.local_addr().unwrap();
-            tokio::spawn(example_echo::serve(listener, Shutdown::new(), compression));
+            tokio::spawn(example_echo::serve(listener, Shutdown::new(), defaults));
             addr
         });
         Self { runtime, addr }
@@ -40,7 +41,7 @@ impl Server {
     }
 }
 
-/// A client that allocates nothing while it talks: its sockets are the kernel's, and its buffers are handed in.
+/// A client that allocates nothing while it talks: it uses blocking sockets, and the caller passes the buffers.
 struct Client(TcpStream);
 
 impl Client {
@@ -48,7 +49,7 @@ impl Client {
         Self::offering(addr, "").await
     }
 
-    /// With this header in its request.
+    /// Connects with this header in the request.
     async fn offering(addr: SocketAddr, header: &str) -> Self {
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.set_nonblocking(true).unwrap();
@@ -91,7 +92,7 @@ impl Client {
         }
     }
 
-    /// Reads what is there, after the server has had its turn.
+    /// Reads what is there, after the server has run.
     async fn read_some(&mut self, buffer: &mut [u8]) -> usize {
         tokio::task::yield_now().await;
         match self.0.read(buffer) {
@@ -103,7 +104,7 @@ impl Client {
     }
 }
 
-/// A text frame of a client, with a key of zeros, which leaves the payload as it is.
+/// A text frame of a client, with a masking key of zeros, which does not change the payload.
 fn text(size: usize) -> Vec<u8> {
     let mut frame = vec![0x81];
     match size {
@@ -122,7 +123,7 @@ fn text(size: usize) -> Vec<u8> {
     frame
 }
 
-/// Where the answer to [`text`] goes: the frame without the key.
+/// A buffer for the answer to [`text`]: the frame without the key.
 fn answer(frame: &[u8]) -> Vec<u8> {
     vec![0; frame.len() - 4]
 }
@@ -161,13 +162,13 @@ fn small_messages_cost_no_allocation_once_there_has_been_one() {
                 client.exchange(&frame, &mut answer).await;
             }
         });
-        // Those of the runtime's queues, now and then.
+        // The runtime's queues allocate now and then.
         assert!(steady.count_total <= 4, "{size} bytes: {steady:?}");
     }
 }
 
-/// What would be copied would be allocated: a large message is read into its own memory, grows as it arrives, and is written
-/// from there.
+/// A copy would need an allocation: a large message is read into its own memory, which grows as it arrives, and is written from
+/// there.
 #[test]
 fn a_large_message_is_allocated_once_and_never_copied_by_us() {
     const SIZE: usize = 1 << 20;
@@ -181,12 +182,12 @@ fn a_large_message_is_allocated_once_and_never_copied_by_us() {
             client.exchange(&frame, &mut answer).await;
         }
     });
-    // Growing by four means that a third of it may have been allocated before, and what a read brings comes on top.
+    // The memory grows by a factor of four, so a third of it may have been allocated before, plus the bytes of a read.
     assert!(steady.bytes_total <= 10 * (SIZE as u64 * 4 / 3 + (256 << 10)), "{steady:?}");
     assert!(steady.bytes_max <= SIZE as u64 * 3 / 2, "{steady:?}");
 }
 
-/// A compressed text of 2,000 bytes, as a frame of a client, and the text.
+/// A compressed text of 2,000 bytes as a frame of a client, and the text.
 fn compressed() -> (Vec<u8>, String) {
     let text: String = (0..1000).map(|i| format!("{{\"salmon\":{}}}", i * i % 977)).collect();
     let text = text[..2000].to_owned();
@@ -201,7 +202,7 @@ fn compressed() -> (Vec<u8>, String) {
     (frame, text)
 }
 
-/// What each of 2,000 connections holds that has echoed ten messages and waits.
+/// The memory of each of 2,000 connections that have echoed ten messages and are idle.
 fn idle(server: &Server, offer: &str, frame: &[u8], answer: &mut [u8], count: usize) -> i64 {
     let mut clients = Vec::with_capacity(count + 100);
     let mut more = async |count: usize| {
@@ -228,7 +229,7 @@ fn compression_without_context_takeover_costs_an_idle_connection_next_to_nothing
         idle(&Server::start(), "", &frame, &mut answer(&frame), 2000)
     };
     let server = Server::with(Some(Compression::new()));
-    // How long the answer is, found out once: a frame without a key, compressed at another level.
+    // The length of the answer is determined once: a frame without a key, compressed at another level.
     let mut client = server.runtime.block_on(Client::offering(server.addr, OFFER));
     let mut head = [0; 4];
     server.runtime.block_on(client.exchange(&frame, &mut head));
@@ -239,11 +240,11 @@ fn compression_without_context_takeover_costs_an_idle_connection_next_to_nothing
     println!("an idle connection: {plain} bytes, {low} with compression");
 }
 
-/// With context takeover it is a window for each direction that is used; here for what is received.
+/// With context takeover a connection keeps a window for each direction that is used: here for received messages.
 #[test]
 fn a_context_costs_an_idle_connection_its_window() {
     const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
-    // Stored blocks refer to nothing, so that one frame does for all messages.
+    // Stored blocks refer to no earlier data, so one frame works for all messages.
     let payload: Vec<u8> = (0..8000_u32).flat_map(|i| (i * i % 977).to_le_bytes()).collect();
     let length = (payload.len() as u16).to_le_bytes();
     let stored = [&[0][..], &length, &length.map(|byte| !byte), &payload, &[0]].concat();
@@ -252,7 +253,7 @@ fn a_context_costs_an_idle_connection_its_window() {
     frame.extend([0; 4]);
     frame.extend(stored);
     for (memory, window) in [(Memory::Balanced, 4 << 10), (Memory::Best, 32 << 10)] {
-        // Not compressed by the server, whose answers would be of another length each time.
+        // The server does not compress: its answers would have another length each time.
         let server = Server::with(Some(Compression::new().memory(memory).threshold(usize::MAX)));
         let each = idle(&server, OFFER, &frame, &mut vec![0; 4 + payload.len()], 100);
         assert!(each <= 1024 + window + 512, "{memory:?}: {each} bytes");

@@ -1,28 +1,61 @@
-//! A WebSocket server on hyper alone: no router, no extractors, no axum.
+//! A WebSocket server on hyper alone: no router, no extractors, no axum. With a certificate it speaks TLS.
 
-use std::{convert::Infallible, pin::pin, time::Duration};
+#[cfg(unix)]
+use std::os::fd::AsFd;
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
+use anyhow::Context;
 use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use sockeye_extract::{Message, Rejection, Shutdown, WebSocket, WebSocketDefaults, WebSocketUpgrade};
+use sockeye_extract::{Rejection, Shutdown, WebSocket, WebSocketDefaults, WebSocketUpgrade};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
 };
 
-/// Serves `listener` until `shutdown` begins, and ends when the last connection that is still HTTP has.
+/// The TLS acceptor for a certificate and its key in PEM.
 ///
-/// A client must have sent the head of its request within `header_timeout`: nothing else ends a connection on which
-/// nothing happens before it is a WebSocket.
-pub async fn serve(listener: TcpListener, shutdown: Shutdown, header_timeout: Duration) {
+/// # Errors
+///
+/// When one of them cannot be read, or when they do not match.
+pub fn tls(certificate: &[u8], key: &[u8]) -> anyhow::Result<TlsAcceptor> {
+    let certificates = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.context("reading the certificate, which has to be PEM")?;
+    let key = PrivateKeyDer::from_pem_slice(key).context("reading the key, which has to be PEM")?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .context("the certificate and the key cannot be used together")?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Serves `listener`, over TLS with an acceptor, until `shutdown` begins. It returns when the last connection that is still
+/// HTTP has ended.
+///
+/// A client must finish the TLS handshake within `header_timeout`, and then send the head of its request within
+/// `header_timeout`. No other deadline ends an idle connection before it is a WebSocket.
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shutdown: Shutdown, header_timeout: Duration) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => _ = connections.spawn(connection(stream, shutdown.clone(), header_timeout)),
+                Ok((stream, _)) => {
+                    _ = connections.spawn(secure(stream, tls.clone(), shutdown.clone(), header_timeout));
+                }
                 Err(error) => {
-                    // Out of file descriptors, most likely, and asking again at once does not make more.
+                    // Most likely there are no file descriptors left, and an immediate retry does not help.
                     tracing::error!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
@@ -31,13 +64,28 @@ pub async fn serve(listener: TcpListener, shutdown: Shutdown, header_timeout: Du
             () = shutdown.begun() => break,
         }
     }
-    // Nobody new is let wait in the queue of a server that is going away.
+    // New clients should not wait in the queue of a server that is shutting down.
     drop(listener);
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(stream: TcpStream, shutdown: Shutdown, header_timeout: Duration) {
+async fn secure(stream: TcpStream, tls: Option<TlsAcceptor>, shutdown: Shutdown, header_timeout: Duration) {
+    let Some(tls) = tls else { return connection(stream, shutdown, header_timeout).await };
+    match timeout(header_timeout, tls.accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, shutdown, header_timeout).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a connection ended before it was secured"),
+        Err(_) => tracing::debug!("a connection was not secured in time"),
+    }
+}
+
+async fn connection<S>(stream: S, shutdown: Shutdown, header_timeout: Duration)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let defaults = WebSocketDefaults::new().shutdown(shutdown.clone());
+    // The deadlines of a WebSocket then count what its client has taken, and not only what the TLS layer has taken.
+    #[cfg(unix)]
+    let defaults = defaults.transport(|tls: &tokio_rustls::server::TlsStream<TcpStream>| Some(tls.get_ref().0.as_fd()));
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(defaults.clone());
         async { Ok::<_, Infallible>(answer(request)) }
@@ -51,7 +99,7 @@ async fn connection(stream: TcpStream, shutdown: Shutdown, header_timeout: Durat
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = shutdown.begun() => {
-            // What is being answered is answered, what is idle ends.
+            // Requests in progress are answered, and idle connections end.
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -67,7 +115,7 @@ fn answer(mut request: Request<Incoming>) -> Response<String> {
         "/ws" => match WebSocketUpgrade::from_request(&mut request) {
             Ok(ws) => {
                 let response = ws.accept(echo);
-                // Empty, unless it is a refusal.
+                // The body is empty unless the request was refused.
                 let text = response.extensions().get().map(Rejection::body_text).unwrap_or_default();
                 response.map(|()| text)
             }
@@ -83,9 +131,7 @@ fn answer(mut request: Request<Incoming>) -> Response<String> {
 
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
-        if let Message::Text(_) | Message::Binary(_) = message
-            && socket.send(message).await.is_err()
-        {
+        if message.is_data() && socket.send(message).await.is_err() {
             break;
         }
     }

@@ -1,4 +1,4 @@
-//! Clients that never finish the head of their request, with the clock in the test's hands.
+//! Clients that never finish the head of their request, with a clock that the test controls.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
@@ -16,14 +16,14 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 async fn connect() -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
-    tokio::spawn(example_hyper::serve(listener, Shutdown::new(), HEADER_TIMEOUT));
+    tokio::spawn(example_hyper::serve(listener, None, Shutdown::new(), HEADER_TIMEOUT));
     TcpStream::connect(address).await.unwrap()
 }
 
-/// What comes until the end of the stream, and how long after `start` that is.
+/// The bytes until the end of the stream, and the time of the end after `start`.
 async fn rest(mut stream: TcpStream, start: Instant) -> (String, Duration) {
     let mut answer = Vec::new();
-    // A reset is an end as well: the server may drop what it has not read.
+    // A reset is an end too: the server may drop unread bytes.
     let _ = stream.read_to_end(&mut answer).await;
     (String::from_utf8_lossy(&answer).into_owned(), start.elapsed())
 }
@@ -42,13 +42,13 @@ async fn a_client_that_says_nothing_is_dropped_in_time() {
     }
 }
 
-/// A byte now and then moves no deadline.
+/// A byte now and then does not extend the deadline.
 #[tokio::test(start_paused = true)]
 async fn endless_headers_are_dropped_in_time() {
     let start = Instant::now();
     let mut stream = connect().await;
     stream.write_all(b"GET /ws HTTP/1.1\r\nHost: localhost\r\n").await.unwrap();
-    // The write fails once the server has hung up.
+    // The write fails after the server has closed the connection.
     for line in 0.. {
         if stream.write_all(format!("X-{}: x\r\n", line % 10).as_bytes()).await.is_err() || line == 1000 {
             break;

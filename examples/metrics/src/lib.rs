@@ -1,4 +1,4 @@
-//! An echo server that says what its connections do.
+//! An echo server with metrics of its connections.
 
 use axum::{
     Router,
@@ -7,10 +7,10 @@ use axum::{
     routing::{any, get},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-use sockeye::{Message, WebSocket, WebSocketUpgrade};
+use sockeye::{WebSocket, WebSocketUpgrade};
 
-/// `/ws` echoes, `/metrics` is for Prometheus. The recorder behind `metrics` has to be installed by then: whoever asks for
-/// a counter before gets one that counts nothing.
+/// `/ws` echoes, `/metrics` is for Prometheus. The recorder of `metrics` has to be installed before: a counter that is created
+/// earlier counts nothing.
 pub fn app(metrics: PrometheusHandle) -> Router {
     Router::new().route("/ws", any(upgrade)).route("/metrics", get(render)).with_state(metrics)
 }
@@ -21,16 +21,14 @@ async fn upgrade(ws: WebSocketUpgrade) -> Response {
 
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
-        if let Message::Text(_) | Message::Binary(_) = message
-            && socket.send(message).await.is_err()
-        {
+        if message.is_data() && socket.send(message).await.is_err() {
             break;
         }
     }
 }
 
 async fn render(State(metrics): State<PrometheusHandle>) -> String {
-    // Histograms keep their values until somebody sums them up. That is all there is to do about upkeep here.
+    // Histograms keep their values until upkeep sums them up. This example needs no other upkeep.
     metrics.run_upkeep();
     metrics.render()
 }

@@ -11,7 +11,7 @@ use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 /// Echoes what it receives at /ws, and counts it at /metrics.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Where to listen; port 0 takes any that is free
+    /// Where to listen; port 0 takes any free port
     #[arg(long, default_value = "127.0.0.1:3000", value_name = "IP:PORT")]
     addr: SocketAddr,
 }
@@ -19,7 +19,7 @@ struct Options {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let Options { addr } = Options::parse();
-    // The span of a connection is at level DEBUG. It is one line when it closes, with all that the connection has done.
+    // The span of a connection is at level DEBUG. It is logged as one line when it closes, with the figures of the connection.
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,sockeye=debug".into()))
         .with_span_events(FmtSpan::CLOSE)
@@ -30,7 +30,7 @@ async fn main() -> anyhow::Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, example_metrics::app(metrics))
         .with_graceful_shutdown(async {
-            // An error means that the signal cannot be waited for: then the server runs until it is killed.
+            // After an error it cannot wait for the signal: the server then runs until it is killed.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }

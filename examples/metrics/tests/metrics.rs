@@ -46,7 +46,7 @@ async fn a_scrape_has_what_the_connections_have_done() {
     peer.expect_close(1000).await;
     peer.expect_eof().await;
     drop(peer);
-    // The connection ends when the server has seen the end of the stream, which a scrape may be ahead of.
+    // The connection ends when the server has seen the end of the stream, and a scrape may come earlier.
     let after = loop {
         let after = scrape(addr).await;
         if after.contains("sockeye_connections_open 0") {

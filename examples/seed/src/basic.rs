@@ -1,6 +1,6 @@
 //! The first listing: an echo.
 
-// As it stands in code that was written for axum, order included.
+// As in code that was written for axum, including the order.
 #[rustfmt::skip]
 use axum::{
     extract::ws::{WebSocketUpgrade, WebSocket, Message},

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-// As it stands in code that was written for axum, order included.
+// As in code that was written for axum, including the order.
 #[rustfmt::skip]
 use axum::{
     extract::{ws::{WebSocketUpgrade, WebSocket, Message}, State},
@@ -14,7 +14,7 @@ use axum::{
     Router,
 };
 
-/// How many visitors there have been.
+/// The number of visitors so far.
 #[derive(Clone, Default)]
 struct AppState {
     visitors: Arc<AtomicUsize>,

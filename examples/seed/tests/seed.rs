@@ -1,4 +1,4 @@
-//! The example does what its page says.
+//! The example does what its README says.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
@@ -43,7 +43,7 @@ async fn visitors_are_counted_in_the_state() {
     }
 }
 
-/// The program as a user runs it, up to Ctrl-C.
+/// The program as a user runs it, until Ctrl-C.
 #[cfg(unix)]
 #[tokio::test]
 async fn ctrl_c_closes_with_1001_and_ends_the_program() {

@@ -1,4 +1,4 @@
-//! The server under many clients, which say how their connections were closed.
+//! The server with many clients, which report how their connections were closed.
 
 use std::{
     collections::BTreeMap,
@@ -21,15 +21,15 @@ use tokio_tungstenite::{
 
 use crate::GOODBYE;
 
-/// What RFC 6455 §7.1.5 has a client report when the connection has ended without a Close.
+/// The code that a client reports by RFC 6455 §7.1.5 if the connection has ended without a Close.
 const ABNORMAL: u16 = 1006;
 
-/// How many clients connect at the same time: less than the kernel lets wait for the server.
+/// How many clients connect at the same time: fewer than the kernel's queue of the listener allows.
 const AT_ONCE: usize = 100;
 
 type Client = WebSocketStream<TcpStream>;
 
-/// How the clients were closed, and how the server thinks they were.
+/// How the clients saw the close, and how the server saw it.
 #[derive(Debug)]
 pub struct Report {
     /// How many clients have seen which code.
@@ -38,17 +38,18 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether all of `connections` were closed with 1001, and both sides agree.
+    /// Whether all `connections` were closed with 1001, and both sides agree.
     pub fn is_clean(&self, connections: usize) -> bool {
-        let Drained { closed, lost, cut, .. } = self.drained;
-        self.codes.get(&1001).copied().unwrap_or_default() == connections && (closed, lost, cut) == (connections, 0, 0)
+        let Drained { closed, lost, aborted, .. } = self.drained;
+        self.codes.get(&1001).copied().unwrap_or_default() == connections
+            && (closed, lost, aborted) == (connections, 0, 0)
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let closed = self.codes.get(&1001).copied().unwrap_or_default();
-        write!(f, "{closed} closed with 1001, {} cut", self.drained.cut)?;
+        write!(f, "{closed} closed with 1001, {} aborted", self.drained.aborted)?;
         for (code, count) in self.codes.iter().filter(|(code, _)| **code != 1001) {
             write!(f, "\n{count} closed with {code}")?;
         }
@@ -59,11 +60,11 @@ impl fmt::Display for Report {
     }
 }
 
-/// Serves `connections` clients, which echo a message each, and shuts down.
+/// Serves `connections` clients, each of which gets one echo, and shuts down.
 ///
 /// # Errors
 ///
-/// When the connections cannot be had, or a client is not echoed to.
+/// When the connections cannot be opened, or a client gets no echo.
 pub async fn run(shutdown: Shutdown, connections: usize, deadline: Duration) -> anyhow::Result<Report> {
     room_for(connections)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -93,12 +94,12 @@ pub async fn run(shutdown: Shutdown, connections: usize, deadline: Duration) -> 
     Ok(Report { codes, drained })
 }
 
-/// A client that has been echoed to, and whether its handler says goodbye: every second one's does.
+/// Connects a client and waits for its echo. The handler of every second client says goodbye.
 async fn open(addr: SocketAddr, index: usize) -> anyhow::Result<(Client, bool)> {
     let polite = index % 2 == 1;
     let path = if polite { "goodbye" } else { "ws" };
     let stream = TcpStream::connect(addr).await.with_context(|| format!("connection {index}"))?;
-    // Many of them at once: the default would be 128 KiB each.
+    // There are many clients, and the default would be 128 KiB for each.
     let config = WebSocketConfig::default().read_buffer_size(4 << 10);
     let (mut client, _) = client_async_with_config(format!("ws://{addr}/{path}"), stream, Some(config)).await?;
     let message = Message::text(format!("client {index}"));
@@ -115,10 +116,10 @@ async fn close_code(mut client: Client, polite: bool) -> u16 {
     while let Some(received) = client.next().await {
         match received {
             Ok(Message::Text(text)) if text == GOODBYE => goodbye = true,
-            // 1005: without a code.
+            // 1005: a Close without a code.
             Ok(Message::Close(frame)) => code = Some(frame.map_or(1005, |frame| frame.code.into())),
             Ok(_) => {}
-            // Without a Close, or with a stream that has failed behind it, so that others might not have seen it.
+            // There was no Close, or the stream failed after it, so that other clients might not have seen it.
             Err(error) => {
                 tracing::warn!(%error, "a connection has failed");
                 return ABNORMAL;
@@ -132,7 +133,7 @@ async fn close_code(mut client: Client, polite: bool) -> u16 {
     code.unwrap_or(ABNORMAL)
 }
 
-/// Makes sure that there may be so many connections, each of which is two open files of this process.
+/// Checks that this number of connections is possible. Each of them takes two open files of this process.
 fn room_for(connections: usize) -> anyhow::Result<()> {
     let needed = 2 * connections as u64 + 64;
     let allowed = open_files(needed);
@@ -144,13 +145,13 @@ fn room_for(connections: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many files this process may open, after it has asked for `needed`.
+/// How many files this process may open, after raising the limit to `needed`.
 #[cfg(unix)]
 fn open_files(needed: u64) -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < needed) {
-        // Where it does not work, what is allowed now still is.
+        // If raising fails, the current limit still applies.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)

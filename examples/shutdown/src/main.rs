@@ -1,4 +1,4 @@
-//! The server as a program, and as a test of itself.
+//! The server as a program that can also test itself.
 
 use std::{io, net::SocketAddr, process::ExitCode, time::Duration};
 
@@ -11,16 +11,16 @@ use tokio::net::TcpListener;
 /// A WebSocket echo server that closes its connections with 1001 when it is asked to end (Ctrl-C, SIGTERM).
 #[derive(Parser)]
 struct Options {
-    /// Where to listen; port 0 takes any that is free.
+    /// Where to listen; port 0 takes any free port.
     #[arg(long, default_value = "127.0.0.1:3000")]
     addr: SocketAddr,
     /// How many seconds the shutdown may take.
     #[arg(long, default_value_t = 20)]
     deadline: u64,
-    /// Over how many seconds the Closes are spread. Default: one for each thousand connections, at most 10.
+    /// Over how many seconds the Closes are spread. Default: one second for each thousand connections, at most 10.
     #[arg(long)]
     window: Option<u64>,
-    /// Test it: serve so many clients of its own on a free port, shut down, and say how they were closed.
+    /// Run a test: serve this many clients of its own on a free port, shut down, and print how they were closed.
     #[arg(long)]
     connections: Option<usize>,
 }
@@ -48,11 +48,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     asked_to_end().await?;
     shutdown.begin();
     let drained = server.await??;
-    tracing::info!(closed = drained.closed, lost = drained.lost, cut = drained.cut, "drained");
+    println!("{} closed, {} lost, {} aborted", drained.closed, drained.lost, drained.aborted);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ctrl-C, or what systemd, Docker and Kubernetes send.
+/// Waits for Ctrl-C, or for the SIGTERM of systemd, Docker and Kubernetes.
 #[cfg(unix)]
 async fn asked_to_end() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};

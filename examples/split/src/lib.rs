@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use axum::{Extension, Router, extract::State, response::Response, routing::any};
+use axum::{Router, extract::State, response::Response, routing::any};
 use sockeye::{Message, Sender, Shutdown, WebSocket, WebSocketDefaults, WebSocketUpgrade};
 use tokio::time::interval;
 
-/// The application: a WebSocket at `/ws` that ticks every `period`, and says back what it is told.
+/// The application: a WebSocket at `/ws` that ticks every `period`, and echoes messages.
 pub fn app(period: Duration, shutdown: &Shutdown) -> Router {
     Router::new()
         .route("/ws", any(ws_handler))
-        .layer(Extension(WebSocketDefaults::new().shutdown(shutdown.clone())))
+        .layer(WebSocketDefaults::new().shutdown(shutdown.clone()))
         .with_state(period)
 }
 
@@ -19,13 +19,13 @@ async fn ws_handler(State(period): State<Duration>, ws: WebSocketUpgrade) -> Res
 }
 
 async fn handle_socket(mut socket: WebSocket, period: Duration) {
-    // A Sender does not keep the connection open, so the ticker ends by itself when the handler is done.
+    // A Sender does not keep the connection open, so the ticker ends by itself when the handler has returned.
     let ticker = tokio::spawn(tick(socket.sender(), period));
     while let Some(Ok(message)) = socket.recv().await {
-        if let Message::Text(text) = message
-            && socket.send(Message::Text(format!("you said {text}"))).await.is_err()
-        {
-            break;
+        if let Message::Text(text) = message {
+            if socket.send(Message::Text(format!("you said {text}"))).await.is_err() {
+                break;
+            }
         }
     }
     drop(socket);

@@ -1,4 +1,4 @@
-//! The example does what its page says.
+//! The example does what its README says.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 #[tokio::test]
-async fn ticks_and_answers_until_it_is_closed() {
+async fn the_server_sends_ticks_and_answers_until_it_is_closed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let app = example_split::app(Duration::from_millis(1), &Shutdown::new());

@@ -1,7 +1,7 @@
 //! Our client role under the Autobahn test suite's server, which plays one case on each connection.
 //!
-//! `cargo xtask autobahn --client` runs it. The opening handshake is made by hyper and checked by `sockeye::handshake`;
-//! what remains of hyper's connection then is the TCP stream, and what was read ahead of it.
+//! `cargo xtask autobahn --client` runs it. hyper makes the opening handshake, and `sockeye::handshake` checks it. What then
+//! remains of hyper's connection is the TCP stream and the bytes that were read ahead.
 
 use std::{cell::Cell, time::Duration};
 
@@ -9,18 +9,18 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use hyper_util::rt::TokioIo;
 use sockeye::{
-    Compression, Connection, Memory, Message, Role, Stream, WebSocket,
+    Compression, Connection, Memory, Role, Stream, WebSocket,
     handshake::{client::ClientRequest, deflate::Offered},
 };
 use tokio::{net::TcpStream, time::timeout};
 
-/// The longest that a case may take; the suite itself gives up before.
+/// The longest time that a case may take. The suite itself gives up earlier.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Plays every case of an Autobahn fuzzing server.
 #[derive(Parser)]
 struct Options {
-    /// The server, as in ws://127.0.0.1:9001.
+    /// The server, such as ws://127.0.0.1:9001.
     #[arg(long)]
     url: String,
     /// Our name in its reports.
@@ -34,7 +34,7 @@ struct Options {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let Options { url, agent, compression } = Options::parse();
-    // All of it, so that as much as can be is put to the test.
+    // Everything is compressed, so that as much as possible is tested.
     let compression = compression.then(|| Compression::new().memory(Memory::Best).threshold(0));
 
     let count = Cell::new(None);
@@ -49,7 +49,7 @@ async fn main() -> anyhow::Result<()> {
     for case in 1..=count {
         play(&format!("{url}/runCase?case={case}&agent={agent}"), compression, echo).await?;
     }
-    // Only now does the suite write its reports.
+    // The suite writes its reports only after this.
     play(&format!("{url}/updateReports?agent={agent}"), None, echo).await?;
     println!("{count} cases played");
     Ok(())
@@ -96,9 +96,7 @@ async fn connect(url: &str, compression: Option<Compression>) -> anyhow::Result<
 
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
-        if let Message::Text(_) | Message::Binary(_) = message
-            && socket.send(message).await.is_err()
-        {
+        if message.is_data() && socket.send(message).await.is_err() {
             break;
         }
     }
