@@ -1,4 +1,4 @@
-//! Futures that are dropped at any of their polls: nothing is lost, nothing is there twice, nothing is half done.
+//! Futures that are dropped after any of their polls: nothing is lost, nothing arrives twice, nothing is half done.
 
 use std::{future::poll_fn, pin::pin, task::Poll};
 
@@ -15,19 +15,19 @@ struct Plan {
     capacity: Size,
     read_chunk: Size,
     write_chunk: Size,
-    /// Of the one that sends, in units of 32 bytes.
+    /// The write buffer of the sender, in units of 32 bytes.
     write_buffer: u8,
     sender: Home,
     receiver: Home,
     messages: Vec<(Way, Payload)>,
-    /// How often each next future is polled before it is dropped; around and around.
+    /// How often each future is polled before it is dropped. The list is used in a loop.
     send_polls: Vec<u8>,
     recv_polls: Vec<u8>,
-    /// Whether the end is a `close` that is dropped as well, or a drop of the socket.
+    /// Whether the end is a `close` whose future may be dropped too, or a drop of the socket.
     closes: bool,
 }
 
-/// Of a piece of the stream, in bytes. Half of them cut every header.
+/// The length of a piece of the stream, in bytes. Half of the lengths cut every header.
 #[derive(Arbitrary, Debug, Clone, Copy)]
 enum Size {
     Small(u8),
@@ -59,7 +59,7 @@ enum Way {
     Ping,
 }
 
-/// With more messages than this a plan says nothing new.
+/// Plans with more messages than this find nothing new.
 const MESSAGES: usize = 24;
 
 pub fn run(data: &[u8]) {
@@ -68,10 +68,10 @@ pub fn run(data: &[u8]) {
     block_on(play(plan));
 }
 
-/// What depends on the connection that sends.
+/// The kinds of sending connection.
 #[derive(Clone, Copy)]
 struct How {
-    /// A `send` that was dropped may have queued its message: it was waiting for the kernel.
+    /// A dropped `send` may have queued its message while it was waiting for the kernel.
     may_be_queued: bool,
     is_driven: bool,
     closes: bool,
@@ -117,7 +117,7 @@ fn chunks(control: &Control, plan: &Plan) {
     control.set_write_chunk(plan.write_chunk.bytes());
 }
 
-/// A message that no other is equal to, and that goes through the stream in a few dozen pieces.
+/// A unique message that goes through the stream in a few dozen pieces.
 fn message(number: usize, payload: &Payload, piece: usize) -> Message {
     let most = piece * 24;
     let mut bytes = payload.bytes();
@@ -130,7 +130,7 @@ fn message(number: usize, payload: &Payload, piece: usize) -> Message {
 
 type Task = tokio::task::JoinHandle<()>;
 
-/// Runs `work` on the socket of `connection`, wherever that lives. What it yields comes in the end.
+/// Runs `work` on the socket of `connection`, with or without a driver, and returns its result at the end.
 fn at<F, Fut>(home: Home, connection: Connection, work: F) -> (Vec<Task>, oneshot::Receiver<Fut::Output>)
 where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
@@ -157,7 +157,7 @@ where
 struct Polls {
     counts: Vec<u8>,
     next: usize,
-    /// How many were dropped in a row. Each next one is polled longer, so that in the end one is ready.
+    /// How many futures were dropped in a row. Each next one is polled more often, so that one is ready in the end.
     dropped: usize,
 }
 
@@ -166,7 +166,7 @@ impl Polls {
         Self { counts: counts.to_vec(), next: 0, dropped: 0 }
     }
 
-    /// What `future` yields, or `None` when it was dropped before.
+    /// The output of `future`, or `None` if it was dropped before.
     async fn limit<F: Future>(&mut self, future: F) -> Option<F::Output> {
         let count = self.counts.get(self.next % self.counts.len().max(1)).map_or(1, |count| usize::from(*count % 8));
         self.next += 1;
@@ -191,7 +191,7 @@ impl Polls {
     }
 }
 
-/// What was sent, and whether surely.
+/// The sent messages, and whether each was sent for certain.
 async fn send(
     mut socket: WebSocket,
     messages: Vec<(Way, Message)>,
@@ -209,7 +209,7 @@ async fn send(
         loop {
             let tried = message.clone();
             let sent = match way {
-                // Without a driver somebody has to poll the socket.
+                // Without a driver the socket has to be polled.
                 Way::Sender if how.is_driven => polls.limit(sender.send(tried)).await,
                 Way::Prepared => polls.limit(socket.send_prepared(prepare(&tried))).await,
                 Way::Send | Way::Sender | Way::Flushed | Way::Ping => polls.limit(socket.send(tried)).await,
@@ -224,13 +224,13 @@ async fn send(
                     log.push((message, false));
                     break;
                 }
-                // It was not queued, so it is tried again.
+                // The message was not queued, so it is sent again.
                 None => yield_now().await,
             }
         }
     }
     if how.closes {
-        // Queued by the first poll, whatever becomes of the future.
+        // The first poll queues it, whatever happens to the future.
         let closed = polls.limit(socket.close_with(close_code::AWAY, "done")).await;
         closed.unwrap_or(Ok(())).unwrap_or_else(|error| panic!("{error}"));
         assert!(sender.is_closed());
@@ -246,7 +246,7 @@ fn prepare(message: &Message) -> PreparedMessage {
     }
 }
 
-/// All data messages up to the Close that must come.
+/// All data messages up to the Close, which must come.
 async fn receive(mut socket: WebSocket, mut polls: Polls) -> Vec<Message> {
     let mut received = Vec::new();
     loop {
@@ -258,13 +258,13 @@ async fn receive(mut socket: WebSocket, mut polls: Polls) -> Vec<Message> {
             None => {}
         }
     }
-    // Without a driver the answer is written while somebody asks for it.
+    // Without a driver the answer is written only while the socket is polled.
     let _ = socket.flushed().await;
     assert!(socket.recv().await.is_none(), "something came after the Close");
     received
 }
 
-/// Everything came once and in order, save for what may not have been sent.
+/// Everything must have arrived once and in order, except what may not have been sent.
 fn judge(sent: &[(Message, bool)], received: &[Message]) {
     let mut left = sent.iter();
     for message in received {

@@ -1,4 +1,4 @@
-//! The close handshake: whatever happens in whatever order, at most one Close is sent, nothing follows it, and all ends.
+//! The close handshake: whatever happens in any order, at most one Close is sent, nothing follows it, and the connection ends.
 
 use arbitrary::Arbitrary;
 use sockeye_proto::{CloseFrame, Closing, ClosingAction, ClosingEvent, Encoder, Message, close_code};
@@ -10,7 +10,7 @@ use crate::plan;
 struct Plan {
     client: bool,
     events: Vec<Event>,
-    /// How it ends, if it has not before.
+    /// How the connection ends, if it has not ended before.
     last: Last,
 }
 
@@ -35,13 +35,13 @@ enum Last {
     End,
 }
 
-/// The encoder, what the table says about it, and what it has written.
+/// The encoder, what the table says about it, and its output.
 struct Side {
     encoder: Encoder,
     table: Closing,
-    /// How many Closes the table wanted.
+    /// How many Closes the table has requested.
     closes: usize,
-    /// The stream has ended, which drops what is queued.
+    /// The stream has ended, which drops the queue.
     ended: bool,
     wire: Vec<u8>,
 }
@@ -80,7 +80,7 @@ impl Side {
                 }
             }
             Event::PeerClose(code) => {
-                // What a decoder yields.
+                // The events of a decoder.
                 let code = code.map(|code| if close_code::is_valid_on_wire(code) { code } else { close_code::AWAY });
                 self.encoder.peer_closed(code.map(|code| CloseFrame::new(code, "why")).as_ref());
                 self.on(ClosingEvent::PeerClose);
@@ -118,7 +118,7 @@ impl Side {
         assert!(self.closes <= 1, "{} Closes", self.closes);
     }
 
-    /// Writes as a stream does that takes at most `most` bytes.
+    /// Writes like a stream that takes at most `most` bytes.
     fn write(&mut self, mut most: usize) {
         while most > 0 {
             let mut slices = [std::io::IoSlice::new(&[]); 3];
@@ -134,7 +134,7 @@ impl Side {
         }
     }
 
-    /// What is on the wire: whole frames but for the last, and nothing behind a Close.
+    /// Checks the wire: whole frames except for the last one, and nothing after a Close.
     fn judge(&self) {
         let (mut rest, mut closed) = (&self.wire[..], false);
         while let Some((frame, taken)) = take_frame(rest) {

@@ -1,4 +1,4 @@
-//! The decoder: how bytes are chopped up changes nothing, and what was decoded survives being encoded again.
+//! The decoder: the pieces in which bytes arrive change nothing, and decoded messages can be encoded again without a change.
 
 use arbitrary::Arbitrary;
 use bytes::BufMut;
@@ -7,7 +7,7 @@ use sockeye_testkit::{Frame, LengthForm};
 
 use crate::{payload::Payload, plan};
 
-/// What a plan says.
+/// The contents of a plan.
 #[derive(Arbitrary, Debug)]
 struct Plan {
     client: bool,
@@ -25,14 +25,14 @@ enum Limits {
 
 #[derive(Arbitrary, Debug)]
 enum Piece {
-    /// A frame that is right in itself.
+    /// A frame that is valid in itself.
     Frame {
         kind: Kind,
         fin: bool,
         payload: Payload,
         key: [u8; 4],
     },
-    /// A frame of which everything can be wrong.
+    /// A frame in which everything can be wrong.
     Odd {
         opcode: u8,
         fin: bool,
@@ -55,14 +55,14 @@ enum Kind {
     Pong,
 }
 
-/// What came out.
+/// The result of decoding.
 #[derive(Debug, PartialEq, Eq, Default)]
 struct Outcome {
     messages: Vec<Message>,
     error: Option<Error>,
 }
 
-/// Bytes that begin with 0 are two bytes of settings and then what is on the wire; others are a plan.
+/// Bytes that begin with 0 are two bytes of settings, then the bytes on the wire. Other bytes are a plan.
 pub fn run(data: &[u8]) {
     if let [0, settings, cut, wire @ ..] = data {
         let config = if settings & 2 == 0 { Limits::Default } else { Limits::Unmasked }.config();
@@ -91,7 +91,7 @@ fn check(client: bool, config: &Config, cuts: &[u8], wire: &[u8]) {
     round_trip(&whole.messages, client);
 }
 
-/// The pieces between cuts, each of which says how far it is to the next.
+/// The pieces between cuts. Each cut says how far the next one is.
 struct Cut<'a> {
     rest: &'a [u8],
     cuts: std::slice::Iter<'a, u8>,
@@ -145,13 +145,15 @@ fn feed(decoder: &mut Decoder, mut piece: &[u8], outcome: &mut Outcome) {
             }
             Err(error) => {
                 assert_eq!(*outcome.error.get_or_insert(error), error, "an error that changed");
+                // The caller may skip the rest. Otherwise it gets the same event again.
+                assert_eq!(decoder.decode(&mut piece), Err(error), "an error that was not latched");
                 return assert!(piece.is_empty(), "{} bytes not taken after an error", piece.len());
             }
         }
     }
 }
 
-/// The messages, encoded by the side that sent them, are the same again.
+/// The messages, encoded by their sender's side, decode to the same messages.
 fn round_trip(messages: &[Message], client: bool) {
     let (mut encoder, role) = if client {
         (Encoder::server(), Role::Client)
@@ -166,7 +168,7 @@ fn round_trip(messages: &[Message], client: bool) {
     let mut wire = Vec::new();
     for message in messages {
         encoder.encode(message.clone()).unwrap_or_else(|refused| panic!("{refused:?} was received"));
-        // A control frame would overtake those before it.
+        // A control frame would overtake the messages before it.
         wire.extend(encoder.take_bytes());
     }
     let outcome = decode(role, &Config::default(), [&wire[..]], false);

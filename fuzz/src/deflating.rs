@@ -1,4 +1,4 @@
-//! What two ends may agree on about permessage-deflate.
+//! The parameters of permessage-deflate on which two ends may agree.
 
 use arbitrary::Arbitrary;
 use sockeye_proto::deflate::{Compression, Memory, Parameters, WindowBits};

@@ -1,10 +1,12 @@
-//! The opening handshake: whatever the headers hold, both sides answer; and what one side makes, the other takes.
+//! The opening handshake: both sides answer any headers, and each side accepts what the other one makes.
 
 use arbitrary::Arbitrary;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
 use sockeye_handshake::{
     Head, Offer, OpeningHandshake, Origins, Reject, asks_for_websocket,
     client::{ClientRequest, Expected},
+    extension::MAX_OFFERS,
+    subprotocol::MAX_REQUESTED,
 };
 
 use crate::plan;
@@ -24,7 +26,7 @@ const NAMES: [&str; 12] = [
     "x",
 ];
 
-/// Pieces that lead deeper than any bytes would.
+/// Pieces that reach more code than random bytes.
 const WORDS: [&str; 24] = [
     "websocket",
     "upgrade",
@@ -54,13 +56,13 @@ const WORDS: [&str; 24] = [
 
 #[derive(Arbitrary, Debug)]
 struct Plan {
-    /// Headers that a client of ours makes are there as well.
+    /// Also adds the headers of our client.
     client: Option<Client>,
     method: Option<String>,
     target: Option<String>,
     version: u8,
     protocol: Option<String>,
-    /// Headers that are taken out, by their place in [`NAMES`].
+    /// Headers to remove, by their index in [`NAMES`].
     without: Vec<u8>,
     headers: Vec<(u8, Vec<Piece>)>,
     answer: Vec<(u8, Vec<Piece>)>,
@@ -111,7 +113,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// What our client asks, our server takes; and the other way round.
+/// Our server accepts the requests of our client, and our client accepts the answers of our server.
 fn ours(request: &Request<()>, expected: &Expected) {
     let http2 = request.method() == Method::CONNECT;
     let head = Head::from(request).protocol(http2.then_some("websocket"));
@@ -141,7 +143,7 @@ fn accepted(handshake: &OpeningHandshake, request: &Request<()>, expected: Optio
             rejected(reject);
         }
     }
-    // A key that is still the client's is answered with what the client expects.
+    // If the key is still the client's, the answer is what the client expects.
     if let (Some(expected), [key]) =
         (expected, &request.headers().get_all("sec-websocket-key").iter().collect::<Vec<_>>()[..])
         && let Some(accept) = expected.accept()
@@ -163,8 +165,10 @@ impl Client {
     fn make(&self) -> Option<(Request<()>, Expected)> {
         let scheme = if self.secure { "wss" } else { "ws" };
         let uri: Uri = format!("{scheme}://{}/chat", self.host).parse().ok()?;
-        let mut request = ClientRequest::new(uri).ok()?.protocols(self.protocols.iter().map(String::as_str)).ok()?;
-        for offer in self.offers.iter().filter_map(|offer| offer.parse().ok()) {
+        // No more than a server allows.
+        let protocols = self.protocols.iter().take(MAX_REQUESTED).map(String::as_str);
+        let mut request = ClientRequest::new(uri).ok()?.protocols(protocols).ok()?;
+        for offer in self.offers.iter().take(MAX_OFFERS).filter_map(|offer| offer.parse().ok()) {
             request = request.offer(offer);
         }
         Some(if self.http2 { request.connect() } else { request.upgrade() })

@@ -1,5 +1,5 @@
-//! permessage-deflate: whatever is inflated, and however it arrives, comes to the same; what flate2 makes of it is no other;
-//! and what was compressed comes out as it was.
+//! permessage-deflate: the result of inflating does not depend on the pieces in which bytes arrive, and is the same as that of
+//! flate2. What we compress inflates to the original.
 
 use arbitrary::Arbitrary;
 use flate2::{Decompress, FlushDecompress, Status};
@@ -11,7 +11,7 @@ use crate::{deflating::Deflating, payload::Payload, plan};
 #[derive(Arbitrary, Debug)]
 struct Plan {
     deflating: Deflating,
-    /// The limit of a message, if it is a small one.
+    /// The limit of a message, if it is small.
     max: Option<u16>,
     /// Lengths of the pieces in which bytes arrive, less one.
     pieces: Vec<u16>,
@@ -22,9 +22,9 @@ struct Plan {
 enum What {
     /// Compressed messages as a peer could send them, each in several fragments.
     Wire(Vec<Vec<Vec<u8>>>),
-    /// Such bytes over and over.
+    /// Such bytes, repeated.
     Repeated(Vec<u8>, u16),
-    /// Ours, some of which are dropped before they are written.
+    /// Our own messages. Some of them are dropped before they are written.
     Messages(Vec<(Payload, bool)>),
 }
 
@@ -39,7 +39,7 @@ pub fn run(data: &[u8]) {
             }
         }
         What::Repeated(bytes, times) => {
-            // As much as some guard may need to see, and no more.
+            // As many bytes as a guard may need, and no more.
             let payload = bytes.repeat(usize::from(*times).min((3 << 20) / bytes.len().max(1)));
             let _ = plan.judge(&frames(&[payload]));
         }
@@ -61,7 +61,7 @@ impl Plan {
         Decoder::new(role, self.config()).with_extension(parameters.decoder(role, &self.deflating.compression()))
     }
 
-    /// All ways in which the bytes may arrive come to the same.
+    /// The result is the same for all pieces in which the bytes may arrive.
     fn judge(&self, wire: &[u8]) -> Result<Vec<Message>, Error> {
         let whole = decode(self.decoder(Role::Server), [wire]);
         let mut rest = wire;
@@ -80,7 +80,7 @@ impl Plan {
         whole
     }
 
-    /// What a server sends is what its client receives, without what was dropped.
+    /// The client receives what the server has sent, without the dropped messages.
     fn round(&self, messages: &[(Payload, bool)]) {
         let (parameters, compression) = (self.deflating.parameters(), self.deflating.compression());
         let mut encoder = Encoder::server().with_extension(parameters.encoder(Role::Server, &compression));
@@ -127,7 +127,7 @@ fn decode<'a>(mut decoder: Decoder, pieces: impl IntoIterator<Item = &'a [u8]>) 
     Ok(messages)
 }
 
-/// What flate2 makes of the first message.
+/// The first message, inflated by flate2.
 fn compare(payload: &[u8], received: &[Message]) {
     let [message] = received else { panic!("one message became {}", received.len()) };
     let (mut output, mut input) =
@@ -141,7 +141,7 @@ fn compare(payload: &[u8], received: &[Message]) {
                 decompress.reset(false);
             }
             Ok(_) => break,
-            // Nothing came of the tail, which an empty message is spared.
+            // The tail gave no bytes; it is not added to an empty message.
             Err(_) if payload.is_empty() => break,
             Err(_) => break,
         }

@@ -1,8 +1,8 @@
-//! What fuzzing does to Sockeye: a module for each target, whose `run` takes any bytes and panics where a promise of the
-//! library is broken.
+//! Fuzzing of Sockeye: a module for each target, whose `run` takes any bytes and panics if a guarantee of the library is
+//! broken.
 //!
-//! The bytes are read as a plan by `arbitrary`, so that most of what a mutation makes leads somewhere. Bytes that end
-//! early are no plan, and nothing happens.
+//! `arbitrary` reads the bytes as a plan, so that most mutations do something useful. If the bytes end early, there is no plan,
+//! and nothing happens.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! Both ends of a connection, under a virtual clock and over a stream that does what the plan says: nothing hangs, what is
-//! received is what was sent and in that order, and a Close that comes has everything before it.
+//! Both ends of a connection, with a virtual clock and a stream that does what the plan says: nothing hangs, messages arrive as
+//! sent and in order, and all of them arrive before a Close.
 
 mod end;
 mod log;
@@ -24,26 +24,26 @@ struct Plan {
     ends: [Settings; 2],
     steps: Vec<Step>,
     finish: [Finish; 2],
-    /// What both ends have agreed on, if anything.
+    /// The parameters of compression on which both ends have agreed, if any.
     deflating: Option<Deflating>,
 }
 
 #[derive(Arbitrary, Debug)]
 struct Settings {
-    /// Of the write buffer, in units of 64 bytes; 0 means that sending waits for the kernel.
+    /// The size of the write buffer, in units of 64 bytes. With 0, sending waits for the kernel.
     write_buffer: u8,
     read_buffer: Option<u8>,
     home: Home,
 }
 
-/// Where the socket lives.
+/// Where the socket is used.
 #[derive(Arbitrary, Debug, Clone, Copy, PartialEq, Eq)]
 enum Home {
     /// In the handler.
     Handler,
     /// In another task, after the handler has returned.
     Moved,
-    /// There, in two halves.
+    /// In another task, in two halves.
     Halves,
     /// On a connection without a driver.
     Undriven,
@@ -51,11 +51,11 @@ enum Home {
 
 #[derive(Arbitrary, Debug)]
 enum Step {
-    /// Something is done with the socket at this end.
+    /// An operation on the socket at this end.
     Do(bool, Do),
     /// Another task sends to this end's connection, without waiting.
     TrySend(bool, Payload),
-    /// Another task closes it.
+    /// Another task closes this end's connection.
     Close(bool, u16),
     Link(bool, Link),
     Advance(u16),
@@ -77,10 +77,10 @@ enum Link {
     EndReads,
 }
 
-/// With more steps than this a plan says nothing new.
+/// Plans with more steps than this find nothing new.
 const STEPS: usize = 64;
 
-/// What [`End`] and the plan share of one end.
+/// What [`End`] and the plan share about one end.
 struct Side {
     commands: mpsc::UnboundedSender<Do>,
     sender: Sender,
@@ -114,20 +114,20 @@ async fn play(plan: Plan) {
         take(step, &sides).await;
     }
     controls.iter().for_each(restore);
-    // Together with what the plan itself does no end may wait for another that never closes.
+    // No end may wait for another one that never closes, whatever the plan does.
     let finish = match plan.finish {
         [Finish::Drain, Finish::Drain] => [Finish::Close, Finish::Drain],
         finish => finish,
     };
     for (side, finish) in sides.iter().zip(finish) {
-        // The task is over if the plan has dropped the socket.
+        // The task has ended if the plan has dropped the socket.
         let _ = side.commands.send(Do::Finish(finish));
     }
     for task in tasks {
         task.await.unwrap_or_else(|error| panic!("{error}"));
     }
     let sent: usize = sides.iter().map(|side| side.log.sent_bytes()).sum();
-    // What a deadline or the bound on what is discarded has ended is no orderly end, and need not be.
+    // An end by a deadline, or by the bound on discarded bytes, is not orderly and need not be.
     let is_orderly = !is_faulty
         && start.elapsed() < Duration::from_secs(9)
         && sent < 1 << 19
@@ -160,7 +160,7 @@ async fn open(
         let (agreed, compression) = (deflating.parameters(), deflating.compression());
         connection = connection.extension(agreed.encoder(role, &compression), agreed.decoder(role, &compression));
     }
-    // Whether a `send` that was dropped may have queued its message all the same.
+    // Whether a dropped `send` may still have queued its message.
     let may_be_queued = is_unbuffered || home == Home::Undriven;
     let end = End::new(queue, log.clone(), may_be_queued);
     let (give, taken) = oneshot::channel::<Sender>();
@@ -195,7 +195,7 @@ async fn take(step: Step, sides: &[Side]) {
         Step::Do(right, act) => _ = at(right).commands.send(act),
         Step::TrySend(right, payload) => {
             let side = at(right);
-            // Between what `send` has queued and its return there is an await then, so that the log had another order.
+            // `send` then awaits between queueing and returning, so that the log would have another order.
             if !side.is_unbuffered && side.home != Home::Undriven {
                 let message = side.log.next(&payload);
                 if side.sender.try_send(message.clone()).is_ok() {

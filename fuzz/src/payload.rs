@@ -1,13 +1,13 @@
-//! Payloads of frames and messages: short ones as they come, and long ones out of few bytes.
+//! Payloads of frames and messages: short ones byte by byte, and long ones made from a few bytes.
 
 use arbitrary::Arbitrary;
 
-/// A payload, and what it is to be.
+/// A payload and its kind.
 #[derive(Arbitrary, Debug, Clone)]
 pub(crate) enum Payload {
     Bytes(Vec<u8>),
     Text(String),
-    /// This often the same byte. Up to 64 KiB, which is where the long form of a length begins.
+    /// The same byte, this many times: up to 64 KiB, where the long form of a length begins.
     Long(u8, u16),
 }
 

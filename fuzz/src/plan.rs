@@ -1,10 +1,10 @@
-//! How bytes become a plan.
+//! Reads bytes as a plan.
 
 use std::{fmt::Debug, sync::OnceLock};
 
 use arbitrary::{Arbitrary, Unstructured};
 
-/// The plan in `data`, printed where `SHOW_PLAN` is in the environment: to see what an input that was found does.
+/// The plan in `data`. It is printed if `SHOW_PLAN` is in the environment, to show what a found input does.
 pub(crate) fn read<'a, P: Arbitrary<'a> + Debug>(data: &'a [u8]) -> Option<P> {
     static SHOW: OnceLock<bool> = OnceLock::new();
     let plan = P::arbitrary_take_rest(Unstructured::new(data)).ok()?;

@@ -1,15 +1,15 @@
-//! A runtime whose clock moves when nothing else does.
+//! A runtime whose clock moves only when all tasks wait.
 
 use std::time::Duration;
 
 /// Longer than all deadlines of a plan together.
 const HANG: Duration = Duration::from_secs(1 << 20);
 
-/// Runs `future` to its end, on a clock that stands still until all wait for it.
+/// Runs `future` to its end, with a clock that advances only when all tasks wait for it.
 ///
 /// # Panics
 ///
-/// When all wait for something that no clock brings: that is a hang.
+/// When all tasks wait for something other than the clock: this is a hang.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

@@ -9,37 +9,37 @@ use std::net::TcpStream;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 
-/// What is read and sent at once, at most. Measured with 1 MiB messages: with 256 KiB there are more calls and the client is
-/// woken more often; with 1 MiB the bytes have left the core's cache when they are sent.
+/// The most bytes that are read and sent at once. Measured with messages of 1 MiB: with 256 KiB there are more calls and the
+/// client is woken more often; with 1 MiB the bytes have left the core's cache when they are sent.
 const BUFFER: usize = 512 << 10;
 
-/// A socket, and as little beside it as possible.
+/// A socket, and as little else as possible.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
     state: State,
-    /// There while a message has come in part, or the socket has taken one in part: a connection that waits has none.
+    /// `Some` while a message was received or sent in part. An idle connection has none.
     batch: Option<Batch>,
 }
 
 #[derive(Debug)]
 enum State {
-    /// What has come of the request.
+    /// What has arrived of the request.
     Opening(Vec<u8>),
     Open(Frames),
 }
 
-/// What was read, and goes back.
+/// The bytes that were read and go back.
 #[derive(Debug)]
 pub(crate) struct Batch {
     buffer: Box<[u8]>,
-    /// Where in `buffer` is what can be sent.
+    /// The range of `buffer` that can be sent.
     ready: Range<usize>,
-    /// Whether it is being sent. Nothing is read meanwhile.
+    /// Whether it is being sent. The connection does not read meanwhile.
     is_leaving: bool,
 }
 
-/// Batches that nobody has. The last that was used is the next, as it is still in the cache.
+/// Unused batches. The one that was used last is taken next, since it is still in the cache.
 #[derive(Debug, Default)]
 pub(crate) struct Pool(Vec<Batch>);
 
@@ -50,10 +50,10 @@ impl Pool {
     }
 }
 
-/// How reading went.
+/// The result of a read.
 enum Received {
     Some {
-        /// Whether the socket had no more; what comes later is a new event.
+        /// Whether the socket had no more bytes. Later bytes cause a new event.
         all: bool,
     },
     Nothing,
@@ -68,15 +68,15 @@ impl Connection {
     }
 
     pub(crate) fn watch(&self, epoll: &OwnedFd, number: u64) -> Result<()> {
-        // Edge-triggered and both directions, so that nothing is ever registered again, nor looked at twice.
+        // Edge-triggered and in both directions, so that no registration ever changes, and no event is seen twice.
         let directions = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP;
         let interest = directions | epoll::EventFlags::ET;
         epoll::add(epoll, &self.stream, epoll::EventData::new_u64(number), interest).context("cannot watch a socket")
     }
 
-    /// Reads and sends back until the socket gives or takes no more; whether the connection goes on.
+    /// Reads and sends back until the socket would block. Returns whether the connection goes on.
     ///
-    /// `ends` is whether the peer has sent all that it will: no event tells it again.
+    /// `ends` is whether the peer has shut down its direction: no later event reports this again.
     pub(crate) fn progress(&mut self, pool: &mut Pool, ends: bool) -> Result<bool> {
         let mut batch = self.batch.take().unwrap_or_else(|| pool.take());
         let mut had_all = false;
@@ -98,8 +98,8 @@ impl Connection {
                 Received::Nothing => true,
                 Received::End => return Ok(false),
             };
-            // A message that has come in part goes back with its rest: one write costs less than several. Of one that is
-            // longer than the buffer, so much at a time.
+            // A message that has arrived in part is sent back when it is complete: one write costs less than several. A message
+            // that is longer than the buffer is sent in pieces.
             let waits = matches!(&self.state, State::Open(frames) if frames.is_inside()) && batch.has_room();
             batch.is_leaving = !batch.ready.is_empty() && !waits;
         }
@@ -136,7 +136,7 @@ impl Connection {
         Ok(Received::Some { all: read < length })
     }
 
-    /// Sends what the socket takes; whether that was all.
+    /// Sends what the socket takes. Returns whether that was all.
     fn send(&mut self, batch: &mut Batch) -> Result<bool> {
         while !batch.ready.is_empty() {
             match self.stream.write(&batch.buffer[batch.ready.clone()]) {
@@ -152,7 +152,7 @@ impl Connection {
 }
 
 impl Batch {
-    /// Whether something can be read behind what is ready.
+    /// Whether there is room to read after the ready bytes.
     fn has_room(&self) -> bool {
         self.buffer.len() - self.ready.end > PARTIAL
     }

@@ -1,41 +1,40 @@
-//! From masked frames to unmasked ones, in the buffer that they were read into.
+//! Turns masked frames into unmasked ones, in the buffer that they were read into.
 
 use anyhow::{Result, ensure};
 use std::ops::Range;
 
-/// The longest header that has not come whole.
+/// The length of the longest incomplete header.
 pub(crate) const PARTIAL: usize = 13;
 
-/// Where a connection is in what it receives.
+/// The state of a connection's receiving side.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
-    /// How much payload of the current frame is still to come.
+    /// How much payload of the current frame is missing.
     remaining: u64,
     /// The masking key of that payload.
     key: [u8; 4],
-    /// The beginning of a header whose rest has not come yet.
+    /// The beginning of a header whose rest has not arrived yet.
     partial: [u8; PARTIAL],
     partial_length: u8,
 }
 
 impl Frames {
-    /// Whether payload of a frame has yet to come.
+    /// Whether payload of a frame is missing.
     pub(crate) fn is_inside(&self) -> bool {
         self.remaining > 0
     }
 
-    /// Puts the beginning of a header, as far as it has come, to where the rest of it will be read to, and gives its
-    /// length.
+    /// Copies the incomplete header to where the rest of it will be read, and returns its length.
     pub(crate) fn prepare(&self, space: &mut [u8]) -> usize {
         let partial = &self.partial[..usize::from(self.partial_length)];
         space[..partial.len()].copy_from_slice(partial);
         partial.len()
     }
 
-    /// Turns the bytes of `buffer` behind `ready`, up to `until`, into what is to be sent back: `ready` grows by it.
+    /// Turns the bytes of `buffer` after `ready`, up to `until`, into the bytes to send back, and extends `ready` by them.
     pub(crate) fn turn(&mut self, buffer: &mut [u8], ready: &mut Range<usize>, until: usize) -> Result<()> {
         self.partial_length = 0;
-        // What is sent is shorter than what was received: it is put together from the first payload on, to the left.
+        // The output is shorter than the input, so it is assembled to the left, starting with the first payload.
         let mut at = ready.end;
         while at < until {
             if self.remaining == 0 {
@@ -49,7 +48,7 @@ impl Frames {
                 (self.remaining, self.key) = (header.payload, header.key);
                 let bytes = &header.unmasked[..header.length - 4];
                 if Range::is_empty(ready) {
-                    // Right in front of its payload, which need not be moved then.
+                    // Directly before its payload, which then need not be moved.
                     *ready = at - bytes.len()..at - bytes.len();
                 }
                 buffer[ready.end..ready.end + bytes.len()].copy_from_slice(bytes);
@@ -76,7 +75,7 @@ struct Header {
     length: usize,
     payload: u64,
     key: [u8; 4],
-    /// The same header as a server sends it; the last four bytes are unused.
+    /// The header that a server sends instead; the last four bytes are unused.
     unmasked: [u8; 14],
 }
 
@@ -99,7 +98,7 @@ impl Header {
         let Some(&[a, b, c, d]) = bytes.get(2 + extended..length) else { return Ok(None) };
         let mut unmasked = [0; 14];
         unmasked[..2 + extended].copy_from_slice(&bytes[..2 + extended]);
-        // A Ping goes back as the Pong that answers it.
+        // A Ping is answered with a Pong.
         unmasked[0] = if first & 0x0f == 9 { first & 0xf0 | 10 } else { first };
         unmasked[1] = second & 0x7f;
         Ok(Some(Self { length, payload, key: [a, b, c, d], unmasked }))
@@ -133,13 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_back_unmasked_however_they_are_cut() {
+    fn the_floor_server_echoes_frames_unmasked_however_they_are_cut() {
         let payloads: Vec<Vec<u8>> =
             [0, 5, 32, 125, 126, 300, 70_000].iter().map(|size| (0..*size).map(|i| i as u8).collect()).collect();
         let sent: Vec<u8> = payloads.iter().flat_map(|payload| frame(payload, Some([1, 2, 3, 4]))).collect();
         let expected: Vec<u8> = payloads.iter().flat_map(|payload| frame(payload, None)).collect();
         for size in (1..200).chain([1_000, 4_096, 50_001, sent.len()]) {
-            // Sent as soon as it is ready, after every third piece, and all at the end.
+            // Sent as soon as ready, after every third piece, and all at the end.
             for pieces in [1, 3, usize::MAX] {
                 let (mut frames, mut buffer, mut back) = (Frames::default(), vec![0; sent.len() + PARTIAL], Vec::new());
                 let mut ready = 0..0;

@@ -1,8 +1,8 @@
-//! An echo server on bare epoll that speaks just enough WebSocket: what the kernel costs.
+//! An echo server on bare epoll with a minimum of WebSocket: it shows what the kernel costs.
 //!
-//! It answers the opening handshake, unmasks, and sends back, in the buffer that it has read into. It validates nothing,
-//! and sends everything that can go together with one call, so that nothing but few system calls and one pass over the
-//! bytes is left. Other servers are measured as multiples of it.
+//! It answers the opening handshake, unmasks messages in the buffer that it has read into, and sends them back. It validates
+//! nothing, and sends as much as possible with one call. So its cost is a few system calls and one pass over the bytes. Other
+//! servers are measured as multiples of it.
 
 #![forbid(unsafe_code)]
 
@@ -19,10 +19,10 @@ use rustix::io::Errno;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 
-/// The number under which the listener reports.
+/// The number of the listener's events.
 const LISTENER: u64 = u64::MAX;
 
-/// What tells that a peer will send no more.
+/// The events that say that a peer will send no more.
 const END: epoll::EventFlags = epoll::EventFlags::RDHUP.union(epoll::EventFlags::HUP).union(epoll::EventFlags::ERR);
 
 fn main() -> Result<()> {

@@ -1,9 +1,9 @@
-//! The opening handshake: no more than a client needs to go on.
+//! The opening handshake, with the minimum that a client needs.
 
 use anyhow::{Context as _, Result, ensure};
 use tungstenite::handshake::derive_accept_key;
 
-/// The answer to a request; `None` while it has not come whole.
+/// The answer to a request; `None` while the request is incomplete.
 pub(crate) fn answer(request: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Request::new(&mut headers);
@@ -26,7 +26,7 @@ mod tests {
     use super::answer;
 
     #[test]
-    fn a_whole_request_is_answered() {
+    fn a_request_is_answered_when_its_head_is_whole() {
         let request = b"GET /ws HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
         let text = String::from_utf8(answer(request).unwrap().unwrap()).unwrap();
         assert!(text.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{text}");

@@ -1,4 +1,4 @@
-//! One connection: what it still has to send, and what it still waits for.
+//! One connection: what it still has to send, and what it waits for.
 
 use crate::echo::Echo;
 use crate::handshake;
@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
-/// A connection that sends its messages, all at once, and then waits until all are back.
+/// A connection that sends all its messages at once, and then waits until all are back.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -19,16 +19,16 @@ pub(crate) struct Connection {
     echo: Echo,
     /// How much of `messages.wire` has been sent.
     sent: usize,
-    /// How much of it may be sent now.
+    /// How much of `messages.wire` may be sent now.
     limit: usize,
-    /// Bytes that have come since the last look at it.
+    /// Bytes that have arrived since the counter was last read.
     pub(crate) received: u64,
     /// When the first of the messages was sent.
     pub(crate) begun: Instant,
 }
 
 impl Connection {
-    /// Opens a connection, which reports to `epoll` under this number.
+    /// Opens a connection, which is registered with `epoll` under this number.
     pub(crate) fn open(
         server: SocketAddr,
         path: &str,
@@ -39,7 +39,7 @@ impl Connection {
         let (stream, early) =
             handshake::open(server, path, messages.deflate).with_context(|| format!("connection {number}"))?;
         stream.set_nonblocking(true).context("cannot make a socket non-blocking")?;
-        // Edge-triggered and both directions, so that nothing is registered again while it is measured.
+        // Edge-triggered and in both directions, so that no registration changes during a measurement.
         let interest = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
         epoll::add(epoll, &stream, epoll::EventData::new_u64(number as u64), interest)
             .context("cannot watch a socket")?;
@@ -51,7 +51,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Starts over: sends the first `count` messages, and the others when it is told to ([`Connection::allow`]).
+    /// Starts over: sends the first `count` messages, and the others after [`Connection::allow`].
     pub(crate) fn start(&mut self, count: usize) -> Result<()> {
         self.echo.restart();
         self.sent = 0;
@@ -59,12 +59,12 @@ impl Connection {
         self.allow(count)
     }
 
-    /// Starts over as one that sends nothing, and receives the messages all the same.
+    /// Starts over as a connection that only receives the messages.
     pub(crate) fn expect(&mut self) {
         self.echo.restart();
     }
 
-    /// Sends up to message number `count`.
+    /// Allows sending up to message number `count`.
     pub(crate) fn allow(&mut self, count: usize) -> Result<()> {
         self.limit = self.messages.ends[count - 1];
         self.send()
@@ -75,12 +75,12 @@ impl Connection {
         self.echo.position
     }
 
-    /// Whether all that was sent is back.
+    /// Whether all sent messages are back.
     pub(crate) fn is_done(&self) -> bool {
         self.echo.position == self.messages.payloads.len()
     }
 
-    /// Sends and receives what is possible without waiting, and gives the number of messages that have come back.
+    /// Sends and receives what is possible without waiting. Returns the number of messages that have come back.
     pub(crate) fn progress(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut completed = 0;
         loop {
@@ -89,7 +89,7 @@ impl Connection {
                 Ok(read) => {
                     self.received += read as u64;
                     completed += self.echo.receive(&buffer[..read], &self.messages)?;
-                    // A short read has emptied the socket: what comes later is a new edge.
+                    // A short read has emptied the socket: later bytes cause a new edge.
                     if read < buffer.len() {
                         break;
                     }
@@ -112,7 +112,7 @@ impl Connection {
                 Err(error) => return Err(error).context("cannot send"),
             }
         }
-        // A Pong goes between two messages; it fits the socket buffer, or the server has stopped reading.
+        // A Pong goes between two messages. It fits into the socket buffer unless the server has stopped reading.
         if !self.echo.answers.is_empty() && self.messages.ends.iter().chain([&0]).any(|end| *end == self.sent) {
             let answers = std::mem::take(&mut self.echo.answers);
             self.stream.write_all(&answers).context("cannot send a Pong")?;
@@ -120,7 +120,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Where the connection stands, for an error.
+    /// The state of the connection, for an error message.
     pub(crate) fn state(&self) -> String {
         format!(
             "{} of {} bytes sent, {} of {} messages back, and {} bytes of the next",

@@ -1,17 +1,17 @@
 //! The course of a run: a warm-up, what is measured, and the end.
 
+use crate::limits::Limits;
 use crate::look::Look;
 use crate::outcome::{Outcome, Samples};
-use crate::run::{Limits, Target};
 use crate::scenario::Scenario;
-use crate::server::Server;
+use crate::server::{Server, Target};
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
-/// How often the limits are looked at.
+/// How often the limits are checked.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
-/// What one look at all connections has brought.
+/// What one look at all connections has found.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Turn {
     /// Messages that have come back.
@@ -20,7 +20,7 @@ pub(crate) struct Turn {
     pub(crate) received: u64,
 }
 
-/// Where a run is, and what it has counted since the warm-up.
+/// The state of a run, and its counts since the warm-up.
 pub(crate) struct Course {
     scenario: Scenario,
     server: Server,
@@ -29,7 +29,7 @@ pub(crate) struct Course {
     pub(crate) messages: u64,
     /// How long they took.
     pub(crate) samples: Samples,
-    /// Bytes that have come with them, where they are counted.
+    /// Bytes of these messages, if they are counted.
     pub(crate) received: Option<u64>,
     start: Look,
     looked: Instant,
@@ -45,13 +45,13 @@ impl Course {
         Ok(Self { scenario, server, limits, messages: 0, samples, received: None, start, looked: start.at, is_warm })
     }
 
-    /// Counts what a turn has brought.
+    /// Counts the messages and bytes of a turn.
     pub(crate) fn add(&mut self, turn: Turn) {
         self.messages += turn.messages;
         *self.received.get_or_insert(0) += turn.received;
     }
 
-    /// Looks at the limits when it is time, or when `is_over` says that nothing more will come; what came out, at the end.
+    /// Checks the limits if it is time, or if `is_over` says that no more messages will come. Returns the outcome at the end.
     pub(crate) fn proceed(&mut self, is_over: bool) -> Result<Option<Outcome>> {
         if self.looked.elapsed() < LOOK && !is_over {
             return Ok(None);

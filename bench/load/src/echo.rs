@@ -1,4 +1,4 @@
-//! What comes back, compared byte by byte with what was sent.
+//! The echoes, compared byte by byte with the sent messages.
 
 use crate::messages::{Messages, pong};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -8,38 +8,38 @@ use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-/// Where a connection is in the echoes of its [`Messages`].
+/// The position of a connection in the echoes of its [`Messages`].
 ///
-/// A message may come back in one frame or in several; Pings are answered and Pongs passed over.
+/// A message may come back in one frame or in several. Pings are answered, and Pongs are ignored.
 #[derive(Debug, Default)]
 pub(crate) struct Echo {
-    /// The message that comes next, or is coming.
+    /// The number of the current or next message.
     pub(crate) position: usize,
-    /// How much of its payload has come.
+    /// How much of its payload has arrived.
     pub(crate) offset: usize,
-    /// How much of the current frame's payload is still to come.
+    /// How much of the current frame's payload is missing.
     remaining: u64,
     /// Whether the current frame is the last of its message.
     is_final: bool,
-    /// Whether a frame of the message has come.
+    /// Whether a frame of the message has arrived.
     has_begun: bool,
-    /// What has come of a message that is compressed.
+    /// What has arrived of a compressed message.
     deflated: Option<Vec<u8>>,
-    /// For each message the compressed bytes that were last found to be it. A server that compresses each message by
-    /// itself sends the same again, and to compare is quicker than to inflate.
+    /// For each message, its last verified compressed bytes. A server that compresses each message by itself sends the same
+    /// bytes again, and comparing them is quicker than inflating them.
     proven: BTreeMap<usize, Vec<u8>>,
-    /// The beginning of a frame header, or of a control frame, whose rest has not come yet.
+    /// The beginning of a frame header, or of a control frame, whose rest has not arrived yet.
     partial: Vec<u8>,
-    /// Pongs to be sent.
+    /// Pongs to send.
     pub(crate) answers: Vec<u8>,
 }
 
 impl Echo {
-    /// Takes what was read, and gives the number of messages that it has completed.
+    /// Takes the bytes that were read, and returns the number of messages that they complete.
     ///
     /// # Errors
     ///
-    /// When it is no echo.
+    /// When the bytes are not an echo.
     pub(crate) fn receive(&mut self, bytes: &[u8], messages: &Messages) -> Result<usize> {
         let before = self.position;
         if self.partial.is_empty() {
@@ -74,7 +74,7 @@ impl Echo {
         self.position = 0;
     }
 
-    /// Takes payload, and gives what follows it.
+    /// Takes payload, and returns the bytes after it.
     fn compare<'a>(&mut self, bytes: &'a [u8], messages: &Messages) -> Result<&'a [u8]> {
         let length = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(bytes.len());
         let (here, rest) = bytes.split_at(length);
@@ -95,7 +95,7 @@ impl Echo {
         Ok(rest)
     }
 
-    /// Takes a header, or a whole control frame, and gives what follows it; `None` when some of it has not come yet.
+    /// Takes a header, or a whole control frame, and returns the bytes after it; `None` if it is not complete yet.
     fn header<'a>(&mut self, bytes: &'a [u8], messages: &Messages) -> Result<Option<&'a [u8]>> {
         let mut cursor = Cursor::new(bytes);
         let Some((header, length)) = FrameHeader::parse(&mut cursor).context("the server sent no frame")? else {
@@ -135,7 +135,7 @@ impl Echo {
         }
     }
 
-    /// Sees whether a compressed message is what was `sent`.
+    /// Checks whether a compressed message is what was `sent`.
     fn prove(&mut self, deflated: Vec<u8>, sent: &[u8]) -> Result<()> {
         let position = self.position;
         if self.proven.get(&position) != Some(&deflated) {
@@ -168,10 +168,10 @@ impl Echo {
     }
 }
 
-/// What was compressed without reference to anything before it (RFC 7692 §7.2.2).
+/// Inflates a message that was compressed without context takeover (RFC 7692 §7.2.2).
 fn inflate(deflated: &[u8], length: usize) -> Result<Vec<u8>> {
     let deflated = [deflated, &[0, 0, 0xff, 0xff]].concat();
-    // Room for more than there may be, so that more is seen.
+    // Room for one byte more than allowed, so that an excess is noticed.
     let mut inflated = Vec::with_capacity(length + 1);
     Decompress::new(false).decompress_vec(&deflated, &mut inflated, FlushDecompress::Sync)?;
     Ok(inflated)
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_echo_is_refused() {
+    fn bytes_that_are_no_echo_are_refused() {
         let messages = messages();
         let binary = OpCode::Data(Data::Binary);
         let first = &messages.payloads[0];
@@ -280,13 +280,13 @@ mod tests {
             let completed: usize = answer.chunks(size).map(|bytes| echo.receive(bytes, &messages).unwrap()).sum();
             assert_eq!((completed, echo.position), (1, 1), "in pieces of {size}");
         }
-        // A server may leave a message as it is.
+        // A server may leave a message uncompressed.
         echo.restart();
         assert_eq!(echo.receive(&first_frame(true, false, &messages.payloads[0]), &messages).unwrap(), 1);
     }
 
     #[test]
-    fn what_is_no_compressed_echo_is_refused() {
+    fn bytes_that_are_no_compressed_echo_are_refused() {
         let (messages, deflated) = compressed();
         let other = Messages::new(Scenario::find("deflate-1k").unwrap(), 8).unwrap();
         let plain = self::messages();
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_was_sent_is_refused() {
+    fn an_echo_of_more_than_was_sent_is_refused() {
         let messages = messages();
         let mut echo = Echo::default();
         echo.receive(&answer(&messages), &messages).unwrap();

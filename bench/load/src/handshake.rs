@@ -7,24 +7,25 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 use tungstenite::handshake::derive_accept_key;
 
-/// The nonce of RFC 6455 §1.3: a server must not care.
+/// The nonce of RFC 6455 §1.3: a server accepts any nonce.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// How long the server may take for the answer.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Loopback addresses that connections come from, when one has no ports left.
+/// The loopback addresses from which connections are made: the next one is used if one has no ports left.
 const SOURCES: u8 = 16;
 
-/// What a client offers that wants each message to be compressed by itself, in both directions (RFC 7692 §7.1.1).
+/// The offer of a client that wants each message to be compressed by itself, in both directions (RFC 7692 §7.1.1).
 const OFFER: &str =
     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n";
 
-/// A connection that has been upgraded, with what came right behind the answer. With `deflate`, both have agreed to compress.
+/// Opens an upgraded connection. Returns it with the bytes after the answer. With `deflate`, both sides have agreed to
+/// compress.
 ///
 /// # Errors
 ///
-/// When there is no connection, or the server does not upgrade it.
+/// When the connection cannot be opened, or the server does not upgrade it.
 pub(crate) fn open(server: SocketAddr, path: &str, deflate: bool) -> Result<(TcpStream, Vec<u8>)> {
     let mut stream = dial(server)?;
     stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
@@ -49,7 +50,7 @@ pub(crate) fn open(server: SocketAddr, path: &str, deflate: bool) -> Result<(Tcp
     }
 }
 
-/// The length of the answer, once it is there and as it should be.
+/// The length of the answer, once it is complete and valid.
 fn check(answer: &[u8], deflate: bool) -> Result<Option<usize>> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
@@ -75,7 +76,7 @@ fn check(answer: &[u8], deflate: bool) -> Result<Option<usize>> {
     Ok(Some(length))
 }
 
-/// Connects; from another loopback address when this one has no ports left.
+/// Connects, from another loopback address if this one has no ports left.
 fn dial(server: SocketAddr) -> Result<TcpStream> {
     let mut result = TcpStream::connect_timeout(&server, LIMIT);
     for last in 2..2 + SOURCES {
@@ -100,7 +101,7 @@ fn dial_from(last: u8, server: SocketAddr) -> std::io::Result<TcpStream> {
 ///
 /// # Errors
 ///
-/// When it is another URL, or leads to another machine.
+/// When the URL has another form, or leads to another machine.
 pub fn server_address(url: &str) -> Result<SocketAddr> {
     let address = url.trim_start_matches("http://").trim_end_matches('/');
     let address: SocketAddr =
@@ -119,7 +120,7 @@ mod tests {
         sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
     #[test]
-    fn the_answer_is_checked_when_it_is_whole() {
+    fn the_answer_to_the_opening_handshake_is_checked_when_it_is_whole() {
         assert_eq!(check(ANSWER.as_bytes(), false).unwrap(), Some(ANSWER.len()));
         assert_eq!(check(&ANSWER.as_bytes()[..ANSWER.len() - 1], false).unwrap(), None);
         let wrong = ANSWER.replace("s3p", "s3q");
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_agreed_on_is_what_is_measured() {
+    fn a_server_that_agrees_to_another_compression_than_the_measured_one_is_refused() {
         let compressed = |extensions: &str| {
             ANSWER.replace("\r\nsec-", &format!("\r\nSec-WebSocket-Extensions: {extensions}\r\nsec-"))
         };
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn load_goes_to_this_machine_alone() {
+    fn a_server_on_another_machine_is_refused() {
         assert_eq!(server_address("http://127.0.0.1:80/").unwrap(), "127.0.0.1:80".parse().unwrap());
         assert!(server_address("http://192.0.2.1:80").unwrap_err().to_string().contains("this machine alone"));
         assert!(server_address("http://localhost").is_err());

@@ -1,14 +1,15 @@
 //! WebSockets over HTTP/2 (RFC 8441): streams of an extended CONNECT, several on each connection.
 //!
-//! One thread, as over HTTP/1.1, but on the `h2` crate and tokio. The main future is always ready, so that the runtime never
+//! One thread, as over HTTP/1.1, but with the crate `h2` and tokio. The main future is always ready, so the runtime never
 //! sleeps either.
 
 use crate::course::{Course, LOOK};
 use crate::echo::Echo;
+use crate::limits::{Limits, SILENCE};
 use crate::messages::Messages;
 use crate::outcome::Outcome;
-use crate::run::{Limits, SILENCE, Target};
 use crate::scenario::Scenario;
+use crate::server::Target;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -22,7 +23,7 @@ use tokio::net::TcpStream;
 use tokio::task::{JoinSet, LocalSet, yield_now};
 use tokio::time::timeout;
 
-/// Runs a scenario over so many connections.
+/// Runs a scenario over this number of connections.
 pub(crate) fn run(scenario: &Scenario, target: &Target, limits: Limits, connections: usize) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     LocalSet::new().block_on(&runtime, drive(scenario, target, limits, connections))
@@ -30,10 +31,10 @@ pub(crate) fn run(scenario: &Scenario, target: &Target, limits: Limits, connecti
 
 /// What all streams share.
 struct Shared {
-    /// How often a stream may still send all that it may have in flight.
+    /// How often a stream may still send a batch of all its messages in flight.
     rounds: Cell<u64>,
     course: RefCell<Course>,
-    /// When something last came back.
+    /// When a message last came back.
     heard: Cell<Instant>,
 }
 
@@ -75,18 +76,18 @@ async fn drive(scenario: &Scenario, target: &Target, limits: Limits, connections
     }
 }
 
-/// A connection whose server has said that it knows the extended CONNECT.
+/// Opens a connection, and waits until the server allows the extended CONNECT.
 async fn connect(target: &Target) -> Result<SendRequest<Bytes>> {
     let stream =
         TcpStream::connect(target.address).await.with_context(|| format!("cannot connect to {}", target.address))?;
     stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
     let (client, connection) = h2::client::handshake(stream).await.context("the server speaks no HTTP/2")?;
     tokio::task::spawn_local(async move {
-        // Its streams tell as well when it fails.
+        // If it fails, its streams fail too and report it.
         let _ = connection.await;
     });
     let mut client = client.ready().await.context("the server takes no request")?;
-    // RFC 8441 §3: a client may use it once the server's SETTINGS have come with SETTINGS_ENABLE_CONNECT_PROTOCOL.
+    // RFC 8441 §3: a client may use it after the server has sent SETTINGS_ENABLE_CONNECT_PROTOCOL.
     while !client.is_extended_connect_protocol_enabled() {
         yield_now().await;
         client = client.ready().await.context("the server takes no request")?;
@@ -94,7 +95,7 @@ async fn connect(target: &Target) -> Result<SendRequest<Bytes>> {
     Ok(client)
 }
 
-/// A WebSocket on a stream of its own.
+/// Opens a WebSocket on a stream of its own.
 async fn open(client: &mut SendRequest<Bytes>, target: &Target) -> Result<(SendStream<Bytes>, RecvStream)> {
     let Target { address, path, .. } = target;
     let request = Request::builder()
@@ -110,7 +111,7 @@ async fn open(client: &mut SendRequest<Bytes>, target: &Target) -> Result<(SendS
     Ok((send, answer.into_body()))
 }
 
-/// Sends all that may be in flight, and again when all of that is back, as often as anybody may.
+/// Sends all messages in flight, and again when all of them are back, as long as there are rounds left.
 async fn echo(
     mut send: SendStream<Bytes>,
     mut receive: RecvStream,

@@ -1,8 +1,8 @@
-//! A load generator for WebSocket echo servers, and what it measures of them.
+//! A load generator for WebSocket echo servers, and its measurements.
 //!
-//! One thread on bare epoll, meant to have a core of its own. Frames are built and masked before anything is measured;
-//! every echo is compared with what was sent, byte by byte. It knows the server by its address and its process number,
-//! so that any server can be measured.
+//! It runs one thread on bare epoll, which should have a core of its own. Frames are built and masked before anything is
+//! measured. Every echo is compared with the sent message, byte by byte. The generator knows only the address and the process
+//! number of the server, so it can measure any server.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,7 @@ mod course;
 mod echo;
 mod handshake;
 mod http2;
+mod limits;
 mod look;
 mod messages;
 
@@ -22,7 +23,8 @@ mod run;
 mod server;
 
 pub use handshake::server_address;
+pub use limits::Limits;
 pub use outcome::{Idle, Latency, Outcome};
-pub use run::{Limits, Target, room_for, run};
+pub use run::{room_for, run};
 pub use scenario::{Content, Measure, SCENARIOS, Scenario};
-pub use server::{Cpu, Server};
+pub use server::{Cpu, Server, Target};

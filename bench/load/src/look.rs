@@ -1,4 +1,4 @@
-//! Looks at the server and at the clock, and what lies between two of them.
+//! Looks at the server and the clock, and the difference between two looks.
 
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
@@ -6,7 +6,7 @@ use crate::server::{Cpu, Server};
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
-/// A look at the server and at the clock.
+/// A look at the server and the clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look {
     pub(crate) at: Instant,
@@ -18,12 +18,12 @@ impl Look {
         Ok(Self { cpu: server.cpu()?, at: Instant::now() })
     }
 
-    /// The clock, and the server's processor time, between this look and a later one.
+    /// The time, and the server's processor time, between this look and a later one.
     pub(crate) fn until(&self, end: &Self) -> (Duration, Duration) {
         (end.at.duration_since(self.at), end.cpu.total.saturating_sub(self.cpu.total))
     }
 
-    /// What came out between this look and a later one.
+    /// The outcome between this look and a later one.
     pub(crate) fn outcome(&self, scenario: &Scenario, messages: u64, end: Self) -> Outcome {
         let (wall, cpu) = self.until(&end);
         let (wall, cpu) = (wall.as_secs_f64(), cpu.as_secs_f64());

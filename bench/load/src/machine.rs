@@ -1,4 +1,4 @@
-//! Which core a process runs on, how many files it may open, and how it is asked to end.
+//! The cores of a process, its limit of open files, and the signal that ends it.
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
@@ -8,13 +8,13 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 ///
 /// # Errors
 ///
-/// When the kernel does not tell.
+/// When the kernel returns an error.
 pub fn cores() -> Result<Vec<usize>> {
     let set = sched_getaffinity(None).context("cannot ask for the cores of this process")?;
     Ok((0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect())
 }
 
-/// Keeps this thread, and the processes that it starts, on these cores.
+/// Pins this thread, and the processes that it starts, to these cores.
 ///
 /// # Errors
 ///
@@ -26,10 +26,10 @@ pub fn pin(cores: &[usize]) -> Result<()> {
     sched_setaffinity(None, &set).with_context(|| format!("cannot stay on cores {cores:?}"))
 }
 
-/// Raises the number of open files as far as this process may, and gives it. Processes that it starts have the same.
+/// Raises the limit of open files as far as this process may, and returns it. Processes that it starts inherit it.
 pub fn raise_open_files() -> u64 {
     let limit = getrlimit(Resource::Nofile);
-    // Where it does not work, what is allowed now still is.
+    // If raising fails, the current limit still applies.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_stays_where_it_is_told_to() {
+    fn a_thread_runs_on_the_cores_to_which_it_is_pinned() {
         let all = cores().unwrap();
         let last = *all.last().unwrap();
         pin(&[last]).unwrap();
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_raised() {
+    fn the_limit_of_open_files_is_raised() {
         assert!(raise_open_files() >= 64);
     }
 }

@@ -5,19 +5,20 @@
 use anyhow::{Context as _, Result};
 use bench_load::{Limits, Measure, SCENARIOS, Scenario, Server, Target, machine, room_for, run, server_address};
 use clap::Parser;
+use std::io;
 use std::time::Duration;
 
-/// Sends one scenario's messages to an echo server on this machine, and prints what came out as a line of JSON.
+/// Sends one scenario's messages to an echo server on this machine, and prints the result as a line of JSON.
 #[derive(Debug, Parser)]
 #[command(name = "load", max_term_width = 100)]
 struct Options {
-    /// What to send; `--list` tells the names
+    /// What to send; `--list` prints the names
     #[arg(long, value_name = "NAME", required_unless_present = "list")]
     scenario: Option<String>,
     /// Where the server listens, as in `http://127.0.0.1:9001`
     #[arg(long, value_name = "URL", required_unless_present = "list")]
     url: Option<String>,
-    /// The server's process, of which time and memory are taken
+    /// The server's process, whose time and memory are measured
     #[arg(long, required_unless_present = "list")]
     pid: Option<u32>,
     /// The path of the WebSocket
@@ -29,18 +30,21 @@ struct Options {
     /// Seconds before anything is measured
     #[arg(long, default_value_t = 0.3, value_name = "SECONDS")]
     warm_up: f64,
-    /// End when the server has used so much processor time
+    /// End when the server has used this much processor time
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
     cpu: f64,
-    /// End after so much time; thrice as much where that lets the server use as much processor time as it may
+    /// End after this time; after three times as much if the server can then use the processor time of --cpu
     #[arg(long, default_value_t = 8.0, value_name = "SECONDS")]
     wall: f64,
-    /// End after so many messages, and when all are back; exact where it is a multiple of those in flight
+    /// End after this many messages, when all are back; exact for a multiple of the messages in flight
     #[arg(long, default_value_t = 1_000_000_000)]
     messages: u64,
-    /// Sleep while nothing has come back; for a generator that has no core of its own
+    /// Sleep while no message has come back; for a generator without a core of its own
     #[arg(long)]
     sleep: bool,
+    /// Keep the connections open after the result is printed, until standard input ends
+    #[arg(long)]
+    hold: bool,
     /// Print the scenarios and end
     #[arg(long)]
     list: bool,
@@ -50,7 +54,7 @@ fn main() -> Result<()> {
     let options = Options::parse();
     if options.list {
         for scenario in SCENARIOS {
-            println!("{:<20} {}", scenario.name, scenario.about);
+            println!("{:<24} {}", scenario.name, scenario.about);
         }
         return Ok(());
     }
@@ -70,11 +74,15 @@ fn main() -> Result<()> {
         machine::pin(&[core])?;
     }
     room_for(match scenario.measure {
-        Measure::Idle { many, .. } => many,
+        Measure::Idle { many, .. } | Measure::Opening { many, .. } => many,
         _ => scenario.connections,
     })?;
     let target = Target { address: server_address(&url)?, path: options.path, server: Server::new(pid) };
-    let outcome = run(scenario, &target, &limits)?;
-    println!("{}", serde_json::to_string(&outcome)?);
-    Ok(())
+    run(scenario, &target, &limits, |outcome| {
+        println!("{}", serde_json::to_string(&outcome)?);
+        if options.hold {
+            io::copy(&mut io::stdin(), &mut io::sink()).context("cannot wait for the end of standard input")?;
+        }
+        Ok(())
+    })
 }

@@ -1,4 +1,4 @@
-//! What a connection sends, built before anything is measured.
+//! The messages of a connection, built before anything is measured.
 
 use crate::scenario::{Content, Scenario};
 use anyhow::{Context as _, Result, ensure};
@@ -7,26 +7,26 @@ use std::fmt::Write as _;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-/// A text in several scripts; with a character of each length that UTF-8 has.
+/// A text in several scripts, with characters of each length in UTF-8.
 const WIDE: &str = "Grüße an alle, привет всем, 世界こんにちは, ñandú αβγ 🐟🐠 ";
 
-/// The messages that a connection sends at once, masked, and what must come back.
+/// The messages that a connection sends at once, masked, and the expected echoes.
 #[derive(Debug)]
 pub(crate) struct Messages {
-    /// All frames, one after the other, as they go over the wire.
+    /// All frames, one after the other, as on the wire.
     pub(crate) wire: Vec<u8>,
     /// Where each message ends in `wire`.
     pub(crate) ends: Vec<usize>,
-    /// What each message carries.
+    /// The payload of each message.
     pub(crate) payloads: Vec<Vec<u8>>,
     /// Of the first frame of each message.
     pub(crate) data: Data,
-    /// Whether they may come back compressed.
+    /// Whether the echoes may be compressed.
     pub(crate) deflate: bool,
 }
 
 impl Messages {
-    /// Those of one connection. No two messages of a scenario are alike, as far as there is room for a number in them.
+    /// The messages of one connection. No two messages of a scenario are the same if they have room for a number.
     pub(crate) fn new(scenario: &Scenario, connection: usize) -> Result<Self> {
         let data = if scenario.content == Content::Binary { Data::Binary } else { Data::Text };
         let deflate = scenario.deflate;
@@ -64,7 +64,7 @@ fn write_frame(wire: &mut Vec<u8>, mut header: FrameHeader, key: [u8; 4], payloa
     Ok(())
 }
 
-/// What RFC 7692 §7.2.1 makes of a message when nothing was sent before it.
+/// Compresses a message by RFC 7692 §7.2.1, without context takeover.
 fn compress(payload: &[u8]) -> Result<Vec<u8>> {
     let mut compress = Compress::new(Compression::new(6), false);
     // A flush adds up to six bytes, and a stored block five for each 16 KiB or so.
@@ -123,7 +123,7 @@ fn json(size: usize, seed: usize) -> String {
     text
 }
 
-/// Masking keys that look like random ones and are the same in every run (xorshift).
+/// Pseudo-random masking keys that are the same in every run (xorshift).
 struct Keys(u32);
 
 impl Keys {
@@ -145,7 +145,7 @@ mod tests {
     use crate::scenario::SCENARIOS;
 
     #[test]
-    fn payloads_are_as_long_as_told_and_texts_are_texts() {
+    fn payloads_have_the_size_and_the_content_of_their_scenario() {
         for scenario in SCENARIOS {
             let messages = Messages::new(scenario, 3).unwrap();
             assert_eq!(messages.payloads.len(), scenario.in_flight);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wire_has_what_the_payload_has() {
+    fn the_fragments_on_the_wire_make_up_the_payload() {
         let scenario = Scenario::find("fragments-4").unwrap();
         let messages = Messages::new(scenario, 0).unwrap();
         let mut cursor = std::io::Cursor::new(&messages.wire);

@@ -1,28 +1,29 @@
-//! What came out of one run: one line of JSON.
+//! The outcome of one run: one line of JSON.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What came out of one run.
+/// The outcome of one run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
     /// The scenario's name.
     pub scenario: String,
-    /// Messages that came back while it was measured.
+    /// Messages that came back during the measurement.
     pub messages: u64,
-    /// How long that took.
+    /// How long the measurement took.
     pub wall_seconds: f64,
-    /// The server's processor time meanwhile, all threads.
+    /// The server's processor time meanwhile, of all threads.
     pub cpu_seconds: f64,
-    /// The part of it in the kernel, to the clock tick.
+    /// The part of this time in the kernel, to the clock tick.
     pub system_seconds: f64,
     /// Microseconds of the server's processor time for each message.
     pub cpu_us_per_message: f64,
-    /// Messages that came back in a second.
+    /// Messages that came back per second.
     pub messages_per_second: f64,
-    /// Bytes that came for each of these messages, with their headers; not told over HTTP/2.
+    /// Bytes received for each of these messages, with their headers; not known over HTTP/2.
     pub received_per_message: Option<f64>,
-    /// From the first byte of the messages in flight to the last byte of their echoes; for a pair, of the second.
+    /// The time from the first byte of the messages in flight to the last byte of their echoes; for a pair, of its second
+    /// message.
     pub latency: Option<Latency>,
     /// The server's resident memory.
     pub idle: Option<Idle>,
@@ -31,7 +32,7 @@ pub struct Outcome {
 /// Percentiles, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// How many were measured.
+    /// How many times were measured.
     pub samples: usize,
     /// Half of them took no longer.
     pub p50: f64,
@@ -54,12 +55,12 @@ pub struct Idle {
     pub rss_few: u64,
     /// Resident memory at the second look.
     pub rss_many: u64,
-    /// The difference, for each connection of those that came in between.
+    /// The difference, divided by the number of connections that were added.
     pub bytes_per_connection: f64,
 }
 
 impl Latency {
-    /// Percentiles of these times, in nanoseconds; `None` of none.
+    /// Percentiles of these times, in nanoseconds; `None` without times.
     pub fn of(mut nanoseconds: Vec<u32>) -> Option<Self> {
         nanoseconds.sort_unstable();
         let last = *nanoseconds.last()?;
@@ -77,7 +78,7 @@ impl Latency {
     }
 }
 
-/// The times that are kept, so many at most.
+/// The times that are kept, up to a maximum number.
 #[derive(Debug)]
 pub(crate) struct Samples(Vec<u32>);
 
@@ -98,7 +99,7 @@ impl Samples {
         }
     }
 
-    /// Percentiles of what was added; none is left.
+    /// Percentiles of the added times, which are then cleared.
     pub(crate) fn percentiles(&mut self) -> Option<Latency> {
         Latency::of(std::mem::take(&mut self.0))
     }
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_times_that_were_measured() {
+    fn percentiles_of_latency_are_times_that_were_measured() {
         let times: Vec<u32> = (1..=1000).rev().map(|time| time * 1000).collect();
         let latency = Latency::of(times).unwrap();
         assert_eq!(latency, Latency { samples: 1000, p50: 500.0, p99: 990.0, p999: 999.0, max: 1000.0 });

@@ -3,87 +3,55 @@
 use crate::connection::Connection;
 use crate::course::{Course, Turn};
 use crate::http2;
+use crate::limits::{Limits, SILENCE};
 use crate::look::Look;
 use crate::messages::Messages;
 use crate::outcome::{Idle, Outcome, Samples};
 use crate::scenario::{Measure, Scenario};
-use crate::server::Server;
+use crate::server::Target;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// Where messages arrive; larger than what a socket usually holds.
+/// The size of the receive buffer: more than a socket usually holds.
 const BUFFER: usize = 512 << 10;
 
-/// How long nothing may come back.
-pub(crate) const SILENCE: Duration = Duration::from_secs(10);
+/// The length of the header of a short message from a server.
+const HEADER: u64 = 2;
 
-/// How long the server may settle before its memory is looked at.
+/// How long to wait before the server's memory is measured.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// When a run ends; whatever comes first.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Before anything is measured.
-    pub warm_up: Duration,
-    /// The server's processor time.
-    pub cpu: Duration,
-    /// Time on the clock. A server that uses enough of it to reach `cpu` in three times as much is given that.
-    pub wall: Duration,
-    /// Messages, those of the warm-up among them. Exactly so many are sent, but for what is left of the last time that
-    /// a connection would send all that it may have in flight; and all of them are waited for.
-    pub messages: u64,
-    /// Whether to sleep while nothing has come back. The kernel wakes a sleeper in the time of whoever sends to it, at a
-    /// price that changes with what the machine does besides: so on a core of its own the generator never sleeps.
-    pub sleeps: bool,
-}
-
-/// How many times `Limits::wall` a run may take when that makes it long enough to mean something.
-const PATIENCE: u32 = 3;
-
-impl Limits {
-    /// Whether a run is over that has taken `wall`, and `cpu` of the server.
-    pub(crate) fn are_reached(&self, wall: Duration, cpu: Duration) -> bool {
-        let is_worth_it = cpu * PATIENCE >= self.cpu;
-        cpu >= self.cpu || wall >= self.wall * if is_worth_it { PATIENCE } else { 1 }
-    }
-}
-
-/// Whom the load goes to.
-#[derive(Debug)]
-pub struct Target {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// As in the request line.
-    pub path: String,
-    /// Its process.
-    pub server: Server,
-}
-
-/// Runs `scenario` once.
+/// Runs `scenario` once, and passes the outcome to `then` while the connections are still open, except those of HTTP/2.
 ///
 /// # Errors
 ///
-/// When the server does not answer, answers with anything but an echo, or ends.
-pub fn run(scenario: &Scenario, target: &Target, limits: &Limits) -> Result<Outcome> {
+/// When the server does not answer, answers with anything except an echo, or ends; or when `then` fails.
+pub fn run(
+    scenario: &Scenario,
+    target: &Target,
+    limits: &Limits,
+    then: impl FnOnce(Outcome) -> Result<()>,
+) -> Result<()> {
     if let Some(connections) = scenario.http2 {
-        return http2::run(scenario, target, *limits, connections);
+        return then(http2::run(scenario, target, *limits, connections)?);
     }
     let mut generator = Generator::new(scenario, target, *limits)?;
-    match scenario.measure {
+    let outcome = match scenario.measure {
         Measure::Cpu | Measure::Latency => generator.echoes(),
         Measure::Broadcast => generator.broadcasts(),
         Measure::Pair { gap } => generator.pairs(gap),
         Measure::Idle { few, many } => generator.idle(few, many),
-    }
+        Measure::Opening { few, many } => generator.openings(few, many),
+    };
+    then(outcome?)
 }
 
-/// The connections, and how to wait for them.
+/// The connections, and the epoll instance that waits for them.
 struct Generator<'a> {
     scenario: &'a Scenario,
     target: &'a Target,
@@ -92,7 +60,7 @@ struct Generator<'a> {
     events: Vec<epoll::Event>,
     connections: Vec<Connection>,
     buffer: Vec<u8>,
-    /// When something last came back.
+    /// When a message last came back.
     heard: Instant,
 }
 
@@ -122,7 +90,7 @@ impl<'a> Generator<'a> {
         Look::at(&self.target.server)
     }
 
-    /// Every connection sends all that it may have in flight, and again when all of that is back.
+    /// Every connection sends all its messages in flight, and again when all of them are back.
     fn echoes(&mut self) -> Result<Outcome> {
         let limits = self.limits;
         let in_flight = self.scenario.in_flight;
@@ -130,7 +98,7 @@ impl<'a> Generator<'a> {
             self.connect(Rc::new(Messages::new(self.scenario, number)?))?;
         }
         self.heard = Instant::now();
-        // How often a connection may still send all that it may have in flight.
+        // How often a connection may still send a batch of all its messages in flight.
         let mut rounds = limits.messages / in_flight as u64;
         for connection in &mut self.connections {
             if rounds > 0 {
@@ -160,7 +128,7 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// One connection sends, all receive; then it sends again.
+    /// One connection sends a message and all receive it; then it sends the next one.
     fn broadcasts(&mut self) -> Result<Outcome> {
         let messages = Rc::new(Messages::new(self.scenario, 0)?);
         for _ in 0..self.scenario.connections {
@@ -184,7 +152,7 @@ impl<'a> Generator<'a> {
                 return Ok(outcome);
             }
         }
-        bail!("--messages allows of no broadcast to {} connections", self.connections.len())
+        bail!("--messages is too low for a broadcast to {} connections", self.connections.len())
     }
 
     /// Two messages, one after the other or both at once; then the next two.
@@ -221,7 +189,7 @@ impl<'a> Generator<'a> {
 
     /// Connections that have sent and received one message each, and then do nothing.
     fn idle(&mut self, few: usize, many: usize) -> Result<Outcome> {
-        // The same for all: a payload for each would be memory of ours, on a machine that is measured.
+        // All connections share the messages: one payload for each would use memory on the measured machine.
         let messages = Rc::new(Messages::new(self.scenario, 0)?);
         let start = self.look()?;
         let mut resident = [0; 2];
@@ -233,7 +201,7 @@ impl<'a> Generator<'a> {
                     self.turn(|_| Ok(()))?;
                 }
             }
-            // Those that have come first must not have been dropped meanwhile.
+            // A look for the first connections, which must not have been closed meanwhile.
             std::thread::sleep(SETTLE);
             self.events.clear();
             *resident = self.target.server.resident()?;
@@ -245,7 +213,41 @@ impl<'a> Generator<'a> {
         Ok(outcome)
     }
 
-    /// Looks for events, lets the connections that have any progress, and hands on each that has a message back.
+    /// Connections that are opened one after the other and then do nothing, in addition to `few` idle ones.
+    fn openings(&mut self, few: usize, many: usize) -> Result<Outcome> {
+        let messages = Rc::new(Messages::new(self.scenario, 0)?);
+        let opened = usize::try_from(self.limits.messages).unwrap_or(usize::MAX).min(many - few);
+        self.open(few, &messages)?;
+        let start = self.look()?;
+        self.open(few + opened, &messages)?;
+        Ok(start.outcome(self.scenario, opened as u64, self.look()?))
+    }
+
+    /// Opens connections until there are `goal`. Then the last one sends a message: its echo shows that the handler has
+    /// started, which the answer to the opening handshake does not.
+    fn open(&mut self, goal: usize, messages: &Rc<Messages>) -> Result<()> {
+        while self.connections.len() < goal {
+            self.connect(messages.clone())?;
+        }
+        self.heard = Instant::now();
+        let last = self.connections.last_mut().context("nothing was to be opened")?;
+        last.start(1)?;
+        let mut received = 0;
+        while self.connections.last().is_some_and(|connection| !connection.is_done()) {
+            received += self.turn(|_| Ok(()))?.received;
+        }
+        // Timed work of a server, such as Pings, is not part of opening connections.
+        let echo = self.scenario.size as u64 + HEADER;
+        ensure!(
+            received <= echo,
+            "the server has sent {} bytes beside the echo of {echo}, such as a Ping: {goal} openings took too long, try \
+             again when the machine does nothing else",
+            received - echo
+        );
+        Ok(())
+    }
+
+    /// Waits for events, lets those connections progress, and passes each one with a message back to `done`.
     fn turn(&mut self, mut done: impl FnMut(&mut Connection) -> Result<()>) -> Result<Turn> {
         let timeout = if self.limits.sleeps { Duration::from_millis(200) } else { Duration::ZERO };
         let timeout = Timespec::try_from(timeout).context("no time for epoll")?;
@@ -281,11 +283,11 @@ impl<'a> Generator<'a> {
     }
 }
 
-/// Whether so many connections are possible, after the limit of this process has been raised as far as it goes.
+/// Checks whether this many connections are possible, after raising the limit of this process as far as allowed.
 ///
 /// # Errors
 ///
-/// When they are not; it says what to do.
+/// When they are not possible. The error says what to do.
 pub fn room_for(connections: usize) -> Result<()> {
     let needed = connections as u64 + 64;
     let allowed = crate::machine::raise_open_files();

@@ -1,30 +1,33 @@
-//! What is measured, as data.
+//! The scenarios, as data.
 
 use std::time::Duration;
 
-/// One kind of load, and what is looked at under it.
+/// One kind of load, and what is measured under it.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
-    /// As on the command line and in file names.
+    /// The name on the command line and in file names.
     pub name: &'static str,
-    /// For people, after "what is measured".
+    /// A description for people, after "what is measured".
     pub about: &'static str,
     /// What a message carries.
     pub content: Content,
-    /// Of one message, in bytes.
+    /// The length of one message, in bytes.
     pub size: usize,
-    /// Whether messages are compressed (RFC 7692): each by itself, as both sides have agreed.
+    /// Whether messages are compressed (RFC 7692): each by itself, without context takeover.
     pub deflate: bool,
-    /// Frames that a message is cut into, at least one.
+    /// The number of frames of a message, at least one.
     pub fragments: usize,
     /// WebSockets that are open at the same time.
     pub connections: usize,
-    /// Messages that a connection sends at once; it sends no others before all of these have come back.
+    /// Messages that a connection sends at once. It sends no more until all of them have come back.
     pub in_flight: usize,
-    /// Over how many connections of HTTP/2 the WebSockets go (RFC 8441), evenly; `None` is HTTP/1.1, a connection each.
+    /// Whether the server can only read and write its streams and knows no socket, as with TLS in its process.
+    pub boxed: bool,
+    /// The number of HTTP/2 connections over which the WebSockets are spread evenly (RFC 8441). `None` is HTTP/1.1, with a
+    /// connection for each.
     pub http2: Option<usize>,
-    /// Of the server. With one, it has a core of its own; several share their cores with the generator where the machine
-    /// has no others.
+    /// Threads of the server. A single thread has a core of its own. Several threads share their cores with the generator if
+    /// the machine has no others.
     pub threads: usize,
     /// What is looked at.
     pub measure: Measure,
@@ -35,11 +38,11 @@ pub struct Scenario {
 pub enum Content {
     /// Binary: no server validates it.
     Binary,
-    /// Text of one byte a character.
+    /// Text with one byte per character.
     Ascii,
-    /// Text in several scripts, of one to four bytes a character.
+    /// Text in several scripts, with one to four bytes per character.
     Wide,
-    /// Text as an interface in JSON sends it: names that come again and again, and values that do not.
+    /// Text like that of a JSON API: names that repeat, and values that do not.
     Json,
 }
 
@@ -48,18 +51,24 @@ pub enum Content {
 pub enum Measure {
     /// The server's processor time for each message.
     Cpu,
-    /// The same for each message that it has handed on: one connection sends, all receive, and then it sends again.
+    /// The server's processor time for each delivered message: one connection sends, all receive, and then it sends again.
     Broadcast,
     /// The time from a message to its echo.
     Latency,
-    /// Two messages, the second so long after the first: the time from the second to its echo.
+    /// Two messages, the second a certain time after the first: the time from the second to its echo.
     Pair {
-        /// None: both in one write.
+        /// The time between the two; `None` sends both in one write.
         gap: Option<Duration>,
     },
-    /// Resident memory of the server: what lies between the two numbers of idle connections, for each of those that
-    /// came in between.
+    /// Resident memory of the server: the difference between two numbers of idle connections, for each added connection.
     Idle {
+        /// Connections at the first look.
+        few: usize,
+        /// Connections at the second look.
+        many: usize,
+    },
+    /// The server's processor time for each opening, between two numbers of open connections.
+    Opening {
         /// Connections at the first look.
         few: usize,
         /// Connections at the second look.
@@ -76,6 +85,7 @@ const BASE: Scenario = Scenario {
     fragments: 1,
     connections: 1,
     in_flight: 1,
+    boxed: false,
     http2: None,
     threads: 1,
     measure: Measure::Cpu,
@@ -83,7 +93,12 @@ const BASE: Scenario = Scenario {
 
 const IDLE: Measure = Measure::Idle { few: 500, many: 5_000 };
 
-/// Compressed text, back to whoever has sent it.
+// The second number is twice the first. So a table that grows by doubling does so exactly once, and counts with its long-term
+// cost.
+const OPENING_300: Measure = Measure::Opening { few: 150, many: 300 };
+const OPENING_3000: Measure = Measure::Opening { few: 1_500, many: 3_000 };
+
+/// Compressed text, back to its sender.
 const DEFLATE: Scenario = Scenario { content: Content::Json, deflate: true, connections: 10, ..BASE };
 
 /// Compressed text, from one connection to all.
@@ -136,6 +151,24 @@ pub static SCENARIOS: &[Scenario] = &[
         size: 32,
         connections: 16,
         in_flight: 64,
+        ..BASE
+    },
+    Scenario {
+        name: "boxed-text-20",
+        about: "100 connections, 1 in flight, 20 B text, over streams in a box",
+        content: Content::Ascii,
+        connections: 100,
+        boxed: true,
+        ..BASE
+    },
+    Scenario {
+        name: "boxed-pipelined-text-32",
+        about: "16 connections, 64 in flight, 32 B text, over streams in a box",
+        content: Content::Ascii,
+        size: 32,
+        connections: 16,
+        in_flight: 64,
+        boxed: true,
         ..BASE
     },
     Scenario {
@@ -196,6 +229,18 @@ pub static SCENARIOS: &[Scenario] = &[
         about: "two 20 B messages in one write, time to the second echo",
         in_flight: 2,
         measure: Measure::Pair { gap: None },
+        ..BASE
+    },
+    Scenario {
+        name: "opening-300",
+        about: "opening one connection while 150 to 300 are open",
+        measure: OPENING_300,
+        ..BASE
+    },
+    Scenario {
+        name: "opening-3000",
+        about: "opening one connection while 1,500 to 3,000 are open",
+        measure: OPENING_3000,
         ..BASE
     },
     Scenario { name: "idle-20", about: "memory of an idle connection, after one 20 B message", measure: IDLE, ..BASE },
@@ -284,11 +329,12 @@ mod tests {
     }
 
     #[test]
-    fn every_scenario_makes_sense() {
-        for Scenario { name, size, deflate, fragments, connections, in_flight, http2, threads, measure, .. } in
-            SCENARIOS
-        {
+    fn the_settings_of_every_scenario_go_together() {
+        for scenario in SCENARIOS {
+            let Scenario { name, size, deflate, fragments, connections, in_flight, boxed, http2, .. } = scenario;
+            let Scenario { threads, measure, .. } = scenario;
             assert!(http2.is_none_or(|tcp| connections % tcp == 0 && *measure == Measure::Cpu), "{name}");
+            assert!(!boxed || http2.is_none() && !deflate && *threads == 1, "{name}");
             assert!(!deflate || http2.is_none() && *fragments == 1, "{name}");
             assert!(*threads >= 1, "{name}");
             assert!(*fragments >= 1 && size >= fragments, "{name}");
@@ -296,6 +342,10 @@ mod tests {
             match measure {
                 Measure::Pair { .. } => assert_eq!((*connections, *in_flight), (1, 2), "{name}"),
                 Measure::Idle { few, many } => assert!(few < many && *in_flight == 1, "{name}"),
+                Measure::Opening { few, many } => {
+                    assert!(1 <= *few && 2 * few == *many && *in_flight == 1 && *threads == 1, "{name}");
+                    assert!(*size < 126, "{name}: its echo has a short header");
+                }
                 Measure::Latency => assert_eq!((*connections, *in_flight), (1, 1), "{name}"),
                 Measure::Broadcast => assert_eq!(*in_flight, 1, "{name}"),
                 Measure::Cpu => {}

@@ -1,8 +1,9 @@
-//! What the kernel tells about the server's process.
+//! The server's process, and the kernel's figures about it.
 
 use anyhow::{Context as _, Result};
 use rustix::param::clock_ticks_per_second;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,10 +16,21 @@ pub struct Server {
 /// Processor time of all threads.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cpu {
-    /// Time of all threads that live, to the nanosecond where the kernel counts it so, else to the clock tick.
+    /// Time of all live threads, to the nanosecond if the kernel counts so, else to the clock tick.
     pub total: Duration,
     /// The part in the kernel, to the clock tick.
     pub system: Duration,
+}
+
+/// The server that gets the load.
+#[derive(Debug)]
+pub struct Target {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The path in the request line.
+    pub path: String,
+    /// Its process.
+    pub server: Server,
 }
 
 impl Server {
@@ -38,7 +50,7 @@ impl Server {
         let mut total = Duration::ZERO;
         let tasks = fs::read_dir(self.folder.join("task")).context("the server has ended")?;
         for task in tasks.flatten() {
-            // A thread that has ended meanwhile; it is in no list any more.
+            // The thread has ended meanwhile.
             let Ok(schedule) = fs::read_to_string(task.path().join("schedstat")) else { continue };
             total += scheduled(&schedule).unwrap_or_default();
         }
@@ -51,7 +63,7 @@ impl Server {
     ///
     /// When the process has ended.
     pub fn resident(&self) -> Result<u64> {
-        // The roll-up is counted when it is read; the figure in `status` lags by some dozen pages a core.
+        // `smaps_rollup` is computed when it is read; the figure in `status` lags by some dozen pages for each core.
         let kib = match self.read("smaps_rollup") {
             Ok(text) => field(&text, "Rss:"),
             Err(_) => field(&self.read("status")?, "VmRSS:"),
@@ -65,7 +77,7 @@ impl Server {
     }
 }
 
-/// `utime` and `stime` of a `stat` line. The name before them may have blanks and parentheses.
+/// `utime` and `stime` of a `stat` line. The name before them may contain blanks and parentheses.
 fn times(stat: &str) -> Option<(Duration, Duration)> {
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ').skip(11);
@@ -92,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_figures_are_found() {
+    fn the_figures_of_proc_are_parsed() {
         let stat = "7 (a) (b c) R 1 7 7 0 -1 4194304 94 0 0 0 200 300 0 0 20 0 1 0 644797 3133440 382";
         let ticks = clock_ticks_per_second() as f64;
         let (user, system) = times(stat).unwrap();
@@ -109,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_not_there_is_an_error() {
+    fn a_process_that_does_not_exist_is_an_error() {
         assert!(Server::new(u32::MAX).cpu().unwrap_err().to_string().contains("has the server ended?"));
     }
 }

@@ -1,16 +1,16 @@
-//! `yawc` with and without compression: its echo server and the one that hands messages on are built of this.
+//! `yawc` with and without compression: its echo server and its broadcast server use this.
 
 use crate::opening;
 use anyhow::Result;
 use tokio::net::TcpStream;
 use yawc::{CompressionLevel, DeflatePool, Options, Role, WebSocket};
 
-/// What is agreed on when a client offers it, and compression is on.
+/// The agreed parameters if a client offers compression and it is on.
 const AGREED: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
-/// With room for the largest messages that are measured, and the validation of texts, which RFC 6455 §8.1 asks for and yawc
-/// leaves off. With a level, each message is compressed by itself, by what a pool lends: what the documentation advises
-/// for many connections.
+/// The options have room for the largest measured messages, and validate texts, which RFC 6455 §8.1 requires and yawc does not
+/// do by default. With a level, each message is compressed by itself, with a compressor from a pool, as the documentation
+/// advises for many connections.
 pub fn options(level: Option<u8>) -> Options {
     let options = Options::default().with_limits(4 << 20, 8 << 20).with_utf8();
     let Some(level) = level else { return options };
@@ -21,8 +21,7 @@ pub fn options(level: Option<u8>) -> Options {
         .with_deflate_pool(DeflatePool::new(64))
 }
 
-/// A WebSocket on the socket itself, with the buffers of the repository's own benchmark. `options` are those that
-/// [`options`] gives.
+/// A WebSocket on the socket itself, with the buffers of the repository's own benchmark. `options` come from [`options`].
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! A stream that keeps what is written until the next read.
+//! A stream that keeps written bytes until the next read.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,12 +6,12 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// How much is kept at most; the next write takes it along.
+/// How many bytes are kept at most; the next write sends them too.
 const LIMIT: usize = 64 << 10;
 
-/// A socket under a library that writes each message by itself.
+/// A socket for a library that writes each message separately.
 ///
-/// Such a library reads again when it has handled all that it had read, so what it wrote until then goes out at once.
+/// Such a library reads again after it has handled all that it had read. All that it has written until then is sent at once.
 #[derive(Debug)]
 pub struct Corked {
     stream: TcpStream,
@@ -19,7 +19,7 @@ pub struct Corked {
 }
 
 impl Corked {
-    /// Keeps what is written to `stream`.
+    /// Wraps `stream`.
     pub fn new(stream: TcpStream) -> Self {
         Self { stream, kept: Vec::new() }
     }
@@ -35,7 +35,7 @@ impl Corked {
 
 impl AsyncRead for Corked {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // What the socket does not take must not keep this side from reading: the peer may be waiting for just that.
+        // A full socket must not stop this side from reading: the peer may be waiting for it to read.
         if let Poll::Ready(result) = self.poll_send(cx) {
             result?;
         }
@@ -99,7 +99,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     #[tokio::test]
-    async fn what_is_written_goes_out_with_the_next_read_or_when_it_is_much() {
+    async fn a_corked_stream_writes_at_the_next_read_or_when_much_has_gathered() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let mut corked = Corked::new(listener.accept().await.unwrap().0);

@@ -1,8 +1,8 @@
-//! What the peers' echo servers share.
+//! The code that the peers' echo servers share.
 //!
-//! Each server is one file in `src/bin`, in several forms (`--form`): `plain` is the loop that the library's own
-//! documentation has; the others are what somebody would write who has profiled it. All are single-threaded unless
-//! told (`--threads`), use the system's allocator and are compiled with the same profile.
+//! Each server is one file in `src/bin`, in several forms (`--form`): `plain` is the loop of the library's own documentation;
+//! the others are what a user would write after profiling. All are single-threaded by default (`--threads`), use the system's
+//! allocator and are compiled with the same profile.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,7 @@ use futures_util::{FutureExt as _, Sink, SinkExt as _, Stream, StreamExt as _};
 use std::future::Future;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Runs a server that comes in these forms and cannot compress, until it is ended from outside.
+/// Runs a server that has these forms and cannot compress, until it is killed.
 ///
 /// # Errors
 ///
@@ -32,7 +32,7 @@ where
     })
 }
 
-/// Runs a server that comes in these forms, until it is ended from outside.
+/// Runs a server that has these forms, until it is killed.
 ///
 /// # Errors
 ///
@@ -60,7 +60,7 @@ where
 ///
 /// # Errors
 ///
-/// When no connection can be accepted any more.
+/// When no more connections can be accepted.
 pub async fn accept<F, Fut>(listener: TcpListener, connection: F) -> Result<()>
 where
     F: Fn(TcpStream) -> Fut,
@@ -77,7 +77,7 @@ where
     }
 }
 
-/// Echoes messages that are `data`, with one flush for all that have come together.
+/// Echoes messages that are `data`, with one flush for all that have arrived together.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ where
             if data(&message) {
                 socket.feed(message).await.map_err(Into::into)?;
             }
-            // What else has come already; the end comes once more from the outer loop.
+            // The other messages that have already arrived. The outer loop sees the end again.
             next = socket.next().now_or_never().flatten();
         }
         socket.flush().await.map_err(Into::into)?;

@@ -1,4 +1,4 @@
-//! The opening handshake for libraries that are then given the bare socket.
+//! The opening handshake for libraries that then get the bare socket.
 
 use anyhow::{Context as _, Result, ensure};
 use http_body_util::Empty;
@@ -12,8 +12,8 @@ use std::future::{poll_fn, ready};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// Answers the request that comes over `stream`, and gives the stream back. It agrees to `extensions` whatever is offered:
-/// nobody but the load generator asks.
+/// Answers the request on `stream`, and returns the stream. It agrees to `extensions` whatever is offered: only the load
+/// generator connects.
 ///
 /// # Errors
 ///

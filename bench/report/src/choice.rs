@@ -4,19 +4,19 @@ use crate::servers::{Kind, Places, SERVERS, Server};
 use anyhow::{Context as _, Result};
 use bench_load::Scenario;
 
-/// The word for the servers that stand out.
+/// The name for the servers that stand out.
 const BEST: &str = "best";
 
-/// What was asked for, as far as it is there.
+/// The selected servers that are available.
 #[derive(Debug)]
 pub(crate) struct Choice {
     servers: Vec<&'static Server>,
-    /// Whether only those take part in a scenario that stand out in it.
+    /// Whether only the servers that stand out in a scenario take part in it.
     is_best: bool,
 }
 
 impl Choice {
-    /// All servers, those of these names, or `best`. A missing one that was named is an error.
+    /// All servers, those with these names, or `best`. A named server that is missing is an error.
     pub(crate) fn new(names: &[String], places: &Places) -> Result<Self> {
         let is_best = names == [BEST];
         let names = if is_best { &[] } else { names };
@@ -33,7 +33,7 @@ impl Choice {
             }
             match places.check(server) {
                 Ok(()) => servers.push(server),
-                // Nobody waits for those that are not chosen.
+                // A server that is not selected may be missing.
                 Err(_) if is_best && server.best.is_empty() && !server.always => {}
                 Err(error) => eprintln!("without {}: {error:#}", server.name),
             }
@@ -41,7 +41,7 @@ impl Choice {
         Ok(Self { servers, is_best })
     }
 
-    /// Those that are measured under this load, in the order of a turn.
+    /// The servers that are measured under this load, in the order of a turn.
     pub(crate) fn servers(&self, scenario: &Scenario) -> Vec<&'static Server> {
         let kind = Kind::of(scenario);
         let stands_out = |server: &Server| server.always || !self.is_best || server.best.contains(&kind);

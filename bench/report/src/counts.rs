@@ -1,14 +1,14 @@
-//! What does not change with the machine's mood: system calls and instructions for each message.
+//! Figures that do not depend on the machine's state: system calls and instructions for each message, or for each opening.
 //!
-//! Each server runs twice under a tracer, with a different number of messages; what it does to start, to open connections
-//! and to end is in both, and not in the difference.
+//! Each server runs twice under a tracer, with different numbers of messages. The work to start, to open connections and to end
+//! is in both runs, and not in the difference. If openings are counted, their number differs instead.
 
 use crate::choice::Choice;
-use crate::process::Running;
+use crate::process::{Running, line};
 use crate::results::{Machine, write};
 use crate::servers::{Places, SERVERS, Server};
 use crate::tracer::{Counted, Tracer};
-use crate::turns::{Cores, load};
+use crate::turns::{Cores, LIMIT, generator, outcome};
 use anyhow::{Context as _, Result, ensure};
 use bench_load::{Measure, SCENARIOS, Scenario};
 use serde::{Deserialize, Serialize};
@@ -17,17 +17,25 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-/// Where nothing else is asked for.
-const SCENARIOS_COUNTED: [&str; 3] = ["text-20", "pipelined-binary-32", "pipelined-text-32"];
+/// The default scenarios.
+const SCENARIOS_COUNTED: [&str; 7] = [
+    "text-20",
+    "pipelined-binary-32",
+    "pipelined-text-32",
+    "boxed-text-20",
+    "boxed-pipelined-text-32",
+    "opening-300",
+    "opening-3000",
+];
 
 /// Rounds of everything in flight on all connections, in the first run and in the second.
 const FEW: u64 = 10;
 const MANY: u64 = 110;
 
-/// The same where nothing is shown but that it works.
+/// The same for runs that only show that everything works.
 const QUICK_MANY: u64 = 20;
 
-/// All that was counted, on one machine.
+/// All counts, on one machine.
 #[derive(Debug, Serialize, Deserialize)]
 struct Counts {
     machine: Machine,
@@ -35,26 +43,26 @@ struct Counts {
     counts: BTreeMap<String, BTreeMap<String, Count>>,
 }
 
-/// For each message.
+/// The counts for each message, or for each opening.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Count {
-    /// Messages in which the two runs differ.
+    /// The number of messages, or openings, by which the two runs differ.
     messages: u64,
-    /// System calls but for `epoll_wait`; `None` without strace.
+    /// System calls except `epoll_wait`; `None` without strace.
     calls: Option<f64>,
     epoll_waits: Option<f64>,
-    /// In user space; `None` without valgrind.
+    /// Instructions in user space; `None` without valgrind.
     instructions: Option<f64>,
 }
 
-/// The scenarios that were asked for, or those that are about the cost of a small message.
+/// The selected scenarios, or those that show the cost of a small message.
 pub(crate) fn scenarios(only: &[&'static Scenario]) -> Result<Vec<&'static Scenario>> {
     if only.is_empty() {
         return Ok(SCENARIOS.iter().filter(|scenario| SCENARIOS_COUNTED.contains(&scenario.name)).collect());
     }
     for scenario in only {
         ensure!(
-            matches!(scenario.measure, Measure::Cpu),
+            matches!(scenario.measure, Measure::Cpu | Measure::Opening { .. }),
             "nothing is counted under {}: it has no bounded number of messages",
             scenario.name
         );
@@ -67,7 +75,7 @@ pub(crate) fn scenarios(only: &[&'static Scenario]) -> Result<Vec<&'static Scena
     Ok(only.to_vec())
 }
 
-/// Counts, prints, and writes `counts.json`; whether every run worked.
+/// Counts, prints, and writes `counts.json`. Returns whether every run worked.
 pub(crate) fn run(
     scenarios: &[&Scenario],
     choice: &Choice,
@@ -121,13 +129,13 @@ pub(crate) fn run(
     Ok(all_worked)
 }
 
-/// What was counted before on this very machine; of other servers and scenarios it still holds.
+/// The earlier counts of this machine, which are still valid for other servers and scenarios.
 fn earlier(file: &Path, machine: &Machine) -> BTreeMap<String, BTreeMap<String, Count>> {
     let counts = fs::read_to_string(file).ok().and_then(|json| serde_json::from_str::<Counts>(&json).ok());
     counts.filter(|counts| counts.machine == *machine).map(|counts| counts.counts).unwrap_or_default()
 }
 
-/// What one tracer found, for each message.
+/// The count of one tracer, for each message.
 struct PerMessage {
     tracer: Tracer,
     messages: u64,
@@ -154,16 +162,22 @@ fn difference(
     quick: bool,
     out: &Path,
 ) -> Result<PerMessage> {
-    let round = (scenario.connections * scenario.in_flight) as u64;
-    let once = |rounds: u64| once(tracer, scenario, server, places, cores, rounds * round, out);
-    let (few, many) = (FEW, if quick { QUICK_MANY } else { MANY });
+    let once = |messages: u64| once(tracer, scenario, server, places, cores, messages, out);
+    let (few, many) = match scenario.measure {
+        Measure::Opening { few, many } => (0, (many - few) as u64),
+        _ => {
+            let round = (scenario.connections * scenario.in_flight) as u64;
+            (FEW * round, if quick { QUICK_MANY } else { MANY } * round)
+        }
+    };
     let (first, second) = (once(few)?, once(many)?);
-    let messages = (many - few) * round;
+    let messages = many - few;
     let each = |of: fn(&Counted) -> u64| (of(&second) as f64 - of(&first) as f64) / messages as f64;
     Ok(PerMessage { tracer, messages, main: each(|counted| counted.main), waits: each(|counted| counted.waits) })
 }
 
-/// A fresh server under a tracer, and exactly so many messages.
+/// Runs a new server under a tracer with exactly this number of messages, or openings. The server ends before its connections
+/// do, so that closing them is not counted.
 fn once(
     tracer: Tracer,
     scenario: &Scenario,
@@ -179,24 +193,33 @@ fn once(
     let command = tracer.around(&places.command(server, scenario)?, &file)?;
     let (running, url) = Running::start(command, &split.server, &log)?;
     let limit = messages.to_string();
-    let limits = ["--warm-up", "0", "--cpu", "1000", "--wall", "100", "--messages", &limit];
-    let outcome = load(scenario, places, &split, &running, &url, &limits)?;
-    ensure!(outcome.messages == messages, "{} of {messages} messages came back in time", outcome.messages);
-    running.end()?;
+    let mut load = generator(scenario, places, &split, &running, &url)?;
+    load.args(["--warm-up", "0", "--cpu", "1000", "--wall", "100", "--hold", "--messages", &limit]);
+    let outcome = outcome(&line(&mut load, LIMIT, || running.end())?)?;
+    let each = unit(scenario);
+    ensure!(outcome.messages == messages, "{} of {messages} ({each}) came back in time", outcome.messages);
     let counted = tracer.counted(&file)?;
     fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
     Ok(counted)
 }
 
+/// What is counted under a scenario.
+fn unit(scenario: &Scenario) -> &'static str {
+    match scenario.measure {
+        Measure::Opening { .. } => "opening",
+        _ => "msg",
+    }
+}
+
 fn table(scenario: &Scenario, counts: &BTreeMap<String, Count>) -> String {
     let mut text = format!("\n{}: {}\n", scenario.name, scenario.about);
-    let _ =
-        writeln!(text, "{:<26}{:>14}{:>18}{:>24}", "server", "calls/msg", "epoll_wait/msg", "user instructions/msg");
+    let heads = ["calls", "epoll_wait", "user instructions"].map(|head| format!("{head}/{}", unit(scenario)));
+    let _ = writeln!(text, "{:<26}{:>14}{:>20}{:>28}", "server", heads[0], heads[1], heads[2]);
     for server in SERVERS {
         let Some(count) = counts.get(server.name) else { continue };
         let figure = |value: Option<f64>, digits| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
         let (calls, waits) = (figure(count.calls, 3), figure(count.epoll_waits, 3));
-        let _ = writeln!(text, "{:<26}{calls:>14}{waits:>18}{:>24}", server.name, figure(count.instructions, 0));
+        let _ = writeln!(text, "{:<26}{calls:>14}{waits:>20}{:>28}", server.name, figure(count.instructions, 0));
     }
     text
 }
@@ -206,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_messages_are_counted_unless_told() {
+    fn small_messages_are_counted_unless_scenarios_are_named() {
         let names: Vec<&str> = scenarios(&[]).unwrap().iter().map(|scenario| scenario.name).collect();
         assert_eq!(names, SCENARIOS_COUNTED);
         let idle = Scenario::find("idle-20").unwrap();
@@ -214,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_counted_is_a_dash() {
+    fn a_figure_that_was_not_counted_is_a_dash_in_the_table() {
         let scenario = Scenario::find("text-20").unwrap();
         let count = Count { messages: 10, calls: Some(2.0), epoll_waits: Some(0.0514), instructions: None };
         let text = table(scenario, &BTreeMap::from([("floor".to_owned(), count)]));

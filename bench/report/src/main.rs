@@ -1,4 +1,4 @@
-//! Runs servers and load generator in turns, and tells what came out: a table, JSON, and plots.
+//! Runs servers and the load generator in turns, and reports the results: a table, JSON, and plots.
 
 #![forbid(unsafe_code)]
 
@@ -29,13 +29,13 @@ use turns::Cores;
 #[derive(Debug, Parser)]
 #[command(name = "report", max_term_width = 100)]
 struct Options {
-    /// Short runs: proves that everything works; the figures are worth nothing
+    /// Short runs: they show that everything works, but the figures are useless
     #[arg(long)]
     quick: bool,
-    /// Only this scenario; may be given several times
+    /// Run only this scenario; can be given several times
     #[arg(long, value_name = "SCENARIO")]
     only: Vec<String>,
-    /// Only these servers, beside floor, and sockeye where it is built; `best` are those of each scenario that stand out
+    /// Run only these servers, besides floor, and sockeye if it is built; `best` stands for the notable ones of each scenario
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     peers: Vec<String>,
     /// Runs of each server in each scenario; 21, or 3 with --quick
@@ -44,7 +44,7 @@ struct Options {
     /// Count system calls (strace) and instructions (valgrind) for each message, instead of measuring time
     #[arg(long, conflicts_with_all = ["reps", "redraw"])]
     counts: bool,
-    /// Run nothing: print and draw what came out before
+    /// Run nothing: print and draw the earlier results
     #[arg(long, conflicts_with_all = ["quick", "peers", "reps"])]
     redraw: bool,
     /// Print the scenarios and the servers, and run nothing
@@ -62,7 +62,7 @@ struct Options {
     /// Where results are written
     #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
     out: PathBuf,
-    /// Where plots are drawn; in the folder of the results, unless told
+    /// Where plots are written; by default in the folder of the results
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
 }
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every run worked.
+/// Runs everything. Returns whether every run worked.
 fn run(options: &Options) -> Result<bool> {
     if options.list {
         println!("scenarios:");
@@ -124,7 +124,7 @@ fn run(options: &Options) -> Result<bool> {
     Ok(failures.is_empty())
 }
 
-/// Prints the tables of these scenarios, or of all, and draws everything that is there.
+/// Prints the tables of these scenarios, or of all, and draws all results.
 fn tell(named: &[&Scenario], out: &Path, plots: &Path) -> Result<()> {
     let all = Results::load(out)?;
     ensure!(!all.is_empty(), "there are no results in {}", out.display());
@@ -144,7 +144,7 @@ fn tell(named: &[&Scenario], out: &Path, plots: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Those of these names.
+/// The scenarios with these names.
 fn scenarios(only: &[String]) -> Result<Vec<&'static Scenario>> {
     let find = |name: &String| {
         Scenario::find(name).with_context(|| format!("there is no scenario `{name}`; --list tells the names"))

@@ -1,8 +1,8 @@
-//! Which figure of an outcome stands for a scenario.
+//! The main figure of each scenario.
 
 use bench_load::{Measure, Outcome, Scenario};
 
-/// A figure, and how it is written.
+/// A figure, and its format.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Metric {
     pub(crate) of: fn(&Outcome) -> Option<f64>,
@@ -10,12 +10,13 @@ pub(crate) struct Metric {
 }
 
 impl Metric {
-    /// What a scenario is about: less is better.
+    /// The main figure of a scenario: less is better.
     pub(crate) fn main(scenario: &Scenario) -> Self {
         match scenario.measure {
             Measure::Cpu | Measure::Broadcast => {
                 Self { of: |outcome| Some(outcome.cpu_us_per_message), unit: "CPU µs/msg" }
             }
+            Measure::Opening { .. } => Self { of: |outcome| Some(outcome.cpu_us_per_message), unit: "CPU µs/opening" },
             Measure::Latency | Measure::Pair { .. } => {
                 Self { of: |outcome| Some(outcome.latency?.p50), unit: "p50 µs" }
             }
@@ -25,11 +26,12 @@ impl Metric {
         }
     }
 
-    /// What else is told.
+    /// The other figures that are shown.
     pub(crate) fn others(scenario: &Scenario) -> &'static [Self] {
         const P99: Metric = Metric { of: |outcome| Some(outcome.latency?.p99), unit: "p99 µs" };
         const P999: Metric = Metric { of: |outcome| Some(outcome.latency?.p999), unit: "p99.9 µs" };
         const RATE: Metric = Metric { of: |outcome| Some(outcome.messages_per_second), unit: "msg/s" };
+        const OPENINGS: Metric = Metric { of: |outcome| Some(outcome.messages_per_second), unit: "openings/s" };
         const CPU: Metric = Metric { of: |outcome| Some(outcome.cpu_us_per_message), unit: "CPU µs/msg" };
         const RSS: Metric =
             Metric { of: |outcome| Some(outcome.idle?.rss_many as f64 / 1048576.0), unit: "MiB in all" };
@@ -41,6 +43,7 @@ impl Metric {
             Measure::Latency => &[P99, P999, CPU],
             Measure::Pair { .. } => &[P99, P999],
             Measure::Idle { .. } => &[RSS],
+            Measure::Opening { .. } => &[OPENINGS],
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What came out, in a file for each scenario: a later run of one replaces that one, and leaves the others.
+//! The results, in a file for each scenario. A later run of a scenario replaces its file only.
 
 use anyhow::{Context as _, Result};
 use bench_load::{Outcome, SCENARIOS, Scenario};
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Everything that came out of one scenario.
+/// All results of one scenario.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) scenario: String,
-    /// On what.
+    /// The machine.
     pub(crate) machine: Machine,
-    /// Whether the runs were too short to mean anything.
+    /// Whether the runs were too short for useful figures.
     pub(crate) quick: bool,
-    /// The seconds of the server's processor time that a run should have.
+    /// The server's processor time that a run should use, in seconds.
     pub(crate) cpu_goal: f64,
     pub(crate) runs: Vec<Run>,
-    /// In words.
+    /// The description of the machine.
     pub(crate) failures: Vec<String>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Results {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) server: String,
-    /// From 0. Runs of the same number took place one after the other.
+    /// The turn, from 0. Runs of the same turn were made one after the other.
     pub(crate) turn: usize,
     pub(crate) outcome: Outcome,
 }
@@ -38,18 +38,18 @@ pub(crate) struct Machine {
 }
 
 impl Results {
-    /// What came out for a server, with the number of the turn.
+    /// The outcomes of a server, with the numbers of their turns.
     pub(crate) fn of<'a>(&'a self, server: &'a str) -> impl Iterator<Item = (usize, &'a Outcome)> {
         self.runs.iter().filter(move |run| run.server == server).map(|run| (run.turn, &run.outcome))
     }
 
-    /// Writes them down, instead of those that were there of the same scenario.
+    /// Writes the results, and replaces earlier ones of the same scenario.
     pub(crate) fn save(&self, folder: &Path) -> Result<()> {
         let json = serde_json::to_string(self).context("cannot write down the results")?;
         write(&file(folder, &self.scenario), &(json + "\n"))
     }
 
-    /// All that are there, in the order of the scenarios.
+    /// All written results, in the order of the scenarios.
     pub(crate) fn load(folder: &Path) -> Result<Vec<(&'static Scenario, Self)>> {
         let mut all = Vec::new();
         for scenario in SCENARIOS {
@@ -72,7 +72,7 @@ impl Machine {
         let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
         let processor = model.map_or("unknown", |(_, name)| name.trim()).to_owned();
         let release = read("/proc/sys/kernel/osrelease");
-        // No further than the first dash: what follows names a distribution, or a host.
+        // Only up to the first dash: the rest names a distribution or a host.
         let kernel = release.trim().split('-').next().unwrap_or_default();
         Self { processor, cores, kernel: format!("Linux {kernel}") }
     }
@@ -82,7 +82,7 @@ fn file(folder: &Path, scenario: &str) -> PathBuf {
     folder.join("results").join(format!("{scenario}.json"))
 }
 
-/// Writes a file, in a folder that need not be there.
+/// Writes a file, and creates its folder if necessary.
 pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;

@@ -11,10 +11,10 @@ pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     program: Program,
-    /// Measured also where others are chosen.
+    /// Whether the server is measured even if only others are selected.
     pub(crate) always: bool,
-    /// The loads under which it is among the three best of those that are neither ours nor axum's plain loop, counting
-    /// the best form of each library alone.
+    /// The loads under which it is among the three best servers, not counting ours and axum's plain loop, and counting only the
+    /// best form of each library.
     pub(crate) best: &'static [Kind],
 }
 
@@ -27,9 +27,9 @@ pub(crate) enum Kind {
     Pipelined,
     /// Messages that fill buffers.
     Large,
-    /// None at all, which costs memory.
+    /// No messages: idle connections cost memory.
     Idle,
-    /// Whatever it is, compressed.
+    /// Compressed messages of any kind.
     Compressed,
 }
 
@@ -60,37 +60,40 @@ enum Program {
     Node,
 }
 
-/// All others are told as multiples of this one.
+/// All other servers are shown as multiples of this one.
 pub(crate) const FLOOR: &str = "floor";
 
-/// Ratios to it are told, too: it is what users have now.
+/// Ratios to this one are shown too: it is what users have now.
 pub(crate) const AXUM: &str = "axum-plain";
 
 /// Ours.
 pub(crate) const SOCKEYE: &str = "sockeye";
 
-/// Ours, told to compress also what is so short that it would leave it as it is.
+/// Ours, set to compress even messages that are shorter than its threshold.
 const ALL_COMPRESSED: &str = "sockeye-all";
 
-/// Ours with a runtime for each thread; it is another server only where there are several.
+/// Ours with a runtime for each thread, which differs only with several threads.
 const PER_CORE: &str = "sockeye-per-core";
 
-/// Those that take WebSockets over HTTP/2.
+/// The servers that accept WebSockets over HTTP/2.
 const HTTP2: [&str; 2] = [SOCKEYE, AXUM];
 
-/// Those that can compress.
+/// The servers with a boxed stream: ours, and the floor, to which it makes no difference.
+const BOXED: [&str; 2] = [FLOOR, SOCKEYE];
+
+/// The servers that can compress.
 const COMPRESSING: [&str; 5] = [SOCKEYE, ALL_COMPRESSED, "yawc-plain", "yawc-batched", "node-ws"];
 
-/// Those that hand messages on to all connections.
+/// The servers that broadcast messages to all connections.
 const BROADCASTING: [&str; 4] = [SOCKEYE, ALL_COMPRESSED, "yawc-batched", "node-ws"];
 
-/// How hard they compress: what ours does unless it is told.
+/// The level of compression: our default.
 const LEVEL: &str = "3";
 
-/// Ours leaves shorter messages as they are unless it is told.
+/// Ours does not compress shorter messages by default.
 const THRESHOLD: usize = 1024;
 
-/// Those that can use several threads.
+/// The servers that can use several threads.
 const THREADED: [&str; 3] = [SOCKEYE, PER_CORE, AXUM];
 
 const fn peer(name: &'static str, about: &'static str, binary: &'static str, form: &'static str) -> Server {
@@ -106,12 +109,12 @@ impl Server {
         Self { best, ..self }
     }
 
-    /// Whether it is compiled, and not by a compiler that is part of it.
+    /// Whether the server is a compiled program, and not one with a just-in-time compiler.
     pub(crate) fn is_native(&self) -> bool {
         !matches!(self.program, Program::Node)
     }
 
-    /// Whether it is measured under this load.
+    /// Whether the server is measured under this load.
     pub(crate) fn takes_part(&self, scenario: &Scenario) -> bool {
         let is_another = match self.name {
             PER_CORE => scenario.threads > 1,
@@ -122,12 +125,13 @@ impl Server {
         is_another
             && can(scenario.threads > 1, &THREADED)
             && can(scenario.http2.is_some(), &HTTP2)
+            && can(scenario.boxed, &BOXED)
             && can(scenario.deflate, &COMPRESSING)
             && can(scenario.measure == Measure::Broadcast, &BROADCASTING)
     }
 }
 
-/// In the order of a turn.
+/// All servers, in the order of a turn.
 pub(crate) static SERVERS: &[Server] = &[
     peer(FLOOR, "bare epoll, validates nothing: what the kernel costs", "floor", "floor").always(),
     Server { program: Program::Sockeye, ..peer(SOCKEYE, "example-echo: the plain loop", "", "") }.always(),
@@ -169,7 +173,7 @@ pub(crate) static SERVERS: &[Server] = &[
 /// Where the programs are.
 #[derive(Debug)]
 pub(crate) struct Places {
-    /// Where this program is, and all others of this workspace.
+    /// The folder of this program and all others of this workspace.
     own: PathBuf,
     sockeye: Option<PathBuf>,
     node_script: Option<PathBuf>,
@@ -197,7 +201,7 @@ impl Places {
         self.command(server, &SCENARIOS[0]).map(|_| ())
     }
 
-    /// The program that hands each message on to all connections.
+    /// The program that broadcasts each message to all connections.
     fn broadcast(&self, server: &Server) -> Result<Command> {
         let mut command = program(&self.own.join("broadcast"))?;
         let form = if server.name.starts_with("yawc") { "yawc" } else { server.name };
@@ -205,7 +209,7 @@ impl Places {
         Ok(command)
     }
 
-    /// How to start the server on a free port, for this load.
+    /// The command that starts the server on a free port, for this load.
     pub(crate) fn command(&self, server: &Server, scenario: &Scenario) -> Result<Command> {
         let threads = scenario.threads;
         let mut command = match server.program {
@@ -218,6 +222,7 @@ impl Places {
                 }
                 command
             }
+            Program::Sockeye if scenario.boxed => program(&self.own.join("boxed"))?,
             Program::Sockeye => {
                 let path = self.sockeye.as_deref().context("--sockeye does not tell where example-echo is")?;
                 let mut command = program(path)?;
@@ -243,7 +248,7 @@ impl Places {
     }
 }
 
-/// What makes a server compress, where it shall.
+/// The arguments that make a server compress, if the load needs it.
 fn compression(server: &Server, scenario: &Scenario) -> &'static [&'static str] {
     match server.program {
         _ if !scenario.deflate => &[],
@@ -264,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_load_has_its_best() {
+    fn each_kind_of_load_has_four_best_servers_and_axum_is_one() {
         for kind in ALL {
             let best: Vec<&str> =
                 SERVERS.iter().filter(|server| server.best.contains(&kind)).map(|server| server.name).collect();
@@ -273,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_are_different() {
+    fn no_two_servers_have_the_same_name() {
         let mut names: Vec<&str> = SERVERS.iter().map(|server| server.name).collect();
         names.sort_unstable();
         names.dedup();

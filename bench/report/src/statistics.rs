@@ -1,16 +1,16 @@
-//! Medians, spreads, and how sure a ratio is.
+//! Medians, spreads, and the confidence intervals of ratios.
 
 use serde::Serialize;
 
-/// How often pairs are drawn anew.
+/// The number of bootstrap samples.
 const DRAWS: usize = 10_000;
 
-/// The value in the middle; of an even number, the mean of the two in the middle.
+/// The middle value; for an even number of values, the mean of the two in the middle.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }
 
-/// The share of values below it is `share`, between two values as much between them.
+/// The quantile of `share`, interpolated between two values.
 pub(crate) fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -24,7 +24,7 @@ pub(crate) fn spread(values: &[f64]) -> Option<f64> {
     Some((quantile(values, 0.75)? - quantile(values, 0.25)?) / median(values)?)
 }
 
-/// A median, and the interval that has it in 95 of 100 cases.
+/// A median, and its 95 % confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Estimate {
     pub(crate) median: f64,
@@ -32,7 +32,7 @@ pub(crate) struct Estimate {
     pub(crate) high: f64,
 }
 
-/// The median of `ratios`, one for each pair of runs, with its bootstrap interval: what the medians of samples are that
+/// The median of `ratios`, one for each pair of runs, with its bootstrap interval: the spread of the medians of samples that
 /// are drawn from the same ratios. The draws are the same each time.
 pub(crate) fn estimate(ratios: &[f64]) -> Option<Estimate> {
     let middle = median(ratios)?;
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_has_its_median_and_is_the_same_each_time() {
+    fn an_estimated_interval_contains_its_median_and_is_the_same_each_time() {
         let ratios: Vec<f64> = (0..21).map(|index| 1.0 + f64::from(index) / 100.0).collect();
         let found = estimate(&ratios).unwrap();
         assert_eq!(found.median, 1.1);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_agree_leave_no_doubt() {
+    fn the_interval_of_equal_values_is_a_point() {
         assert_eq!(estimate(&[2.0; 5]), Some(Estimate { median: 2.0, low: 2.0, high: 2.0 }));
     }
 }

@@ -1,4 +1,4 @@
-//! What came out, as a table for each scenario, and as one file of JSON.
+//! The results, as a table for each scenario and as one JSON file.
 
 use crate::metric::Metric;
 use crate::results::{Machine, Results, write};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// A run whose processor time is less than this share of what it should have has been ended by the clock.
+/// A run that has used less than this share of its processor time was ended by the time limit.
 const ENOUGH: f64 = 0.99;
 
 /// The table of a scenario, in the order of the servers.
@@ -50,7 +50,7 @@ pub(crate) fn of(scenario: &Scenario, results: &Results) -> String {
     text.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// In words, that runs of a server ended before it had used as much processor time as it should have.
+/// A note that runs of a server ended before they had used their processor time.
 fn short(scenario: &Scenario, results: &Results, server: &str) -> Option<String> {
     if results.quick || scenario.measure != Measure::Cpu {
         return None;
@@ -67,7 +67,7 @@ fn short(scenario: &Scenario, results: &Results, server: &str) -> Option<String>
     })
 }
 
-/// Ratios of the main figure, run by run of the same turn.
+/// Ratios of the main figure, between runs of the same turn.
 pub(crate) fn ratio(scenario: &Scenario, results: &Results, server: &str, base: &str) -> Option<Estimate> {
     let of = Metric::main(scenario).of;
     let ratios: Vec<f64> = results
@@ -80,12 +80,12 @@ pub(crate) fn ratio(scenario: &Scenario, results: &Results, server: &str, base: 
     estimate(&ratios)
 }
 
-/// A figure of each run.
+/// One figure of each run.
 pub(crate) fn values(results: &Results, server: &str, metric: Metric) -> Vec<f64> {
     results.of(server).filter_map(|(_, outcome)| (metric.of)(outcome)).collect()
 }
 
-/// Everything that the tables have, for programs.
+/// The contents of the tables, for programs.
 #[derive(Debug, Serialize)]
 struct Summary<'a> {
     scenario: &'static str,
@@ -97,15 +97,15 @@ struct Summary<'a> {
 #[derive(Debug, Serialize)]
 struct Line {
     runs: usize,
-    /// Medians, by what they are.
+    /// Medians, by the name of the figure.
     medians: BTreeMap<&'static str, f64>,
     spread: Option<f64>,
-    /// Of the scenario's main figure.
+    /// The spread of the scenario's main figure.
     to_floor: Option<Estimate>,
     to_axum_plain: Option<Estimate>,
-    /// What ours takes for each unit of this server's.
+    /// The ratio of our figure to this server's.
     sockeye_to_it: Option<Estimate>,
-    /// Whether the clock ended runs before they had used enough processor time.
+    /// Whether the time limit ended runs before they had used enough processor time.
     short_runs: bool,
 }
 
@@ -147,7 +147,7 @@ fn interval(Estimate { median, low, high }: Estimate) -> String {
     format!("{median} [{low}, {high}]")
 }
 
-/// Three digits or so.
+/// About three digits.
 pub(crate) fn figure(value: f64) -> String {
     match value {
         value if value >= 100.0 => format!("{value:.0}"),
@@ -184,7 +184,7 @@ mod tests {
             run(AXUM, 0, 3.0),
             run(FLOOR, 1, 10.0),
             run(AXUM, 1, 30.0),
-            // Its other run has failed.
+            // The server's other run has failed.
             run("sockeye", 1, 11.0),
         ];
         let machine = Machine { processor: String::new(), cores: 2, kernel: String::new() };
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_those_of_the_same_turn() {
+    fn a_ratio_is_of_two_values_of_the_same_turn() {
         let results = results();
         let scenario = Scenario::find("text-20").unwrap();
         assert_eq!(ratio(scenario, &results, AXUM, FLOOR).map(interval).unwrap(), "3.00 [3.00, 3.00]");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_with_too_little_processor_time_are_told() {
+    fn a_table_marks_servers_whose_runs_used_too_little_processor_time() {
         let scenario = Scenario::find("text-20").unwrap();
         let mut results = results();
         let text = of(scenario, &results);

@@ -8,27 +8,27 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a program may take to write down what it has counted, once the server has ended.
+/// How long a program may take to write its counts after the server has ended.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What counts.
+/// The program that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tracer {
     Strace,
     Callgrind,
 }
 
-/// What was counted while a server ran.
+/// The counts of a server's run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
-    /// System calls but for `epoll_wait`; or instructions in user space.
+    /// System calls except `epoll_wait`, or instructions in user space.
     pub(crate) main: u64,
-    /// Calls of `epoll_wait`, under whatever name: how many there are depends on how fast the client is.
+    /// Calls of `epoll_wait` and its variants: their number depends on the speed of the client.
     pub(crate) waits: u64,
 }
 
 impl Tracer {
-    /// Why it cannot be used here.
+    /// Why the program cannot be used here; `None` if it can.
     pub(crate) fn missing(self) -> Option<String> {
         let program = self.program();
         let quiet = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -55,7 +55,7 @@ impl Tracer {
         }
     }
 
-    /// The same server, with what counts. The process that is started stays the server's, so that it ends like one.
+    /// The command of the server under the tracer. The started process is still the server's, so that it ends like the server.
     pub(crate) fn around(self, server: &Command, to: &Path) -> Result<Command> {
         write(to, "")?;
         let mut command = Command::new(self.program());
@@ -77,7 +77,7 @@ impl Tracer {
         Ok(command)
     }
 
-    /// Waits for what it writes down about a server that has ended.
+    /// Waits for the counts of a server that has ended.
     pub(crate) fn counted(self, file: &Path) -> Result<Counted> {
         let start = Instant::now();
         loop {
@@ -101,7 +101,7 @@ impl Tracer {
 fn calls(table: &str) -> Result<Option<Counted>> {
     let mut counted = Counted::default();
     for line in table.lines() {
-        // Share, seconds, microseconds a call, calls, errors where there are any, name.
+        // Share, seconds, microseconds per call, calls, errors if any, name.
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (Some(Ok(number)), Some(name)) = (fields.get(3).map(|calls| calls.parse::<u64>()), fields.last()) else {
             continue;
@@ -119,7 +119,7 @@ fn calls(table: &str) -> Result<Option<Counted>> {
     Ok(None)
 }
 
-/// Reads the total of a callgrind file, which comes last. Of several dumps in one file, all are added.
+/// Reads the total of a callgrind file, which comes last. Several dumps in one file are added up.
 fn instructions(dump: &str) -> Option<Counted> {
     let totals = dump.lines().filter_map(|line| line.strip_prefix("totals: ")?.trim().parse::<u64>().ok());
     let main: u64 = totals.sum();
@@ -141,12 +141,12 @@ mod tests {
 ";
 
     #[test]
-    fn calls_are_added_and_waits_told_apart() {
+    fn system_calls_are_added_up_apart_from_waits() {
         assert_eq!(calls(TABLE).unwrap(), Some(Counted { main: 1700, waits: 30 }));
     }
 
     #[test]
-    fn a_table_that_is_being_written_is_waited_for() {
+    fn a_table_of_system_calls_that_is_not_whole_yet_is_waited_for() {
         for end in 0..TABLE.len() - 2 {
             let found = calls(&TABLE[..end]);
             assert!(matches!(found, Ok(None)), "{end}: {found:?}");
@@ -154,13 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_does_not_add_up_is_refused() {
+    fn a_table_of_system_calls_that_does_not_add_up_is_refused() {
         let wrong = TABLE.replace(" 700 ", " 701 ");
         assert!(calls(&wrong).unwrap_err().to_string().contains("1730"));
     }
 
     #[test]
-    fn instructions_are_the_totals() {
+    fn the_count_of_instructions_is_the_total_of_callgrind() {
         assert_eq!(instructions("version: 1\nevents: Ir\nsummary: 12\n\ntotals: 12\n").unwrap().main, 12);
         assert_eq!(instructions("version: 1\nevents: Ir\n"), None);
     }

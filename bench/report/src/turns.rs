@@ -1,4 +1,4 @@
-//! One run of each server after the other, and all of that again.
+//! Turns: one run of each server after the other, several times.
 
 use crate::process::{Running, output};
 use crate::results::{Machine, Results, Run};
@@ -6,28 +6,29 @@ use crate::servers::{Places, Server};
 use anyhow::{Context as _, Result, bail};
 use bench_load::{Outcome, Scenario, machine};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-/// How long a run may take in all, beyond its own limits.
-const LIMIT: Duration = Duration::from_secs(120);
+/// How long a run may take in addition to its own limits.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// Seconds of the server's processor time in a run.
 const CPU: f64 = 2.0;
 
-/// The same where nothing is shown but that it works.
+/// The same for runs that only show that everything works.
 const QUICK_CPU: f64 = 0.2;
 
-/// Where server and generator run.
+/// The cores of server and generator.
 #[derive(Debug)]
 pub(crate) struct Cores {
     all: Vec<usize>,
 }
 
-/// Which cores a scenario gives to whom.
+/// The cores that a scenario gives to server and generator.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Split {
     pub(crate) server: Vec<usize>,
-    /// None: wherever the kernel likes it to be.
+    /// `None`: any core that the kernel chooses.
     pub(crate) load: Option<usize>,
     /// Whether server and generator have a core in common.
     pub(crate) is_shared: bool,
@@ -48,7 +49,7 @@ impl Cores {
         self.all.len()
     }
 
-    /// The first ones for the server, and the last for the generator.
+    /// The first cores for the server, and the last one for the generator.
     pub(crate) fn split(&self, threads: usize) -> Split {
         let server = self.all[..threads.min(self.all.len())].to_vec();
         let load = self.all.last().copied().filter(|last| !server.contains(last));
@@ -56,7 +57,7 @@ impl Cores {
     }
 }
 
-/// Measures `servers` under one load. A run that fails is noted, and the others go on.
+/// Measures `servers` under one load. A failed run is recorded, and the others continue.
 pub(crate) fn run(
     scenario: &Scenario,
     servers: &[&'static Server],
@@ -88,7 +89,7 @@ pub(crate) fn run(
     Ok(results)
 }
 
-/// A fresh server, and one run of the load generator.
+/// A new server, and one run of the load generator.
 fn one(
     scenario: &Scenario,
     server: &Server,
@@ -105,26 +106,30 @@ fn one(
     let mut arguments: Vec<&str> = limits.to_vec();
     let cpu = cpu.to_string();
     arguments.extend(["--cpu", &cpu]);
-    load(scenario, places, split, &running, &url, &arguments)
+    let line = output(generator(scenario, places, split, &running, &url)?.args(&arguments), LIMIT)?;
+    outcome(&line)
 }
 
-/// One run of the load generator against a server that runs.
-pub(crate) fn load(
+/// The command of the load generator, for a running server.
+pub(crate) fn generator(
     scenario: &Scenario,
     places: &Places,
     split: &Split,
     running: &Running,
     url: &str,
-    limits: &[&str],
-) -> Result<Outcome> {
+) -> Result<Command> {
     let mut load = places.load()?;
     load.args(["--scenario", scenario.name, "--url", url, "--pid", &running.id().to_string()]);
     match split.load {
         Some(core) => load.args(["--core", &core.to_string()]),
-        // One that never slept would take from the server what it shares with it.
+        // A generator that never sleeps would take time from the server on a shared core.
         None => load.arg("--sleep"),
     };
-    let line = output(load.args(limits), LIMIT)?;
+    Ok(load)
+}
+
+/// Parses the output of the load generator.
+pub(crate) fn outcome(line: &str) -> Result<Outcome> {
     serde_json::from_str(line.trim()).context("the load generator printed no result")
 }
 

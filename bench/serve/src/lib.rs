@@ -1,4 +1,4 @@
-//! What all measured servers share: their options, where they say that they listen, and when they end.
+//! What all measured servers share: their options, the line with their address, and their end.
 
 #![forbid(unsafe_code)]
 
@@ -7,28 +7,27 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use std::net::SocketAddr;
 use std::num::NonZero;
 
-/// What a server is told on its command line: `--addr IP:PORT`, `--form NAME`, `--threads N` and
-/// `--compression LEVEL`.
+/// The options of a server's command line: `--addr IP:PORT`, `--form NAME`, `--threads N` and `--compression LEVEL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Where to listen; port 0 takes any that is free.
+    /// Where to listen; port 0 takes any free port.
     pub addr: SocketAddr,
-    /// Which way of writing the server; the first of those that it has, unless told.
+    /// The variant of the server's code. Default: the first one that it has.
     pub form: &'static str,
-    /// How many threads serve; one unless told.
+    /// The number of threads. Default: 1.
     pub threads: NonZero<usize>,
-    /// How hard messages are compressed, each by itself, for clients that offer it; not at all unless told.
+    /// The level of compression for clients that offer it, with each message compressed by itself. Default: no compression.
     pub compression: Option<u8>,
 }
 
 impl Options {
     /// Reads the command line of a server that comes in these `forms`.
     ///
-    /// From here on the process ends with the one that has started it, so that no server outlives its measurement.
+    /// From here on the process ends with its parent, so that no server outlives its measurement.
     ///
     /// # Errors
     ///
-    /// When an option is unknown, lacks its value, or has one that makes no sense.
+    /// When an option is unknown, lacks its value, or has an invalid one.
     pub fn from_arguments(forms: &[&'static str]) -> Result<Self> {
         set_parent_process_death_signal(Some(Signal::TERM))
             .context("cannot ask the kernel to end this process with its parent")?;
@@ -65,7 +64,7 @@ impl Options {
                 ),
             }
         }
-        // Measurements send traffic to this machine alone.
+        // Measurements send traffic only to this machine.
         if !options.addr.ip().is_loopback() {
             bail!("{} is no loopback address; this server is for measurements on one machine", options.addr);
         }
@@ -73,7 +72,7 @@ impl Options {
     }
 }
 
-/// Says on standard output where the server listens; whoever has started it waits for this line.
+/// Prints where the server listens. The parent process waits for this line.
 pub fn announce(addr: SocketAddr) {
     println!("listening on http://{addr}");
 }
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_read() {
+    fn the_options_of_a_server_are_parsed() {
         let options =
             parse(&["--form", "batched", "--addr", "127.0.0.1:80", "--threads", "2", "--compression", "3"]).unwrap();
         let expected = Options {
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_a_reason() {
+    fn an_option_that_makes_no_sense_is_refused_with_a_reason() {
         for (arguments, reason) in [
             (&["--form", "fast"][..], "the forms are plain, batched"),
             (&["--addr"], "needs a value"),

@@ -1,4 +1,4 @@
-//! What is done with the socket at one end.
+//! The operations on the socket at one end.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(super) enum Do {
     Finish(Finish),
 }
 
-/// How an end is left once the plan is through.
+/// What an end does after the plan.
 #[derive(Arbitrary, Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Finish {
     Drop,
@@ -36,14 +36,14 @@ pub(super) enum Finish {
     Drain,
 }
 
-/// How long something is waited for that the plan may have made impossible. It is dropped then.
+/// How long to wait for something that the plan may have made impossible. The future is then dropped.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What carries out the plan at one end.
+/// Executes the plan at one end.
 pub(super) struct End {
     queue: mpsc::UnboundedReceiver<Do>,
     log: Log,
-    /// Whether a `send` that was dropped may have queued its message.
+    /// Whether a dropped `send` may have queued its message.
     may_be_queued: bool,
 }
 
@@ -62,7 +62,7 @@ impl End {
 
     async fn work(mut self, mut socket: impl Socket) {
         let log = self.log.clone();
-        // What closes the connection when the socket is dropped.
+        // Closes the connection when the socket is dropped.
         while let Some(act) = self.queue.recv().await {
             match act {
                 Do::Send(payload) => {
@@ -116,18 +116,18 @@ impl End {
     fn account(&self, message: Message, sent: Option<Result<(), Error>>) {
         match sent {
             Some(Ok(())) => self.log.sent(message, true),
-            // Given up, or failed while it waited for the kernel.
+            // Dropped, or failed while it waited for the kernel.
             Some(Err(_)) | None if self.may_be_queued => self.log.sent(message, false),
             Some(Err(_)) | None => {}
         }
     }
 
     async fn close(&self, socket: &mut impl Socket, code: CloseCode) {
-        // Before it is sent, since the other end may be faster.
+        // Logged before sending, since the other end may be faster.
         self.log.closed(code);
         let was_open = socket.is_open();
         let closed = timeout(PATIENCE, socket.close_with(code)).await;
-        // On a connection that closes already it does nothing, whatever the code.
+        // On a closing connection it does nothing, whatever the code.
         let is_right = close_code::is_valid_on_wire(code) || !was_open;
         assert!(is_right || !matches!(closed, Ok(Ok(()))), "closed with {code}");
     }

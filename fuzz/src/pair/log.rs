@@ -1,4 +1,4 @@
-//! What one end has sent and received, and whether the two fit together.
+//! What each end has sent and received, and whether the two ends agree.
 
 use std::{
     cell::Cell,
@@ -9,18 +9,18 @@ use sockeye_tokio::{CloseCode, Error, Message};
 
 use crate::payload::Payload;
 
-/// Of one end; clones are the same.
+/// The log of one end; clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Log(Arc<Mutex<Entries>>);
 
 #[derive(Debug, Default)]
 struct Entries {
     is_client: bool,
-    /// How many messages were made, so that each is another.
+    /// How many messages were made, so that each one is unique.
     made: u32,
-    /// Data messages in the order in which they were accepted, and whether each was, for sure.
+    /// Data messages in the order in which they were accepted, and whether each one was accepted for certain.
     sent: Vec<(Message, bool)>,
-    /// Codes of Closes that began here.
+    /// The codes of Closes that this end has started.
     codes: Vec<CloseCode>,
     received: Vec<Message>,
     end: Option<Ended>,
@@ -31,7 +31,7 @@ struct Entries {
 enum Ended {
     Close(Option<CloseCode>),
     Error(String),
-    /// Without a word, which is wrong: one of the others comes first.
+    /// Without a Close or an error. This is wrong: one of these comes first.
     Nothing,
 }
 
@@ -44,7 +44,7 @@ impl Log {
         self.0.lock().expect("a panic ends the whole run")
     }
 
-    /// A data message that no other is equal to.
+    /// A unique data message.
     pub(super) fn next(&self, payload: &Payload) -> Message {
         let mut entries = self.lock();
         entries.made += 1;
@@ -55,7 +55,7 @@ impl Log {
         }
     }
 
-    /// It was accepted; `surely`, or it may have been.
+    /// The message was accepted: `surely`, or possibly.
     pub(super) fn sent(&self, message: Message, surely: bool) {
         self.lock().sent.push((message, surely));
     }
@@ -64,7 +64,7 @@ impl Log {
         self.lock().codes.push(code);
     }
 
-    /// What a `recv` returned. Receiving ends once: with a Close or an error, and then with nothing for ever.
+    /// The result of a `recv`. Receiving ends once, with a Close or an error. Afterwards it always returns `None`.
     pub(super) fn received(&self, received: Option<&Result<Message, Error>>) {
         let mut entries = self.lock();
         let ended = match received {
@@ -88,7 +88,7 @@ impl Log {
         self.lock().sent.iter().map(|(message, _)| message.as_bytes().len()).sum()
     }
 
-    /// Whether what was received here is what `peer` has sent.
+    /// Checks that this end has received what `peer` has sent.
     pub(super) fn judge(&self, peer: &Self, is_orderly: bool) {
         let (mine, theirs) = (self.lock(), peer.lock());
         let who = if mine.is_client { "client" } else { "server" };
@@ -110,7 +110,7 @@ impl Log {
                 let rest = &theirs.sent[at.get()..];
                 let lost = rest.iter().find(|(_, surely)| *surely);
                 assert!(lost.is_none(), "the {who} received a Close, and not {lost:?}, which went before");
-                // A Close of the peer's own, or its answer to ours.
+                // The peer's own Close, or its answer to ours.
                 let known = code.is_none_or(|code| [&theirs.codes[..], &mine.codes].concat().contains(&code));
                 assert!(known, "the {who} received a Close with {code:?}; {:?} {:?}", mine.codes, theirs.codes);
             }

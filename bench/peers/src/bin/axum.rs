@@ -28,13 +28,13 @@ async fn serve(listener: TcpListener, form: &'static str) -> Result<()> {
             let listener = listener.tap_io(|stream| {
                 let _ = stream.set_nodelay(true);
             });
-            axum::serve(listener, app).await?;
+            axum::serve(listener, app.into_make_service()).await?;
         }
     }
     Ok(())
 }
 
-/// As the documentation of `extract::ws` has it.
+/// The loop of the documentation of `extract::ws`.
 async fn plain(ws: WebSocketUpgrade) -> Response {
     ws.on_upgrade(async |mut socket: WebSocket| {
         while let Some(Ok(message)) = socket.recv().await {
@@ -45,7 +45,7 @@ async fn plain(ws: WebSocketUpgrade) -> Response {
     })
 }
 
-/// One flush for all messages that have come together.
+/// One flush for all messages that have arrived together.
 async fn batched(ws: WebSocketUpgrade) -> Response {
     ws.on_upgrade(echo)
 }

@@ -1,4 +1,4 @@
-//! Servers that hand each message on to all connections: ours, and `yawc` with a channel of tokio's.
+//! Servers that broadcast each message to all connections: ours, and `yawc` with a channel of tokio's.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;
 use yawc::{Frame, OpCode, Options};
 
-/// With room for the largest messages that are measured.
+/// With room for the largest measured messages.
 const LARGEST: usize = 4 << 20;
 
 fn main() -> Result<()> {
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     })
 }
 
-/// Messages are compressed once, and shared by all who receive them.
+/// Messages are compressed once, and shared by all receivers.
 async fn sockeye(listener: TcpListener, compression: Option<Compression>) -> Result<()> {
     let upgrade = async move |State(hub): State<Hub<()>>, ws: WebSocketUpgrade| -> Response {
         ws.max_message_size(LARGEST).compression(compression).on_upgrade(|socket| attend(socket, hub))
@@ -49,7 +49,7 @@ async fn attend(mut socket: WebSocket, hub: Hub<()>) {
     }
 }
 
-/// yawc has no rooms. This is what its users write, and what axum's example of a chat has.
+/// yawc has no rooms. Its users write this code, as in axum's chat example.
 async fn yawc(listener: TcpListener, options: Options) -> Result<()> {
     let (room, _) = broadcast::channel(64);
     accept(listener, move |stream| forward(stream, options.clone(), room.clone())).await
@@ -62,7 +62,7 @@ async fn forward(stream: TcpStream, options: Options, room: broadcast::Sender<Fr
         tokio::select! {
             frame = socket.next() => match frame {
                 Some(frame) if matches!(frame.opcode(), OpCode::Text | OpCode::Binary) => {
-                    // There is at least one who receives: this connection.
+                    // There is at least one receiver: this connection.
                     let _ = room.send(frame);
                 }
                 Some(_) => {}

@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     })
 }
 
-/// As the repository's echo server has it.
+/// The loop of the repository's echo server.
 async fn plain(stream: TcpStream) -> Result<()> {
     let service = service_fn(answer);
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await?;
@@ -42,12 +42,12 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<Empty<Bytes>>
     Ok(response)
 }
 
-/// On the socket itself instead of hyper's box around it.
+/// On the socket itself, without hyper's box around it.
 async fn bare(stream: TcpStream) -> Result<()> {
     Ok(echo(WebSocket::after_handshake(opening::open(stream, None).await?, Role::Server)).await?)
 }
 
-/// Bare, and with one write for all messages that have come together.
+/// Bare, and with one write for all messages that have arrived together.
 async fn corked(stream: TcpStream) -> Result<()> {
     let stream = Corked::new(opening::open(stream, None).await?);
     Ok(echo(WebSocket::after_handshake(stream, Role::Server)).await?)

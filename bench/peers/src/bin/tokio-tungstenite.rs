@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     })
 }
 
-/// As the repository's examples have it.
+/// The loop of the repository's examples.
 async fn plain(stream: TcpStream) -> Result<()> {
     let mut socket = accept_async(stream).await?;
     while let Some(message) = socket.next().await {

@@ -15,7 +15,7 @@ fn main() -> Result<()> {
     })
 }
 
-/// As the documentation has it.
+/// The loop of the documentation.
 async fn plain(stream: TcpStream) -> Result<()> {
     let (_request, mut socket) = ServerBuilder::new().accept(stream).await?;
     while let Some(message) = socket.next().await {
@@ -27,8 +27,8 @@ async fn plain(stream: TcpStream) -> Result<()> {
     Ok(())
 }
 
-/// One flush for all messages that have come together, no message cut into frames, and no cooperative budget, as the
-/// repository's own benchmark has it.
+/// One flush for all messages that have arrived together, no fragmentation, and no cooperative budget, as in the repository's
+/// own benchmark.
 async fn batched(stream: TcpStream) -> Result<()> {
     stream.set_nodelay(true)?;
     let config = Config::default().frame_size(usize::MAX);

@@ -17,19 +17,19 @@ fn main() -> Result<()> {
     })
 }
 
-/// One write for all messages that have come together.
+/// One write for all messages that have arrived together.
 async fn corked(stream: TcpStream) -> Result<()> {
     stream.set_nodelay(true)?;
     echo(Corked::new(stream)).await
 }
 
-/// As the repository's echo server has it.
+/// The loop of the repository's echo server.
 async fn echo<S: Stream>(stream: S) -> Result<()> {
     let mut socket = WebSocketAcceptor::default().accept(stream).await?;
     let (mut common, mut reader, mut writer) = socket.split_mut();
     let mut buffer = Vector::new();
     loop {
-        // Fragments are put together in it.
+        // It assembles fragments.
         buffer.clear();
         let mut frame = reader.read_frame(&mut buffer, &mut common, WebSocketPayloadOrigin::Adaptive).await?;
         match frame.op_code() {

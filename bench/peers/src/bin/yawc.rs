@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     })
 }
 
-/// As the documentation has it, but for the options.
+/// The loop of the documentation, with other options.
 async fn plain(stream: TcpStream, options: Options) -> Result<()> {
     let service = service_fn(move |request| ready(answer(request, options.clone())));
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await?;
@@ -45,7 +45,7 @@ fn answer(mut request: Request<Incoming>, options: Options) -> Result<Response<E
     Ok(response)
 }
 
-/// On the socket itself, with one flush for all messages that have come together.
+/// On the socket itself, with one flush for all messages that have arrived together.
 async fn batched(stream: TcpStream, options: Options) -> Result<()> {
     let socket = compressing::open(stream, options).await?;
     echo_batched(socket.map(Ok::<_, WebSocketError>), is_data).await

@@ -1,21 +1,21 @@
 //! Horizontal bars on a logarithmic scale, as SVG.
 //!
-//! It has a background of its own and colours for a dark one, so that it can be read on any page.
+//! The picture has its own background, and colours for a dark one, so that it is readable on any page.
 
 use super::library;
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 900.0;
-/// Where bars begin: behind the names.
+/// Where bars begin, after the names.
 const LEFT: f64 = 200.0;
-/// What figures need behind the longest bar.
+/// The space for figures after the longest bar.
 const RIGHT: f64 = 170.0;
 const HEAD: f64 = 78.0;
 const GROUP: f64 = 34.0;
 const ROW: f64 = 20.0;
 const FOOT: f64 = 16.0;
 
-/// Colours of libraries on a light and on a dark page; told apart also by those who see no red or no green.
+/// Colours of libraries on a light and on a dark page; people who cannot see red or green can tell them apart too.
 const COLOURS: &[(&str, &str, &str)] = &[
     ("sockeye", "#d1342f", "#ff6b5e"),
     ("floor", "#9aa0a6", "#80868b"),
@@ -34,9 +34,9 @@ pub(crate) struct Chart {
     pub(crate) title: String,
     /// How to read it.
     pub(crate) legend: String,
-    /// Where the scale begins, unless there is less.
+    /// Where the scale begins, unless there is a smaller value.
     pub(crate) least: f64,
-    /// How a value is written on the scale.
+    /// The format of a value on the scale.
     pub(crate) unit: fn(f64) -> String,
     pub(crate) groups: Vec<Group>,
 }
@@ -55,9 +55,9 @@ pub(crate) struct Row {
     pub(crate) value: f64,
     /// Drawn as a line over the end of the bar.
     pub(crate) range: Option<(f64, f64)>,
-    /// Drawn as points behind the bar.
+    /// Drawn as points on the bar.
     pub(crate) dots: Vec<f64>,
-    /// Written behind everything.
+    /// Written after everything else.
     pub(crate) text: String,
 }
 
@@ -66,14 +66,14 @@ impl Row {
         Self { name, value, range: None, dots: Vec::new(), text: String::new() }
     }
 
-    /// Where its rightmost mark is.
+    /// The largest value of its marks.
     fn end(&self) -> f64 {
         let range = self.range.map(|(_, high)| high);
         self.dots.iter().copied().chain(range).fold(self.value, f64::max)
     }
 }
 
-/// From values to places.
+/// Maps values to positions.
 #[derive(Debug, Clone, Copy)]
 struct Scale {
     least: f64,
@@ -86,14 +86,14 @@ impl Scale {
         LEFT + share * (WIDTH - LEFT - RIGHT)
     }
 
-    /// 1, 2, 5, 10, … as far as they are on it; only the powers of ten where there are many.
+    /// The steps 1, 2, 5, 10, … on the scale; only the powers of ten if there are many.
     fn ticks(self) -> Vec<f64> {
         let decades = (self.most / self.least).log10();
         let steps: &[f64] = if decades > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
         let first = self.least.log10().floor() as i32;
         let last = self.most.log10().ceil() as i32;
         let all = (first..=last).flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)));
-        // What is computed of tenths is not quite what is written.
+        // Computed tenths are not exactly the written numbers.
         let all = all.map(|tick| (tick * 1e6).round() / 1e6);
         all.filter(|tick| *tick >= self.least * 0.999 && *tick <= self.most * 1.001).collect()
     }
@@ -105,14 +105,14 @@ impl Chart {
         let rows = || self.groups.iter().flat_map(|group| &group.rows);
         let lows = rows().map(|row| row.range.map_or(row.value, |(low, _)| low.min(row.value)));
         let lowest = lows.fold(f64::INFINITY, f64::min).max(f64::MIN_POSITIVE);
-        // So that the shortest bar still is one.
+        // So that the shortest bar is still visible.
         let least = self.least.min(lowest * 0.9);
         let most = rows().map(Row::end).fold(least * 2.0, f64::max);
         let scale = Scale { least, most };
         let height = HEAD + self.groups.iter().map(|group| GROUP + ROW * group.rows.len() as f64).sum::<f64>() + FOOT;
 
         let mut svg = String::new();
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = self.write(&mut svg, scale, height);
         svg
     }
@@ -147,13 +147,13 @@ impl Chart {
     }
 }
 
-/// One row, the upper edge of which is `top`.
+/// One row with the upper edge `top`.
 fn bar(svg: &mut String, row: &Row, scale: Scale, top: f64) -> std::fmt::Result {
     let colour = COLOURS.iter().position(|(name, ..)| *name == library(row.name)).unwrap_or_default();
     let ours = if row.name == "sockeye" { " ours" } else { "" };
     let (middle, text) = (top + ROW / 2.0, top + ROW / 2.0 + 4.0);
     writeln!(svg, r#"<text class="name{ours}" x="{}" y="{text}">{}</text>"#, LEFT - 8.0, row.name)?;
-    // One that is least of all is seen as well.
+    // The smallest value is visible too.
     let width = (scale.x(row.value) - LEFT).max(2.0);
     let (y, height) = (top + 3.0, ROW - 6.0);
     writeln!(svg, r#"<rect class="c{colour}" x="{LEFT}" y="{y}" width="{width:.1}" height="{height}"/>"#)?;
@@ -175,7 +175,7 @@ fn style(svg: &mut String) -> std::fmt::Result {
     writeln!(svg, "<style>")?;
     writeln!(svg, "text {{ font: 13px system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #24292f }}")?;
     writeln!(svg, ".title {{ font-size: 17px; font-weight: 600 }} .group {{ font-weight: 600 }}")?;
-    // A rim in the colour of the page: lines of the scale end at letters.
+    // Letters have an edge in the colour of the page, so that lines of the scale do not cross them.
     writeln!(svg, ".group, .figure {{ paint-order: stroke; stroke: #ffffff; stroke-width: 5px }}")?;
     writeln!(svg, ".legend, .tick {{ fill: #57606a }} .tick {{ font-size: 11px; text-anchor: middle }}")?;
     writeln!(svg, ".name {{ text-anchor: end }} .ours {{ font-weight: 700 }} .page {{ fill: #ffffff }}")?;
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_of_ten_is_as_far_from_the_next_everywhere() {
+    fn the_scale_of_a_chart_is_logarithmic() {
         let scale = Scale { least: 1.0, most: 1000.0 };
         assert_eq!(scale.ticks(), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0]);
         let steps = [1.0, 10.0, 100.0].map(|value| scale.x(value * 10.0) - scale.x(value));

@@ -1,6 +1,6 @@
-//! What came out, as pictures: processor time, memory, and time to the echo.
+//! The results as plots: processor time, memory, and time to the echo.
 //!
-//! Of each library, the form is shown that is best in a scenario, and axum's plain loop, which is what most servers have.
+//! Each library is shown with its best form in a scenario. axum's plain loop is shown too, since most servers use it.
 
 mod chart;
 
@@ -14,10 +14,10 @@ use bench_load::{Latency, Measure, Outcome, Scenario};
 use chart::{Chart, Group, Row};
 use std::path::Path;
 
-/// A scenario, and what came out of it.
+/// A scenario and its results.
 type Measured = (&'static Scenario, Results);
 
-/// Draws each picture that there is something for.
+/// Draws each plot for which there are results.
 pub(crate) fn draw(all: &[Measured], folder: &Path) -> Result<()> {
     for (name, chart) in [("cpu", cpu(all)), ("memory", memory(all)), ("latency", latency(all))] {
         if !chart.groups.is_empty() {
@@ -43,7 +43,7 @@ fn cpu(all: &[Measured]) -> Chart {
     Chart {
         title: "Processor time of the server for each message".to_owned(),
         legend: "as a multiple of bare epoll; logarithmic, less is better".to_owned(),
-        // A little before what nobody should be below, which is then seen as a line.
+        // A little below the lower bound, which is then visible as a line.
         least: 0.9,
         unit: |value| format!("{value}×"),
         groups,
@@ -104,7 +104,7 @@ fn groups(
     groups.filter(|group| !group.rows.is_empty()).collect()
 }
 
-/// The best row of each library, and those that are always shown; the best first.
+/// The best row of each library, and the rows that are always shown, with the best first.
 fn best(mut rows: Vec<Row>) -> Vec<Row> {
     rows.sort_by(|a, b| a.value.total_cmp(&b.value));
     let mut shown: Vec<Row> = Vec::new();
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_each_library_the_best_form_is_shown_and_axum_as_it_comes() {
+    fn the_chart_shows_the_best_form_of_each_library_and_the_plain_form_of_axum() {
         let rows = [("yawc-plain", 3.0), (AXUM, 9.0), ("yawc-batched", 2.0), ("axum-lean", 4.0), ("axum-batched", 5.0)];
         let names: Vec<&str> =
             best(rows.map(|(name, value)| Row::new(name, value)).into()).iter().map(|row| row.name).collect();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_written_for_people() {
+    fn numbers_of_bytes_are_shown_with_a_unit() {
         assert_eq!(
             [bytes(300.4), bytes(1000.0), bytes(1678.0), bytes(133_400.0)],
             ["300 B", "1 kB", "1.7 kB", "133 kB"]
