@@ -1,4 +1,4 @@
-//! The run: a warm-up, the crowd, and then what is left of it.
+//! The run: a warm-up, the crowd, and the check for leaks.
 
 use std::{
     path::PathBuf,
@@ -16,7 +16,8 @@ use tokio::{
 
 use crate::{
     clients::{PATIENCE, Places, Run},
-    control::{Answer, Drained, Order, Sample},
+    control::{Answer, Budgeted, Drained, Order, Sample},
+    nginx::Nginx,
     process::Process,
     report,
     server::Sabotage,
@@ -25,30 +26,37 @@ use crate::{
 
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// From the first connection to the last word.
+    /// From the first connection to the last message, unless the last clients of the warm-up take long to end.
     pub(crate) time: Duration,
     pub(crate) seed: u64,
     pub(crate) connections: usize,
     pub(crate) threads: usize,
     pub(crate) patience: Duration,
-    /// What is in the name of every way to echo, and of every fault.
+    /// The filters of the names of ways to echo and of faults.
     pub(crate) way: String,
     pub(crate) fault: String,
+    /// The filter of the names of players.
+    pub(crate) player: String,
+    /// The program, if there is one.
+    pub(crate) nginx: Option<PathBuf>,
     pub(crate) out: PathBuf,
     pub(crate) sabotage: Option<Sabotage>,
 }
 
-/// What a round has shown.
+/// The results of a round.
 pub(crate) struct Round {
     pub(crate) run: Arc<Run>,
     pub(crate) load: Load,
-    /// Those that stayed until the drain, after all others had gone.
+    /// The clients that stayed until the drain, after all others had left.
     pub(crate) stayed: usize,
-    /// How many connections the server had then.
+    /// How many connections the server had at that time.
     pub(crate) left: usize,
-    /// The server's processor time while nobody did anything.
+    /// The server's processor time while all clients were idle.
     pub(crate) idle: Duration,
     pub(crate) drained: Drained,
+    pub(crate) budget: Budgeted,
+    /// How many sockets the server listens on.
+    pub(crate) listeners: usize,
     /// Without a runtime, with one that has served nobody, after the drain, and without a runtime again.
     pub(crate) before: Sample,
     pub(crate) open: Sample,
@@ -56,11 +64,11 @@ pub(crate) struct Round {
     pub(crate) end: Sample,
 }
 
-/// What the server has held while the crowd was there.
+/// The server's load during the crowd.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
     pub(crate) time: Duration,
-    /// One for each time that it was asked.
+    /// A value for each time that it was asked.
     pub(crate) samples: Vec<Sample>,
     pub(crate) cpu: Duration,
 }
@@ -68,22 +76,21 @@ pub(crate) struct Load {
 /// Threads that the clients run on.
 const THREADS: usize = 2;
 
-/// How often the server is asked how it stands.
+/// How often the server is asked for its state.
 const SAMPLE: Duration = Duration::from_millis(250);
 
-/// How long the server may take to notice that all clients have gone but those that stay.
+/// How long the server may take to notice that all clients except those that stay have left.
 const NOTICE: Duration = Duration::from_secs(15);
 
-/// How long nobody does anything, which shows a task that is busy with nothing.
+/// How long all clients are idle, which shows a task that is busy without work.
 pub(crate) const IDLE: Duration = Duration::from_secs(1);
 
-/// Of the time of a run: what the warm-up takes, at most, and what is left for the end.
+/// Shares of a run's time: the most for the warm-up, and what is left for the end.
 const WARM_UP: f64 = 0.1;
 const END: f64 = 0.1;
 
-/// Runs it all, prints what has come out, and gives whether it is as it must be.
+/// Runs everything, prints the results, and returns whether the run has passed.
 pub(crate) fn run(settings: &Settings) -> Result<bool> {
-    let start = Instant::now();
     println!(
         "soak: --seed {} --connections {}, {} s, server with {} threads",
         settings.seed,
@@ -95,10 +102,15 @@ pub(crate) fn run(settings: &Settings) -> Result<bool> {
     let mut server = Process::start(settings.threads, settings.sabotage)?;
     let share = |of: f64, most: u64| settings.time.mul_f64(of).min(Duration::from_secs(most));
 
-    // What the process makes once and keeps is there after this, so that it is no leak.
-    let warm_up = round(settings, &runtime, &mut server, settings.connections / 10, share(WARM_UP, 4))?;
-    let end = share(END, 6);
-    let time = settings.time.saturating_sub(start.elapsed() + end);
+    // After this the process has made all that it makes once and keeps, so that it does not count as a leak.
+    let warm_up_time = share(WARM_UP, 4);
+    let warm_up = round(settings, &runtime, &mut server, settings.connections / 10, warm_up_time)?;
+    // The report covers what follows.
+    for told in warm_up.run.counts.told() {
+        println!("\nin the warm-up, {told}");
+    }
+    // A longer warm-up does not shorten the load: otherwise one client that is slow to end would leave no time for it.
+    let time = settings.time.saturating_sub(warm_up_time + share(END, 6));
     let round = round(settings, &runtime, &mut server, settings.connections, time)?;
     drop(server);
 
@@ -108,7 +120,7 @@ pub(crate) fn run(settings: &Settings) -> Result<bool> {
     Ok(problems.is_empty())
 }
 
-/// Lets a crowd come and go, and shuts the server down.
+/// Runs a crowd of clients, and shuts the server down.
 fn round(
     settings: &Settings,
     runtime: &Runtime,
@@ -118,10 +130,18 @@ fn round(
 ) -> Result<Round> {
     let before = server.order(Order::Sample)?.sample;
     let Answer { addresses, sample: open, .. } = server.order(Order::Open)?;
+    let addresses = addresses.context("the server does not tell where it listens")?;
+    let listeners = addresses.count();
+    let nginx = settings.nginx.as_ref().map(|program| Nginx::start(program, &settings.out, &addresses.plain));
+    let nginx = nginx.transpose()?;
     let places = Places::of(connections);
     let start = Instant::now();
-    let run = Arc::new(Run::new(settings, addresses, (start + time).into(), places));
-    let mut tasks = runtime.block_on(async { run.start(places) });
+    let (run, mut tasks) = runtime.block_on(async {
+        let nginx = nginx.as_ref().map(|nginx| nginx.address);
+        let run = Arc::new(Run::new(settings, addresses, nginx, (start + time).into(), &places).await?);
+        let tasks = run.start(&places);
+        anyhow::Ok((run, tasks))
+    })?;
     let round = (|| -> Result<Round> {
         let load = hold(settings, server, &run, &mut tasks, start + time)?;
         let stayed = run.staying();
@@ -129,23 +149,26 @@ fn round(
         let idle = server.order(Order::Sample)?.sample;
         sleep(IDLE);
         let idle = cpu(&idle, &server.order(Order::Sample)?.sample);
+        run.drains();
         let answer = server.order(Order::Drain)?;
         let drained = answer.drained.context("the server does not tell how it has drained")?;
+        let budget = answer.budget.context("the server does not tell of its budget")?;
         let stay = async { while tasks.join_next().await.is_some() {} };
         runtime
             .block_on(async { timeout(settings.patience * PATIENCE + NOTICE, stay).await })
             .context("the clients that stayed do not come to their end")?;
         let end = server.order(Order::Close)?.sample;
-        Ok(Round { run: run.clone(), load, stayed, left, idle, drained, before, open, after: answer.sample, end })
+        let after = answer.sample;
+        Ok(Round { run: run.clone(), load, stayed, left, idle, drained, budget, listeners, before, open, after, end })
     })();
-    // There will be no report, so this is the place to tell all that is known.
+    // There will be no report, so all that is known is printed here.
     round.with_context(|| {
         let told = run.counts.told().join("\n");
         format!("the run was given up\n{told}\nwho waits for what, the longest first:\n{}", run.board.text())
     })
 }
 
-/// Watches the crowd until all have ended but those that stay. Nobody waits longer than its patience, for what comes last.
+/// Watches the crowd until all clients except those that stay have ended. No client waits longer than its patience.
 fn hold(settings: &Settings, server: &mut Process, run: &Run, tasks: &mut JoinSet<()>, until: Instant) -> Result<Load> {
     let start = Instant::now();
     let first = server.order(Order::Sample)?.sample;
@@ -171,8 +194,8 @@ fn hold(settings: &Settings, server: &mut Process, run: &Run, tasks: &mut JoinSe
     }
 }
 
-/// Waits until the server has noticed that all have gone but those that stay; what a client has left behind is its to notice.
-/// Returns how many connections it has then.
+/// Waits until the server has noticed that all clients except those that stay have left. Returns its number of connections
+/// then.
 fn notice(server: &mut Process, stayed: usize) -> Result<usize> {
     let start = Instant::now();
     loop {

@@ -3,7 +3,8 @@
 use anyhow::{Result, ensure};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// What a process needs beside its sockets: its listeners, those of the runtime, and the standard ones, with room to spare.
+/// The descriptors that a process needs in addition to its sockets: listeners, those of the runtime, the standard ones, and
+/// some spare ones.
 const BESIDE: u64 = 200;
 
 /// Raises the limit as far as this user may.
@@ -13,14 +14,17 @@ pub(crate) fn raise() -> Result<()> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-/// Raises the limit, and fails if that is not enough for so many sockets.
-pub(crate) fn room_for(sockets: usize) -> Result<()> {
+/// Half of the connections have two sockets of the proxy, in addition to their own.
+const SOCKETS: u64 = 2;
+
+/// Raises the limit, and fails if it is not enough for this number of connections.
+pub(crate) fn room_for(connections: usize) -> Result<()> {
     raise()?;
-    let needed = sockets as u64 + BESIDE;
+    let needed = SOCKETS * connections as u64 + connections as u64 / 10 + BESIDE;
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     ensure!(
         most >= needed,
-        "{sockets} connections need {needed} descriptors, and a process of this user may have {most}: raise the hard limit \
+        "{connections} connections need {needed} descriptors, and a process of this user may have {most}: raise the hard limit \
          (`ulimit -Hn`, or nofile in limits.conf), or take fewer with --connections"
     );
     Ok(())

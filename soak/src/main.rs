@@ -1,7 +1,7 @@
-//! Thousands of loopback connections with every kind of bad manners at once, and a server that must have nothing left of
-//! them at the end, and have lost nothing of those that behave well.
+//! Thousands of loopback connections that misbehave in every way at once. At the end the server must have leaked nothing, and
+//! must have lost no message of a well-behaved client.
 //!
-//! The program runs the clients, and starts itself once more as the server. See the README.
+//! The program runs the clients, and starts itself again as the server. See the README.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +9,7 @@ mod clients;
 mod control;
 mod director;
 mod limits;
+mod nginx;
 mod payload;
 mod process;
 mod report;
@@ -19,14 +20,14 @@ use std::{alloc::System, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
-use clients::{FAULTS, matching};
+use clients::{FAULTS, PLAYERS, matching};
 use server::{Sabotage, WAYS};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Runs a server and clients with all kinds of bad manners on this machine, and tells what is left of them.
+/// Runs a server and clients that misbehave in all ways on this machine, and reports what is leaked.
 #[derive(Debug, Parser)]
 #[command(name = "soak", args_conflicts_with_subcommands = true, max_term_width = 100)]
 struct Flags {
@@ -38,7 +39,7 @@ struct Flags {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Be the server, which listens to its standard input
+    /// Be the server, which reads orders from its standard input
     #[command(hide = true)]
     Serve {
         #[arg(long)]
@@ -53,28 +54,34 @@ struct Soak {
     /// How long the whole run takes
     #[arg(long, default_value_t = 1.0, value_name = "N")]
     minutes: f64,
-    /// What everything random follows from; another one each time, unless told
+    /// The seed of everything random; by default another one each time
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// At most so many connections at once
+    /// The most connections at once
     #[arg(long, default_value_t = 3000, value_name = "N")]
     connections: usize,
-    /// Worker threads of the server: more than there are cores, so that each is interrupted anywhere
+    /// Worker threads of the server: more than the cores, so that each one is interrupted anywhere
     #[arg(long, default_value_t = 4, value_name = "N")]
     threads: usize,
     /// How long a client waits for what must come, in seconds
     #[arg(long, default_value_t = 30, value_name = "N")]
     patience: u64,
-    /// Only ways to echo with this in their name
+    /// Use only the ways to echo with this in their name
     #[arg(long, default_value = "", hide_default_value = true, value_name = "PART")]
     way: String,
-    /// Only faults with this in their name
+    /// Use only the faults with this in their name
     #[arg(long, default_value = "", hide_default_value = true, value_name = "PART")]
     fault: String,
-    /// Where the results go
+    /// Use only the players with this in their name
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "PART")]
+    player: String,
+    /// The nginx that some of the clients use
+    #[arg(long, value_name = "PATH")]
+    nginx: Option<PathBuf>,
+    /// Where the results are written
     #[arg(long, default_value = "target/soak", value_name = "FOLDER")]
     out: PathBuf,
-    /// Let the server have a defect, to see that it is found
+    /// Give the server a defect, to see that it is found
     #[arg(long, value_name = "DEFECT")]
     sabotage: Option<Sabotage>,
 }
@@ -95,7 +102,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether nothing was lost, and nothing is left.
+/// Whether nothing was lost, and nothing was leaked.
 fn soak(flags: Soak) -> Result<bool> {
     ensure!(cfg!(target_os = "linux"), "what the server holds is read from /proc, which needs Linux");
     ensure!(flags.minutes >= 0.1, "less than 0.1 minutes leave no time for anything");
@@ -108,6 +115,11 @@ fn soak(flags: Soak) -> Result<bool> {
     );
     let faults = FAULTS.iter().map(|fault| fault.name.as_str());
     ensure!(!matching(faults, &flags.fault).is_empty(), "no fault is named `{}`", flags.fault);
+    ensure!(
+        !matching(PLAYERS.iter().map(|player| player.name()), &flags.player).is_empty(),
+        "no player is named `{}`",
+        flags.player
+    );
     limits::room_for(flags.connections)?;
     director::run(&director::Settings {
         time: Duration::from_secs_f64(flags.minutes * 60.0),
@@ -117,6 +129,8 @@ fn soak(flags: Soak) -> Result<bool> {
         patience: Duration::from_secs(flags.patience),
         way: flags.way,
         fault: flags.fault,
+        player: flags.player,
+        nginx: flags.nginx,
         out: flags.out,
         sabotage: flags.sabotage,
     })

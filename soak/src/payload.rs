@@ -1,10 +1,10 @@
-//! What is in a message: as good as random, and known to whoever knows its place.
+//! The payload of a message: pseudo-random, and computed from its number.
 
 use std::sync::LazyLock;
 
 use fastrand::Rng;
 
-/// What payloads are cut out of: random bytes, and random text with characters of one to four bytes.
+/// The data from which payloads are cut: random bytes, and random text with characters of one to four bytes.
 static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut rng = Rng::with_seed(1);
     (0..LIBRARY).map(|_| rng.u8(..)).collect()
@@ -13,7 +13,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
     let mut rng = Rng::with_seed(2);
     let mut text = String::with_capacity(LIBRARY + 4);
     while text.len() < LIBRARY {
-        // Long runs of ASCII, as there are in most texts: they take another way through the validation.
+        // Long runs of ASCII, as in most texts: they take another path through the validation.
         match rng.u8(..8) {
             0 => text.push(rng.char('\u{80}'..='\u{7FF}')),
             1 => text.push(rng.char('\u{800}'..='\u{FFFF}')),
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_has_its_length_and_is_always_the_same() {
+    fn a_payload_of_a_seed_has_its_length_and_is_always_the_same() {
         for length in [0, 1, 15, 16, 17, 100, 5000, LONGEST] {
             for sequence in 0..50 {
                 let [text, binary] = [true, false].map(|is_text| payload(7, sequence, is_text, length));
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn two_payloads_differ() {
+    fn payloads_of_two_seeds_or_two_numbers_differ() {
         assert_ne!(payload(7, 0, false, 16), payload(7, 1, false, 16));
         assert_ne!(payload(7, 0, false, 16), payload(8, 0, false, 16));
     }

@@ -1,4 +1,4 @@
-//! The server's process, as seen by the one that has started it.
+//! The server's process, from the side of its parent.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -19,7 +19,7 @@ use crate::{
 /// Longer than a drain may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The server, which ends with this value.
+/// The server, which is killed when this is dropped.
 pub(crate) struct Process {
     child: Child,
     orders: Option<ChildStdin>,
@@ -27,7 +27,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts this very program as the server.
+    /// Starts this program as the server.
     pub(crate) fn start(threads: usize, sabotage: Option<Sabotage>) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
         command.args(["serve", "--threads", &threads.to_string()]);
@@ -71,7 +71,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // The end of its input ends the server; one that hangs is not asked.
+        // The end of its input ends the server. It is also killed, in case it hangs.
         drop(self.orders.take());
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,4 +1,4 @@
-//! What a run has shown: a table for people, and JSON for programs.
+//! The report of a run: a table for people, and JSON for programs.
 
 use std::fs;
 
@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::{
-    clients::{FAULTS, Group, LEAVES, STATES, read},
-    control::Sample,
+    clients::{FAULTS, Group, LEAVES, PLAYERS, STATES, read},
+    control::{Budgeted, Sample},
     director::{Round, Settings},
     server::WAYS,
     verdict::{Leaks, may_keep, most_connections},
@@ -15,6 +15,7 @@ use crate::{
 
 pub(crate) fn print(settings: &Settings, round: &Round, problems: &[String]) {
     load(round);
+    players(round);
     faults(round);
     end(round);
     for told in round.run.counts.told() {
@@ -72,6 +73,33 @@ fn load(round: &Round) {
     }
 }
 
+fn players(round: &Round) {
+    println!("\nplayers                                       sessions   messages");
+    for (player, (sessions, messages)) in PLAYERS.iter().zip(&round.run.counts.players) {
+        if let Some(needs) = player.needs().filter(|_| !round.run.can(*player)) {
+            println!("  {:<42} skipped: {needs}", player.name());
+        } else if round.run.plays(*player) {
+            let [sessions, messages] = [sessions, messages].map(|count| number(read(count) as usize));
+            println!("  {:<42} {sessions:>9} {messages:>10}", player.name());
+        }
+    }
+    let Budgeted { limit, slack, looks, most, passed, excess, when, longest, evicted, broadcasts } = round.budget;
+    println!("\nbudget of the readers of broadcasts");
+    println!("  its limit, and what each may add    {:>10} + {}", bytes(limit as u64), bytes(slack as u64));
+    println!("  the most that was used             {:>10}", bytes(most as u64));
+    println!("  looks at it                        {:>10}", number(looks as usize));
+    println!("  of these it was passed at          {:>10}", number(passed as usize));
+    if passed > 0 {
+        println!("  by up to                           {:>10}, after {:.1} s", bytes(excess as u64), when as f64 / 1e3);
+        println!("  for up to                          {longest:>10} ms");
+    }
+    println!("  readers that had to go             {:>10}", number(evicted as usize));
+    let counts = &round.run.counts;
+    println!("    and were told so                 {:>10}", number(read(&counts.told_to_go) as usize));
+    println!("    and have lost their stream       {:>10}", number(read(&counts.dropped) as usize));
+    println!("  broadcasts                         {:>10}", number(broadcasts as usize));
+}
+
 fn faults(round: &Round) {
     let counts = &round.run.counts;
     let count = |index: usize| number(read(&counts.faults[index]) as usize);
@@ -110,7 +138,12 @@ fn end(round: &Round) {
     let leaks = Leaks::of(round);
     println!("\nat the end, all clients gone but {} that wait for the drain", number(round.stayed));
     println!("  processor time, nobody doing anything {:>9} ms of 1 s", round.idle.as_millis());
-    println!("  drained: {} closed with 1001, {} lost, {} cut", number(drained.closed), drained.lost, drained.cut);
+    println!(
+        "  drained: {} closed with 1001, {} lost, {} aborted",
+        number(drained.closed),
+        drained.lost,
+        drained.aborted
+    );
     println!("\n                          before      serving     drained    runtime gone");
     let row = |name: &str, of: fn(&Sample) -> String| {
         println!("  {name:<18} {:>12} {:>12} {:>11} {:>15}", of(before), of(open), of(after), of(end));
@@ -147,6 +180,18 @@ pub(crate) fn write(settings: &Settings, round: &Round, problems: &[String]) -> 
         .zip(&counts.ways)
         .map(|(way, (sessions, messages))| json!({ "way": way.name, "sessions": read(sessions), "messages": read(messages) }))
         .collect();
+    let players: Vec<Value> = PLAYERS
+        .iter()
+        .zip(&counts.players)
+        .map(|(player, (sessions, messages))| {
+            json!({
+                "player": player.name(),
+                "plays": round.run.plays(*player),
+                "sessions": read(sessions),
+                "messages": read(messages),
+            })
+        })
+        .collect();
     let faults: Vec<Value> = FAULTS
         .iter()
         .zip(&counts.faults)
@@ -171,6 +216,10 @@ pub(crate) fn write(settings: &Settings, round: &Round, problems: &[String]) -> 
             "samples": samples,
         },
         "ways": ways,
+        "players": players,
+        "budget": round.budget,
+        "told_to_go": read(&counts.told_to_go),
+        "dropped": read(&counts.dropped),
         "faults": faults,
         "faults_injected": all_faults(round),
         "storms": read(&counts.storms),
@@ -196,13 +245,13 @@ pub(crate) fn write(settings: &Settings, round: &Round, problems: &[String]) -> 
     Ok(())
 }
 
-/// Each connect of a storm is one as well.
+/// Each connect of a storm counts too.
 fn all_faults(round: &Round) -> u64 {
     let counts = &round.run.counts;
     counts.faults.iter().map(read).sum::<u64>() + read(&counts.stormed)
 }
 
-/// The most, and the mean.
+/// The maximum and the mean.
 fn spread(values: impl Iterator<Item = usize>) -> (usize, usize) {
     let (mut most, mut sum, mut count) = (0, 0, 0);
     for value in values {
@@ -211,7 +260,7 @@ fn spread(values: impl Iterator<Item = usize>) -> (usize, usize) {
     (most, sum / count.max(1))
 }
 
-/// With a comma after each three digits.
+/// A number with a comma after each three digits.
 fn number(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -237,13 +286,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_for_people() {
+    fn numbers_in_a_report_have_separators_and_units() {
         assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 10_240, 20 << 20].map(bytes), ["0 B", "10.0 KiB", "20.0 MiB"]);
     }
 
     #[test]
-    fn the_spread_of_nothing_is_nothing() {
+    fn the_spread_of_no_values_is_zero() {
         assert_eq!(spread([].into_iter()), (0, 0));
         assert_eq!(spread([1, 5, 3].into_iter()), (5, 3));
     }

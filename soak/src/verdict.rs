@@ -1,47 +1,49 @@
-//! What must hold at the end, and what a runtime that goes on may keep.
+//! What must hold at the end, and what a running runtime may keep.
 
 use std::time::Duration;
 
 use crate::{
-    clients::read,
+    clients::{PLAYERS, read},
     control::Sample,
     director::{IDLE, Round, Settings},
-    server::LISTENERS,
 };
 
-/// What a thread of the server may keep for later, in bytes: up to eight buffers of 64 KiB in each of three pools (what is
-/// read into, what is written from, and what is encoded), and a payload. They are gone with the thread.
+/// What a thread of the server may keep, in bytes: up to eight buffers of 64 KiB in each of three pools (to read into, to write
+/// from, and to encode into), and a payload. They are freed with the thread.
 const THREAD: u64 = 3 * 8 * ((64 << 10) + 1024) + (4 << 10);
 
-/// What is kept for each connection that there has been at once: a place in the table of the `Shutdown`, 12 bytes in two vectors
-/// that grow to the double.
+/// What is kept for each connection of the largest number at once: a place in the table of the `Shutdown`, 12 bytes in two
+/// vectors that double when they grow.
 const CONNECTION: u64 = 24;
 
-/// What the runtime keeps: queues that have grown, timers' slots, what its I/O driver frees later.
+/// What the runtime keeps: grown queues, slots of timers, what its I/O driver frees later.
 const RUNTIME: u64 = 256 << 10;
 
-/// What a process keeps when runtimes and threads are gone: the table in which threads wait for a lock, which grows with the
-/// most threads that there have been and is never freed (`parking_lot`; three buckets for each, and the smaller tables before).
+/// What a process keeps after runtimes and threads have ended: the table in which threads wait for a lock, which grows with the
+/// largest number of threads and is never freed (`parking_lot`; three buckets for each, and the smaller tables before).
 const TABLE: u64 = 1 << 10;
 const PROCESS: u64 = 4 << 10;
 
-/// How much of its time the server may be busy while nobody does anything: the handlers with a timer are.
+/// How much of its time the server may be busy while all clients are idle: handlers with a timer still run.
 const BUSY: f64 = 0.25;
 
-/// Of the connections that were asked for, the share that must have been open at once: else this was no soak.
+/// The share of the requested connections that must have been open at once. Otherwise the run proves too little.
 const HELD: f64 = 2.0 / 3.0;
 
-/// What was left behind, each as far as there is more of it than may be.
+/// In a run of a minute each player must have had something to do. Shorter runs are only for a quick look.
+const MINUTE: Duration = Duration::from_secs(55);
+
+/// What was leaked: for each kind, the excess over what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Leaks {
     pub(crate) connections: usize,
-    /// Places that the `ConnectionLimits` did not get back.
+    /// Places that were not given back to the `ConnectionLimits`.
     pub(crate) places: usize,
     pub(crate) tasks: usize,
     pub(crate) descriptors: usize,
-    /// With the runtime still there.
+    /// Bytes that are left while the runtime still exists.
     pub(crate) kept: u64,
-    /// Without it.
+    /// Bytes that are left without the runtime.
     pub(crate) heap: u64,
 }
 
@@ -53,7 +55,7 @@ impl Leaks {
             places: after.admitted,
             tasks: after.tasks,
             descriptors: usize::max(
-                (after.descriptors + LISTENERS).saturating_sub(open.descriptors),
+                (after.descriptors + round.listeners).saturating_sub(open.descriptors),
                 end.descriptors.saturating_sub(before.descriptors),
             ),
             kept: after.heap.saturating_sub(open.heap + may_keep(round)),
@@ -67,7 +69,7 @@ pub(crate) fn may_keep(round: &Round) -> u64 {
     THREAD * round.after.threads as u64 + CONNECTION * most_connections(round) as u64 + RUNTIME
 }
 
-/// The most that the server had of something.
+/// The maximum of one of the server's counts.
 pub(crate) fn most(round: &Round, of: fn(&Sample) -> usize) -> usize {
     round.load.samples.iter().map(of).max().unwrap_or_default()
 }
@@ -76,12 +78,18 @@ pub(crate) fn most_connections(round: &Round) -> usize {
     most(round, |sample| sample.connections)
 }
 
-/// All that is not as it must be, in words.
+/// A message for each failed check.
 pub(crate) fn problems(settings: &Settings, warm_up: &Round, round: &Round) -> Vec<String> {
     let mut problems = Vec::new();
     of_clients(warm_up, &mut problems);
     of_clients(round, &mut problems);
     of_server(round, &mut problems);
+    of_players(settings, round, &mut problems);
+    of_budget(round, &mut problems);
+    // If only some players are selected, there need not be a crowd.
+    if !settings.player.is_empty() {
+        return problems;
+    }
     let (most, needed) = (most_connections(round), (settings.connections as f64 * HELD) as usize);
     if most < needed {
         problems.push(format!(
@@ -103,7 +111,7 @@ fn of_clients(round: &Round, problems: &mut Vec<String>) {
         (round.end.panics as u64, "panics that no client has asked for"),
         (round.left.saturating_sub(round.stayed) as u64, "connections were open though their clients had gone"),
         (round.drained.lost as u64, "connections were lost in the drain"),
-        (round.drained.cut as u64, "connections were cut in the drain"),
+        (round.drained.aborted as u64, "connections were aborted in the drain"),
     ] {
         if number > 0 {
             problems.push(format!("{number} {what}"));
@@ -111,7 +119,40 @@ fn of_clients(round: &Round, problems: &mut Vec<String>) {
     }
 }
 
-/// What the server has left. The warm-up has made what a process makes once, so this is not for it.
+/// Checks that each player that can play here has played.
+fn of_players(settings: &Settings, round: &Round, problems: &mut Vec<String>) {
+    if settings.time < MINUTE {
+        return;
+    }
+    for (player, (sessions, messages)) in PLAYERS.iter().zip(&round.run.counts.players) {
+        if round.run.plays(*player) && (read(sessions) == 0 || read(messages) == 0) {
+            problems.push(format!("the player `{player}` has not played: it had no session, or no message"));
+        }
+    }
+}
+
+/// Checks that no look at the budget has found more in use than allowed.
+fn of_budget(round: &Round, problems: &mut Vec<String>) {
+    let budget = &round.budget;
+    if budget.passed > 0 {
+        problems.push(format!(
+            "a budget of {} bytes was passed at {} of {} looks, for up to {} ms: by up to {} bytes more than a message and a \
+             Close for each connection, after {:.1} s",
+            budget.limit,
+            budget.passed,
+            budget.looks,
+            budget.longest,
+            budget.excess,
+            budget.when as f64 / 1000.0
+        ));
+    }
+    let gone = read(&round.run.counts.told_to_go) + read(&round.run.counts.dropped);
+    if gone > budget.evicted {
+        problems.push(format!("{gone} readers of broadcasts had to go, and the budget has picked {}", budget.evicted));
+    }
+}
+
+/// What the server has leaked. This does not apply to the warm-up, in which a process makes what it makes only once.
 fn of_server(round: &Round, problems: &mut Vec<String>) {
     let leaks = Leaks::of(round);
     for (number, what) in [

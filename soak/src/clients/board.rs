@@ -1,4 +1,4 @@
-//! What each client waits for right now: what is printed when something hangs.
+//! What each client waits for now. It is printed if the run hangs.
 
 use std::{
     collections::BTreeMap,
@@ -12,9 +12,9 @@ pub(crate) struct Board(Vec<Mutex<Option<Entry>>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// What kind of client it is.
+    /// The kind of client.
     kind: &'static str,
-    /// The server's part in it.
+    /// The server's part.
     way: &'static str,
     waits_for: &'static str,
     since: Instant,
@@ -25,7 +25,7 @@ impl Board {
         Self((0..places).map(|_| Mutex::new(None)).collect())
     }
 
-    /// A session begins.
+    /// Records that a session begins.
     pub(super) fn begins(&self, place: usize, kind: &'static str) {
         *self.entry(place) = Some(Entry { kind, way: "", waits_for: "its turn", since: Instant::now() });
     }
@@ -42,12 +42,12 @@ impl Board {
         }
     }
 
-    /// The session has ended.
+    /// Records that the session has ended.
     pub(super) fn is_free(&self, place: usize) {
         *self.entry(place) = None;
     }
 
-    /// Those that wait, the longest first: how many of a kind for what, and how long.
+    /// The waiting clients, the longest wait first: how many of each kind, what for, and how long.
     pub(crate) fn text(&self) -> String {
         let mut groups: BTreeMap<(&str, &str, &str), (usize, Duration)> = BTreeMap::new();
         for place in 0..self.0.len() {
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_that_wait_for_the_same_are_one_line() {
+    fn clients_that_wait_for_the_same_are_one_line_of_the_board() {
         let board = Board::new(3);
         for place in 0..2 {
             board.begins(place, "slow reader");

@@ -1,4 +1,4 @@
-//! The list of bad manners.
+//! The list of faults.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::server::{DEADLINES, Deadline, FAULTY};
 
-/// What is done to the server by one client, once.
+/// What one client does to the server, once.
 pub(crate) struct Fault {
     pub(crate) group: Group,
     pub(crate) name: String,
-    /// How often it is chosen, beside the others.
+    /// The weight with which it is chosen.
     weight: u32,
     kind: Kind,
 }
@@ -29,7 +29,7 @@ pub(crate) enum Group {
     Manners,
     Violation,
     Deadline,
-    /// It is the server's own handler that fails.
+    /// The server's own handler fails.
     Handler,
 }
 
@@ -93,7 +93,7 @@ impl Fault {
         chosen.next().unwrap_or_default()
     }
 
-    /// How long the run must still go on for it.
+    /// How long the run must still last for it.
     pub(super) fn takes(&self) -> Duration {
         match self.kind {
             Kind::Manners(index) => MANNERS[index].takes,

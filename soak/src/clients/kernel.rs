@@ -1,15 +1,15 @@
-//! What the kernel holds of a connection: tells apart a server that has not answered from one that was not read.
+//! The kernel's buffers of a connection: they distinguish a server that has not answered from one that was not read.
 
 use std::fs;
 
-/// Both ends of the connection from this local port, as `/proc/net/tcp` has them.
+/// Both ends of the connection from this local port, from `/proc/net/tcp`.
 pub(super) fn ends(port: u16) -> String {
     let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
     let ends: Vec<String> = table.lines().skip(1).filter_map(|line| end(line, port)).collect();
     if ends.is_empty() { "the kernel knows it no more".to_owned() } else { ends.join("; ") }
 }
 
-/// One line of the table, if it is of that connection.
+/// One line of the table, if it belongs to this connection.
 fn end(line: &str, port: u16) -> Option<String> {
     let mut fields = line.split_whitespace().skip(1);
     let mut port_of = || u16::from_str_radix(fields.next()?.split_once(':')?.1, 16).ok();
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_the_table_is_read() {
+    fn a_line_of_the_kernels_table_of_connections_is_parsed() {
         let line = "  7: 0100007F:ACB9 0100007F:8A0E 01 00000010:00000A00 01:000001D0 00000002     0        0 123 3 0";
         let text = end(line, 0xACB9).unwrap();
         assert!(text.starts_with("the client's end: 16 bytes not acknowledged, 2560 not read, state 01"), "{text}");

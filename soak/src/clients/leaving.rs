@@ -1,4 +1,4 @@
-//! Clients that leave in the middle of something: three ways to leave, in each state of a connection.
+//! Clients that leave in the middle of a session: three ways to leave, in each state of a connection.
 
 use anyhow::Result;
 use sockeye_testkit::{Frame, UpgradeRequest, opcode};
@@ -13,11 +13,11 @@ use crate::server::{self, FAULTY, NOW};
 /// How a client leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leave {
-    /// It ends its own direction, and listens to the end.
+    /// It shuts down its own direction, and reads until the end.
     HalfClose,
     /// It resets the connection.
     Reset,
-    /// It is gone without a word.
+    /// It closes the stream without a Close.
     Vanish,
 }
 
@@ -33,24 +33,24 @@ impl Leave {
     }
 }
 
-/// What a client is in the middle of.
+/// The state in which a client leaves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum State {
     Connected,
     MidHead,
-    /// The request is sent, and its answer not read.
+    /// The request was sent, and its answer was not read.
     Requested,
     Open,
-    /// Messages are sent, and their echoes not read.
+    /// Messages were sent, and their echoes were not read.
     Unread,
     MidHeader,
     MidPayload,
     MidMessage,
-    /// It has said Close, and not read the answer.
+    /// The client has sent a Close, and has not read the answer.
     Closing,
-    /// Both have said Close.
+    /// Both have sent a Close.
     Closed,
-    /// The server has said Close, and was not answered.
+    /// The server has sent a Close, and got no answer.
     Unanswered,
 }
 
@@ -87,7 +87,7 @@ impl State {
 }
 
 impl Client {
-    /// Gets into a state, and leaves.
+    /// Reaches a state, and leaves.
     pub(super) async fn leaves(&mut self, state: State, leave: Leave) -> Result<()> {
         let wire = self.reach(state).await?;
         self.leave(wire, leave).await
@@ -96,7 +96,7 @@ impl Client {
     pub(super) async fn leave(&self, mut wire: Wire, leave: Leave) -> Result<()> {
         match leave {
             Leave::Vanish => Ok(()),
-            Leave::Reset => Ok(wire.stream().set_zero_linger()?),
+            Leave::Reset => wire.reset(),
             Leave::HalfClose => {
                 wire.half_close().await?;
                 self.wait("the end of the stream after its own", wire.end()).await
@@ -153,7 +153,7 @@ impl Client {
         Ok(wire)
     }
 
-    /// The first of the handlers that fail says Close by itself.
+    /// The first of the failing handlers sends a Close by itself.
     async fn unanswered(&mut self) -> Result<Wire> {
         self.goes(FAULTY[0].name);
         let mut wire = self.open(&server::faulty_path(0), Pace::QUICK).await?;

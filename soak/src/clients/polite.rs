@@ -1,4 +1,4 @@
-//! Well-behaved clients: each gets back all that it has sent, whole and in order, and a Close for its Close.
+//! Well-behaved clients: each one gets back all that it has sent, complete and in order, and a Close for its Close.
 
 use std::{
     collections::VecDeque,
@@ -8,44 +8,64 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use fastrand::Rng;
-use sockeye_testkit::{Frame, RawFrame, UpgradeRequest, opcode};
+use sockeye_testkit::{Frame, RawFrame, opcode};
 
 use super::{
     Client, Run,
     counts::add,
-    wire::{Heard, Pace, Wire},
+    player::Player,
+    road::{Road, Shared},
+    wire::{self, Heard, Pace, Wire},
 };
 use crate::{
     payload::{LONGEST, payload},
     server::{self, GOODBYE, WAYS},
 };
 
-/// What the server says when it shuts down.
+/// The server's last message when it shuts down.
 const AWAY: u16 = 1001;
 
-/// The longest message for a client whose kernel takes two kilobytes at a time: each time costs a turn of all clients.
+/// The longest message for a client whose kernel takes two kilobytes at a time: each time it has to wait for a turn of all
+/// clients.
 const NARROW: usize = 20_000;
 
-/// How a session goes.
+/// The kind of a session.
 #[derive(Debug, Clone, Copy)]
 enum Temper {
     /// Sends again as soon as everything is back.
     Lively,
     /// Waits between its bursts.
     Calm,
-    /// Reads all there is, but a little at a time and not often.
+    /// Reads everything, but a little at a time and rarely.
     Slow,
-    /// Writes some bytes at a time.
+    /// Writes a few bytes at a time.
     Dripping,
-    /// Sends one message, and that is all.
+    /// Sends only one message.
     Brief,
 }
 
-/// One session after the other; the last one may stay until the server drains.
-pub(super) async fn place(run: Arc<Run>, place: usize, stays: bool) {
+/// A place that shares a connection of HTTP/2 with others, and whether a proxy before it cuts packets.
+#[derive(Clone)]
+pub(super) struct Http2 {
+    pub(super) shared: Arc<Shared>,
+    pub(super) is_cut: bool,
+}
+
+/// One session after the other. The last one may stay until the server drains.
+pub(super) async fn place(run: Arc<Run>, place: usize, stays: bool, http2: Option<Http2>) {
     for session in 0.. {
         let mut client = Client::new(run.clone(), place, session);
-        // Not all at once in the beginning.
+        match &http2 {
+            Some(Http2 { is_cut, .. }) if !run.plays(Player::Polite(Road::Http2, *is_cut)) => return,
+            Some(Http2 { shared, is_cut }) => {
+                (client.road, client.is_cut, client.http2) = (Road::Http2, *is_cut, Some(shared.clone()));
+            }
+            None => match run.any_road(&mut client.rng) {
+                Some(road) => (client.road, client.is_cut) = road,
+                None => return,
+            },
+        }
+        // The clients do not start all at once.
         client.pause(if session == 0 { 1000 } else { 100 }).await;
         if run.is_over() {
             break;
@@ -66,14 +86,14 @@ impl Client {
         self.behave(temper, stays).await;
     }
 
-    /// One message there and back, as part of a storm.
+    /// One message and its echo, as part of a storm.
     pub(super) async fn brief_session(self) {
         self.behave(Temper::Brief, false).await;
     }
 
     async fn behave(mut self, temper: Temper, stays: bool) {
         self.run.board.begins(self.place, temper.name());
-        let way = self.any_way();
+        let way = if self.road == Road::Http2 { self.any_extracted_way() } else { self.any_way() };
         let stays = stays && WAYS[way].is_driven();
         let mut session = Session::new(self, temper);
         let outcome = session.run(way, stays).await;
@@ -83,14 +103,20 @@ impl Client {
         let counts = &client.run.counts;
         let (ended, messages) = &counts.ways[way];
         add(messages, received);
+        let (played, heard) = client.counts(Player::Polite(client.road, client.is_cut));
+        add(heard, received);
         add(&counts.bytes, bytes);
         add(&counts.pongs, pongs);
         match outcome {
-            Ok(()) => add(ended, 1),
+            Ok(()) => {
+                add(ended, 1);
+                add(played, 1);
+            }
             Err(error) => {
                 add(&counts.failed, 1);
                 add(&counts.lost, sent - received);
-                counts.tell(|| {
+                let kind = Player::Polite(client.road, client.is_cut).name();
+                counts.tell(&kind, || {
                     let name = client.name(temper.name());
                     format!("{name}: {received} of {sent} messages came back, and then: {error:#}")
                 });
@@ -112,11 +138,13 @@ impl Temper {
 
     fn pace(self, rng: &mut Rng) -> Pace {
         match self {
-            Self::Lively | Self::Calm | Self::Brief => Pace { is_narrow: rng.u8(..10) == 0, ..Pace::QUICK },
+            Self::Lively | Self::Calm | Self::Brief => {
+                Pace { buffer: (rng.u8(..10) == 0).then_some(wire::NARROW), ..Pace::QUICK }
+            }
             Self::Slow => Pace {
                 read: rng.usize(1000..40_000),
                 pause: Some(Duration::from_millis(rng.u64(1..6))),
-                is_narrow: rng.u8(..4) == 0,
+                buffer: (rng.u8(..4) == 0).then_some(wire::NARROW),
                 ..Pace::QUICK
             },
             Self::Dripping => Pace {
@@ -139,7 +167,7 @@ impl Temper {
 
     fn burst(self, rng: &mut Rng) -> usize {
         match self {
-            // Now and then more than fits into the buffers on the way, so that each end has to wait for the other.
+            // Sometimes more than fits into the buffers in between, so that each end has to wait for the other.
             Self::Lively | Self::Calm => {
                 if rng.u8(..20) == 0 {
                     rng.usize(8..40)
@@ -153,7 +181,7 @@ impl Temper {
         }
     }
 
-    /// Mostly small, since it is the number of messages that finds what two threads do to each other.
+    /// Mostly small, since races between threads are found by the number of messages.
     fn length(self, rng: &mut Rng) -> usize {
         let most = match self {
             Self::Lively => [60, 400, 5000, 70_000],
@@ -177,24 +205,26 @@ impl Temper {
 struct Session {
     client: Client,
     temper: Temper,
-    /// No message is longer than this.
+    /// The longest message.
     longest: usize,
-    /// Messages so far.
+    /// The number of messages so far.
     sent: u64,
     received: u64,
     bytes: u64,
     pongs: u64,
-    /// What must come back, in order.
+    /// The messages that must come back, in order.
     echoes: VecDeque<Expected>,
-    /// What must be in the Pongs, in order.
+    /// The payloads of the expected Pongs, in order.
     pings: VecDeque<Vec<u8>>,
-    /// Of a message that has not come whole.
+    /// The fragments of an incomplete message.
     fragments: Option<RawFrame>,
-    /// Whether a last word of the handler must come.
+    /// Whether a last message of the handler must come.
     goodbye: bool,
+    /// Whether the client has sent a Pong after its Close.
+    pongs_late: bool,
 }
 
-/// Counts one that waits for the drain.
+/// Counts a client that waits for the drain.
 struct Staying(Arc<Run>);
 
 impl Staying {
@@ -230,17 +260,16 @@ impl Session {
             pings: VecDeque::new(),
             fragments: None,
             goodbye: false,
+            pongs_late: false,
         }
     }
 
     async fn run(&mut self, way: usize, stays: bool) -> Result<()> {
         let pace = self.temper.pace(&mut self.client.rng);
-        self.longest = if pace.is_narrow { NARROW } else { LONGEST };
-        let path = server::path(way);
-        let mut wire = self.client.connect(pace).await?;
-        wire.queue(UpgradeRequest::new(&path).to_string().as_bytes());
+        self.longest = if pace.buffer.is_some() { NARROW } else { LONGEST };
+        let mut wire = self.client.begin(&server::path(way), pace).await?;
         let bursts = self.temper.bursts(&mut self.client.rng);
-        // Some do not wait for the answer to their handshake: what they send with it comes to the server in one piece.
+        // Some clients do not wait for the answer to their handshake: their first messages reach the server together with it.
         if self.client.rng.u8(..4) == 0 {
             self.burst(&mut wire);
         }
@@ -259,7 +288,7 @@ impl Session {
         if stays && self.client.run.is_over() { self.stay(wire, way).await } else { self.close(wire).await }
     }
 
-    /// Queues some messages: whole or in fragments, with Pings between them and between their fragments.
+    /// Queues messages, whole or in fragments, with Pings between them and between their fragments.
     fn burst(&mut self, wire: &mut Wire) {
         for _ in 0..self.temper.burst(&mut self.client.rng) {
             let rng = &mut self.client.rng;
@@ -290,7 +319,7 @@ impl Session {
         }
     }
 
-    /// Fewer are under way at a time than the server answers one by one.
+    /// Fewer Pings are in flight than the server answers one by one.
     fn ping(&mut self, wire: &mut Wire) {
         let rng = &mut self.client.rng;
         let payload: Vec<u8> = (0..rng.usize(..=125)).map(|_| rng.u8(..)).collect();
@@ -298,7 +327,7 @@ impl Session {
         self.pings.push_back(payload);
     }
 
-    /// Writes what is queued, and waits until everything is answered.
+    /// Writes the queue, and waits until everything is answered.
     async fn settle(&mut self, wire: &mut Wire) -> Result<()> {
         while !self.echoes.is_empty() || !self.pings.is_empty() {
             let what = if self.echoes.is_empty() { "a Pong" } else { "an echo" };
@@ -314,7 +343,7 @@ impl Session {
         Ok(())
     }
 
-    /// Anything but a Close.
+    /// Handles a frame that is not a Close.
     fn take(&mut self, frame: RawFrame, wire: &mut Wire) -> Result<()> {
         ensure!(
             frame.mask.is_none() && frame.rsv == [false; 3] && frame.is_minimal(),
@@ -365,7 +394,7 @@ impl Session {
         Ok(())
     }
 
-    /// Says Close, and hears the same.
+    /// Sends a Close, and receives the same.
     async fn close(&mut self, mut wire: Wire) -> Result<()> {
         let rng = &mut self.client.rng;
         let code = [None, Some(1000), Some(1001), Some(rng.u16(3000..5000))][rng.usize(..4)];
@@ -377,13 +406,15 @@ impl Session {
         self.ended(wire).await
     }
 
-    /// Waits for the server's Close, and says the same.
+    /// Waits for the server's Close, and answers it.
     async fn stay(&mut self, mut wire: Wire, way: usize) -> Result<()> {
         let _staying = Staying::new(self.client.run.clone());
+        self.client.stays = true;
         self.goodbye = WAYS[way].says_goodbye;
         let heard = self.closing(&mut wire).await?;
         ensure!(!self.goodbye, "the handler could not say goodbye");
         ensure!(heard == Some(AWAY), "the server shuts down and says {heard:?}");
+        self.client.stays = false;
         wire.say(Frame::close(AWAY, ""), self.client.rng.u32(..).to_le_bytes());
         self.ended(wire).await
     }
@@ -396,7 +427,10 @@ impl Session {
                     ensure!(frame.payload.len() != 1 && frame.is_plain(opcode::CLOSE), "{frame:?} came");
                     return Ok(frame.close_code());
                 }
-                Heard::Frame(frame) => self.take(frame, wire)?,
+                Heard::Frame(frame) => {
+                    self.pongs_late |= !self.client.stays && frame.opcode == opcode::PING;
+                    self.take(frame, wire)?;
+                }
                 Heard::End => bail!("the stream ended without a Close"),
                 Heard::Reset => bail!("the stream was reset without a Close"),
             }
@@ -406,6 +440,9 @@ impl Session {
     async fn ended(&mut self, mut wire: Wire) -> Result<()> {
         match self.client.wait("the end of the stream", wire.hear()).await? {
             Heard::End => Ok(()),
+            // The server has ended its connection, so nginx has closed this one with the Pong unread. RFC 6455 §5.5.2 still
+            // requires the Pong, since the server's Close had not arrived.
+            Heard::Reset if self.pongs_late && self.client.road == Road::Nginx => Ok(()),
             Heard::Frame(frame) => bail!("{frame:?} came after the Close"),
             Heard::Reset => bail!("the stream was reset after the Close"),
         }

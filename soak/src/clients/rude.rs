@@ -1,5 +1,5 @@
-//! Clients with bad manners. Each knows what must become of it: a Close with the right code, the end of the stream, or, when
-//! it has left, nothing that it could see.
+//! Clients that misbehave. Each knows how its connection must end: with a Close with the right code, with the end of the
+//! stream, or, if the client has left, without anything that it could see.
 
 mod deadlines;
 mod manners;
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::server::{self, FAULTY, NOW, WAYS};
 
-/// At most so long it is quiet at a place after a fault, in milliseconds.
+/// The longest wait at a place after a fault, in milliseconds.
 const QUIET: u64 = 600;
 
 /// One fault after the other.
@@ -35,7 +35,7 @@ pub(super) async fn place(run: Arc<Run>, place: usize) {
             break;
         }
         let fault = Fault::any(&run.faults, &mut client.rng);
-        // One that takes longer than the run is left to a run that is longer.
+        // A fault that takes longer than the rest of the run is skipped.
         if Instant::now() + FAULTS[fault].takes() > run.until {
             continue;
         }
@@ -56,7 +56,7 @@ impl Client {
     fn judge(&self, name: &str, outcome: Result<()>) {
         if let Err(error) = outcome {
             add(&self.run.counts.unexpected, 1);
-            self.run.counts.tell(|| format!("{}: {error:#}", self.name(name)));
+            self.run.counts.tell(name, || format!("{}: {error:#}", self.name(name)));
         }
     }
 
@@ -66,22 +66,22 @@ impl Client {
         self.run.board.is_free(self.place);
     }
 
-    fn key(&mut self) -> [u8; 4] {
+    pub(super) fn key(&mut self) -> [u8; 4] {
         self.rng.u32(..).to_le_bytes()
     }
 
-    /// Any way to leave.
+    /// Leaves in any way.
     async fn leaves_somehow(&mut self, wire: Wire) -> Result<()> {
         let leave = LEAVES[self.rng.usize(..LEAVES.len())];
         self.leave(wire, leave).await
     }
 
-    /// Breaks a rule, and hears a Close that says so.
+    /// Breaks a rule, and receives a Close with the right code.
     pub(super) async fn violates(&mut self, index: usize) -> Result<()> {
         let way = self.any_way();
         let mut wire = self.open(&server::path(way), Pace::QUICK).await?;
         if self.rng.bool() {
-            // It had been well-behaved so far.
+            // The client had been well-behaved so far.
             let key = self.key();
             wire.say(Frame::text("good so far"), key);
             match self.hears("an echo", &mut wire).await? {
@@ -95,8 +95,8 @@ impl Client {
         self.is_closed(wire, Some(violation.code), WAYS[way].is_driven()).await
     }
 
-    /// Nothing but a Close with this code comes, and then the end. Without a driver, nobody reads what the client has sent on
-    /// top, so the stream is reset.
+    /// Only a Close with this code comes, and then the end. Without a driver, the server does not read what the client has sent
+    /// in addition, so the stream is reset.
     async fn is_closed(&mut self, mut wire: Wire, code: Option<u16>, in_order: bool) -> Result<()> {
         match self.hears("the server's Close", &mut wire).await? {
             Heard::Frame(frame) if frame.is_plain(opcode::CLOSE) => {
@@ -114,7 +114,7 @@ impl Client {
         }
     }
 
-    /// Asks a handler to fail, and hears a Close that says so, or the end.
+    /// Asks a handler to fail, and receives the expected Close, or the end.
     pub(super) async fn asks_to_fail(&mut self, index: usize) -> Result<()> {
         let faulty = &FAULTY[index];
         self.goes(faulty.name);

@@ -13,7 +13,7 @@ use super::{
     leaving::{Leave, State},
 };
 
-/// How long it is quiet between two storms.
+/// How long to wait between two storms.
 const QUIET: Range<u64> = 1500..4000;
 
 /// One storm after the other, each with a client at every place.

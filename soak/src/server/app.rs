@@ -3,7 +3,7 @@
 use std::future::pending;
 
 use axum::{
-    Extension, Router,
+    Router,
     body::Body,
     extract::{Path, Request, State},
     http::StatusCode,
@@ -13,47 +13,87 @@ use axum::{
 use futures_util::future::BoxFuture;
 use hyper_util::rt::TokioIo;
 use sockeye::{
-    Config, Connection, ConnectionLimits, Role, Shutdown, Stream, WebSocket, WebSocketDefaults, WebSocketUpgrade,
-    handshake::OpeningHandshake,
+    Compression, Config, Connection, ConnectionLimits, Role, Shutdown, Stream, WebSocket, WebSocketDefaults,
+    WebSocketUpgrade, handshake::OpeningHandshake,
 };
 use tokio::sync::oneshot;
 
 use super::{
-    deadlines::DEADLINES,
+    deadlines::{DEADLINES, impatient},
     faulty::{FAULTY, until_now},
+    log::Viewers,
+    news::News,
     sabotage::{self, Sabotage},
+    steady::{self, Lengths},
     ways::{Gather, Upgrade, WAYS, gather},
 };
 
-/// What every handler may use.
+/// The state for every handler.
 #[derive(Clone)]
-struct App {
+pub(super) struct App {
     gather: Gather,
-    /// For those that are upgraded by hand; the extractor has it from its defaults.
+    news: News,
+    viewers: Viewers,
+    /// For connections that are upgraded by hand; the extractor gets it from its defaults.
     shutdown: Shutdown,
     sabotage: Option<Sabotage>,
 }
 
-/// The extractor has its defaults, but for what counts: `shutdown`, and `limits` that nobody reaches.
-pub(super) fn app(shutdown: &Shutdown, limits: &ConnectionLimits, sabotage: Option<Sabotage>) -> Router {
-    let defaults = WebSocketDefaults::new().shutdown(shutdown.clone()).limits(limits.clone());
-    Router::new()
-        .route("/echo/{way}", any(echo))
-        .route("/deadline/{deadline}/{way}", any(late))
-        .route("/by-hand/{way}", any(by_hand))
-        .route("/faulty/{way}", any(faulty))
-        .route("/aborted", any(aborted))
-        .route("/full", any(full))
-        .layer(Extension(defaults))
-        .with_state(App { gather: gather(), shutdown: shutdown.clone(), sabotage })
+/// The routes for clients that do one thing.
+pub(crate) const HEARTBEATS: &str = "/heartbeats";
+pub(crate) const BROADCASTS: &str = "/broadcasts";
+pub(crate) const LOG: &str = "/log";
+
+pub(crate) fn deflate_path(way: usize) -> String {
+    format!("/deflate/{way}")
 }
 
-/// Counts, in total and by the path that is asked for, and limits nothing.
+pub(crate) fn sends_path(lengths: Lengths, seed: u64) -> String {
+    let sends = if lengths == Lengths::Short { "sends-short" } else { "sends" };
+    format!("/{sends}/{seed}")
+}
+
+pub(crate) fn receives_path(seed: u64) -> String {
+    format!("/receives/{seed}")
+}
+
+impl App {
+    pub(super) fn new(shutdown: &Shutdown, news: &News, viewers: &Viewers, sabotage: Option<Sabotage>) -> Self {
+        Self { gather: gather(), news: news.clone(), viewers: viewers.clone(), shutdown: shutdown.clone(), sabotage }
+    }
+
+    /// The application, with these defaults for the extractor.
+    pub(super) fn router(&self, defaults: WebSocketDefaults) -> Router {
+        Router::new()
+            .route("/echo/{way}", any(echo))
+            .route("/deflate/{way}", any(deflate))
+            .route("/deadline/{deadline}/{way}", any(late))
+            .route("/by-hand/{way}", any(by_hand))
+            .route("/faulty/{way}", any(faulty))
+            .route("/aborted", any(aborted))
+            .route("/full", any(full))
+            .route(HEARTBEATS, any(async |ws: WebSocketUpgrade| ws.on_upgrade(steady::has_heartbeats)))
+            .route("/sends/{seed}", any(async |seed, ws| sends(Lengths::All, seed, ws).await))
+            .route("/sends-short/{seed}", any(async |seed, ws| sends(Lengths::Short, seed, ws).await))
+            .route("/receives/{seed}", any(receives))
+            .route(BROADCASTS, any(broadcasts))
+            .route(LOG, any(log))
+            .layer(defaults)
+            .with_state(self.clone())
+    }
+}
+
+/// Sets only what counts connections: `shutdown`, and `limits` that are never reached.
+pub(super) fn defaults(shutdown: &Shutdown, limits: &ConnectionLimits) -> WebSocketDefaults {
+    WebSocketDefaults::new().shutdown(shutdown.clone()).limits(limits.clone())
+}
+
+/// Counts in total and by the requested path, and limits nothing.
 pub(super) fn limits() -> ConnectionLimits {
     ConnectionLimits::new().per_key(usize::MAX, |parts| Some(parts.uri.path().to_owned()))
 }
 
-/// A handler, with what it may use.
+/// A handler with its state.
 pub(super) type Handler = fn(WebSocket, Gather) -> BoxFuture<'static, ()>;
 
 async fn echo(Path(way): Path<usize>, State(app): State<App>, ws: WebSocketUpgrade) -> Response {
@@ -68,7 +108,30 @@ async fn echo(Path(way): Path<usize>, State(app): State<App>, ws: WebSocketUpgra
     ws.on_upgrade(move |socket| (way.run)(socket, app.gather))
 }
 
-/// The way to echo, with one of the deadlines for those who let it pass.
+/// The way to echo, with compression for clients that offer it.
+async fn deflate(Path(way): Path<usize>, state: State<App>, ws: WebSocketUpgrade) -> Response {
+    echo(Path(way), state, ws.compression(Compression::new())).await
+}
+
+async fn sends(lengths: Lengths, Path(seed): Path<u64>, ws: WebSocketUpgrade) -> Response {
+    ws.on_upgrade(move |socket| steady::sends(socket, lengths, seed))
+}
+
+async fn receives(Path(seed): Path<u64>, ws: WebSocketUpgrade) -> Response {
+    ws.on_upgrade(move |socket| steady::receives(socket, seed))
+}
+
+async fn broadcasts(State(app): State<App>, ws: WebSocketUpgrade) -> Response {
+    let news = app.news;
+    ws.budget(news.budget.clone()).on_upgrade(move |socket| news.tell(socket))
+}
+
+async fn log(State(app): State<App>, ws: WebSocketUpgrade) -> Response {
+    let viewers = app.viewers;
+    ws.budget(viewers.budget.clone()).on_upgrade(move |socket| viewers.show(socket))
+}
+
+/// The way to echo, with a short deadline for clients that miss it.
 async fn late(Path((deadline, way)): Path<(usize, usize)>, State(app): State<App>, ws: WebSocketUpgrade) -> Response {
     let (Some(deadline), Some(way)) = (DEADLINES.get(deadline), WAYS.get(way)) else {
         return StatusCode::NOT_FOUND.into_response();
@@ -78,15 +141,15 @@ async fn late(Path((deadline, way)): Path<(usize, usize)>, State(app): State<App
 
 async fn faulty(Path(way): Path<usize>, ws: WebSocketUpgrade) -> Response {
     let Some(way) = FAULTY.get(way) else { return StatusCode::NOT_FOUND.into_response() };
-    ws.on_upgrade(way.run)
+    ws.timeouts(impatient()).on_upgrade(way.run)
 }
 
-/// Has no room for anybody.
+/// Refuses every connection by a limit.
 async fn full(ws: WebSocketUpgrade) -> Response {
     ws.limits(ConnectionLimits::new().total(0)).on_upgrade(|_| async {})
 }
 
-/// Without the extractor: the stream stays in a box, and there need not be a driver.
+/// Without the extractor: the stream stays in a box, and a driver is optional.
 async fn by_hand(Path(way): Path<usize>, State(app): State<App>, mut request: Request) -> Response {
     let Some(way) = WAYS.get(way) else { return StatusCode::NOT_FOUND.into_response() };
     upgrade(&mut request, async move |stream| {
@@ -99,7 +162,7 @@ async fn by_hand(Path(way): Path<usize>, State(app): State<App>, mut request: Re
     })
 }
 
-/// The task of the connection is aborted when a client asks for it: handler, driver and all.
+/// The task of the connection, with handler and driver, is aborted when a client asks for it.
 async fn aborted(State(app): State<App>, mut request: Request) -> Response {
     upgrade(&mut request, async move |stream| {
         let (ask, asked) = oneshot::channel();
@@ -127,7 +190,7 @@ where
     };
     let coming = hyper::upgrade::on(request);
     tokio::spawn(async move {
-        // The client may have gone before it had the answer.
+        // The client may have left before it got the answer.
         if let Ok(upgraded) = coming.await {
             then(Stream::boxed(TokioIo::new(upgraded))).await;
         }

@@ -1,4 +1,4 @@
-//! Handlers that fail, or that end first: what the application may do to its own connection.
+//! Handlers that fail or that end first: faults of the application in its own connection.
 
 use std::{future::pending, panic::panic_any, time::Duration};
 
@@ -8,18 +8,18 @@ use tokio::sync::oneshot;
 
 use super::measure::OnPurpose;
 
-/// A handler that echoes until a client asks it to fail, and what becomes of the connection then.
+/// A handler that echoes until a client asks it to fail, and the expected end of the connection.
 pub(crate) struct Faulty {
     pub(crate) name: &'static str,
-    /// The code of the Close that the client gets; none, if the stream just ends.
+    /// The code of the Close that the client gets; `None` if the stream just ends.
     pub(crate) code: Option<u16>,
     pub(super) run: fn(WebSocket) -> BoxFuture<'static, ()>,
 }
 
-/// What a client asks with.
+/// The message with which a client asks.
 pub(crate) const NOW: &str = "now!";
 
-/// What the handler that closes first says.
+/// The reason of the handler that closes first.
 pub(crate) const FIRST: u16 = 4321;
 
 /// The path of a handler that fails.
@@ -51,7 +51,7 @@ pub(crate) const FAULTY: [Faulty; 8] = [
         code: Some(close_code::NORMAL),
         run: |socket| Box::pin(half_aborted(socket)),
     },
-    // The last: with the extractor, nobody has the task that could be aborted.
+    // The last one: the extractor does not return the task, so it cannot be aborted.
     Faulty { name: "the connection's own task is aborted", code: None, run: |socket| Box::pin(returns(socket)) },
 ];
 
@@ -85,7 +85,7 @@ async fn aborted(mut socket: WebSocket) {
     }
 }
 
-/// The task is dropped while it waits for a message, and the other half while it waits for time to pass.
+/// The task is dropped while it waits for a message, and the other half while it waits for a timer.
 async fn half_aborted(socket: WebSocket) {
     let (sending, mut receiving) = socket.into_split();
     let (ask, asked) = oneshot::channel();
@@ -106,7 +106,7 @@ async fn half_aborted(socket: WebSocket) {
     drop(sending);
 }
 
-/// Echoes until a client asks; whether one did.
+/// Echoes until a client asks for the fault. Returns whether it did.
 pub(super) async fn until_now(socket: &mut WebSocket) -> bool {
     while let Some(Ok(message)) = socket.recv().await {
         if is_now(&message) {

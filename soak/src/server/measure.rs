@@ -1,4 +1,4 @@
-//! What a process can tell of itself.
+//! What a process can measure about itself.
 
 use std::{
     fs,
@@ -11,13 +11,13 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{ALLOCATOR, control::Sample};
 
-/// Panics that no client has asked for.
+/// Panics that no client has requested.
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-/// The panic of a handler that is meant to panic.
+/// The message of an intended panic.
 pub(super) struct OnPurpose;
 
-/// Counts and prints panics, but for those on purpose.
+/// Counts and prints panics, except intended ones.
 pub(super) fn count_panics() {
     let print = take_hook();
     set_hook(Box::new(move |panic| {
@@ -28,9 +28,9 @@ pub(super) fn count_panics() {
     }));
 }
 
-/// All but what only the runtime knows.
+/// All figures except those that only the runtime knows.
 pub(super) fn sample() -> Result<Sample> {
-    // First, since all that follows allocates a little.
+    // First, since the rest allocates a little.
     let stats = ALLOCATOR.stats();
     let status = fs::read_to_string("/proc/self/status").context("cannot read the status of the process")?;
     let field = |name: &str| -> Result<u64> {
@@ -42,7 +42,7 @@ pub(super) fn sample() -> Result<Sample> {
         connections: 0,
         admitted: 0,
         tasks: 0,
-        // One is the list itself.
+        // One descriptor is that of the list itself.
         descriptors: fs::read_dir("/proc/self/fd").context("cannot list the descriptors")?.count() - 1,
         threads: field("Threads:")? as usize,
         heap: (stats.bytes_allocated - stats.bytes_deallocated) as u64,

@@ -1,17 +1,22 @@
-//! The server: a process of its own, so that what it holds can be counted to the byte.
+//! The server: a separate process, so that its memory can be counted to the byte.
 
 mod app;
 mod deadlines;
 mod faulty;
+mod log;
 mod measure;
+mod news;
 mod round;
 mod sabotage;
+mod secure;
+mod steady;
 mod ways;
 
+pub(crate) use self::app::{BROADCASTS, HEARTBEATS, LOG, deflate_path, receives_path, sends_path};
 pub(crate) use self::deadlines::{DEADLINES, Deadline};
 pub(crate) use self::faulty::{FAULTY, FIRST, NOW, faulty_path};
-pub(crate) use self::round::LISTENERS;
 pub(crate) use self::sabotage::Sabotage;
+pub(crate) use self::steady::{BEAT, ENOUGH, Lengths, that_were};
 pub(crate) use self::ways::{GOODBYE, WAYS, late_path, path};
 
 use std::io::{BufRead as _, Write as _, stdin, stdout};
@@ -22,22 +27,27 @@ use crate::{
     control::{Answer, Order},
     limits,
 };
+use log::Viewers;
 use round::Round;
 
-/// Does what its standard input says, until that ends.
+/// Executes the orders on its standard input, until the input ends.
 pub(crate) fn run(threads: usize, sabotage: Option<Sabotage>) -> Result<()> {
     measure::count_panics();
+    let viewers = Viewers::log();
     limits::raise()?;
     let mut round: Option<Round> = None;
     for line in stdin().lock().lines() {
         let order = serde_json::from_str(&line.context("cannot read an order")?).context("no such order")?;
-        let (mut addresses, mut drained) = (Vec::new(), None);
+        let (mut addresses, mut drained, mut budget) = (None, None, None);
         match (order, &mut round) {
             (Order::Open, round) => {
-                let opened = round.insert(Round::open(threads, sabotage)?);
-                addresses.clone_from(&opened.addresses);
+                let opened = round.insert(Round::open(threads, &viewers, sabotage)?);
+                addresses = Some(opened.addresses.clone());
             }
-            (Order::Drain, Some(round)) => drained = Some(round.drain()),
+            (Order::Drain, Some(round)) => {
+                drained = Some(round.drain());
+                budget = Some(round.budget());
+            }
             (Order::Close, round) => {
                 if let Some(round) = round.take() {
                     round.close();
@@ -45,14 +55,14 @@ pub(crate) fn run(threads: usize, sabotage: Option<Sabotage>) -> Result<()> {
             }
             (Order::Sample | Order::Drain, _) => {}
         }
-        // Before anything is allocated for the answer.
+        // Measured before anything is allocated for the answer.
         let mut sample = measure::sample()?;
         if let Some(round) = &round {
             sample.connections = round.connections();
             sample.admitted = round.admitted();
             sample.tasks = round.tasks();
         }
-        let answer = serde_json::to_string(&Answer { addresses, drained, sample })?;
+        let answer = serde_json::to_string(&Answer { addresses, drained, budget, sample })?;
         let mut out = stdout().lock();
         writeln!(out, "{answer}").and_then(|()| out.flush()).context("cannot answer")?;
     }

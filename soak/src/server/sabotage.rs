@@ -1,4 +1,4 @@
-//! Defects that are put in on purpose, so that a test can see whether the soak finds them.
+//! Intentional defects, so that a test can check whether the soak finds them.
 
 use std::{
     fs::File,
@@ -24,23 +24,25 @@ pub(crate) enum Sabotage {
     Memory,
     /// A message is not echoed.
     Loss,
-    /// Two messages change places.
+    /// Two messages are swapped.
     Order,
-    /// A handler panics, and nobody has asked it to.
+    /// A handler panics without a request to do so.
     Panic,
     /// A handler stops for a while.
     Stop,
-    /// A task is busy with nothing.
+    /// A task is busy without work.
     Spin,
+    /// A budget is larger than reported.
+    Budget,
 }
 
-/// One of so many connections has the defect.
-const EVERY: usize = 20;
+/// One of this many connections has the defect.
+const EVERY: usize = 8;
 
-/// Longer than the patience of the clients that are to find it.
+/// Longer than the patience of the clients that should find it.
 const STOP: Duration = Duration::from_secs(8);
 
-/// Whether it is this connection's turn.
+/// Whether this connection has the defect.
 pub(super) fn is_due() -> bool {
     static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
     CONNECTIONS.fetch_add(1, Ordering::Relaxed) % EVERY == EVERY - 1
@@ -60,7 +62,7 @@ impl Sabotage {
                         tokio::task::yield_now().await;
                     }
                 })),
-                Self::Loss | Self::Order | Self::Stop => {}
+                Self::Loss | Self::Order | Self::Stop | Self::Budget => {}
             }
             self.echo(socket).await;
         })

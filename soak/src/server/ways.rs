@@ -1,5 +1,5 @@
-//! The ways in which an application may echo, each with other tasks, wakers and threads in it. Every one of them loses
-//! nothing and keeps the order.
+//! The ways in which an application may echo, each with different tasks, wakers and threads. All of them must lose nothing and
+//! keep the order.
 
 mod many;
 mod sending;
@@ -29,11 +29,11 @@ pub(crate) struct Way {
 
 pub(crate) const GOODBYE: &str = "goodbye";
 
-/// How a request becomes a socket.
+/// How a request is upgraded to a socket.
 pub(super) enum Upgrade {
     /// By the extractor, with default settings.
     Plain,
-    /// By the extractor, with others.
+    /// By the extractor, with other settings.
     With(fn(WebSocketUpgrade) -> WebSocketUpgrade),
     /// By hand: the driver runs over a stream in a box.
     Boxed,
@@ -46,12 +46,12 @@ impl Way {
         Self { name, says_goodbye: false, upgrade: Upgrade::Plain, run }
     }
 
-    /// Whether the extractor makes the socket, with what is set.
+    /// Whether the extractor makes the socket, with its settings.
     pub(crate) fn is_extracted(&self) -> bool {
         matches!(self.upgrade, Upgrade::Plain | Upgrade::With(_))
     }
 
-    /// Whether the connection has a driver, so that it ends in order whatever becomes of the socket.
+    /// Whether the connection has a driver, so that it closes in order whatever happens to the socket.
     pub(crate) fn is_driven(&self) -> bool {
         !matches!(self.upgrade, Upgrade::Undriven)
     }
@@ -135,18 +135,18 @@ async fn echo(mut socket: WebSocket) {
     }
 }
 
-/// Where sockets go that share a task with others.
+/// The queue of sockets that share a task.
 #[derive(Clone)]
 pub(super) struct Gather {
     joined: mpsc::Sender<WebSocket>,
     set: mpsc::Sender<WebSocket>,
 }
 
-/// So many share a task, or fewer if no more come for so long.
+/// The number of sockets that share a task, and how long to wait for more of them.
 const TOGETHER: usize = 4;
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// Starts the two tasks that gather sockets, and end with the application.
+/// Starts the two tasks that gather sockets. They end with the application.
 pub(super) fn gather() -> Gather {
     let gatherer = |run: fn(Vec<WebSocket>)| {
         let (sender, mut receiver) = mpsc::channel(16);

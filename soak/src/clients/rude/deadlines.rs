@@ -1,4 +1,4 @@
-//! Clients that let a deadline of the server pass, and what becomes of them.
+//! Clients that miss a deadline of the server, and the expected ends of their connections.
 
 use anyhow::{Result, bail, ensure};
 use sockeye_testkit::{Frame, opcode};
@@ -16,8 +16,7 @@ const POLICY: u16 = 1008;
 impl Client {
     pub(crate) async fn is_late(&mut self, deadline: Deadline) -> Result<()> {
         let way = Some(self.any_way()).filter(|way| WAYS[*way].is_extracted()).unwrap_or_default();
-        let pace = if deadline == Deadline::Write { Pace::NARROW } else { Pace::QUICK };
-        let mut wire = self.open(&server::late_path(deadline, way), pace).await?;
+        let mut wire = self.open(&server::late_path(deadline, way), Pace::QUICK).await?;
         let key = self.key();
         match deadline {
             Deadline::Pong => self.wait("the end, after a Ping", is_asked_in_vain(wire)).await,
@@ -26,7 +25,6 @@ impl Client {
                 wire.say(Frame::binary(vec![7; started]).fin(false), key);
                 self.is_closed(wire, Some(POLICY), true).await
             }
-            Deadline::Write => self.wait("the server to drop the connection", sends_in_vain(wire, key)).await,
             Deadline::Idle | Deadline::Age => {
                 match self.hears("the server's Close", &mut wire).await? {
                     Heard::Frame(frame) if frame.is_plain(opcode::CLOSE) && frame.close_code() == Some(AWAY) => {}
@@ -45,7 +43,7 @@ impl Client {
     }
 }
 
-/// Hears Pings, and then the end.
+/// Receives Pings, and then the end.
 async fn is_asked_in_vain(mut wire: Wire) -> Result<()> {
     let mut pings = 0;
     loop {
@@ -56,14 +54,5 @@ async fn is_asked_in_vain(mut wire: Wire) -> Result<()> {
         }
     }
     ensure!(pings > 0, "the server has given up a client that it had not asked");
-    Ok(())
-}
-
-/// Sends, and reads no echo, until the server has gone.
-async fn sends_in_vain(mut wire: Wire, key: [u8; 4]) -> Result<()> {
-    while !wire.is_broken() {
-        wire.say(Frame::binary(vec![7; 60_000]), key);
-        wire.flush().await?;
-    }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Bad manners that take their time.
+//! Faults that take some time.
 
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::super::{
     Client,
+    leaving::Leave,
     wire::{Heard, Pace, Wire},
 };
 use crate::server::{self, FIRST, NOW, WAYS};
 
-/// Something that one client does.
+/// A fault that one client performs.
 pub(crate) struct Manner {
     pub(crate) name: &'static str,
     pub(crate) weight: u32,
@@ -24,7 +25,7 @@ pub(crate) struct Manner {
 
 const NO_TIME: Duration = Duration::ZERO;
 
-/// The server's close deadline, and as much again for a machine that is busy.
+/// The server's close deadline, and the same time again for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) const MANNERS: [Manner; 11] = [
@@ -68,11 +69,14 @@ pub(crate) const MANNERS: [Manner; 11] = [
 
 impl Client {
     async fn open_any(&mut self, pace: Pace) -> Result<Wire> {
+        // A kernel that keeps two kilobytes for its client takes a few packets at a time, however small they are: the data of a
+        // proxy that cuts packets would take minutes.
+        self.is_cut &= pace.buffer.is_none();
         let way = self.any_way();
         self.open(&server::path(way), pace).await
     }
 
-    /// Sends until nothing goes out any more, since the server waits for somebody who reads its echoes.
+    /// Sends until it is blocked, since the server waits until its echoes are read.
     async fn never_reads(&mut self) -> Result<()> {
         const MOST: usize = 8 << 20;
         let mut wire = self.open_any(Pace::NARROW).await?;
@@ -89,10 +93,13 @@ impl Client {
         }
         let time = self.rng.u64(300..5000);
         self.rest(Duration::from_millis(time)).await;
-        self.leaves_somehow(wire).await
+        // A client that only shuts down its own direction would still read the megabytes that the kernels hold, two kilobytes
+        // at a time.
+        let leave = if self.rng.bool() { Leave::Reset } else { Leave::Vanish };
+        self.leave(wire, leave).await
     }
 
-    /// Few enough for a machine on which each byte has to wait for the turns of all other clients.
+    /// Few bytes, since on this machine each byte has to wait for the turns of all other clients.
     async fn reads_bytes(&mut self) -> Result<()> {
         let mut wire = self.open_any(Pace { read: 1, ..Pace::NARROW }).await?;
         let payload: Vec<u8> = (0..self.rng.usize(1..300)).map(|_| self.rng.u8(..)).collect();
@@ -101,12 +108,13 @@ impl Client {
         match self.hears("an echo, byte by byte", &mut wire).await? {
             Heard::Frame(frame) if frame.is_plain(opcode::BINARY) && frame.payload == payload => {}
             Heard::Frame(frame) => bail!("{frame:?} came for a message of {} bytes", payload.len()),
-            Heard::End | Heard::Reset => bail!("the stream ended in the place of an echo"),
+            Heard::End => bail!("the stream ended in the place of an echo"),
+            Heard::Reset => bail!("the stream was reset in the place of an echo"),
         }
         self.leaves_somehow(wire).await
     }
 
-    /// RFC 6455 §5.5.3: an endpoint may answer only the last of many Pings, and the others are in order.
+    /// RFC 6455 §5.5.3: an endpoint may answer only the last of many Pings. The Pongs are in order.
     async fn floods(&mut self, reads: bool) -> Result<()> {
         let way = self.any_way();
         let mut wire = self.open(&server::path(way), Pace::QUICK).await?;
@@ -165,7 +173,7 @@ impl Client {
         self.leaves_somehow(wire).await
     }
 
-    /// `axum::serve` waits for a head as long as it takes, so it is the client that ends this.
+    /// `axum::serve` waits for a head without a limit, so the client ends this.
     async fn never_asks(&mut self) -> Result<()> {
         let mut wire = self.connect(Pace::QUICK).await?;
         let head = UpgradeRequest::new("/echo/0").to_string();
@@ -230,7 +238,7 @@ impl Client {
     }
 }
 
-/// Says the same again and again, until there is nobody to say it to.
+/// Sends the same again and again, until the connection has ended.
 pub(super) async fn is_dropped(mut wire: Wire, frame: Frame) -> Result<()> {
     while !wire.is_broken() {
         wire.say(frame.clone(), Frame::DEFAULT_KEY);
@@ -240,7 +248,7 @@ pub(super) async fn is_dropped(mut wire: Wire, frame: Frame) -> Result<()> {
     Ok(())
 }
 
-/// A request that is refused, and the status that it gets.
+/// A request that is refused, and its status.
 fn wrong_request(rng: &mut Rng) -> (UpgradeRequest, u16) {
     let good = || UpgradeRequest::new("/echo/0");
     match rng.u8(..9) {

@@ -1,10 +1,10 @@
-//! Rules of RFC 6455 that are broken, and the code that answers it. The whole list is that of
-//! `crates/sockeye-extract/tests/bad_input`; these are for the crowd.
+//! Violations of RFC 6455, and the code of the answer. The whole list is in `crates/sockeye-extract/tests/bad_input`; these are
+//! for the crowd.
 
 use fastrand::Rng;
 use sockeye_testkit::{Frame, LengthForm, opcode, wire};
 
-/// A rule that is broken by these bytes.
+/// Bytes that break a rule.
 pub(crate) struct Violation {
     pub(crate) name: &'static str,
     pub(crate) weight: u32,
@@ -16,7 +16,7 @@ const PROTOCOL: u16 = 1002;
 const NOT_TEXT: u16 = 1007;
 const TOO_BIG: u16 = 1009;
 
-/// The largest frame, and the most fragments of a message, that a server takes by default.
+/// The largest frame, and the most fragments of a message, that a server accepts by default.
 const FRAME: u64 = 16 << 20;
 const FRAGMENTS: usize = 128 << 10;
 
@@ -81,14 +81,14 @@ pub(crate) const VIOLATIONS: [Violation; 13] = [
     Violation { name: "a fragment too many", weight: 1, code: TOO_BIG, bytes: too_many },
 ];
 
-/// Random bytes, of which the first cannot be right.
+/// Random bytes, the first of which is invalid.
 fn garbage(rng: &mut Rng) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..rng.usize(1..100_000)).map(|_| rng.u8(..)).collect();
     bytes[0] |= 0x70;
     bytes
 }
 
-/// Somewhere in a long text, whole or in two fragments, and also where the payload is not all there.
+/// Anywhere in a long text, whole or in two fragments, and also with an incomplete payload.
 fn not_text(rng: &mut Rng) -> Vec<u8> {
     let mut text = "κόσμε ".repeat(rng.usize(1..3000)).into_bytes();
     let at = rng.usize(..text.len());
@@ -106,7 +106,7 @@ fn not_text(rng: &mut Rng) -> Vec<u8> {
     }
 }
 
-/// The length of each frame is right, and there is no end of them.
+/// The length of each frame is valid, but the message never ends.
 fn too_many(_: &mut Rng) -> Vec<u8> {
     let mut bytes = Frame::binary("").fin(false).bytes();
     bytes.extend(Frame::continuation("").fin(false).bytes().repeat(FRAGMENTS));

@@ -8,10 +8,10 @@ use tokio::{sync::mpsc, time::sleep};
 
 use super::echo;
 
-/// What the stream between the two inner ends holds.
+/// The capacity of the stream between the two inner ends.
 const PIPE: usize = 4096;
 
-/// The set has wakers of its own, so that the driver's task is not what a `recv` in it is woken by.
+/// The set has wakers of its own, so a `recv` in it is not woken through the driver's task.
 pub(super) async fn in_a_set(socket: WebSocket) {
     let pause = || sleep(Duration::from_millis(7)).map(|()| false).boxed();
     let mut set: FuturesUnordered<_> = [echo(socket).map(|()| true).boxed(), pause()].into_iter().collect();
@@ -23,7 +23,7 @@ pub(super) async fn in_a_set(socket: WebSocket) {
     }
 }
 
-/// Hands the socket to the task in which it is one of several.
+/// Passes the socket to a task that serves several sockets.
 pub(super) async fn gathered(socket: WebSocket, gatherer: mpsc::Sender<WebSocket>) {
     let _ = gatherer.send(socket).await;
 }

@@ -1,4 +1,4 @@
-//! Handlers that differ in who sends, and how.
+//! Handlers that differ in which task sends, and how.
 
 use futures_util::{SinkExt as _, StreamExt as _, TryStreamExt as _, future::ready};
 use sockeye::{Message, PreparedMessage, TrySendError, WebSocket, runtime::Outgoing, state::Hub};
@@ -8,7 +8,7 @@ use tokio::{
     task::{spawn_blocking, yield_now},
 };
 
-/// How many messages may be between those that receive and those that send.
+/// How many messages may be queued between receivers and senders.
 const BETWEEN: usize = 4;
 
 pub(super) async fn halves(socket: WebSocket) {
@@ -92,7 +92,7 @@ pub(super) async fn senders(mut socket: WebSocket) {
     }
 }
 
-/// On a thread that is none of the runtime's workers.
+/// On a thread outside the runtime's workers.
 pub(super) async fn blocking(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
         if message.is_data() {
@@ -108,7 +108,7 @@ pub(super) async fn blocking(mut socket: WebSocket) {
 pub(super) async fn forward(socket: WebSocket) {
     let (sink, stream) = socket.split();
     let data = stream.try_filter(|message| ready(message.is_data()));
-    // How it ends is the client's to judge.
+    // The client checks how it ends.
     let _ = data.forward(sink).await;
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn sink(socket: WebSocket) {
     let (pass, mut passed) = mpsc::channel::<Message>(BETWEEN);
     tokio::spawn(async move {
         while let Some(message) = passed.recv().await {
-            // As many as there are, and one flush.
+            // All available messages, and one flush.
             let fed = async {
                 sink.feed(message).await?;
                 while let Ok(message) = passed.try_recv() {
@@ -164,7 +164,7 @@ pub(super) async fn prepared(mut socket: WebSocket) {
     }
 }
 
-/// A hub of one: it waits for nobody, so the handler does.
+/// A hub with one member: it does not wait for the member, so the handler does.
 pub(super) async fn hub(mut socket: WebSocket) {
     let hub = Hub::new();
     let _member = hub.join(socket.sender(), ());
@@ -186,7 +186,7 @@ pub(super) async fn flushed(mut socket: WebSocket) {
     }
 }
 
-/// A send that is dropped has queued nothing, so that it can be done again.
+/// A dropped send has queued nothing, so it can be repeated.
 pub(super) async fn cancelling(mut socket: WebSocket) {
     let sender = socket.sender();
     while let Some(Ok(message)) = socket.recv().await {
@@ -199,7 +199,7 @@ pub(super) async fn cancelling(mut socket: WebSocket) {
                 sent = sender.send(message.clone()) => break sent,
                 () = yield_now() => {}
             }
-            // It waits for room: once more, and then with patience.
+            // It waits for room: it is sent again, and then with a longer wait.
             tokio::select! {
                 sent = sender.send(message.clone()) => break sent,
                 () = tokio::time::sleep(std::time::Duration::from_millis(2)) => {}

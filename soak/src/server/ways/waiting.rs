@@ -26,7 +26,7 @@ pub(super) async fn cancelling(mut socket: WebSocket) {
         let received = tokio::select! {
             biased;
             received = socket.recv() => received,
-            // At once, or after a while: a task that is never idle would be all that this process has time for.
+            // At once, or after a while: a task that is never idle would use all processor time of this process.
             () = yield_now() => match soon(&mut socket).await {
                 Some(received) => received,
                 None => continue,
@@ -39,7 +39,7 @@ pub(super) async fn cancelling(mut socket: WebSocket) {
     }
 }
 
-/// What comes within a moment.
+/// Receives what arrives within a short time.
 async fn soon(socket: &mut WebSocket) -> Option<Option<Result<Message, sockeye::Error>>> {
     tokio::select! {
         received = socket.recv() => Some(received),
@@ -63,7 +63,7 @@ pub(super) async fn ticking(mut socket: WebSocket) {
     }
 }
 
-/// What arrives meanwhile is the driver's.
+/// The driver handles what arrives meanwhile.
 pub(super) async fn sleeping(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
         if message.is_data() {
@@ -75,7 +75,7 @@ pub(super) async fn sleeping(mut socket: WebSocket) {
     }
 }
 
-/// The runtime gives the thread's other tasks to another thread meanwhile.
+/// The runtime moves the thread's other tasks to another thread meanwhile.
 pub(super) async fn blocking(mut socket: WebSocket) {
     let mut count = 0_u32;
     while let Some(Ok(message)) = socket.recv().await {
@@ -91,7 +91,7 @@ pub(super) async fn blocking(mut socket: WebSocket) {
     }
 }
 
-/// After each few messages the socket goes on in a new task.
+/// After every few messages the socket moves to a new task.
 pub(super) async fn wandering(mut socket: WebSocket) {
     for _ in 0..5 {
         let Some(Ok(message)) = socket.recv().await else { return };
@@ -102,12 +102,12 @@ pub(super) async fn wandering(mut socket: WebSocket) {
     go_on(socket);
 }
 
-// Apart, since the type of a future that spawns its own kind is endless.
+// A separate function, since the type of a future that spawns itself would be infinite.
 fn go_on(socket: WebSocket) {
     tokio::spawn(Box::pin(wandering(socket)) as futures_util::future::BoxFuture<'static, ()>);
 }
 
-/// Until the server shuts down: then it has the time for a last word.
+/// Echoes until the server shuts down, and then has time for a last message.
 pub(super) async fn saying_goodbye(mut socket: WebSocket) {
     let mut closing = socket.closing();
     loop {
