@@ -5,7 +5,8 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 
 const option = { type: 'string' };
-export const { values: args } = parseArgs({ options: { url: option, pid: option, chromium: option, output: option } });
+const options = { url: option, nginx: option, pid: option, chromium: option, firefox: option, output: option };
+export const { values: args } = parseArgs({ options });
 
 /** The server's address for a WebSocket. */
 export const wsUrl = `${args.url.replace(/^http/, 'ws')}/ws`;
@@ -25,6 +26,8 @@ export async function check(name, run) {
     await Promise.race([run(), late]);
   } catch (error) {
     error.message = `${name}: ${error.message}`;
+    // Which has a copy of the message in it.
+    error.stack = `${name}: ${error.stack}`;
     throw error;
   } finally {
     clearTimeout(timer);

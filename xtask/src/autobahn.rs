@@ -1,11 +1,12 @@
 //! `cargo xtask autobahn`: the Autobahn test suite against example-echo, or (`--client`) against our client.
 //!
-//! The suite exits with 0 whatever it finds, and writes its index at the very end. So what counts is the index: that
-//! every case is in it, and what each is said to be.
+//! The suite exits with 0 whatever it finds, and writes its index at the very end. So this check reads the index: each case
+//! must be in it, with a good result.
 
+use crate::context::Context;
+use crate::environment;
 use crate::examples::{self, Server};
 use crate::flags::AutobahnFlags;
-use crate::{Context, environment};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -16,24 +17,25 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// Framing, pings, reserved bits, opcodes, fragmentation, UTF-8, closing; sizes; and one of chopping. How many they are.
+/// Framing, pings, reserved bits, opcodes, fragmentation, UTF-8, closing; sizes; and one case of chopping. And the number of
+/// cases.
 const CASES: ([&str; 9], usize) = (["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"], 301);
 
-/// Compression: five kinds of payloads, and seven sets of parameters, with 18 sub-cases each that differ in the length of a
-/// message and the number of messages, or in the length of a fragment.
+/// Compression: five kinds of payloads and seven sets of parameters. Each has 18 sub-cases, which differ in the length and
+/// number of messages, or in the length of a fragment.
 const COMPRESSION: ([&str; 2], usize) = (["12.*", "13.*"], 216);
 const GROUPS: [(u8, u8); 2] = [(12, 5), (13, 7)];
 
 /// Messages of 16 bytes to 4 KiB, 1,000 of each; and one of the sub-cases with fragments.
 const SHORT: [u8; 5] = [1, 2, 3, 4, 11];
 
-/// Where the RFC leaves open what is right, and the suite therefore knows no other verdict.
+/// Cases for which the RFC leaves open what is right, so that the suite gives no other verdict.
 const OPEN: [&str; 2] = ["7.1.6", "7.13."];
 
 /// Our name in the reports.
 const AGENT: &str = "sockeye";
 
-/// The cases take half a minute, and those of compression up to twenty; a hang is found by this.
+/// Detects a hang: the cases take half a minute, and those of compression up to twenty minutes.
 const LIMIT: Duration = Duration::from_secs(300);
 const COMPRESSION_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -42,7 +44,7 @@ pub(crate) fn run(ctx: &Context, flags: &AutobahnFlags) -> Result<()> {
     let role = if flags.client { "client" } else { "server" };
     let name = if flags.compression { format!("{role}-compression") } else { role.to_owned() };
     let folder = ctx.workspace.target.join("autobahn").join(&name);
-    // An index of an earlier run must not be taken for one of this run.
+    // The index of an earlier run must not be read as that of this run.
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
@@ -74,7 +76,7 @@ pub(crate) fn run(ctx: &Context, flags: &AutobahnFlags) -> Result<()> {
     verdict.check(expected)
 }
 
-/// The patterns of the cases, and how many there are if that is known.
+/// The patterns of the cases, and their number if it is known.
 fn cases(flags: &AutobahnFlags) -> (Vec<String>, Option<usize>) {
     let owned = |cases: &[&str]| cases.iter().map(|&case| case.to_owned()).collect::<Vec<_>>();
     if !flags.cases.is_empty() {
@@ -98,7 +100,7 @@ fn cases(flags: &AutobahnFlags) -> (Vec<String>, Option<usize>) {
 struct Suite<'a> {
     ctx: &'a Context,
     python: &'a Path,
-    /// Of the folder under target/autobahn.
+    /// The name of the folder under target/autobahn.
     name: &'a str,
     /// Where logs go.
     folder: &'a Path,
@@ -109,7 +111,7 @@ struct Suite<'a> {
 
 impl Suite<'_> {
     fn test_server(&self) -> Result<()> {
-        // All of it, so that as much as can be is put to the test.
+        // Everything is compressed, so that as much as possible is tested.
         let arguments: &[&str] = if self.compression { &["--compression", "best", "--threshold", "0"] } else { &[] };
         let log = format!("autobahn/{}/example-echo.log", self.name);
         let mut server = Server::example(self.ctx, "example-echo", arguments, &log)?;
@@ -132,8 +134,8 @@ impl Suite<'_> {
     }
 
     fn test_client(&self) -> Result<()> {
-        let client = examples::release(self.ctx, "autobahn-client")?;
-        // The suite can neither take port 0 nor be handed a socket; between here and there nobody else takes the port.
+        let client = examples::checked(self.ctx, "autobahn-client")?;
+        // The suite accepts neither port 0 nor a socket. It is assumed that no other program takes the port in between.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let spec = json!({
             "url": format!("ws://127.0.0.1:{port}"),
@@ -169,13 +171,13 @@ impl Suite<'_> {
         fs::write(&file, spec.to_string()).with_context(|| format!("cannot write {}", file.display()))?;
         let mut command = Command::new(self.python);
         command.arg(self.ctx.workspace.root.join("xtask/autobahn/suite.py")).arg(mode).arg(file);
-        // Not in the checkout: the suite leaves files where it is started.
+        // Not in the checkout: the suite writes files into its working folder.
         command.current_dir(self.folder).env("PYTHONDONTWRITEBYTECODE", "1");
         Ok(command)
     }
 }
 
-/// What the suite says of each case: its behaviour, and that of the closing handshake.
+/// The suite's verdict on each case: on its behaviour, and on its closing handshake.
 #[derive(Debug)]
 struct Verdict {
     cases: BTreeMap<String, (String, String)>,
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cases_of_each_kind_of_run() {
+    fn each_kind_of_run_has_its_autobahn_cases() {
         let of = |compression, short| cases(&AutobahnFlags { compression, short, ..AutobahnFlags::default() });
         assert_eq!(of(false, false).1, Some(301));
         assert_eq!(of(true, false).1, Some(517));
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn open_cases_may_be_informational() {
+    fn an_autobahn_case_that_the_rfc_leaves_open_may_be_informational() {
         let open = verdict(&[
             ("1.1.1", "OK", "OK"),
             ("7.1.6", "INFORMATIONAL", "INFORMATIONAL"),
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_named() {
+    fn an_autobahn_case_that_is_not_ok_is_named() {
         for (id, behaviour, closing) in [
             ("1.1.1", "INFORMATIONAL", "OK"),
             ("6.4.1", "NON-STRICT", "OK"),
@@ -286,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_case_is_a_failure() {
+    fn a_missing_autobahn_case_is_a_failure() {
         assert!(verdict(&[("1.1.1", "OK", "OK")]).check(Some(2)).unwrap_err().to_string().contains("ended early"));
         assert!(verdict(&[("1.1.1", "OK", "OK")]).check(None).is_ok());
     }

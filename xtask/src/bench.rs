@@ -1,10 +1,13 @@
 //! `cargo xtask bench`: the servers of `bench/` and example-echo, measured in turns.
 //!
-//! Statistics and plots are in `bench/report`, which is a workspace of its own, so that this one stays quick to build.
+//! Statistics and plots are in `bench/report`, in a separate workspace, so that this one stays quick to build.
 
+use crate::cargo::{DENY_WARNINGS, FMT_CHECK};
+use crate::context::Context;
 use crate::flags::BenchFlags;
 use crate::tools::Skip;
-use crate::{Context, environment, examples};
+use crate::workspace::Workspace;
+use crate::{environment, examples};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,13 +17,13 @@ use xshell::cmd;
 const PLOTS: &str = "docs/img";
 
 /// The manifest of the workspace.
-const MANIFEST: &str = "bench/Cargo.toml";
+pub(crate) const MANIFEST: &str = "bench/Cargo.toml";
 
 /// How the programs of `bench/` are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Profile {
     Release,
-    /// Where nothing is measured.
+    /// For runs that measure nothing.
     Dev,
 }
 
@@ -28,11 +31,11 @@ pub(crate) fn run(ctx: &Context, flags: &BenchFlags) -> Result<()> {
     report(ctx, flags, Profile::Release)
 }
 
-/// Lints and tests the workspace in `bench/`, and lets each of its programs do a little.
+/// Lints and tests the workspace in `bench/`, and runs each of its programs for a short time.
 pub(crate) fn check(ctx: &Context) -> Result<()> {
     let sh = &ctx.sh;
-    cmd!(sh, "cargo fmt --all --manifest-path {MANIFEST} --check -- -l").run()?;
-    cmd!(sh, "cargo clippy --locked --manifest-path {MANIFEST} --workspace --all-targets -- -D warnings").run()?;
+    cmd!(sh, "cargo fmt --all --manifest-path {MANIFEST} {FMT_CHECK...}").run()?;
+    cmd!(sh, "cargo clippy --locked --manifest-path {MANIFEST} --workspace --all-targets {DENY_WARNINGS...}").run()?;
     cmd!(sh, "cargo test --locked --manifest-path {MANIFEST} --workspace").run()?;
     if !cfg!(target_os = "linux") {
         bail!(Skip("the servers and the load generator need Linux; all else has passed".to_owned()));
@@ -58,7 +61,8 @@ fn report(ctx: &Context, flags: &BenchFlags, profile: Profile) -> Result<()> {
     } else if flags.redraw {
         command.arg("--redraw");
     } else {
-        command.arg("--sockeye").arg(examples::release(ctx, "example-echo")?);
+        let echo = if profile == Profile::Release { examples::release } else { examples::checked };
+        command.arg("--sockeye").arg(echo(ctx, "example-echo")?);
         if flags.peers.is_empty() || flags.peers.iter().any(|name| name == "node-ws") {
             node(ctx, &mut command)?;
         }
@@ -82,25 +86,23 @@ fn report(ctx: &Context, flags: &BenchFlags, profile: Profile) -> Result<()> {
         command.args(["--reps", &reps.to_string()]);
     }
     let status = command.status().context("cannot start the report")?;
-    ensure!(status.success(), "not every run worked; the reasons are above");
+    ensure!(status.success(), "some runs failed; the reasons are above");
     Ok(())
 }
 
-/// Builds the workspace in `bench/`, and gives the program that runs the others, which lie beside it.
+/// Builds the workspace in `bench/`, and returns the path of the program that runs the others, which are in the same folder.
 fn build(ctx: &Context, profile: Profile) -> Result<PathBuf> {
     let sh = &ctx.sh;
     let release: &[&str] = if profile == Profile::Release { &["--release"] } else { &[] };
     cmd!(sh, "cargo build {release...} --locked --manifest-path {MANIFEST} --workspace").run()?;
-    let json = cmd!(sh, "cargo metadata --format-version 1 --no-deps --manifest-path {MANIFEST}").quiet().read()?;
-    let metadata: serde_json::Value = serde_json::from_str(&json)?;
-    let target = metadata["target_directory"].as_str().context("cargo does not tell where it builds bench/")?;
+    let target = Workspace::load_from(sh, MANIFEST)?.target;
     let folder = if profile == Profile::Release { "release" } else { "debug" };
-    let report = PathBuf::from(target).join(folder).join("report");
+    let report = target.join(folder).join("report");
     ensure!(report.is_file(), "bench/ was built, and {} is not there", report.display());
     Ok(report)
 }
 
-/// The server on Node, where Node is.
+/// The server on Node, if Node is installed.
 fn node(ctx: &Context, command: &mut Command) -> Result<()> {
     match environment::node(ctx) {
         Ok(folder) => {

@@ -1,10 +1,14 @@
 //! `cargo xtask ci`: every check and test, as one list of steps.
 //!
-//! The order is by cost, so that what fails fast fails first, and such that a step finds what the one before it built.
+//! Cheap steps come first, so that they fail first. A step can use what the step before it has built.
 
-use crate::flags::{AutobahnFlags, CiFlags, Client, FuzzFlags, InteropFlags};
+use crate::context::{Context, is_ci};
+use crate::flags::{AutobahnFlags, Checks, CiFlags, FuzzFlags, InteropFlags};
 use crate::tools::{Skip, Tool};
-use crate::{Context, autobahn, bench, docs, examples, features, fuzz, interop, layers, loom, package, soak, tidy};
+use crate::{
+    autobahn, bench, cargo, docs, examples, features, fuzz, interop, layers, loom, modules, msrv, package, slow_peers,
+    soak, tidy,
+};
 use anyhow::{Context as _, Result, bail};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -12,11 +16,11 @@ use std::time::{Duration, Instant};
 /// One line of the list.
 struct Step {
     name: &'static str,
-    /// What it checks, for `--list`.
+    /// What the step checks, for `--list`.
     checks: &'static str,
-    /// What to do when it fails.
+    /// What to do if the step fails.
     hint: &'static str,
-    /// Tools that are looked for before it starts; more may be looked for by the step itself.
+    /// Tools that must be found before the step starts. The step itself may need more.
     needs: &'static [Tool],
     run: fn(&Context) -> Result<()>,
 }
@@ -24,15 +28,15 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "layers",
-        checks: "what each crate depends on, against the table of the design",
-        hint: "`cargo xtask layers` names the arrow; remove it, or change the table in xtask/src/layers.rs and say why",
+        checks: "what each crate depends on, against the table of the design; circles among the files of a crate",
+        hint: "`cargo xtask layers` names the dependency; remove it, or change the table in xtask/src/layers.rs and say why",
         needs: &[],
-        run: layers::run,
+        run: |ctx| layers::run(ctx).and_then(|()| modules::run(ctx)),
     },
     Step {
         name: "tidy",
         checks: "file sizes, manifests, licences, links and the other rules of docs/STYLE.md",
-        hint: "each line above says where and what to do",
+        hint: "each line above names a place and what to do there",
         needs: &[Tool::Git],
         run: tidy::run,
     },
@@ -41,19 +45,19 @@ const STEPS: &[Step] = &[
         checks: "formatting",
         hint: "`cargo xtask fmt` formats everything",
         needs: &[Tool::Rustfmt],
-        run: |ctx| crate::fmt(ctx, true),
+        run: |ctx| cargo::fmt(ctx, true),
     },
     Step {
         name: "lint",
-        checks: "clippy over every target with all features, warnings denied",
-        hint: "`cargo xtask lint --fix` repairs what clippy can; an `allow` needs its `reason`",
+        checks: "clippy on every target with all features; warnings are errors",
+        hint: "`cargo xtask lint --fix` fixes what clippy can fix; an `allow` needs a `reason`",
         needs: &[Tool::Clippy],
-        run: |ctx| crate::lint(ctx, false),
+        run: |ctx| cargo::lint(ctx, false),
     },
     Step {
         name: "features",
-        checks: "each feature alone, none, and all together, crate by crate",
-        hint: "the list above has one command per combination that fails; often a `cfg`, or a feature of a dependency, is missing",
+        checks: "each crate with each feature alone, with none, and with all of them",
+        hint: "the list above has a command for each combination that fails; often a `cfg` or a feature of a dependency is missing",
         needs: &[Tool::Clippy],
         run: features::run,
     },
@@ -62,91 +66,106 @@ const STEPS: &[Step] = &[
         checks: "all tests and doctests with all features",
         hint: "`cargo xtask test NAME` runs the tests with NAME in their path",
         needs: &[],
-        run: |ctx| crate::test(ctx, &["--no-fail-fast".to_owned()]),
+        run: |ctx| cargo::test(ctx, &["--no-fail-fast".to_owned()]),
     },
     Step {
         name: "doc",
-        checks: "the documentation of all crates, warnings denied, and the links of its index page",
+        checks: "the documentation of all crates, with warnings as errors, and the links of its index page",
         hint: "`cargo xtask doc --open` shows the result",
         needs: &[],
         run: |ctx| docs::run(ctx, false),
     },
     Step {
         name: "package",
-        checks: "every published crate, built from what its package contains",
+        checks: "every published crate, built from the contents of its package",
         hint: "a file outside the crate's folder is not in its package; a dependency needs a version to be published",
         needs: &[],
         run: package::run,
     },
     Step {
+        name: "msrv",
+        checks: "every published crate, compiled with the oldest Rust that it promises",
+        hint: "write it without what is newer; a dependency that needs a newer Rust is lowered by `cargo update NAME --precise VERSION`",
+        needs: &[Tool::OldestRust],
+        run: msrv::run,
+    },
+    Step {
         name: "loom",
-        checks: "the models of what threads share, in every order of their steps up to a bound",
-        hint: "`cargo xtask loom NAME` runs one; with LOOM_LOCATION=1 it says where each thread waits",
+        checks: "the models of shared state, in every order of the threads' steps up to a bound",
+        hint: "`cargo xtask loom NAME` runs one model; with LOOM_LOCATION=1 it prints where each thread waits",
         needs: &[],
         run: |ctx| loom::run(ctx, &[]),
     },
     Step {
         name: "fuzz",
-        checks: "each fuzz target for 5 seconds, beginning with its seeds",
-        hint: "the input that broke a promise is in fuzz/artifacts; `RUSTC_BOOTSTRAP=1 SHOW_PLAN=1 cargo fuzz run TARGET FILE` shows it",
+        checks: "each fuzz target for 5 seconds, starting with its seeds",
+        hint: "the input that failed is in fuzz/artifacts; `RUSTC_BOOTSTRAP=1 SHOW_PLAN=1 cargo fuzz run TARGET FILE` shows it",
         needs: &[Tool::CargoFuzz, Tool::Cxx],
         run: |ctx| fuzz::run(ctx, &FuzzFlags { seconds: 5, target: Vec::new(), install: false }),
     },
     Step {
-        name: "release",
-        checks: "the examples that the next steps talk to, built with optimisations",
-        hint: "it compiles in the dev profile (step test): look for `cfg(debug_assertions)`",
+        name: "examples",
+        checks: "the build of the examples that the next steps use, with optimisations",
+        hint: "the step `test` has built them in the dev profile: look for `cfg(debug_assertions)`",
         needs: &[],
         run: examples::build,
     },
     Step {
         name: "shutdown",
         checks: "example-shutdown closes 2,000 live connections with 1001, twice in a row",
-        hint: "`RUST_LOG=debug cargo run --release -p example-shutdown -- --connections 2000` is one run; \
-               it names the limit of open files if that is too low",
+        hint: "`RUST_LOG=debug cargo run --release -p example-shutdown -- --connections 2000` does one run; \
+               it reports the limit of open files if that is too low",
         needs: &[],
         run: examples::shutdown,
     },
     Step {
         name: "soak",
-        checks: "a minute of thousands of connections with bad manners: nothing lost, nothing left",
-        hint: "the lines above say which client has waited for what; `cargo xtask soak --seed N` repeats its plan, and --way and \
+        checks: "a minute of thousands of connections that misbehave: no message is lost, and nothing is leaked",
+        hint: "the lines above say which client waited for what; `cargo xtask soak --seed N` repeats the run's plan, and --way and \
                --fault narrow it down",
         needs: &[],
         run: soak::check,
     },
     Step {
+        name: "slow-peers",
+        checks: "4 minutes of slow peers, which must stay connected, and of dead peers, which must be disconnected in time",
+        hint: "the table above says what happened to each peer, and when; `cargo xtask slow-peers --only PART` runs the cases \
+               with PART in their name",
+        needs: &[],
+        run: slow_peers::check,
+    },
+    Step {
         name: "bench",
-        checks: "the workspace in bench/: formatting, clippy, tests, and a short run that measures nothing",
+        checks: "the workspace in bench/: formatting, clippy, tests, and a short run without useful figures",
         hint: "`cargo fmt`, `cargo clippy` and `cargo test` work inside bench/; `cargo xtask bench --quick` runs all of it",
         needs: &[Tool::Rustfmt, Tool::Clippy],
         run: bench::check,
     },
     Step {
         name: "autobahn",
-        checks: "our server role, by the Autobahn test suite",
+        checks: "our server role, with the Autobahn test suite",
         hint: "the cases above are described in the report whose path is printed; `--cases 6.4.*` runs a few",
         needs: &[Tool::Python27],
         run: |ctx| autobahn::run(ctx, &AutobahnFlags::default()),
     },
     Step {
         name: "autobahn-client",
-        checks: "our client role, by the Autobahn test suite",
+        checks: "our client role, with the Autobahn test suite",
         hint: "the cases above are described in the report whose path is printed; `--cases 6.4.*` runs a few",
         needs: &[Tool::Python27],
         run: |ctx| autobahn::run(ctx, &AutobahnFlags { client: true, ..Default::default() }),
     },
     Step {
         name: "deflate",
-        checks: "our server role with compression, by 60 cases of the Autobahn test suite",
-        hint: "`cargo xtask autobahn --compression --cases 12.1.1` runs one; the report whose path is printed describes it",
+        checks: "our server role with compression, with 60 cases of the Autobahn test suite",
+        hint: "`cargo xtask autobahn --compression --cases 12.1.1` runs one case; the printed path leads to the report on it",
         needs: &[Tool::Python27],
         run: |ctx| autobahn::run(ctx, &AutobahnFlags { compression: true, short: true, ..Default::default() }),
     },
     Step {
         name: "deflate-client",
-        checks: "our client role with compression, by 60 cases of the Autobahn test suite",
-        hint: "`cargo xtask autobahn --client --compression --cases 12.1.1` runs one; the report whose path is printed describes it",
+        checks: "our client role with compression, with 60 cases of the Autobahn test suite",
+        hint: "`cargo xtask autobahn --client --compression --cases 12.1.1` runs one case; the printed path leads to the report on it",
         needs: &[Tool::Python27],
         run: |ctx| {
             autobahn::run(ctx, &AutobahnFlags { client: true, compression: true, short: true, ..Default::default() })
@@ -157,21 +176,42 @@ const STEPS: &[Step] = &[
         checks: "Python's websockets against example-echo",
         hint: "`cargo xtask interop --only python`; the script is xtask/interop/echo.py",
         needs: &[Tool::Python3],
-        run: |ctx| interop(ctx, Client::Python),
+        run: |ctx| interop(ctx, Checks::Python),
     },
     Step {
         name: "interop-node",
         checks: "Node's ws against example-echo",
         hint: "`cargo xtask interop --only node`; the script is xtask/interop/echo.mjs",
         needs: &[Tool::Node, Tool::Npm],
-        run: |ctx| interop(ctx, Client::Node),
+        run: |ctx| interop(ctx, Checks::Node),
     },
     Step {
         name: "interop-browser",
-        checks: "Chromium at a page of example-echo, and in two tabs of example-chat",
+        checks: "Chromium with the page of example-echo, and with two tabs of example-chat",
         hint: "`cargo xtask interop --only browser`; screenshots and logs are under target/interop",
         needs: &[Tool::Chromium, Tool::Node, Tool::Npm],
-        run: |ctx| interop(ctx, Client::Browser),
+        run: |ctx| interop(ctx, Checks::Browser),
+    },
+    Step {
+        name: "interop-firefox",
+        checks: "Firefox sees a clean close for every close code of example-echo, directly and through nginx",
+        hint: "`cargo xtask interop --only firefox`; the script is xtask/interop/firefox-closing.mjs, logs are under target/interop",
+        needs: &[Tool::Firefox, Tool::Nginx, Tool::Node, Tool::Npm],
+        run: |ctx| interop(ctx, Checks::Firefox),
+    },
+    Step {
+        name: "interop-closing",
+        checks: "nine clients receive 1009 in the middle of a message that is too long, directly and through nginx",
+        hint: "`cargo xtask interop --only closing`; `--control patient` shows that each of the clients can receive it",
+        needs: &[Tool::Nginx, Tool::Node, Tool::Npm, Tool::Python3, Tool::Gorilla, Tool::Java],
+        run: |ctx| interop(ctx, Checks::Closing),
+    },
+    Step {
+        name: "shutdown-nginx",
+        checks: "example-shutdown closes 40 clients behind nginx with 1001, cleanly on both ends, twice in a row",
+        hint: "`cargo xtask interop --only shutdown`; the script is xtask/interop/shutdown.mjs, logs are under target/interop",
+        needs: &[Tool::Nginx, Tool::Node, Tool::Npm],
+        run: |ctx| interop(ctx, Checks::Shutdown),
     },
 ];
 
@@ -183,11 +223,6 @@ enum Outcome {
     NotRun,
 }
 
-/// Whether this is a run of continuous integration.
-pub(crate) fn is_set() -> bool {
-    std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
-}
-
 pub(crate) fn run(ctx: &Context, flags: &CiFlags) -> Result<ExitCode> {
     let steps = select(&flags.only)?;
     if flags.list {
@@ -197,8 +232,8 @@ pub(crate) fn run(ctx: &Context, flags: &CiFlags) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
 
-    // In CI the next try costs a whole run, so that one should find everything there is to find.
-    let keep_going = flags.keep_going || is_set();
+    // In CI the next try costs a whole run, so one run should find all failures.
+    let keep_going = flags.keep_going || is_ci();
     let start = Instant::now();
     let mut results: Vec<(&Step, Outcome, Duration)> = Vec::new();
     let mut stopped = false;
@@ -210,7 +245,7 @@ pub(crate) fn run(ctx: &Context, flags: &CiFlags) -> Result<ExitCode> {
     Ok(if summarize(&results, start.elapsed()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// All steps, or those named, in the order of the list.
+/// All steps, or the named ones, in the order of the list.
 fn select(only: &[String]) -> Result<Vec<&'static Step>> {
     if let Some(unknown) = only.iter().find(|name| !STEPS.iter().any(|step| step.name == **name)) {
         let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
@@ -228,8 +263,8 @@ fn run_step(ctx: &Context, step: &Step) -> (Outcome, Duration) {
     let outcome = match result {
         Ok(()) => Outcome::Passed,
         Err(error) => match error.downcast_ref::<Skip>() {
-            // Where everything may be installed, nothing is missing for a good reason.
-            Some(skip) if !is_set() => Outcome::Skipped(skip.to_string()),
+            // In CI everything may be installed, so a missing tool is a failure.
+            Some(skip) if !is_ci() => Outcome::Skipped(skip.to_string()),
             _ => Outcome::Failed(format!("{error:#}")),
         },
     };
@@ -275,8 +310,8 @@ fn summarize(results: &[(&Step, Outcome, Duration)], total: Duration) -> bool {
     failed == 0
 }
 
-fn interop(ctx: &Context, client: Client) -> Result<()> {
-    interop::run(ctx, &InteropFlags { only: vec![client], install: false })
+fn interop(ctx: &Context, checks: Checks) -> Result<()> {
+    interop::run(ctx, &InteropFlags { only: vec![checks], ..Default::default() })
         .context("a client that others wrote disagrees")
 }
 
@@ -289,7 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_selected_in_the_order_of_the_list() {
+    fn steps_of_ci_are_selected_in_the_order_of_the_list() {
         let names = |only: &[&str]| -> Vec<&str> {
             let only: Vec<String> = only.iter().map(|&name| name.to_owned()).collect();
             select(&only).unwrap().iter().map(|step| step.name).collect()
@@ -299,13 +334,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_step_is_refused_with_the_names_there_are() {
+    fn an_unknown_step_of_ci_is_refused_with_the_names_there_are() {
         let error = select(&["tets".to_owned()]).map(drop).unwrap_err().to_string();
         assert!(error.contains("`tets`") && error.contains("test, doc"), "{error}");
     }
 
     #[test]
-    fn every_step_has_a_name_of_its_own_and_a_hint() {
+    fn every_step_of_ci_has_its_own_name_and_a_hint() {
         for (index, step) in STEPS.iter().enumerate() {
             assert!(STEPS[..index].iter().all(|other| other.name != step.name), "{} is there twice", step.name);
             assert!(!step.hint.is_empty() && !step.checks.is_empty(), "{}", step.name);

@@ -1,13 +1,14 @@
-//! `cargo xtask demo`: the chat, built and served by one command.
+//! `cargo xtask demo`: builds and serves the chat.
 
+use crate::cargo;
+use crate::context::Context;
 use crate::flags::DemoFlags;
-use crate::{Context, examples};
 use anyhow::{Context as _, Result};
 use std::process::Command;
 
 pub(crate) fn run(ctx: &Context, flags: &DemoFlags) -> Result<()> {
     let profile: &[&str] = if flags.release { &["--release"] } else { &[] };
-    let chat = examples::executable(ctx, &[&["--package", "example-chat"], profile].concat(), "example-chat")?;
+    let chat = cargo::executable(ctx, &[&["--package", "example-chat"], profile].concat(), "example-chat")?;
 
     let addr = flags.addr;
     if addr.port() == 0 {

@@ -1,6 +1,7 @@
-//! `cargo xtask doc`: the documentation of every crate, and the page that leads to it.
+//! `cargo xtask doc`: the documentation of every crate, and an index page.
 
-use crate::Context;
+use crate::cargo;
+use crate::context::Context;
 use crate::workspace::Package;
 use anyhow::{Context as _, Result, bail};
 use std::fmt::Write as _;
@@ -8,18 +9,17 @@ use std::fs;
 use std::path::Path;
 use xshell::cmd;
 
-/// Where the guide is in the output: the facade compiles it as this module.
+/// The path of the guide in the output: it is a module of the facade.
 const GUIDE: &str = "sockeye/guide/index.html";
 
 pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
     let sh = &ctx.sh;
-    // Facade first, then from the bottom up as the names happen to sort; the index page says what each is for.
+    // The facade comes first, then the others by name. The index page describes each crate.
     let mut crates: Vec<&Package> = ctx.workspace.packages.iter().filter(|package| package.is_library()).collect();
     crates.sort_by_key(|package| (!package.published, package.name != "sockeye"));
-    let packages: Vec<&str> = crates.iter().flat_map(|package| ["--package", package.name.as_str()]).collect();
+    let packages = cargo::packages(crates.iter().map(|package| package.name.as_str()));
 
-    let flags = format!("{} -D warnings", std::env::var("RUSTDOCFLAGS").unwrap_or_default());
-    let _denied = sh.push_env("RUSTDOCFLAGS", flags.trim());
+    let _denied = cargo::push_flags(sh, "RUSTDOCFLAGS", "-D warnings");
     cmd!(sh, "cargo doc --no-deps --all-features {packages...}").run()?;
 
     let folder = ctx.workspace.target.join("doc");
@@ -41,7 +41,7 @@ pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
     Ok(())
 }
 
-/// The page at `target/doc/index.html`: a start, the guide, and every crate.
+/// The page at `target/doc/index.html`: an introduction, the guide, and every crate.
 fn page(crates: &[&Package], rust_version: &str) -> String {
     let mut rows = String::new();
     for package in crates {
@@ -82,7 +82,7 @@ fn page(crates: &[&Package], rust_version: &str) -> String {
     )
 }
 
-/// The targets of links in `page` that are no files under `folder`.
+/// The targets of links in `page` that are not files under `folder`.
 fn dead_links(page: &str, folder: &Path) -> Vec<String> {
     let targets = page.split("href=\"").skip(1).filter_map(|rest| rest.split_once('"').map(|(target, _)| target));
     targets.filter(|target| !folder.join(target).is_file()).map(str::to_owned).collect()
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_to_no_page_is_found() {
+    fn a_link_to_a_missing_page_is_found() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let page = r#"<a href="src/main.rs">here</a> <a href="src/nowhere.rs">not here</a>"#;
         assert_eq!(dead_links(page, folder), ["src/nowhere.rs"]);

@@ -1,18 +1,18 @@
-//! Folders under `target/` that hold what a package manager installed: virtualenvs, `node_modules`.
+//! Folders under `target/` with the files of package managers: virtualenvs, `node_modules`.
 //!
-//! They are build output, as the crates under `target/debug` are: made when the interpreter is there, made anew when a
-//! pin changes, and gone with `cargo clean`. So they do not count as a change to the machine, and need no `--install`.
+//! They are build output, like the crates under `target/debug`. They are created if the interpreter is found, created again
+//! when a pin changes, and removed by `cargo clean`. So they do not count as a change to the machine, and need no `--install`.
 
-use crate::Context;
+use crate::context::Context;
 use crate::tools::{Skip, Tool};
 use anyhow::{Context as _, Result, anyhow};
 use std::fs;
 use std::path::{Path, PathBuf};
 use xshell::cmd;
 
-/// Makes `folder` with `make`, unless it is there and was made from these very `inputs`.
+/// Fills `folder` with `make`, unless it exists and was made from the same `inputs`.
 fn prepare(ctx: &Context, folder: &Path, inputs: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
-    // Written last, so that a folder whose making was interrupted is made anew.
+    // Written last, so that a folder is filled again if `make` was interrupted.
     let stamp = folder.join("made-from.txt");
     if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == inputs) {
         return Ok(());
@@ -23,7 +23,7 @@ fn prepare(ctx: &Context, folder: &Path, inputs: &str, make: impl FnOnce() -> Re
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     make().map_err(|error| {
         let shown = ctx.workspace.relative(folder).display();
-        // Without a network a developer's run goes on; in CI this must not pass unseen.
+        // Without a network a developer's run continues. In CI this is a failure.
         if ctx.may_install {
             error.context(format!("cannot fill {shown}"))
         } else {
@@ -35,8 +35,8 @@ fn prepare(ctx: &Context, folder: &Path, inputs: &str, make: impl FnOnce() -> Re
 
 /// Python 2.7 with the Autobahn test suite.
 ///
-/// Everything is pinned and nothing resolved (`--no-deps`), since pip's idea of what still fits Python 2.7 is wrong for
-/// several of these packages.
+/// All versions are pinned and none are resolved (`--no-deps`), since pip chooses versions of several of these packages that do
+/// not run on Python 2.7.
 pub(crate) fn autobahn(ctx: &Context) -> Result<PathBuf> {
     let python = Tool::Python27.require(ctx)?;
     let data = ctx.workspace.root.join("xtask/autobahn");
@@ -58,7 +58,7 @@ pub(crate) fn autobahn(ctx: &Context) -> Result<PathBuf> {
             cmd!(sh, "{python} -m virtualenv --quiet --no-download --no-periodic-update --app-data {cache} {venv}")
                 .run()?;
         }
-        // By environment, since only that reaches the isolated build of wsaccel.
+        // Set as an environment variable, since nothing else reaches the isolated build of wsaccel.
         let _constraints = sh.push_env("PIP_CONSTRAINT", &constraints);
         cmd!(sh, "{interpreter} -m pip install --quiet --no-deps -r {requirements}").run()?;
         Ok(())
@@ -68,23 +68,37 @@ pub(crate) fn autobahn(ctx: &Context) -> Result<PathBuf> {
 
 /// Python 3 with the packages of `xtask/interop/requirements.txt`.
 pub(crate) fn python(ctx: &Context) -> Result<PathBuf> {
+    python_with(ctx, "python", &["requirements.txt"])
+}
+
+/// Also with the packages of `xtask/interop/closing.txt`, some of which do not exist for every system.
+pub(crate) fn closing(ctx: &Context) -> Result<PathBuf> {
+    python_with(ctx, "closing-python", &["requirements.txt", "closing.txt"])
+}
+
+fn python_with(ctx: &Context, folder: &str, lists: &[&str]) -> Result<PathBuf> {
     let python = Tool::Python3.require(ctx)?;
-    let requirements = ctx.workspace.root.join("xtask/interop/requirements.txt");
-    let folder = ctx.workspace.target.join("interop/python");
+    let folder = ctx.workspace.target.join("interop").join(folder);
     let interpreter = folder.join("venv/bin/python");
     let sh = &ctx.sh;
-    let version = cmd!(sh, "{python} --version").quiet().read()?;
+    let mut inputs = vec![cmd!(sh, "{python} --version").quiet().read()?];
+    let mut requirements = Vec::new();
+    for list in lists {
+        let path = ctx.workspace.root.join("xtask/interop").join(list);
+        inputs.push(read(&path)?);
+        requirements.extend([PathBuf::from("-r"), path]);
+    }
 
-    prepare(ctx, &folder, &format!("{version}\n{}", read(&requirements)?), || {
+    prepare(ctx, &folder, &inputs.join("\n"), || {
         let venv = folder.join("venv");
         cmd!(sh, "{python} -m venv {venv}").run()?;
-        cmd!(sh, "{interpreter} -m pip install --quiet -r {requirements}").run()?;
+        cmd!(sh, "{interpreter} -m pip install --quiet {requirements...}").run()?;
         Ok(())
     })?;
     Ok(interpreter)
 }
 
-/// A folder with `node_modules` as `xtask/interop/package-lock.json` has it; scripts must lie in it to find them.
+/// A folder with the `node_modules` of `xtask/interop/package-lock.json`. Scripts must be in this folder to find them.
 pub(crate) fn node(ctx: &Context) -> Result<PathBuf> {
     Tool::Node.require(ctx)?;
     let npm = Tool::Npm.require(ctx)?;

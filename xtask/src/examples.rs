@@ -1,45 +1,51 @@
-//! Building the examples, and running one as a server that others talk to.
+//! Builds the examples, and runs one as a server for other programs.
 
-use crate::Context;
+use crate::cargo::{self, CHECKED};
+use crate::context::Context;
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use xshell::cmd;
 
-/// The examples that other programs are run against, and the one that tests itself.
+/// The examples that other programs connect to, and the one that tests itself.
 ///
-/// Always built by the same command, since cargo unifies the features of what it is asked to build: one package less,
-/// and half of the dependencies are compiled again.
+/// They are always built with the same command, since cargo unifies the features of the packages that it builds: with one
+/// package less, it would compile half of the dependencies again.
 const SERVED: [&str; 3] = ["example-chat", "example-echo", "example-shutdown"];
 
-/// How long a server may take until it says where it listens, and to end.
+/// How long a server may take to print where it listens, and to end.
 const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(20);
 
-/// How long example-shutdown may take, whose shutdown has a deadline of its own.
+/// How long example-shutdown may take; its shutdown has a deadline of its own.
 const SHUTDOWN: Duration = Duration::from_secs(60);
 
 /// Builds the served examples with optimisations.
 pub(crate) fn build(ctx: &Context) -> Result<()> {
-    let packages: Vec<&str> = SERVED.iter().flat_map(|name| ["--package", name]).collect();
-    executable(ctx, &[&["--release"], &packages[..]].concat(), SERVED[0]).map(drop)
+    served(ctx, &CHECKED, SERVED[0]).map(drop)
 }
 
-/// The path of one binary of the served examples.
+/// The path of one binary of the served examples, for checks.
+pub(crate) fn checked(ctx: &Context, binary: &str) -> Result<PathBuf> {
+    served(ctx, &CHECKED, binary)
+}
+
+/// The path of one for measurements, built as we tell users to build it.
 pub(crate) fn release(ctx: &Context, binary: &str) -> Result<PathBuf> {
-    let packages: Vec<&str> = SERVED.iter().flat_map(|name| ["--package", name]).collect();
-    executable(ctx, &[&["--release"], &packages[..]].concat(), binary)
+    served(ctx, &["--release"], binary)
 }
 
-/// Has example-shutdown close 2,000 connections of its own, twice in a row.
+fn served(ctx: &Context, profile: &[&str], binary: &str) -> Result<PathBuf> {
+    cargo::executable(ctx, &[profile, &cargo::packages(SERVED)].concat(), binary)
+}
+
+/// Makes example-shutdown close 2,000 connections of its own, twice in a row.
 pub(crate) fn shutdown(ctx: &Context) -> Result<()> {
-    let binary = release(ctx, "example-shutdown")?;
+    let binary = checked(ctx, "example-shutdown")?;
     for _ in 0..2 {
         let mut command = Command::new(&binary);
         command.args(["--connections", "2000"]);
@@ -50,24 +56,14 @@ pub(crate) fn shutdown(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Runs `cargo build` with these arguments, and gives the path of the binary, which depends on cargo's configuration.
-pub(crate) fn executable(ctx: &Context, arguments: &[&str], binary: &str) -> Result<PathBuf> {
-    let sh = &ctx.sh;
-    let messages = cmd!(sh, "cargo build {arguments...} --message-format json-render-diagnostics").read()?;
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find(|message| message["target"]["name"] == binary && message["executable"].is_string())
-        .and_then(|message| message["executable"].as_str().map(PathBuf::from))
-        .with_context(|| format!("`cargo build {}` made no binary `{binary}`", arguments.join(" ")))
-}
-
-/// A server that ends with this value.
+/// A running server, which is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     name: String,
     child: Child,
-    /// As the server printed it, `http://127.0.0.1:PORT`.
+    /// The thread that reads the lines of the server's standard output, until they are taken.
+    output: Option<JoinHandle<Vec<String>>>,
+    /// The address that the server has printed, `http://127.0.0.1:PORT`.
     pub(crate) url: String,
     log: PathBuf,
 }
@@ -82,18 +78,20 @@ impl Server {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
         let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         let stdout = child.stdout.take();
-        let mut server = Self { name: name.to_owned(), child, url: String::new(), log: log.to_owned() };
-
         let (found, url) = mpsc::channel();
-        thread::spawn(move || {
-            // Read until it ends: a server whose output nobody takes any more is ended by its next line, or blocked.
-            for line in BufReader::new(stdout.into_iter().next()?).lines().map_while(Result::ok) {
+        let output = thread::spawn(move || {
+            let mut lines = Vec::new();
+            // The output is read until it ends: otherwise the server would fail or block at its next line.
+            for line in stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines().map_while(Result::ok)) {
                 if let Some(url) = listening(&line) {
                     let _ = found.send(url.to_owned());
                 }
+                lines.push(line);
             }
-            Some(())
+            lines
         });
+        let mut server =
+            Self { name: name.to_owned(), child, output: Some(output), url: String::new(), log: log.to_owned() };
         server.url = url.recv_timeout(START).ok().with_context(|| {
             let seconds = START.as_secs();
             format!("{name} printed no line with `listening on URL` in {seconds} s; see {}", log.display())
@@ -101,9 +99,9 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts an example from its binary, on a free port of the loopback address, with these arguments.
+    /// Starts the binary of an example on a free port of the loopback address, with these arguments.
     pub(crate) fn example(ctx: &Context, name: &str, arguments: &[&str], log: &str) -> Result<Self> {
-        let binary = release(ctx, name)?;
+        let binary = checked(ctx, name)?;
         let mut command = Command::new(binary);
         command.args(["--addr", "127.0.0.1:0"]).args(arguments);
         if std::env::var_os("RUST_LOG").is_none() {
@@ -121,22 +119,28 @@ impl Server {
         self.child.id()
     }
 
-    /// Fails when the server has ended by itself.
+    /// The server's exit status, if it has ended.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Fails if the server has ended by itself.
     pub(crate) fn still_runs(&mut self) -> Result<()> {
-        match self.child.try_wait()? {
+        match self.ended()? {
             None => Ok(()),
             Some(status) => bail!("{} has ended by itself ({status}); see {}", self.name, self.log.display()),
         }
     }
 
-    /// Waits for a server that somebody asked to end, and fails unless it ends well.
-    pub(crate) fn ends(mut self) -> Result<()> {
+    /// Waits for a server that was asked to end, and returns the lines of its standard output. Fails unless it ends with
+    /// success.
+    pub(crate) fn ends(mut self) -> Result<Vec<String>> {
         let status = wait(&mut self.child, END)
             .with_context(|| format!("{} had been asked to end; see {}", self.name, self.log.display()))?;
         if !status.success() {
             bail!("{} ended with {status} after it had been asked to end; see {}", self.name, self.log.display());
         }
-        Ok(())
+        Ok(self.output.take().and_then(|output| output.join().ok()).unwrap_or_default())
     }
 }
 
@@ -147,7 +151,7 @@ impl Drop for Server {
     }
 }
 
-/// Runs `command` to its end, and fails when it has not ended by itself before `limit`.
+/// Runs `command` to its end. Fails if it has not ended before `limit`.
 pub(crate) fn run(mut command: Command, limit: Duration) -> Result<ExitStatus> {
     eprintln!("$ {command:?}");
     let mut child = command.stdin(Stdio::null()).spawn().with_context(|| format!("cannot start {command:?}"))?;
@@ -159,7 +163,8 @@ pub(crate) fn run(mut command: Command, limit: Duration) -> Result<ExitStatus> {
     ended
 }
 
-fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
+/// Waits for a process that should end by itself. Fails if it has not ended before `limit`; the process then continues to run.
+pub(crate) fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
@@ -181,10 +186,22 @@ fn listening(line: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::listening;
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn an_example_server_that_has_ended_gives_the_lines_it_has_printed() {
+        let log = std::env::temp_dir().join(format!("xtask-server-{}.log", std::process::id()));
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo listening on http://127.0.0.1:1; echo 2 closed, 0 lost"]);
+        let server = Server::start("sh", command, &log).unwrap();
+        assert_eq!(server.url, "http://127.0.0.1:1");
+        assert_eq!(server.ends().unwrap(), ["listening on http://127.0.0.1:1", "2 closed, 0 lost"]);
+        std::fs::remove_file(log).unwrap();
+    }
 
     #[test]
-    fn the_address_is_found_inside_a_line() {
+    fn the_address_of_an_example_server_is_found_in_its_output() {
         assert_eq!(listening("listening on http://127.0.0.1:3000"), Some("http://127.0.0.1:3000"));
         assert_eq!(listening("echo: listening on http://127.0.0.1:80/ at /ws"), Some("http://127.0.0.1:80"));
         assert_eq!(listening("listening on port 80"), None);

@@ -1,10 +1,11 @@
 //! `cargo xtask features`: every feature of every crate compiles alone, with none, and all together.
 //!
-//! Each crate is built by itself, so that a feature of a dependency that only another member turns on is missed here and
-//! not by a user. It is `cargo clippy` that builds, since that denies warnings without `RUSTFLAGS`, which would make
-//! cargo compile all dependencies again, and shares those dependencies with the step `lint`.
+//! Each crate is built alone. So this check, and not a user, finds a dependency whose feature only another member turns on.
+//! `cargo clippy` does the build: it denies warnings without `RUSTFLAGS`, which would make cargo compile all dependencies
+//! again, and it shares the dependencies with the step `lint`.
 
-use crate::Context;
+use crate::cargo::DENY_WARNINGS;
+use crate::context::Context;
 use crate::workspace::Package;
 use anyhow::{Result, bail};
 use std::collections::BTreeSet;
@@ -24,8 +25,8 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
             }
             count += 1;
             let given = &arguments;
-            if cmd!(sh, "cargo clippy --quiet {given...} -- -D warnings").run().is_err() {
-                failed.push(format!("cargo clippy {} -- -D warnings", arguments.join(" ")));
+            if cmd!(sh, "cargo clippy --quiet {given...} {DENY_WARNINGS...}").run().is_err() {
+                failed.push(format!("cargo clippy {} {}", arguments.join(" "), DENY_WARNINGS.join(" ")));
             }
         }
     }
@@ -36,7 +37,7 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// None, each alone, and all, without those that come to the same.
+/// No feature, each feature alone, and all of them, without equivalent combinations.
 fn combinations(package: &Package) -> Vec<Vec<String>> {
     let all: Vec<String> = package.features.keys().cloned().collect();
     let each = all.iter().map(|feature| vec![feature.clone()]);
@@ -48,7 +49,8 @@ fn combinations(package: &Package) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// All that a set of features turns on in its own crate and below; a feature that only lists others counts for nothing.
+/// All that a set of features turns on in its crate and in dependencies. A feature that only lists other features does not
+/// count.
 fn closure(package: &Package, features: &[String]) -> BTreeSet<String> {
     let mut on = BTreeSet::new();
     let mut waiting: Vec<&str> = features.iter().map(String::as_str).collect();
@@ -58,7 +60,7 @@ fn closure(package: &Package, features: &[String]) -> BTreeSet<String> {
             continue;
         }
         match package.features.get(feature) {
-            // `default` is a name that no `cfg` asks for.
+            // No `cfg` checks for `default`.
             Some(enables) => {
                 waiting.extend(enables.iter().map(String::as_str));
                 if feature != "default" {
@@ -90,6 +92,7 @@ mod tests {
             published: true,
             folder: "a".into(),
             library: Some("a".to_owned()),
+            roots: vec![],
             features: features.iter().map(owned).collect(),
             dependencies: vec![],
         }
@@ -101,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_to_the_same_is_checked_once() {
+    fn combinations_of_features_that_are_equal_are_checked_once() {
         let package = package(&[("default", &["ws"]), ("state", &["dep:s"]), ("ws", &["dep:w"])]);
         let found: Vec<String> = combinations(&package).iter().map(|features| features.join(",")).collect();
         assert_eq!(found, ["", "default", "state", "default,state,ws"]);

@@ -17,53 +17,60 @@ pub(crate) enum Command {
     Ci(CiFlags),
     /// Run all tests and doctests with all features
     Test {
-        /// Handed to `cargo test`: a filter, `-p NAME`, `-- --nocapture`
+        /// Arguments for `cargo test`: a filter, `-p NAME`, `-- --nocapture`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Run clippy over everything, warnings denied
+    /// Run clippy on everything, with warnings as errors
     Lint {
-        /// Let clippy change the code where it can
+        /// Let clippy fix the code where it can
         #[arg(long)]
         fix: bool,
     },
     /// Format the code
     Fmt {
-        /// Only say what would change, and fail if anything would
+        /// Only print what would change, and fail if anything would change
         #[arg(long)]
         check: bool,
     },
-    /// Build the documentation of every crate, warnings denied
+    /// Build the documentation of every crate, with warnings as errors
     Doc {
         /// Open the index page in a browser
         #[arg(long)]
         open: bool,
     },
     /// Compare what each crate depends on with the table of the design
-    Layers,
-    /// Check the rules that no compiler knows: file sizes, manifests, links, licences
+    Layers {
+        /// Print the circles in which files inside a crate use each other; fail if sockeye-tokio, sockeye-proto or bench/load
+        /// has one, or if a file under crates/*/src has more than 500 lines
+        #[arg(long)]
+        modules: bool,
+    },
+    /// Check the rules that no compiler knows: file sizes, manifests, links, licences, former names
     Tidy,
-    /// Check each feature of each crate alone, none of them, and all together
+    /// Check each crate with each feature alone, with none, and with all of them
     Features,
     /// Pack every published crate and build it from its package
     Package,
     /// Run the Autobahn test suite against example-echo, or against our client
     Autobahn(AutobahnFlags),
-    /// Let clients that others wrote talk to example-echo and example-chat
+    /// Test the examples with third-party clients, directly and through nginx
     Interop(InteropFlags),
-    /// Let libFuzzer look for what breaks a promise of the library
+    /// Let libFuzzer search for inputs that break a guarantee of the library
     Fuzz(FuzzFlags),
-    /// Let thousands of clients with bad manners at a server, and see what is left of them
+    /// Run thousands of clients that misbehave against a server, and check that nothing is leaked
     Soak(SoakFlags),
-    /// Try out the orders in which the threads of a connection may come, with loom
+    /// Run slow peers and dead peers against a server, and check which of them it keeps; takes 4 to 5 minutes
+    SlowPeers(SlowPeersFlags),
+    /// Try the possible orders of the threads of a connection, with loom
     Loom {
-        /// Handed to the tests: a filter, `--nocapture`
+        /// Arguments for the tests: a filter, `--nocapture`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Run the tests of sockeye-proto under Miri, which finds undefined behaviour; takes minutes
     Miri(MiriFlags),
-    /// Measure example-echo beside other libraries' echo servers, all in turns
+    /// Measure example-echo and the echo servers of other libraries, in turns
     Bench(BenchFlags),
     /// Build the chat and serve it
     Demo(DemoFlags),
@@ -79,10 +86,10 @@ pub(crate) struct CiFlags {
     /// Print the steps, in order, and run none
     #[arg(long)]
     pub(crate) list: bool,
-    /// Run only this step; may be given several times
+    /// Run only this step; can be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) only: Vec<String>,
-    /// Run the remaining steps after a failure (always so where CI is set)
+    /// Run the remaining steps after a failure (always if CI is set)
     #[arg(long)]
     pub(crate) keep_going: bool,
 }
@@ -92,13 +99,13 @@ pub(crate) struct AutobahnFlags {
     /// Test our client role against Autobahn's server, instead of our server against its client
     #[arg(long)]
     pub(crate) client: bool,
-    /// With permessage-deflate, and so with all 517 cases: 10 to 20 minutes, nearly all of them the suite's own
+    /// Use permessage-deflate, and so run all 517 cases: 10 to 20 minutes, nearly all of it used by the suite itself
     #[arg(long)]
     pub(crate) compression: bool,
-    /// Of these only the 60 that `ci` runs: sub-cases 1, 2, 3, 4 and 11 of each group that is about compression
+    /// Run only the 60 of these that `ci` runs: sub-cases 1, 2, 3, 4 and 11 of each group on compression
     #[arg(long, requires = "compression")]
     pub(crate) short: bool,
-    /// Only these cases, as in `6.4.*`; the number of cases is not checked then
+    /// Run only these cases, such as `6.4.*`; the number of cases is then not checked
     #[arg(long, value_name = "PATTERN")]
     pub(crate) cases: Vec<String>,
     /// Install what is missing on this machine
@@ -108,23 +115,41 @@ pub(crate) struct AutobahnFlags {
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct InteropFlags {
-    /// Only this client; may be given several times
-    #[arg(long, value_name = "CLIENT")]
-    pub(crate) only: Vec<Client>,
+    /// Run only these checks; can be given several times
+    #[arg(long, value_name = "CHECKS")]
+    pub(crate) only: Vec<Checks>,
+    /// Run `closing` against another server, to see what its clients can receive
+    #[arg(long, value_name = "SERVER")]
+    pub(crate) control: Option<Control>,
     /// Install what is missing on this machine
     #[arg(long)]
     pub(crate) install: bool,
 }
 
-/// A client that somebody else wrote.
+/// The checks with third-party clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Client {
+pub(crate) enum Checks {
     /// Python's `websockets`
     Python,
     /// Node's `ws`
     Node,
-    /// Chromium, at a page of example-echo and in two tabs of example-chat
+    /// Chromium, with the page of example-echo and with two tabs of example-chat
     Browser,
+    /// Firefox, closed by example-echo directly and through nginx
+    Firefox,
+    /// Nine clients in five languages that get 1009 while they send, directly and through nginx
+    Closing,
+    /// Forty clients of Node's `ws` with example-shutdown, through nginx
+    Shutdown,
+}
+
+/// A server that `closing` is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Control {
+    /// Node's `ws`, which shuts down its direction right after its Close: this works directly, but not through nginx
+    Ws,
+    /// A few lines for Node.js that read on until the client has closed: every client here receives the code from it
+    Patient,
 }
 
 #[derive(Debug, Args)]
@@ -133,7 +158,7 @@ pub(crate) struct FuzzFlags {
     /// How long each target runs
     #[arg(long, default_value_t = 60, value_name = "N")]
     pub(crate) seconds: u32,
-    /// Only this target; may be given several times
+    /// Run only this target; can be given several times
     #[arg(long, value_name = "TARGET")]
     pub(crate) target: Vec<String>,
     /// Install what is missing on this machine
@@ -150,24 +175,38 @@ pub(crate) struct SoakFlags {
     /// How long the run takes, without building
     #[arg(long, default_value_t = 1.0, value_name = "N")]
     pub(crate) minutes: f64,
-    /// The plan of an earlier run, which has printed this
+    /// The seed that an earlier run has printed: repeats its plan
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// At most so many connections at once
+    /// The most connections at once
     #[arg(long, default_value_t = 3000, value_name = "N")]
     pub(crate) connections: usize,
-    /// Only ways to echo with this in their name
+    /// Use only the ways to echo with this in their name
     #[arg(long, value_name = "PART")]
     pub(crate) way: Option<String>,
-    /// Only faults with this in their name
+    /// Use only the faults with this in their name
     #[arg(long, value_name = "PART")]
     pub(crate) fault: Option<String>,
+    /// Use only the players with this in their name
+    #[arg(long, value_name = "PART")]
+    pub(crate) player: Option<String>,
 }
 
 impl Default for SoakFlags {
     fn default() -> Self {
-        Self { minutes: 1.0, seed: None, connections: 3000, way: None, fault: None }
+        Self { minutes: 1.0, seed: None, connections: 3000, way: None, fault: None, player: None }
     }
+}
+
+#[derive(Debug, Default, Args)]
+#[command(
+    after_help = "Peers are cut off in a network namespace, with `ip` and `nft`. Where one of these is missing, or no namespace can \
+    be made, these cases are skipped; with CI set, the programs are installed."
+)]
+pub(crate) struct SlowPeersFlags {
+    /// Run only the cases with this in their name, such as `reads 4 KiB/s, TCP, 64 KiB`
+    #[arg(long, value_name = "PART")]
+    pub(crate) only: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -178,7 +217,7 @@ pub(crate) struct MiriFlags {
     /// Install what is missing on this machine
     #[arg(long)]
     pub(crate) install: bool,
-    /// Handed to `cargo miri test`: `--test NAME`, a filter, `-- --nocapture`
+    /// Arguments for `cargo miri test`: `--test NAME`, a filter, `-- --nocapture`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<String>,
 }
@@ -190,13 +229,13 @@ pub(crate) struct MiriFlags {
     `--peers best` about one. Nothing else should run on the machine meanwhile."
 )]
 pub(crate) struct BenchFlags {
-    /// Short runs: proves that everything works; the figures are worth nothing
+    /// Short runs: they show that everything works, but the figures are useless
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Only this scenario; may be given several times
+    /// Run only this scenario; can be given several times
     #[arg(long, value_name = "SCENARIO")]
     pub(crate) only: Vec<String>,
-    /// Only these servers, beside example-echo and the floor; `best` are those of each scenario that stand out
+    /// Run only these servers, besides example-echo and the floor; `best` stands for the notable ones of each scenario
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(crate) peers: Vec<String>,
     /// Runs of each server in each scenario; 21, or 3 with --quick
@@ -205,7 +244,7 @@ pub(crate) struct BenchFlags {
     /// Count system calls (needs strace) and instructions (needs valgrind) for each message; no time is measured
     #[arg(long, conflicts_with = "reps")]
     pub(crate) counts: bool,
-    /// Run nothing: print and draw what came out before
+    /// Run nothing: print and draw the earlier results
     #[arg(long, conflicts_with_all = ["quick", "peers", "reps", "counts"])]
     pub(crate) redraw: bool,
     /// Draw the plots of docs/PERFORMANCE.md, in docs/img, instead of those in target/bench
@@ -218,7 +257,7 @@ pub(crate) struct BenchFlags {
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoFlags {
-    /// Where to listen; port 0 takes any that is free
+    /// Where to listen; port 0 takes any free port
     #[arg(long, default_value = "127.0.0.1:3000", value_name = "IP:PORT")]
     pub(crate) addr: SocketAddr,
     /// Build with optimisations, which takes minutes

@@ -1,8 +1,8 @@
-//! `cargo xtask fuzz`: libFuzzer drives each target of `fuzz/` for a while.
+//! `cargo xtask fuzz`: runs each target of `fuzz/` with libFuzzer for some time.
 //!
-//! `fuzz/` is a workspace of its own, so that this one stays quick to build and to check.
+//! `fuzz/` is a separate workspace, so that this one stays quick to build and check.
 
-use crate::Context;
+use crate::context::Context;
 use crate::flags::FuzzFlags;
 use crate::tools::Tool;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,13 +11,13 @@ use std::path::Path;
 use std::process::Command;
 use xshell::cmd;
 
-/// Plans of more bytes than this are slower and say nothing new.
+/// Longer plans, in bytes, are slower and find nothing new.
 const MAX_LEN: usize = 1024;
 
-/// No plan takes a tenth of this, in seconds: one that does has hung without waiting for anything.
+/// In seconds. No plan takes a tenth of this time: a longer one is in an endless loop.
 const HANG: u32 = 20;
 
-/// How many lines of the log are shown after a failure: the panic's text, or the last.
+/// How many lines of the log are shown after a failure: those of the panic, or the last ones.
 const SHOWN: usize = 20;
 
 pub(crate) fn run(ctx: &Context, flags: &FuzzFlags) -> Result<()> {
@@ -26,7 +26,7 @@ pub(crate) fn run(ctx: &Context, flags: &FuzzFlags) -> Result<()> {
     let targets = select(targets(&ctx.workspace.root)?, &flags.target)?;
     let sanitizer = sanitizer(ctx)?;
     let sh = &ctx.sh;
-    // libFuzzer's instrumentation is behind `-Z` flags, which a stable compiler takes then.
+    // libFuzzer's instrumentation needs `-Z` flags. With this variable a stable compiler accepts them.
     let _bootstrap = sh.push_env("RUSTC_BOOTSTRAP", "1");
     cmd!(sh, "cargo fuzz build --sanitizer {sanitizer}").run()?;
 
@@ -41,7 +41,7 @@ pub(crate) fn run(ctx: &Context, flags: &FuzzFlags) -> Result<()> {
             }
         }
     }
-    ensure!(failed.is_empty(), "a promise is broken; found by {}", failed.join(", "));
+    ensure!(failed.is_empty(), "a guarantee is broken; found by {}", failed.join(", "));
     Ok(())
 }
 
@@ -50,7 +50,7 @@ enum Outcome {
         executions: u64,
     },
     Failed {
-        /// What libFuzzer said about it.
+        /// What libFuzzer has printed about it.
         log: String,
     },
 }
@@ -78,7 +78,7 @@ fn select(targets: Vec<String>, only: &[String]) -> Result<Vec<String>> {
     Ok(targets.into_iter().filter(|target| only.is_empty() || only.contains(target)).collect())
 }
 
-/// The address sanitizer, where the toolchain has what it needs at run time.
+/// The address sanitizer, if the toolchain has its runtime library.
 fn sanitizer(ctx: &Context) -> Result<&'static str> {
     let sh = &ctx.sh;
     let libraries = cmd!(sh, "rustc --print target-libdir").quiet().read()?;
@@ -91,7 +91,7 @@ fn sanitizer(ctx: &Context) -> Result<&'static str> {
 
 fn fuzz(ctx: &Context, target: &str, sanitizer: &str, seconds: u32) -> Result<Outcome> {
     let folder = ctx.workspace.target.join("fuzz");
-    // libFuzzer writes what it finds into the first of its folders, and only reads the others.
+    // libFuzzer writes new inputs into the first of its folders, and only reads the others.
     let found = folder.join("corpus").join(target);
     fs::create_dir_all(&found).with_context(|| format!("cannot create {}", found.display()))?;
     let path = folder.join(format!("{target}.log"));
@@ -101,7 +101,7 @@ fn fuzz(ctx: &Context, target: &str, sanitizer: &str, seconds: u32) -> Result<Ou
     let status = Command::new("cargo")
         .current_dir(&ctx.workspace.root)
         .env("RUSTC_BOOTSTRAP", "1")
-        // libFuzzer prints its own, of any thread.
+        // libFuzzer prints a backtrace itself, for any thread.
         .env("RUST_BACKTRACE", "0")
         .args(["fuzz", "run", "--sanitizer", sanitizer, target])
         .arg(&found)
@@ -121,7 +121,7 @@ fn fuzz(ctx: &Context, target: &str, sanitizer: &str, seconds: u32) -> Result<Ou
     Ok(Outcome::Passed { executions })
 }
 
-/// Out of the statistics that libFuzzer ends with.
+/// Parses the statistics that libFuzzer prints at its end.
 fn executions(log: &str) -> Option<u64> {
     let line = log.lines().rev().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))?;
     line.trim().parse().ok()
@@ -140,21 +140,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_of_executions_is_found() {
+    fn the_number_of_executions_is_found_in_the_log_of_a_fuzzer() {
         let log = "#12\tDONE\nstat::number_of_executed_units: 47159\nstat::average_exec_per_sec:     4287\n";
         assert_eq!(executions(log), Some(47_159));
         assert_eq!(executions("killed"), None);
     }
 
     #[test]
-    fn a_panic_is_what_was_wrong() {
+    fn the_reason_of_a_fuzz_failure_begins_at_the_panic() {
         let log = format!("#1\n{}thread panicked at src/a.rs:\nlost\n{}", "new\n".repeat(50), "frame\n".repeat(50));
         assert!(reason(&log).starts_with("thread panicked at src/a.rs:\nlost\nframe"), "{}", reason(&log));
         assert_eq!(reason("1\n2"), "1\n2");
     }
 
     #[test]
-    fn an_unknown_target_is_refused_with_the_names_there_are() {
+    fn an_unknown_fuzz_target_is_refused_with_the_names_there_are() {
         let targets = || vec!["close".to_owned(), "decode".to_owned()];
         assert_eq!(select(targets(), &[]).unwrap(), targets());
         assert_eq!(select(targets(), &["decode".to_owned()]).unwrap(), ["decode"]);

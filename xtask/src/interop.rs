@@ -1,31 +1,49 @@
-//! `cargo xtask interop`: clients that nobody here wrote, against the examples.
+//! `cargo xtask interop`: third-party clients against the examples.
 //!
-//! The scripts are in `xtask/interop`. Each gets the server's address and process id, prints what it has checked, and
-//! ends by interrupting the server while it is connected, as Ctrl-C would: the server must say 1001 and end by itself.
+//! The scripts are in `xtask/interop`. Each script gets the server's address and process id, and prints what it has checked. At
+//! its end it interrupts the server while it is connected, as Ctrl-C would do: the server must close with 1001 and end by
+//! itself. The clients of `closing` are small programs that print a code; the result is a table.
 
+mod closing;
+mod nginx;
+
+use crate::context::Context;
+use crate::environment;
 use crate::examples::{self, Server};
-use crate::flags::{Client, InteropFlags};
+use crate::flags::{Checks, InteropFlags};
 use crate::tools::Tool;
-use crate::{Context, environment};
 use anyhow::{Context as _, Result, bail};
+use nginx::Nginx;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Each script takes seconds; a hang is found by this.
+/// Detects a hang: each script takes only seconds.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// For the scripts that are about compression: all of it.
+/// For the scripts on compression: everything is compressed.
 const COMPRESSION: [&str; 4] = ["--compression", "best", "--threshold", "0"];
 
+/// How often example-shutdown is shut down behind nginx: a race can end well by chance.
+const SHUTDOWNS: usize = 2;
+
+/// What example-shutdown must print about all clients of `shutdown.mjs`.
+const ALL_CLOSED: &str = "40 closed, 0 lost, 0 aborted";
+
 pub(crate) fn run(ctx: &Context, flags: &InteropFlags) -> Result<()> {
-    let all = [Client::Python, Client::Node, Client::Browser];
-    for client in all.into_iter().filter(|client| flags.only.is_empty() || flags.only.contains(client)) {
-        match client {
-            Client::Python => python(ctx)?,
-            Client::Node => node(ctx)?,
-            Client::Browser => browser(ctx)?,
+    if flags.control.is_some() && flags.only != [Checks::Closing] {
+        bail!("--control is for `--only closing` alone");
+    }
+    let all = <Checks as clap::ValueEnum>::value_variants();
+    for checks in all.iter().filter(|checks| flags.only.is_empty() || flags.only.contains(checks)) {
+        match checks {
+            Checks::Python => python(ctx)?,
+            Checks::Node => node(ctx)?,
+            Checks::Browser => browser(ctx)?,
+            Checks::Firefox => firefox(ctx)?,
+            Checks::Closing => closing::run(ctx, flags.control)?,
+            Checks::Shutdown => shutdown(ctx)?,
         }
     }
     Ok(())
@@ -35,8 +53,7 @@ fn python(ctx: &Context) -> Result<()> {
     let python = environment::python(ctx)?;
     for (name, arguments) in [("echo", &[][..]), ("deflate", &COMPRESSION)] {
         let mut command = Command::new(&python);
-        let script = ctx.workspace.root.join("xtask/interop").join(format!("{name}.py"));
-        command.arg(script).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.arg(scripts(ctx).join(format!("{name}.py"))).env("PYTHONDONTWRITEBYTECODE", "1");
         check(ctx, "example-echo", arguments, &format!("python-{name}"), command)?;
     }
     Ok(())
@@ -44,7 +61,7 @@ fn python(ctx: &Context) -> Result<()> {
 
 fn node(ctx: &Context) -> Result<()> {
     for (name, arguments) in [("echo", &[][..]), ("deflate", &COMPRESSION)] {
-        let command = script(ctx, &format!("{name}.mjs"))?;
+        let command = node_script(ctx, &format!("{name}.mjs"))?;
         check(ctx, "example-echo", arguments, &format!("node-{name}"), command)?;
     }
     Ok(())
@@ -55,7 +72,7 @@ fn browser(ctx: &Context) -> Result<()> {
         let output = at_browser(ctx, example, &[], name, name)?;
         println!("screenshots: {}", output.display());
     }
-    // A browser always offers the same; what it is answered follows from how much memory the server has to spare.
+    // A browser always offers the same parameters. The answer depends on the memory that the server allows.
     for memory in ["low", "balanced", "best"] {
         let arguments = ["--compression", memory, "--threshold", "0"];
         at_browser(ctx, "example-echo", &arguments, "browser-deflate", &format!("browser-deflate-{memory}"))?;
@@ -63,26 +80,59 @@ fn browser(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Runs a script that drives a browser, and tells the folder that it has left its pictures in.
+/// Runs a script that drives a browser, and returns the folder with its screenshots.
 fn at_browser(ctx: &Context, example: &str, arguments: &[&str], name: &str, run: &str) -> Result<PathBuf> {
-    let output = ctx.workspace.target.join("interop").join(run);
-    // Chromium must find an empty profile; screenshots of an earlier run would be taken for those of this one.
-    if output.exists() {
-        fs::remove_dir_all(&output).with_context(|| format!("cannot remove {}", output.display()))?;
-    }
-    fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
-    let mut command = script(ctx, &format!("{name}.mjs"))?;
+    let output = empty_folder(ctx, run)?;
+    let mut command = node_script(ctx, &format!("{name}.mjs"))?;
     command.arg("--chromium").arg(Tool::Chromium.require(ctx)?).arg("--output").arg(&output);
     check(ctx, example, arguments, run, command)?;
     Ok(output)
 }
 
+fn firefox(ctx: &Context) -> Result<()> {
+    let name = "firefox-closing";
+    let output = empty_folder(ctx, name)?;
+    let mut command = node_script(ctx, "firefox-closing.mjs")?;
+    command.arg("--firefox").arg(Tool::Firefox.require(ctx)?).arg("--output").arg(&output);
+    check_behind_nginx(ctx, "example-echo", &[], name, command).map(drop)
+}
+
+fn shutdown(ctx: &Context) -> Result<()> {
+    for _ in 0..SHUTDOWNS {
+        let command = node_script(ctx, "shutdown.mjs")?;
+        let output = check_behind_nginx(ctx, "example-shutdown", &["--deadline", "10"], "shutdown", command)?;
+        let said = output.last().map_or("nothing", String::as_str);
+        println!("example-shutdown: {said}");
+        if said != ALL_CLOSED {
+            bail!(
+                "example-shutdown says at its end `{said}`, and not `{ALL_CLOSED}`, though each client was told 1001"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// An empty folder under `target/interop` for this run: a browser needs an empty profile, and screenshots of an earlier run
+/// would look like those of this one.
+fn empty_folder(ctx: &Context, run: &str) -> Result<PathBuf> {
+    let folder = ctx.workspace.target.join("interop").join(run);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn scripts(ctx: &Context) -> PathBuf {
+    ctx.workspace.root.join("xtask/interop")
+}
+
 /// A script in the folder that has its `node_modules`.
-fn script(ctx: &Context, name: &str) -> Result<Command> {
+fn node_script(ctx: &Context, name: &str) -> Result<Command> {
     let folder = environment::node(ctx)?;
-    // A module is looked for from where the script is, and `node_modules` must not be in the checkout. All are copied,
-    // since they import from each other.
-    let sources = ctx.workspace.root.join("xtask/interop");
+    // Node looks for modules from the folder of the script, and `node_modules` must not be in the checkout. All scripts are
+    // copied, since they import each other.
+    let sources = scripts(ctx);
     for entry in fs::read_dir(&sources).with_context(|| format!("cannot read {}", sources.display()))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "mjs") {
@@ -94,15 +144,51 @@ fn script(ctx: &Context, name: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Starts the example, runs the script against it, and sees that both end well.
-fn check(ctx: &Context, example: &str, arguments: &[&str], name: &str, mut script: Command) -> Result<()> {
-    let mut server = Server::example(ctx, example, arguments, &format!("interop/{name}.log"))?;
+/// Starts the example, runs the script against it, and checks that both end with success.
+fn check(ctx: &Context, example: &str, arguments: &[&str], name: &str, script: Command) -> Result<()> {
+    let server = Server::example(ctx, example, arguments, &format!("interop/{name}.log"))?;
+    talk(server, name, script).map(drop)
+}
+
+/// As [`check`], but with nginx in front, whose address the script gets too. Returns what the server has printed.
+fn check_behind_nginx(
+    ctx: &Context,
+    example: &str,
+    arguments: &[&str],
+    name: &str,
+    mut script: Command,
+) -> Result<Vec<String>> {
+    let server = Server::example(ctx, example, arguments, &format!("interop/{name}.log"))?;
+    let nginx = Nginx::start(ctx, name, &[&server.url])?;
+    script.args(["--nginx", &nginx.urls[0]]);
+    talk(server, name, script)
+}
+
+fn talk(mut server: Server, name: &str, mut script: Command) -> Result<Vec<String>> {
     script.args(["--url", &server.url, "--pid", &server.id().to_string()]);
     let status = examples::run(script, LIMIT).with_context(|| format!("{name} hangs"))?;
     if !status.success() {
         let log = Path::new("target/interop").join(format!("{name}.log"));
-        server.still_runs()?;
-        bail!("{name} found what it did not expect ({status}); the server's log is {}", log.display());
+        // The script may have asked it to end: most scripts do so in their last check.
+        let ended = server.ended()?.map_or(String::new(), |status| format!(" has ended ({status}), and"));
+        bail!("{name} found what it did not expect ({status}); the server{ended} has its log in {}", log.display());
     }
     server.ends()
+}
+
+/// The port in `http://127.0.0.1:PORT`.
+fn port_of(url: &str) -> Result<u16> {
+    let port = url.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    port.with_context(|| format!("`{url}` ends in no port"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::port_of;
+
+    #[test]
+    fn the_port_of_an_address_is_its_end() {
+        assert_eq!(port_of("http://127.0.0.1:3000").unwrap(), 3000);
+        assert!(port_of("http://localhost").is_err());
+    }
 }

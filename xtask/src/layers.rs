@@ -1,23 +1,23 @@
-//! `cargo xtask layers`: which crate may know which, as data, against what the manifests say.
+//! `cargo xtask layers`: compares the manifests with a table of the dependencies that each crate may have.
 //!
-//! The table is that of the design; a dependency that is not in it is either a mistake, or a change of the design that
-//! wants to be made here, in sight. Three more things follow from it and are checked as well: what a crate must not even
-//! reach through others, that test helpers are for tests, and that nothing but examples uses the facade.
+//! The table is part of the design. A dependency that is not in it is either a mistake or a change of the design, which has to
+//! be made here, where everybody sees it. Three more rules are checked: a crate must not depend on certain packages even
+//! indirectly, test helpers are for tests only, and only examples use the facade.
 
-use crate::Context;
+use crate::context::Context;
 use crate::workspace::{Dependency, Kind, Package, Workspace};
 use anyhow::{Result, bail};
 use std::fmt::Write as _;
 use xshell::cmd;
 
-/// The part that a package plays.
+/// The role of a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     /// A row of the table.
     Crate,
-    /// A crate for development dependencies alone.
+    /// A crate that is only a development dependency.
     TestHelper,
-    /// What no crate may depend on.
+    /// A package that no crate may depend on.
     Facade,
 }
 
@@ -26,9 +26,9 @@ enum Part {
 struct Row {
     name: &'static str,
     part: Part,
-    /// Normal dependencies, workspace members and others alike.
+    /// The normal dependencies, inside the workspace and outside.
     may: &'static [Arrow],
-    /// Packages that must not be reached, not even through others, with all features on.
+    /// Packages that must not be reached with all features on, not even through other packages.
     never: &'static [&'static str],
 }
 
@@ -38,7 +38,7 @@ struct Arrow {
     to: &'static str,
     /// Only behind a feature.
     optional: bool,
-    /// Only without default features and with no more than these.
+    /// Only without default features, and only with these features.
     features: Option<&'static [&'static str]>,
 }
 
@@ -54,7 +54,7 @@ const fn bare(name: &'static str, features: &'static [&'static str]) -> Arrow {
     Arrow { to: name, optional: false, features: Some(features) }
 }
 
-/// A row may be ahead of its crate; a crate must not be without its row.
+/// A row may exist before its crate. Each crate must have a row.
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     Row {
@@ -74,13 +74,13 @@ const TABLE: &[Row] = &[
         part: Part::Crate,
         may: &[
             to("sockeye-proto"), to("tokio"), to("futures-core"), to("futures-sink"), to("http"), to("tracing"), to("thiserror"),
-            // `bytes` is what an HTTP layer hands over that had read ahead; `getrandom` makes the masking keys.
+            // `bytes` carries what an HTTP layer has read ahead; `getrandom` makes the masking keys.
             to("bytes"), to("getrandom"), optional("axum-core"), optional("metrics"),
-            // Reads into spare capacity, in the one call that tells tokio whether there is more.
+            // Reads into spare capacity, in one call that also tells tokio whether there is more to read.
             to("rustix"),
-            // Shuts one direction of a socket down that both halves share, which tokio does for its owner alone.
+            // Shuts down one direction of a socket that both halves share. tokio can do this only for the owner.
             to("socket2"),
-            // Locks that cost half of what those of the standard library do, twice for each message.
+            // Its locks cost half of those of the standard library, and are taken twice for each message.
             to("parking_lot"),
         ],
         never: &["hyper", "axum", "sockeye-handshake"],
@@ -92,6 +92,8 @@ const TABLE: &[Row] = &[
             to("sockeye-handshake"), to("sockeye-tokio"), to("hyper"), to("hyper-util"), optional("axum-core"), to("tracing"),
             // `tokio` spawns the upgraded connection and names its `TcpStream`.
             to("bytes"), to("http"), to("tokio"), optional("metrics"),
+            // The settings are a layer, for which axum uses these traits; the layer's future is pinned without `unsafe`.
+            optional("tower-layer"), optional("tower-service"), optional("pin-project-lite"),
         ],
         never: &["axum"],
     },
@@ -132,7 +134,7 @@ const TABLE: &[Row] = &[
         name: "sockeye",
         part: Part::Facade,
         may: &[
-            // Not optional: without `Message` there is nothing to have.
+            // Not optional: without `Message` the crate would be empty.
             to("sockeye-proto"),
             optional("sockeye-handshake"), optional("sockeye-tokio"), optional("sockeye-extract"), optional("sockeye-client"),
             optional("sockeye-state"), optional("sockeye-redis"), optional("sockeye-nats"),
@@ -146,29 +148,48 @@ const TABLE: &[Row] = &[
         never: &[],
     },
     Row {
+        name: "slow-peers",
+        part: Part::TestHelper,
+        may: &[
+            to("sockeye"), to("sockeye-testkit"), to("axum"), to("h2"), to("http"), to("hyper"), to("hyper-util"), to("tokio"),
+            to("bytes"), to("anyhow"), to("clap"), to("rustix"), to("serde"), to("serde_json"),
+            // TLS on both ends, with a certificate that it makes itself.
+            bare("rcgen", &["ring"]), bare("tokio-rustls", &["ring", "tls12"]),
+        ],
+        never: &["aws-lc-rs", "aws-lc-sys"],
+    },
+    Row {
         name: "soak",
         part: Part::TestHelper,
         may: &[
             to("sockeye"), to("sockeye-testkit"), to("axum"), to("hyper"), to("hyper-util"), to("tokio"), to("futures-util"), to("bytes"),
             to("anyhow"), to("clap"), to("fastrand"), to("rustix"), to("serde"), to("serde_json"), to("stats_alloc"),
+            // For its HTTP/2 client and its pacing.
+            to("slow-peers"),
+            to("h2"), to("http"), bare("rcgen", &["ring"]), bare("tokio-rustls", &["ring", "tls12"]),
+            optional("openssl"), optional("tokio-openssl"), to("tracing"), to("tracing-subscriber"),
         ],
-        never: &[],
+        never: &["aws-lc-rs", "aws-lc-sys"],
     },
     Row {
         name: "xtask",
         part: Part::TestHelper,
-        may: &[to("anyhow"), to("clap"), to("serde_json"), to("xshell")],
+        may: &[
+            to("anyhow"), to("clap"), to("serde_json"), to("xshell"),
+            // They parse the imports for `layers --modules`, with their lines.
+            bare("proc-macro2", &["span-locations"]), bare("syn", &["full", "parsing", "visit"]),
+        ],
         never: &[],
     },
 ];
 
-/// Examples have no rows: they may use anything that is published. One of them promises something all the same.
+/// Examples have no rows: they may use anything that is published. One of them promises to do without some packages.
 const EXAMPLES_NEVER: &[(&str, &[&str])] = &[("example-hyper", &["axum", "axum-core", "sockeye-axum"])];
 
 pub(crate) fn run(ctx: &Context) -> Result<()> {
     let mut problems = compare(&ctx.workspace);
     for package in &ctx.workspace.packages {
-        // Names that are not reachable by what the manifests say directly are worth a look through the whole tree.
+        // Packages of `never` can also be reached indirectly, so the whole tree is searched.
         let never = row(&package.name).map(|row| row.never).or_else(|| {
             let of = |(name, never): &(&str, &'static [&'static str])| (*name == package.name).then_some(*never);
             EXAMPLES_NEVER.iter().find_map(of)
@@ -180,7 +201,7 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
 
     if problems.is_empty() {
         let arrows: usize = ctx.workspace.packages.iter().map(|package| package.dependencies.len()).sum();
-        eprintln!("{} packages and {arrows} dependencies are as the table has them", ctx.workspace.packages.len());
+        eprintln!("{} packages and {arrows} dependencies match the table", ctx.workspace.packages.len());
         return Ok(());
     }
     let mut message =
@@ -191,14 +212,14 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
     bail!(message)
 }
 
-/// Every direct dependency that the table does not have, in words.
+/// A message for every direct dependency that is not in the table.
 fn compare(workspace: &Workspace) -> Vec<String> {
     let mut problems = Vec::new();
     for package in &workspace.packages {
         let row = row(&package.name);
         if row.is_none() && !package.is_example() {
             problems.push(format!(
-                "{}: the crate has no row; a new crate needs one, or is a module of another crate",
+                "{}: the crate has no row; add a row, or make the crate a module of another crate",
                 package.name
             ));
             continue;
@@ -227,7 +248,7 @@ fn judge(workspace: &Workspace, row: &Row, dependency: &Dependency) -> Result<()
     let arrow = row.may.iter().find(|arrow| arrow.to == name);
     match dependency.kind {
         Kind::Build => Err("no crate has a build script, so none has a build dependency".to_owned()),
-        // Tests may use whatever other people wrote, but of the workspace only what lies below, and the test helpers.
+        // Tests may use any external crate, but inside the workspace only the crates below, and the test helpers.
         Kind::Dev if arrow.is_some() || !workspace.packages.iter().any(|package| package.name == name) => Ok(()),
         Kind::Dev if name == "sockeye-testkit" => Ok(()),
         Kind::Dev => Err(format!(
@@ -260,7 +281,7 @@ fn judge_example(workspace: &Workspace, dependency: &Dependency) -> Result<(), S
     }
 }
 
-/// Whether an arrow that is in the table is used in the way that the table has it.
+/// Whether a dependency is declared as the table demands.
 fn fits(arrow: &Arrow, dependency: &Dependency) -> Result<(), String> {
     if arrow.optional && !dependency.optional {
         return Err("allowed only as `optional = true`, behind a feature".to_owned());
@@ -320,6 +341,7 @@ mod tests {
             published: name != "sockeye-testkit" && !name.starts_with("example-"),
             folder: "crates".into(),
             library: None,
+            roots: vec![],
             features: BTreeMap::new(),
             dependencies,
         }
@@ -344,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arrow_of_the_table_passes_and_another_does_not() {
+    fn a_dependency_in_the_table_of_layers_passes_and_another_does_not() {
         assert!(problems("sockeye-tokio", depends("tokio")).is_empty());
         let found = problems("sockeye-tokio", depends("hyper"));
         assert!(
@@ -354,13 +376,13 @@ mod tests {
     }
 
     #[test]
-    fn an_optional_arrow_must_be_optional() {
+    fn a_dependency_that_the_table_of_layers_calls_optional_must_be_optional() {
         assert_eq!(problems("sockeye-tokio", depends("axum-core")).len(), 1);
         assert!(problems("sockeye-tokio", Dependency { optional: true, ..depends("axum-core") }).is_empty());
     }
 
     #[test]
-    fn tungstenite_comes_without_its_default_features() {
+    fn tungstenite_must_be_a_dependency_without_default_features() {
         assert_eq!(problems("sockeye-proto", depends("tungstenite")).len(), 1);
         let bare = Dependency { default_features: false, ..depends("tungstenite") };
         assert!(problems("sockeye-proto", bare.clone()).is_empty());
@@ -370,26 +392,26 @@ mod tests {
     }
 
     #[test]
-    fn test_helpers_are_for_tests() {
+    fn the_testkit_may_only_be_a_development_dependency() {
         assert!(problems("sockeye-tokio", depends("sockeye-testkit"))[0].contains("development dependency"));
         assert!(problems("example-echo", depends("sockeye-testkit"))[0].contains("a user cannot have"));
         assert!(problems("sockeye-tokio", Dependency { kind: Kind::Dev, ..depends("sockeye-testkit") }).is_empty());
     }
 
     #[test]
-    fn the_facade_is_for_examples() {
+    fn only_examples_may_depend_on_the_facade() {
         assert!(problems("sockeye-state", depends("sockeye"))[0].contains("facade"));
         assert!(problems("example-echo", depends("sockeye")).is_empty());
     }
 
     #[test]
-    fn a_test_does_not_reach_up() {
+    fn a_development_dependency_may_not_be_on_a_higher_layer() {
         let up = Dependency { kind: Kind::Dev, ..depends("sockeye-extract") };
         assert!(problems("sockeye-tokio", up)[0].contains("must not reach up"));
     }
 
     #[test]
-    fn a_crate_without_a_row_is_named() {
+    fn a_crate_without_a_row_in_the_table_of_layers_is_named() {
         assert!(problems("sockeye-new", depends("tokio"))[0].contains("has no row"));
     }
 }

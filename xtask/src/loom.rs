@@ -1,16 +1,16 @@
-//! `cargo xtask loom`: tries out the orders in which the threads of a connection may come, on the models of `sockeye-tokio`.
+//! `cargo xtask loom`: tries the possible orders of the threads of a connection, on the models of `sockeye-tokio`.
 
-use crate::Context;
+use crate::cargo;
+use crate::context::Context;
 use anyhow::{Result, ensure};
 use xshell::cmd;
 
 pub(crate) fn run(ctx: &Context, arguments: &[String]) -> Result<()> {
     let sh = &ctx.sh;
-    // The flag is one for all crates: in the folder of the other commands, each would compile everything again.
+    // The flag applies to all crates. In the shared target folder, each change of command would compile everything again.
     let target = ctx.workspace.target.join("loom");
-    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-    let _flags = sh.push_env("RUSTFLAGS", format!("{flags} --cfg sockeye_loom").trim_start());
-    // Millions of steps are taken.
+    let _flags = cargo::push_flags(sh, "RUSTFLAGS", "--cfg sockeye_loom");
+    // The models take millions of steps.
     let _optimized = sh.push_env("CARGO_PROFILE_TEST_OPT_LEVEL", "2");
 
     let test = &["test", "--package", "sockeye-tokio", "--lib", "--target-dir"];

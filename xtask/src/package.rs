@@ -1,11 +1,12 @@
-//! `cargo xtask package`: what a user would get from the registry, built from that alone.
+//! `cargo xtask package`: builds the packages from exactly what a user would get from the registry.
 //!
-//! `cargo package` can build what it has packed, but takes the members that a package needs from the folder that it
-//! unpacked them to the first time that it saw their version, however they have changed since. So the packages are
-//! unpacked here, into a workspace in which each one takes the place of its release.
+//! `cargo package` can build what it has packed. But it takes the members that a package needs from the folder of the first
+//! time that it unpacked their version, even if they have changed since. So the packages are unpacked here, into a workspace in
+//! which each one replaces its release.
 
+use crate::context::Context;
 use crate::workspace::Package;
-use crate::{Context, tidy};
+use crate::{cargo, tidy};
 use anyhow::{Context as _, Result, bail};
 use std::fmt::Write as _;
 use std::fs;
@@ -17,11 +18,11 @@ const CONTAINS: [&str; 5] = ["Cargo.toml", "README.md", "CHANGELOG.md", tidy::LI
 
 pub(crate) fn run(ctx: &Context) -> Result<()> {
     let packages: Vec<&Package> = ctx.workspace.published().collect();
-    let names: Vec<&str> = packages.iter().flat_map(|package| ["--package", package.name.as_str()]).collect();
+    let names: Vec<&str> = cargo::packages(packages.iter().map(|package| package.name.as_str()));
     let sh = &ctx.sh;
-    // All that is needed is in Cargo.lock; after this, nothing looks for a network or for a newer version.
+    // Fetches all that is in Cargo.lock. Later commands then need no network, and look for no newer version.
     cmd!(sh, "cargo fetch --quiet --locked").run()?;
-    // What is not committed yet is packed too, since this is asked before a commit.
+    // Uncommitted changes are packed too, since this check runs before a commit.
     let given = &names;
     cmd!(sh, "cargo package --quiet --offline --no-verify --allow-dirty {given...}").run()?;
 
@@ -34,7 +35,7 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
         let name = &package.name;
         cmd!(sh, "cargo build --offline --manifest-path {manifest} --package {name}").run()?;
     }
-    // As docs.rs does it: pages that the documentation includes must be in the package too.
+    // As on docs.rs: pages that the documentation includes must be in the package too.
     cmd!(sh, "cargo doc --quiet --offline --manifest-path {manifest} --no-deps --all-features {names...}").run()?;
     eprintln!("{} packages are complete, and build by themselves", packages.len());
     Ok(())
@@ -49,18 +50,18 @@ fn unpack(ctx: &Context, packages: &[&Package], folder: &Path) -> Result<()> {
     let sh = &ctx.sh;
     for package in packages {
         let archive = ctx.workspace.target.join("package").join(format!("{}.crate", unpacked(package)));
-        // `m`: an archive's times are all the same, and by times cargo knows what it must build anew.
+        // `m` sets new times: all times in an archive are the same, and cargo uses them to find what it has to build again.
         cmd!(sh, "tar -xzmf {archive} -C {folder}").quiet().run()?;
     }
     let root = &ctx.workspace.root;
     let manifest = fs::read_to_string(root.join("Cargo.toml")).context("cannot read the workspace's Cargo.toml")?;
     fs::write(folder.join("Cargo.toml"), workspace_of(packages, &manifest))?;
-    // The versions that everything else was tested with.
+    // The versions with which everything else was tested.
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).context("cannot copy Cargo.lock")?;
     Ok(())
 }
 
-/// A workspace of unpacked packages, with the profiles of ours, so that dependencies need not be compiled again.
+/// The manifest of a workspace of unpacked packages, with our profiles, so that dependencies are not compiled again.
 fn workspace_of(packages: &[&Package], root: &str) -> String {
     let members: Vec<String> = packages.iter().map(|package| format!("{:?}", unpacked(package))).collect();
     let mut manifest =
@@ -84,7 +85,7 @@ fn check_contents(packages: &[&Package], folder: &Path) -> Result<()> {
             }
         }
         for name in tidy::LICENCES {
-            // A link that was packed instead of what it leads to.
+            // A link that was packed instead of its target.
             let same = fs::read(unpacked.join(name)).ok() == fs::read(package.folder.join(name)).ok();
             if !same {
                 problems.push(format!("{}: its {name} is not the licence", package.name));
@@ -101,7 +102,7 @@ fn check_contents(packages: &[&Package], folder: &Path) -> Result<()> {
     bail!("packages are not complete:\n  {}", problems.join("\n  "))
 }
 
-/// The folder that a package is unpacked to.
+/// The folder into which a package is unpacked.
 fn unpacked(package: &Package) -> String {
     format!("{}-{}", package.name, package.version)
 }
@@ -111,7 +112,7 @@ mod tests {
     use super::workspace_of;
 
     #[test]
-    fn profiles_are_those_of_the_workspace() {
+    fn the_workspace_of_a_packed_crate_has_the_profiles_of_ours() {
         let root = "[workspace]\nmembers = []\n\n[profile.release]\nlto = \"fat\"\n\n[profile.dev]\ndebug = 1\n";
         let manifest = workspace_of(&[], root);
         assert!(manifest.ends_with("\n[profile.release]\nlto = \"fat\"\n\n[profile.dev]\ndebug = 1\n"), "{manifest}");

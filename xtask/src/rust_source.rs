@@ -1,4 +1,4 @@
-//! Just enough of Rust's grammar to tell code from comments and strings.
+//! The part of Rust's grammar that separates code from comments and strings.
 
 /// `source` with the contents of comments, strings and character literals replaced by spaces, byte for byte, so that
 /// offsets and lines stay what they were.
@@ -23,7 +23,7 @@ pub(crate) fn code_only(source: &str) -> String {
             byte => code.push(byte),
         }
     }
-    // Only ASCII was put in the place of whole tokens, so what is left is as valid as it was.
+    // Whole tokens were replaced by ASCII, so the text still is valid UTF-8.
     String::from_utf8_lossy(&code).into_owned()
 }
 
@@ -32,13 +32,27 @@ pub(crate) fn line_of(source: &str, offset: usize) -> usize {
     source.as_bytes()[..offset].iter().filter(|&&byte| byte == b'\n').count() + 1
 }
 
-/// The offsets of `word` in `code`, where it is no part of a longer word.
+/// The offsets of `word` in `code`, if it is not part of a longer word.
 pub(crate) fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     code.match_indices(word).map(|(at, _)| at).filter(move |&at| {
         let before = code.as_bytes()[..at].last();
         let after = code.as_bytes().get(at + word.len());
         !before.copied().is_some_and(is_word) && !after.copied().is_some_and(is_word)
     })
+}
+
+/// The identifiers and keywords of `code`, with their offsets, without lifetimes and numbers.
+pub(crate) fn identifiers(code: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut end = 0;
+    std::iter::from_fn(move || {
+        let start = end + code.as_bytes()[end..].iter().position(|&byte| is_word(byte))?;
+        end = code.as_bytes()[start..]
+            .iter()
+            .position(|&byte| !is_word(byte))
+            .map_or(code.len(), |length| start + length);
+        Some((start, &code[start..end]))
+    })
+    .filter(|&(start, word)| !word.starts_with(|first: char| first.is_ascii_digit()) && !code[..start].ends_with('\''))
 }
 
 /// The attributes of `code`, as ranges from `#` to the closing bracket.
@@ -141,7 +155,7 @@ fn character_end(rest: &[u8]) -> Option<usize> {
     (rest.get(1 + width) == Some(&b'\'')).then_some(width + 2)
 }
 
-/// Whether the code so far ends in a word, so that an `r` goes on with it; `b`, `c` and `br` begin strings themselves.
+/// Whether the code so far ends in a word, so that an `r` continues it. `b`, `c` and `br` begin strings themselves.
 fn follows_identifier(code: &[u8]) -> bool {
     let word = code.iter().rev().take_while(|&&byte| is_word(byte)).count();
     let word = &code[code.len() - word..];
@@ -157,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_and_strings_are_blanked() {
+    fn comments_and_strings_in_rust_code_are_blanked() {
         for (source, code) in [
             ("a // b\nc", "a     \nc"),
             ("a /* b /* c */ d */ e", "a                   e"),
@@ -175,14 +189,20 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_ascii_keeps_its_length() {
+    fn blanked_text_that_is_not_ascii_keeps_its_length() {
         let source = "let ö = \"grün\"; // ü\nlet b = 'é';";
         assert_eq!(code_only(source).len(), source.len());
     }
 
     #[test]
-    fn words_are_whole() {
+    fn words_in_rust_code_are_found_whole() {
         assert_eq!(words("unsafe_code unsafe", "unsafe").collect::<Vec<_>>(), [12]);
+    }
+
+    #[test]
+    fn identifiers_are_neither_lifetimes_nor_numbers() {
+        let found: Vec<(usize, &str)> = identifiers("r#fn a<'b>(c_1: 0x10) -> 1.5").collect();
+        assert_eq!(found, [(0, "r"), (2, "fn"), (5, "a"), (11, "c_1")]);
     }
 
     #[test]

@@ -1,33 +1,34 @@
-//! `cargo xtask tidy`: the rules that neither rustc nor clippy knows. docs/STYLE.md has the reasons.
+//! `cargo xtask tidy`: the rules that neither rustc nor clippy checks. docs/STYLE.md has the reasons.
 
 mod manifests;
 mod markdown;
 mod source;
 mod texts;
+mod words;
 
-use crate::Context;
+use crate::context::Context;
 use anyhow::{Context as _, Result, bail};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use xshell::cmd;
 
-/// In the root, and in each published crate.
+/// The licences in the root and in each published crate.
 pub(crate) const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
 
-/// A file of the repository, committed or about to be.
+/// A file of the repository, committed or not yet.
 #[derive(Debug)]
 struct SourceFile {
-    /// From the root, with `/`.
+    /// The path from the root, with `/`.
     path: String,
     text: String,
 }
 
-/// A broken rule, and what to do.
+/// A broken rule, and what to do about it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Problem {
     path: String,
-    /// From 1; 0 stands for the file as a whole.
+    /// The line, from 1; 0 stands for the whole file.
     line: usize,
     what: String,
 }
@@ -53,7 +54,10 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
     for file in &files {
         texts::check(file, &mut problems);
         match file.path.rsplit_once('.').map(|(_, extension)| extension) {
-            Some("rs") => source::check(file, &mut problems),
+            Some("rs") => {
+                source::check(file, &mut problems);
+                words::check(file, &mut problems);
+            }
             Some("md") => markdown::check(&ctx.workspace.root, file, &mut problems),
             _ => {}
         }
@@ -74,7 +78,7 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
     bail!("{number} {rules} broken; docs/STYLE.md has the reasons")
 }
 
-/// All text files that are committed, and those that are neither committed nor ignored.
+/// All text files that are committed, and those that are neither committed nor ignored by git.
 fn files(ctx: &Context) -> Result<Vec<SourceFile>> {
     let sh = &ctx.sh;
     let list = cmd!(sh, "git ls-files -z --cached --others --exclude-standard")
@@ -87,10 +91,10 @@ fn files(ctx: &Context) -> Result<Vec<SourceFile>> {
     paths.dedup();
     Ok(paths
         .into_iter()
-        // Bytes, some of which happen to be text.
+        // The seeds are bytes, and some of them happen to be text.
         .filter(|path| !path.starts_with("fuzz/seeds/"))
         .filter_map(|path| {
-            // Neither a file that was removed nor one that is no text has rules to keep.
+            // Deleted files and files that are not text have no rules.
             let text = fs::read_to_string(ctx.workspace.root.join(path)).ok()?;
             Some(SourceFile { path: path.to_owned(), text })
         })
@@ -131,7 +135,7 @@ fn folders(ctx: &Context, problems: &mut Vec<Problem>) -> Result<()> {
     Ok(())
 }
 
-/// `Cargo.lock` is committed, and is what cargo would write.
+/// `Cargo.lock` is committed and up to date.
 fn lock_file(ctx: &Context, problems: &mut Vec<Problem>) {
     let sh = &ctx.sh;
     if cmd!(sh, "git ls-files --error-unmatch Cargo.lock").quiet().ignore_stdout().ignore_stderr().run().is_err() {

@@ -1,11 +1,11 @@
-//! Programs that are not cargo: where they are, and how they get there.
+//! Programs other than cargo: how they are found and installed.
 //!
-//! Nothing is installed on a developer's machine unless asked for (`--install`); where `CI` is set, what is missing is.
+//! Nothing is installed on a developer's machine without `--install`. If `CI` is set, missing programs are installed.
 
-use crate::Context;
+use crate::context::Context;
 use anyhow::{Context as _, Result, bail};
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
 use xshell::cmd;
@@ -21,13 +21,36 @@ pub(crate) enum Tool {
     Node,
     Npm,
     Chromium,
+    Firefox,
+    Nginx,
+    /// Go, and gorilla/websocket in the folder where Debian installs it.
+    Gorilla,
+    /// A JDK, whose `java` can run a source file.
+    Java,
     CargoFuzz,
     Miri,
+    /// The Rust of [`OLDEST_RUST`]. Its path is that of `rustc`, with `cargo` beside it.
+    OldestRust,
     /// A C++ compiler, as the `cc` crate finds it.
     Cxx,
+    /// OpenSSL's library with its headers, as the `openssl-sys` crate finds it. Its path is that of `pkg-config`.
+    Libssl,
+    /// `ip` of iproute2.
+    Ip,
+    /// `nft` of nftables.
+    Nft,
 }
 
-/// Not a failure of what is tested: something that the test needs is not there.
+/// Where Debian installs the sources of Go packages.
+pub(crate) const GO_PATH: &str = "/usr/share/gocode";
+
+/// The `rust-version` of the workspace.
+pub(crate) const OLDEST_RUST: &str = "1.85";
+
+const CHROMIUMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+const FIREFOXES: [&str; 2] = ["firefox-esr", "firefox"];
+
+/// The error of a test that cannot run, since something that it needs is missing.
 #[derive(Debug)]
 pub(crate) struct Skip(pub(crate) String);
 
@@ -40,11 +63,11 @@ impl std::fmt::Display for Skip {
 impl std::error::Error for Skip {}
 
 impl Tool {
-    /// The tool's path, installed first where that is allowed.
+    /// The tool's path. A missing tool is installed first if that is allowed.
     ///
     /// # Errors
     ///
-    /// [`Skip`] where it is missing and may not be installed; any other error where installing it did not work.
+    /// [`Skip`] if the tool is missing and must not be installed; another error if the installation fails.
     pub(crate) fn require(self, ctx: &Context) -> Result<PathBuf> {
         let missing = match self.find() {
             Ok(path) => return Ok(path),
@@ -57,12 +80,12 @@ impl Tool {
         self.find().or_else(|still| bail!("{still}, even after it was installed; {}", self.advice()))
     }
 
-    /// What comes before the command, to run [`Tool::Miri`].
+    /// The arguments before the command that select the toolchain with [`Tool::Miri`].
     pub(crate) fn miri_toolchain() -> &'static [&'static str] {
         miri().unwrap_or_default()
     }
 
-    /// The tool's path, or why there is none.
+    /// The tool's path, or why it was not found.
     fn find(self) -> Result<PathBuf, String> {
         match self {
             Tool::Rustfmt => working("cargo", &["fmt", "--version"], "cargo fmt"),
@@ -71,8 +94,8 @@ impl Tool {
             Tool::Python27 => python27(),
             Tool::Python3 => working(
                 "python3",
-                &["-c", "import sys, venv, ensurepip; assert sys.version_info >= (3, 9)"],
-                "python3 (3.9 or later, with venv and pip)",
+                &["-c", "import sys, venv, ensurepip; assert sys.version_info >= (3, 10)"],
+                "python3 (3.10 or later, with venv and pip)",
             ),
             Tool::Node => working(
                 "node",
@@ -80,14 +103,22 @@ impl Tool {
                 "node (18 or later)",
             ),
             Tool::Npm => working("npm", &["--version"], "npm"),
-            Tool::Chromium => chromium(),
+            Tool::Chromium => browser("CHROMIUM", &CHROMIUMS, "Chromium"),
+            Tool::Firefox => browser("FIREFOX", &FIREFOXES, "Firefox"),
+            Tool::Nginx => nginx(),
+            Tool::Gorilla => gorilla(),
+            Tool::Java => java(),
             Tool::CargoFuzz => working("cargo", &["fuzz", "--version"], "cargo fuzz"),
             Tool::Miri => miri().map(|_| "cargo".into()),
+            Tool::OldestRust => oldest_rust(),
             Tool::Cxx => cxx(),
+            Tool::Libssl => libssl(),
+            Tool::Ip => of_root("ip", &["-V"]),
+            Tool::Nft => of_root("nft", &["--version"]),
         }
     }
 
-    /// What to do to have it.
+    /// How to get the tool.
     fn advice(self) -> &'static str {
         match self {
             Tool::Rustfmt => "`rustup component add rustfmt`",
@@ -99,11 +130,22 @@ impl Tool {
             Tool::Python3 => "install Python 3 (on Debian: python3 and python3-venv)",
             Tool::Node | Tool::Npm => "install Node.js 18 or later with npm",
             Tool::Chromium => "install Chromium, or set CHROMIUM to the path of a Chrome",
+            Tool::Firefox => "install Firefox (on Debian: firefox-esr), or set FIREFOX to the path of one",
+            Tool::Nginx => "install nginx (on Debian: nginx)",
+            Tool::Gorilla => "on Debian install golang-go and golang-github-gorilla-websocket-dev",
+            Tool::Java => "install a JDK, 11 or later (on Debian: default-jdk-headless)",
             Tool::CargoFuzz => "`cargo install cargo-fuzz --locked`",
             Tool::Miri => {
                 "`rustup toolchain install nightly --profile minimal --component miri,rust-src`; stable toolchains do not have it"
             }
+            Tool::OldestRust => {
+                "`rustup toolchain install 1.85 --profile minimal`, or on Debian 12 install version 1.85 of rustc-web, cargo-web \
+                 and libstd-rust-web-dev"
+            }
             Tool::Cxx => "install a C++ compiler (on Debian: g++), or set CXX to one",
+            Tool::Libssl => "install OpenSSL's headers and pkg-config (on Debian: libssl-dev and pkg-config)",
+            Tool::Ip => "install iproute2",
+            Tool::Nft => "install nftables",
         }
     }
 
@@ -118,12 +160,25 @@ impl Tool {
             Tool::Node => apt_get(ctx, &["nodejs"])?,
             Tool::Npm => apt_get(ctx, &["npm"])?,
             Tool::Chromium => apt_get(ctx, &["chromium"])?,
+            Tool::Firefox => apt_get(ctx, &["firefox-esr"])?,
+            Tool::Nginx => apt_get(ctx, &["nginx"])?,
+            Tool::Gorilla => apt_get(ctx, &["golang-go", "golang-github-gorilla-websocket-dev"])?,
+            Tool::Java => apt_get(ctx, &["default-jdk-headless"])?,
             Tool::CargoFuzz => cmd!(sh, "cargo install cargo-fuzz --locked").run()?,
             Tool::Miri => {
                 let wanted = ["--profile", "minimal", "--component", "miri,rust-src"];
                 cmd!(sh, "rustup toolchain install nightly {wanted...}").run()?
             }
+            Tool::OldestRust => {
+                // By version, because there is a newer one. The last one because apt would take the newer one of that.
+                let packages = ["rustc-web", "cargo-web", "libstd-rust-web-dev"];
+                let packages = packages.map(|name| format!("{name}={}.*", OLDEST_RUST));
+                apt_get(ctx, &packages.each_ref().map(String::as_str))?
+            }
             Tool::Cxx => apt_get(ctx, &["g++"])?,
+            Tool::Libssl => apt_get(ctx, &["libssl-dev", "pkg-config"])?,
+            Tool::Ip => apt_get(ctx, &["iproute2"])?,
+            Tool::Nft => apt_get(ctx, &["nftables"])?,
         }
         Ok(())
     }
@@ -131,14 +186,14 @@ impl Tool {
 
 /// The first of `PYTHON27`, `python2.7` and pyenv's 2.7.18 that runs and is Python 2.7.
 ///
-/// pyenv puts a `python2.7` on `PATH` that only says that no version is chosen, so to be found is not enough.
+/// pyenv puts a `python2.7` on `PATH` that only prints that no version is chosen, so a check of `PATH` is not enough.
 fn python27() -> Result<PathBuf, String> {
     let is_27 = ["-c", "import sys; assert sys.version_info[:2] == (2, 7)"];
     if let Some(chosen) = std::env::var_os("PYTHON27") {
         return if succeeds(&chosen, &is_27) {
             Ok(chosen.into())
         } else {
-            Err(format!("PYTHON27 is `{}`, which is no Python 2.7 that runs", chosen.to_string_lossy()))
+            Err(format!("PYTHON27 is `{}`, which is not a working Python 2.7", chosen.to_string_lossy()))
         };
     }
     if succeeds("python2.7", &is_27) {
@@ -156,20 +211,44 @@ fn python27() -> Result<PathBuf, String> {
     Err("there is no Python 2.7, which the Autobahn test suite is written in".to_owned())
 }
 
-fn chromium() -> Result<PathBuf, String> {
-    if let Some(chosen) = std::env::var_os("CHROMIUM") {
+/// The browser that `variable` names, or the first of `names` that runs.
+fn browser(variable: &str, names: &[&str], name: &str) -> Result<PathBuf, String> {
+    if let Some(chosen) = std::env::var_os(variable) {
         return if succeeds(&chosen, &["--version"]) {
             Ok(chosen.into())
         } else {
-            Err(format!("CHROMIUM is `{}`, which does not run", chosen.to_string_lossy()))
+            Err(format!("{variable} is `{}`, which does not run", chosen.to_string_lossy()))
         };
     }
-    let names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
     names
-        .into_iter()
-        .filter_map(on_path)
+        .iter()
+        .filter_map(|name| on_path(name))
         .find(|path| succeeds(path, &["--version"]))
-        .ok_or_else(|| "there is no Chromium on PATH".to_owned())
+        .ok_or_else(|| format!("there is no {name} on PATH"))
+}
+
+/// Debian installs it in a folder that only root has on `PATH`.
+fn nginx() -> Result<PathBuf, String> {
+    let places = on_path("nginx").into_iter().chain(["/usr/sbin/nginx".into(), "/usr/local/sbin/nginx".into()]);
+    places
+        .into_iter()
+        .find(|path| succeeds(path, &["-v"]))
+        .ok_or_else(|| "there is no nginx, neither on PATH nor in /usr/sbin".to_owned())
+}
+
+/// Go itself would download the package. This is the system's package, like Go itself.
+fn gorilla() -> Result<PathBuf, String> {
+    let go = working("go", &["version"], "go")?;
+    let package = Path::new(GO_PATH).join("src/github.com/gorilla/websocket");
+    if package.is_dir() { Ok(go) } else { Err(format!("there is no gorilla/websocket for Go in {GO_PATH}")) }
+}
+
+/// A Java runtime without a compiler cannot run a source file.
+fn java() -> Result<PathBuf, String> {
+    for module in ["jdk.compiler", "java.net.http"] {
+        working("java", &["--describe-module", module], "JDK (11 or later)")?;
+    }
+    Ok("java".into())
 }
 
 fn cxx() -> Result<PathBuf, String> {
@@ -181,15 +260,53 @@ fn cxx() -> Result<PathBuf, String> {
     }
 }
 
-/// What chooses the toolchain that has Miri: that in use, or nightly.
+fn libssl() -> Result<PathBuf, String> {
+    let is_there = succeeds("pkg-config", &["--exists", "openssl >= 1.1.1"]);
+    if is_there { Ok("pkg-config".into()) } else { Err("pkg-config finds no libssl with its headers".to_owned()) }
+}
+
+/// The argument that selects a toolchain with Miri: the current one, or nightly.
 fn miri() -> Result<&'static [&'static str], String> {
     let toolchains: [&[&str]; 2] = [&[], &["+nightly"]];
     let has_miri = |toolchain: &&[&str]| succeeds("cargo", &[toolchain, &["miri", "--version"][..]].concat());
-    toolchains.into_iter().find(has_miri).ok_or_else(|| "neither the toolchain in use nor nightly has Miri".to_owned())
+    toolchains.into_iter().find(has_miri).ok_or_else(|| "neither the current toolchain nor nightly has Miri".to_owned())
+}
+
+/// rustup's, or the system's: rustup's programs come before that on `PATH`, and are another version.
+fn oldest_rust() -> Result<PathBuf, String> {
+    let version = OLDEST_RUST;
+    let rustup = Command::new("rustup").args(["which", "--toolchain", version, "rustc"]).stderr(Stdio::null()).output();
+    let of_rustup = rustup.ok().filter(|output| output.status.success());
+    let of_rustup = of_rustup.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+    of_rustup
+        .into_iter()
+        .chain(["/usr/bin/rustc".into()])
+        .find(|rustc| {
+            let answer = Command::new(rustc).arg("--version").stderr(Stdio::null()).output();
+            let is_it = answer.is_ok_and(|answer| is_oldest_rust(&String::from_utf8_lossy(&answer.stdout)));
+            is_it && succeeds(rustc.with_file_name("cargo"), &["--version"])
+        })
+        .ok_or_else(|| format!("there is no Rust {version}, neither from rustup nor in /usr/bin"))
+}
+
+/// Whether a compiler that answers so to `--version` is that of [`OLDEST_RUST`].
+pub(crate) fn is_oldest_rust(answer: &str) -> bool {
+    let of_minor = answer.strip_prefix("rustc ").and_then(|version| version.strip_prefix(OLDEST_RUST));
+    of_minor.is_some_and(|patch| patch.starts_with('.'))
 }
 
 fn working(program: &str, arguments: &[&str], name: &str) -> Result<PathBuf, String> {
     if succeeds(program, arguments) { Ok(program.into()) } else { Err(format!("there is no working {name} on PATH")) }
+}
+
+/// A program that is often in a folder that only root has on `PATH`.
+fn of_root(program: &str, arguments: &[&str]) -> Result<PathBuf, String> {
+    ["", "/usr/sbin/", "/sbin/"]
+        .into_iter()
+        .map(|folder| format!("{folder}{program}"))
+        .find(|path| succeeds(path, arguments))
+        .map(PathBuf::from)
+        .ok_or_else(|| format!("there is no `{program}` on PATH"))
 }
 
 fn succeeds(program: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
@@ -198,7 +315,7 @@ fn succeeds(program: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
     quiet.is_ok_and(|status| status.success())
 }
 
-/// Where `PATH` has `program`; Playwright wants the whole path of its browser.
+/// The path of `program` by `PATH`: Playwright needs the whole path of its browser.
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
@@ -219,4 +336,19 @@ fn apt_get(ctx: &Context, packages: &[&str]) -> Result<()> {
     updated?;
     cmd!(sh, "{program} {front...} install --yes --no-install-recommends {packages...}").run()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_rust_is_known_by_its_answer() {
+        assert!(is_oldest_rust("rustc 1.85.0 (4d91de4e4 2025-02-17) (built from a source tarball)"));
+        assert!(is_oldest_rust("rustc 1.85.1 (4eb161250 2025-03-15)"));
+        for other in ["", "rustc 1.850.0", "rustc 1.86.0 (05f9846f8 2025-03-31)", "cargo 1.85.0"] {
+            assert!(!is_oldest_rust(other), "{other}");
+        }
+        assert!(Tool::OldestRust.advice().contains(OLDEST_RUST));
+    }
 }

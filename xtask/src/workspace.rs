@@ -1,4 +1,4 @@
-//! What cargo knows of this workspace, as far as the checks ask.
+//! What the checks need to know about this workspace, from cargo.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
 
-/// The members, and where things are.
+/// The members and the folders of the workspace.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
@@ -27,6 +27,8 @@ pub(crate) struct Package {
     pub(crate) folder: PathBuf,
     /// The library's name as `use` spells it.
     pub(crate) library: Option<String>,
+    /// The first file of the library, and of each program.
+    pub(crate) roots: Vec<PathBuf>,
     /// Each feature with what it enables, implicit ones included.
     pub(crate) features: BTreeMap<String, Vec<String>>,
     pub(crate) dependencies: Vec<Dependency>,
@@ -34,7 +36,7 @@ pub(crate) struct Package {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dependency {
-    /// The package's own name, also where the manifest renames it.
+    /// The package's own name, even if the manifest renames it.
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) optional: bool,
@@ -49,12 +51,22 @@ pub(crate) enum Kind {
     Build,
 }
 
+/// The kinds of a target that is a library.
+const LIBRARY: [&str; 3] = ["lib", "rlib", "proc-macro"];
+
 impl Workspace {
+    /// The workspace that the current directory is in.
     pub(crate) fn load(sh: &Shell) -> Result<Self> {
-        let json = cmd!(sh, "cargo metadata --format-version 1 --no-deps")
-            .quiet()
-            .read()
-            .context("`cargo metadata` failed; it must be run inside the workspace")?;
+        Self::ask(sh, &[]).context("`cargo metadata` failed; it must be run inside the workspace")
+    }
+
+    /// The workspace of this manifest.
+    pub(crate) fn load_from(sh: &Shell, manifest: &str) -> Result<Self> {
+        Self::ask(sh, &["--manifest-path", manifest]).with_context(|| format!("`cargo metadata` failed for {manifest}"))
+    }
+
+    fn ask(sh: &Shell, arguments: &[&str]) -> Result<Self> {
+        let json = cmd!(sh, "cargo metadata --format-version 1 --no-deps {arguments...}").quiet().read()?;
         Self::parse(&json).context("cannot read the answer of `cargo metadata`")
     }
 
@@ -73,12 +85,12 @@ impl Workspace {
         self.packages.iter().find(|package| package.name == name)
     }
 
-    /// The packages that are published, in the order of their names.
+    /// The published packages, in the order of their names.
     pub(crate) fn published(&self) -> impl Iterator<Item = &Package> {
         self.packages.iter().filter(|package| package.published)
     }
 
-    /// `path` as a person at the root would type it.
+    /// `path` relative to the root.
     pub(crate) fn relative<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)
     }
@@ -89,10 +101,11 @@ impl Package {
         let name = string(value, "name")?.to_owned();
         let manifest = Path::new(string(value, "manifest_path")?);
         let Some(folder) = manifest.parent() else { bail!("{} is in no folder", manifest.display()) };
-        let library = array(value, "targets")?.iter().find(|target| {
-            let is_lib = |kind: &Value| matches!(kind.as_str(), Some("lib" | "rlib" | "proc-macro"));
-            target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(is_lib))
-        });
+        let has_kind =
+            |target: &Value, kinds: &[&str]| strings(&target["kind"]).iter().any(|kind| kinds.contains(&kind.as_str()));
+        let targets = array(value, "targets")?;
+        let library = targets.iter().find(|target| has_kind(target, &LIBRARY));
+        let roots = targets.iter().filter(|target| has_kind(target, &LIBRARY) || has_kind(target, &["bin"]));
         let mut features = BTreeMap::new();
         for (feature, enables) in value["features"].as_object().context("`features` is no table")? {
             features.insert(feature.clone(), strings(enables));
@@ -101,9 +114,10 @@ impl Package {
             version: string(value, "version")?.to_owned(),
             description: value["description"].as_str().unwrap_or_default().to_owned(),
             rust_version: value["rust_version"].as_str().map(str::to_owned),
-            // `publish = false` is an empty list of registries, and no list at all is any registry.
+            // `publish = false` is an empty list of registries. Without a list, any registry is allowed.
             published: value["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
             folder: folder.to_owned(),
+            roots: roots.map(|target| string(target, "src_path").map(PathBuf::from)).collect::<Result<_>>()?,
             library: library.and_then(|target| target["name"].as_str()).map(|name| name.replace('-', "_")),
             features,
             dependencies: array(value, "dependencies")?.iter().map(Dependency::parse).collect::<Result<_>>()?,
@@ -115,7 +129,7 @@ impl Package {
         self.name.starts_with("example-")
     }
 
-    /// Whether others build on it; an example's library is there for the example's own tests.
+    /// Whether other packages use its library. The library of an example is for the example's own tests.
     pub(crate) fn is_library(&self) -> bool {
         self.library.is_some() && !self.is_example()
     }

@@ -1,18 +1,21 @@
-//! Rules for `Cargo.toml`: what is said once, in the workspace, is inherited everywhere else.
+//! Rules for `Cargo.toml`: settings of the workspace are inherited everywhere else.
 
 use super::{Problem, SourceFile, slashes};
 use crate::workspace::Workspace;
 
+/// The manifest that has the `rust-version` of all tools.
+const TOOLS: &str = "xtask/Cargo.toml";
+
 /// A `key = value` of a manifest.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry<'a> {
-    /// As in `[section]`.
+    /// The name in `[section]`.
     section: &'a str,
     key: &'a str,
     value: &'a str,
     /// From 1.
     line: usize,
-    /// Whether a comment stands at its end, or on the line above.
+    /// Whether there is a comment at its end, or on the line above.
     commented: bool,
 }
 
@@ -30,7 +33,7 @@ pub(super) fn check(workspace: &Workspace, files: &[SourceFile], problems: &mut 
             check_member(file, &entries, problems);
         }
     }
-    check_rust_version(workspace, files, problems);
+    check_rust_versions(files, problems);
 }
 
 fn check_entry(file: &SourceFile, entry: &Entry<'_>, problems: &mut Vec<Problem>) {
@@ -50,7 +53,7 @@ fn check_entry(file: &SourceFile, entry: &Entry<'_>, problems: &mut Vec<Problem>
     let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
     let in_list = kinds.contains(&last) && section != "workspace.dependencies";
     let in_table = kinds.iter().any(|kind| section.contains(&format!("{kind}."))) && !section.starts_with("workspace.");
-    // A workspace of its own (bench, fuzz) has a list of its own.
+    // The separate workspaces bench and fuzz have their own lists.
     if !is_member_path(&file.path) {
         return;
     }
@@ -63,17 +66,22 @@ fn check_entry(file: &SourceFile, entry: &Entry<'_>, problems: &mut Vec<Problem>
     }
 }
 
-/// Whether the manifest belongs to this workspace, by where it is.
+/// Whether the manifest belongs to this workspace, by its path.
 fn is_member_path(path: &str) -> bool {
-    let is_tool = ["soak/Cargo.toml", "xtask/Cargo.toml"].contains(&path);
-    path.starts_with("crates/") || path.starts_with("examples/") || is_tool
+    path.starts_with("crates/") || path.starts_with("examples/") || is_tool(path)
+}
+
+fn is_tool(path: &str) -> bool {
+    ["slow-peers/Cargo.toml", "soak/Cargo.toml", TOOLS].contains(&path)
 }
 
 fn check_member(file: &SourceFile, entries: &[Entry<'_>], problems: &mut Vec<Problem>) {
     let inherits = |section: &str, key: &str| {
         entries.iter().any(|entry| entry.section == section && entry.key == key && entry.value == "true")
     };
-    for key in ["edition", "rust-version", "license"] {
+    let inherited: &[&str] =
+        if is_tool(&file.path) { &["edition", "license"] } else { &["edition", "rust-version", "license"] };
+    for key in inherited {
         if !inherits("package", &format!("{key}.workspace")) {
             problems.push(Problem::new(&file.path, 0, format!("[package] must have `{key}.workspace = true`")));
         }
@@ -83,38 +91,44 @@ fn check_member(file: &SourceFile, entries: &[Entry<'_>], problems: &mut Vec<Pro
     }
 }
 
-/// One `rust-version`, in every manifest and wherever a text tells it.
-fn check_rust_version(workspace: &Workspace, files: &[SourceFile], problems: &mut Vec<Problem>) {
-    let root = files.iter().find(|file| file.path == "Cargo.toml");
-    let stated = root.and_then(|file| {
-        let entry = entries(&file.text)
-            .into_iter()
-            .find(|entry| entry.section == "workspace.package" && entry.key == "rust-version")?;
+/// Two versions of Rust, each in one place: the workspace has that of the crates and examples, and `xtask` that of the tools.
+fn check_rust_versions(files: &[SourceFile], problems: &mut Vec<Problem>) {
+    let stated = |path: &str, section: &str| {
+        let file = files.iter().find(|file| file.path == path)?;
+        let mut entries = entries(&file.text).into_iter();
+        let entry = entries.find(|entry| entry.section == section && entry.key == "rust-version")?;
         Some(entry.value.trim_matches('"').to_owned())
-    });
-    let Some(stated) = stated else {
+    };
+    let Some(crates) = stated("Cargo.toml", "workspace.package") else {
         problems.push(Problem::new("Cargo.toml", 0, "[workspace.package] must have a `rust-version`"));
         return;
     };
-    for package in &workspace.packages {
-        let path = slashes(workspace.relative(&package.folder)) + "/Cargo.toml";
-        match &package.rust_version {
-            Some(version) if *version == stated => {}
-            Some(version) => {
-                problems.push(Problem::new(path, 0, format!("has rust-version {version}, and the workspace {stated}")))
-            }
-            None => problems.push(Problem::new(path, 0, "has no rust-version: `rust-version.workspace = true`")),
+    let Some(tools) = stated(TOOLS, "package") else {
+        problems.push(Problem::new(TOOLS, 0, "[package] must have a `rust-version`"));
+        return;
+    };
+    for file in files.iter().filter(|file| file.path.ends_with("/Cargo.toml")) {
+        let entries = entries(&file.text);
+        let mut own = entries.iter().filter(|entry| entry.key == "rust-version").peekable();
+        if is_tool(&file.path) && own.peek().is_none() {
+            problems.push(Problem::new(&file.path, 0, format!("[package] must have `rust-version = \"{tools}\"`")));
+        }
+        for entry in own.filter(|entry| entry.value.trim_matches('"') != tools) {
+            let what = format!("has rust-version {}, and {TOOLS} has \"{tools}\"", entry.value);
+            problems.push(Problem::new(&file.path, entry.line, what));
         }
     }
     for file in files.iter().filter(|file| file.path.ends_with(".md") && !file.path.ends_with("CHANGELOG.md")) {
+        // Who works on this needs the tools.
+        let is_right = |told: &str| told == crates || (file.path == "CONTRIBUTING.md" && told == tools);
         for (index, line) in file.text.lines().enumerate() {
-            // "Rust 1.95 or later"
+            // "Rust 1.85 or later"
             let told = line
                 .split("Rust 1.")
                 .skip(1)
                 .map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
-            for minor in told.filter(|minor| !minor.is_empty() && format!("1.{minor}") != stated) {
-                let what = format!("says Rust 1.{minor}, and the workspace's rust-version is {stated}");
+            for minor in told.filter(|minor| !minor.is_empty() && !is_right(&format!("1.{minor}"))) {
+                let what = format!("says Rust 1.{minor}, and the workspace's rust-version is {crates}");
                 problems.push(Problem::new(&file.path, index + 1, what));
             }
         }
@@ -127,7 +141,7 @@ fn has_key(value: &str, key: &str) -> bool {
     table.split(',').any(|pair| pair.split('=').next().is_some_and(|name| name.trim() == key))
 }
 
-/// As much of TOML as manifests use: sections, and pairs whose value begins on the same line.
+/// Parses the part of TOML that manifests use: sections, and pairs whose value begins on the same line.
 fn entries(text: &str) -> Vec<Entry<'_>> {
     let mut found = Vec::new();
     let mut section = "";
@@ -166,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_belongs_to_the_workspace() {
+    fn tidy_refuses_a_version_outside_the_workspace_manifest() {
         let member = "crates/a/Cargo.toml";
         assert_eq!(
             problems(member, "[dependencies]\na.workspace = true\nb = { workspace = true, features = [\"c\"] }\n"),
@@ -186,7 +200,29 @@ mod tests {
     }
 
     #[test]
-    fn lints_belong_to_the_workspace_and_say_why() {
+    fn crates_and_tools_have_one_version_of_rust_each() {
+        let check = |path: &str, text: &str| {
+            let files = [
+                ("Cargo.toml", "[workspace.package]\nrust-version = \"1.1\"\n"),
+                (TOOLS, "[package]\nrust-version = \"1.2\"\n"),
+                (path, text),
+            ];
+            let files = files.map(|(path, text)| SourceFile { path: path.to_owned(), text: text.to_owned() });
+            let mut problems = Vec::new();
+            check_rust_versions(&files, &mut problems);
+            problems.len()
+        };
+        assert_eq!(check("crates/a/Cargo.toml", "[package]\nrust-version.workspace = true\n"), 0);
+        assert_eq!(check("soak/Cargo.toml", "[package]\nrust-version = \"1.2\"\n"), 0);
+        assert_eq!(check("soak/Cargo.toml", "[package]\n"), 1);
+        assert_eq!(check("bench/Cargo.toml", "[workspace.package]\nrust-version = \"1.1\"\n"), 1);
+        assert_eq!(check("README.md", "Rust 1.1 or later\n"), 0);
+        assert_eq!(check("README.md", "Rust 1.2 or later\n"), 1);
+        assert_eq!(check("CONTRIBUTING.md", "Rust 1.2; the crates need Rust 1.1\n"), 0);
+    }
+
+    #[test]
+    fn tidy_refuses_lints_outside_the_workspace_manifest_or_without_a_reason() {
         assert_eq!(problems("crates/a/Cargo.toml", "[lints]\nworkspace = true\n"), [""; 0]);
         assert_eq!(problems("crates/a/Cargo.toml", "[lints.rust]\nmissing_docs = \"allow\"\n").len(), 1);
         assert_eq!(problems("Cargo.toml", "[workspace.lints.clippy]\na = \"allow\"\n").len(), 1);

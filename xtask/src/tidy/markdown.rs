@@ -1,4 +1,4 @@
-//! Links in Markdown lead somewhere.
+//! Checks that links in Markdown lead to a file.
 
 use super::{Problem, SourceFile, resolve};
 use std::path::Path;
@@ -14,17 +14,17 @@ pub(super) fn check(root: &Path, file: &SourceFile, problems: &mut Vec<Problem>)
             problems.push(Problem::new(
                 &file.path,
                 line,
-                format!("links to `{target}`, which is no file of the repository"),
+                format!("links to `{target}`, which is not a file of the repository"),
             ));
         }
     }
 }
 
-/// The path that a target names, unless it leads out of the repository, into the same page, or is for rustdoc.
+/// The path of a link's target, unless it leads out of the repository, into the same page, or is for rustdoc.
 fn as_path(target: &str) -> Option<&str> {
     let is_elsewhere = target.contains("://") || target.starts_with("mailto:") || target.starts_with('#');
-    // `crate::Message`, `struct@Message` and `Message` are what rustdoc resolves, and denies when they are broken; pages
-    // that it makes (`.html`) are checked with the documentation.
+    // rustdoc resolves `crate::Message`, `struct@Message` and `Message`, and denies broken ones. Its own pages (`.html`) are
+    // checked with the documentation.
     let is_path =
         target.contains(['/', '.']) && !target.contains("::") && !target.contains('@') && !target.contains('(');
     if is_elsewhere || !is_path {
@@ -34,7 +34,7 @@ fn as_path(target: &str) -> Option<&str> {
     (!path.is_empty() && !path.ends_with(".html")).then_some(path)
 }
 
-/// The targets of `[text](target)` and `[name]: target`, each with its line, code left out.
+/// The targets of `[text](target)` and `[name]: target`, each with its line. Code is skipped.
 fn links(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut fence: Option<&str> = None;
@@ -66,14 +66,14 @@ fn inline(line: &str) -> impl Iterator<Item = &str> {
 
 fn definition(line: &str) -> Option<&str> {
     let (name, target) = line.trim_start().strip_prefix('[')?.split_once("]:")?;
-    // `[^1]: note`, `- [ ]: …` and the like are no definitions.
+    // `[^1]: note`, `- [ ]: …` and the like are not definitions.
     if name.starts_with('^') || name.contains(']') {
         return None;
     }
     target.split_whitespace().next().map(|target| target.trim_matches(['<', '>']))
 }
 
-/// The line with what is between backticks taken out.
+/// The line without the text between backticks.
 fn without_code(line: &str) -> String {
     let parts: Vec<&str> = line.split('`').collect();
     // An odd number of backticks: the last one opens nothing.
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_are_found_outside_of_code() {
+    fn tidy_finds_links_in_markdown_outside_of_code() {
         let text = "a [b](c.md) `[d](e.md)` [`f`](g.md#h \"t\")\n```rust\n[i](j.md)\n```\n[k]: l.md\n![m](<n o.png>)\n[^p]: q.md\n";
         let found: Vec<(usize, String)> = links(text);
         let found: Vec<(usize, &str)> = found.iter().map(|(line, target)| (*line, target.as_str())).collect();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn only_files_of_the_repository_are_looked_for() {
+    fn tidy_looks_only_for_links_to_files_of_the_repository() {
         assert_eq!(as_path("../a/README.md#b"), Some("../a/README.md"));
         assert_eq!(as_path("docs/"), Some("docs/"));
         for elsewhere in [
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_link_is_reported_with_its_line() {
+    fn tidy_reports_a_dead_link_with_its_line() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let file = SourceFile {
             path: "src/a.md".to_owned(),

@@ -3,13 +3,13 @@
 use super::{Problem, SourceFile};
 use crate::rust_source::{attributes, closing, code_only, line_of, words};
 
-/// A file that is longer is two.
+/// A longer file must be split.
 const LINES: usize = 800;
 
-/// The crates in which `unsafe` is measured to be worth it.
+/// The crates that may use `unsafe`, since measurements show that it is worth it there.
 const UNSAFE: [&str; 2] = ["crates/sockeye-proto/", "crates/sockeye-tokio/"];
 
-/// How far above an unsafe block its reason may begin.
+/// How many lines above an unsafe block its comment may begin.
 const REACH: usize = 12;
 
 pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
@@ -20,11 +20,11 @@ pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
 
     let lines = file.text.lines().count();
     if lines > LINES {
-        report(0, format!("has {lines} lines, more than {LINES}: it is two modules"));
+        report(0, format!("has {lines} lines, more than {LINES}: split it into modules"));
     }
     for (name, instead) in [
-        ("todo", "finish it, or leave it out"),
-        ("unimplemented", "finish it, or leave it out"),
+        ("todo", "finish the code, or remove it"),
+        ("unimplemented", "finish the code, or remove it"),
         ("dbg", "use `tracing` or a test"),
     ] {
         for at in words(&code, name).filter(|at| code[at + name.len()..].starts_with('!')) {
@@ -38,7 +38,7 @@ pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
     if is_safe_crate_root(&file.path) && !code.contains("#![forbid(unsafe_code)]") {
         report(
             0,
-            "must begin with `#![forbid(unsafe_code)]`: only sockeye-proto and sockeye-tokio are measured to need it"
+            "must begin with `#![forbid(unsafe_code)]`: only sockeye-proto and sockeye-tokio may use `unsafe`"
                 .to_owned(),
         );
     }
@@ -52,13 +52,13 @@ fn check_attribute(
 ) {
     let text = &code[attribute.clone()];
     if words(text, "ignore").next() == Some(2) {
-        report(attribute.start, "an ignored test proves nothing: repair it, or remove it".to_owned());
+        report(attribute.start, "an ignored test proves nothing: fix it, or remove it".to_owned());
     }
     for lint in ["allow", "expect"] {
         for at in words(text, lint) {
             let start = attribute.start + at;
             let open = start + lint.len();
-            // `#[should_panic(expected)]`, `#[expect]` of other macros: only a list of lints is meant.
+            // Not `#[should_panic(expected)]` or the `#[expect]` of other macros: only lists of lints.
             if !code[open..].starts_with('(') {
                 continue;
             }
@@ -75,7 +75,7 @@ fn check_unsafe(file: &SourceFile, code: &str, report: &mut impl FnMut(usize, St
     let lines: Vec<&str> = file.text.lines().collect();
     let is_allowed = UNSAFE.iter().any(|folder| file.path.starts_with(folder));
     for at in words(code, "unsafe") {
-        // `unsafe(no_mangle)` and such: the attribute says it, and there is no body to explain.
+        // Not attributes such as `unsafe(no_mangle)`: they have no body to explain.
         if !is_allowed {
             report(at, "`unsafe` is only for sockeye-proto and sockeye-tokio".to_owned());
             continue;
@@ -83,12 +83,12 @@ fn check_unsafe(file: &SourceFile, code: &str, report: &mut impl FnMut(usize, St
         let line = line_of(&file.text, at);
         let above = &lines[line.saturating_sub(REACH + 1)..line];
         if !above.iter().any(|line| line.contains("SAFETY:") || line.contains("# Safety")) {
-            report(at, "`unsafe` without `// SAFETY:` above it, which says why it is sound".to_owned());
+            report(at, "`unsafe` needs a `// SAFETY:` comment above it that says why it is sound".to_owned());
         }
     }
 }
 
-/// The root of a library or binary outside of those that may be unsafe.
+/// Whether this is the root of a library or binary in a crate that must not use `unsafe`.
 fn is_safe_crate_root(path: &str) -> bool {
     let is_root = path.ends_with("/src/lib.rs") || path.ends_with("/src/main.rs");
     is_root && path.starts_with("crates/") && !UNSAFE.iter().any(|folder| path.starts_with(folder))
@@ -105,20 +105,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_mentioned_is_fine() {
+    fn tidy_accepts_placeholders_in_comments_and_strings() {
         let text = "// todo!() and unsafe\nconst A: &str = \"dbg!(1) #[ignore]\";\nfn todo() {}\n";
         assert_eq!(problems("a.rs", text), []);
     }
 
     #[test]
-    fn placeholders_are_found() {
+    fn tidy_finds_placeholders_and_ignored_tests() {
         let found = problems("a.rs", "fn a() {\n    todo!()\n}\n#[test]\n#[ignore = \"slow\"]\nfn b() { dbg!(1); }\n");
         let lines: Vec<usize> = found.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [2, 6, 5]);
     }
 
     #[test]
-    fn an_allow_needs_its_reason() {
+    fn tidy_refuses_an_allow_without_a_reason() {
         assert_eq!(problems("a.rs", "#[allow(dead_code, reason = \"read by Debug\")]\nstruct A;\n"), []);
         assert_eq!(problems("a.rs", "#[cfg_attr(a, allow(\n    b,\n    reason = \"c\"\n))]\nstruct A;\n"), []);
         assert_eq!(problems("a.rs", "fn a() { origins.allow(\"a\"); expect(1) }\n"), []);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_is_for_two_crates_and_says_why() {
+    fn tidy_refuses_unsafe_in_other_crates_or_without_a_safety_comment() {
         let block = "fn a() {\n    unsafe { b() }\n}\n";
         assert_eq!(problems("crates/sockeye-state/src/a.rs", block).len(), 1);
         assert_eq!(problems("crates/sockeye-proto/src/a.rs", block).len(), 1);
@@ -137,14 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn other_crates_forbid_unsafe() {
+    fn tidy_demands_that_other_crates_forbid_unsafe_code() {
         assert_eq!(problems("crates/sockeye-state/src/lib.rs", "//! Docs.\n").len(), 1);
         assert_eq!(problems("crates/sockeye-state/src/lib.rs", "//! Docs.\n#![forbid(unsafe_code)]\n"), []);
         assert_eq!(problems("crates/sockeye-tokio/src/lib.rs", "//! Docs.\n"), []);
     }
 
     #[test]
-    fn a_long_file_is_two() {
+    fn tidy_refuses_a_file_that_is_too_long() {
         assert_eq!(problems("a.rs", &"\n".repeat(LINES)), []);
         assert_eq!(problems("a.rs", &"\n".repeat(LINES + 1)).len(), 1);
     }

@@ -2,7 +2,7 @@
 
 use super::{Problem, SourceFile};
 
-/// Folders of one machine: what they lead to is nowhere else. Written in parts, as this file is checked as well.
+/// Folders that exist on one machine only. They are written in parts, since this file is checked too.
 const MACHINE: [&str; 5] =
     [concat!("/ho", "me/"), concat!("/wo", "rk/"), concat!("/tm", "p/"), concat!("/ro", "ot/"), concat!("/Use", "rs/")];
 
@@ -19,15 +19,15 @@ pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
             break;
         }
         if ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| line.starts_with(mark)) {
-            problems.push(Problem::new(&file.path, index + 1, "is a mark of a merge"));
+            problems.push(Problem::new(&file.path, index + 1, "is a conflict marker of a merge"));
         }
     }
     if !file.text.is_empty() && !file.text.ends_with('\n') {
-        problems.push(Problem::new(&file.path, file.text.lines().count(), "the last line does not end"));
+        problems.push(Problem::new(&file.path, file.text.lines().count(), "the last line must end in a line feed"));
     }
 }
 
-/// Whether the slash at `at` is the first of its path: neither `target/tmp/a` nor the path of a URL is meant.
+/// Whether the slash at `at` begins a path. It does not in `target/tmp/a`, or in the path of a URL.
 fn begins_a_path(line: &str, at: usize) -> bool {
     let before = line[..at].chars().next_back();
     !before.is_some_and(|before| {
@@ -46,14 +46,14 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_a_machine_is_found() {
+    fn tidy_finds_a_path_of_one_machine() {
         let folder = MACHINE[2];
         assert_eq!(lines(&format!("a\nlet b = \"{folder}b\";\n")), [2]);
         assert!(lines(&format!("target{folder}b\nhttps://example.com{folder}\n")).is_empty());
     }
 
     #[test]
-    fn a_file_ends_with_a_line() {
+    fn tidy_refuses_a_file_whose_last_line_does_not_end() {
         assert_eq!(lines("a\nb"), [2]);
         assert!(lines("").is_empty());
     }

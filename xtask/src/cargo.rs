@@ -1,0 +1,119 @@
+//! How cargo is called: its own commands over the whole workspace, and what the other commands share of its arguments and its
+//! environment.
+
+use crate::context::Context;
+use crate::tools::{Skip, Tool};
+use crate::workspace::Package;
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use std::path::PathBuf;
+use xshell::{PushEnv, Shell, cmd};
+
+/// Behind all other arguments of `cargo clippy`: a warning is a failure.
+pub(crate) const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
+
+/// Behind all other arguments of `cargo fmt`: it changes nothing, and names the files. How they would look is one
+/// `cargo xtask fmt` away.
+pub(crate) const FMT_CHECK: [&str; 3] = ["--check", "--", "-l"];
+
+/// Optimised, and linked in seconds: for whatever is checked and not measured.
+pub(crate) const CHECKED: [&str; 2] = ["--profile", "checked"];
+
+/// The feature that needs more than Rust: OpenSSL's library.
+const OPENSSL: &str = "soak/openssl";
+
+/// Every test of the workspace with every feature, doctests included.
+pub(crate) fn test(ctx: &Context, arguments: &[String]) -> Result<()> {
+    let (sh, features) = (&ctx.sh, all_features(ctx)?);
+    cmd!(sh, "cargo test --workspace {features...} {arguments...}").run()?;
+    Ok(())
+}
+
+/// Clippy on every target, with warnings as errors.
+pub(crate) fn lint(ctx: &Context, fix: bool) -> Result<()> {
+    let (sh, features) = (&ctx.sh, all_features(ctx)?);
+    let fix: &[&str] = if fix { &["--fix", "--allow-dirty", "--allow-staged"] } else { &[] };
+    cmd!(sh, "cargo clippy --workspace --all-targets {features...} {fix...} {DENY_WARNINGS...}").run()?;
+    Ok(())
+}
+
+/// rustfmt on every member.
+pub(crate) fn fmt(ctx: &Context, check: bool) -> Result<()> {
+    let sh = &ctx.sh;
+    let check: &[&str] = if check { &FMT_CHECK } else { &[] };
+    cmd!(sh, "cargo fmt --all {check...}").run()?;
+    Ok(())
+}
+
+/// Runs `cargo build` with these arguments, and returns the path of the binary, which depends on cargo's configuration.
+pub(crate) fn executable(ctx: &Context, arguments: &[&str], binary: &str) -> Result<PathBuf> {
+    let sh = &ctx.sh;
+    let messages = cmd!(sh, "cargo build {arguments...} --message-format json-render-diagnostics").read()?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|message| message["target"]["name"] == binary && message["executable"].is_string())
+        .and_then(|message| message["executable"].as_str().map(PathBuf::from))
+        .with_context(|| format!("`cargo build {}` made no binary `{binary}`", arguments.join(" ")))
+}
+
+/// The arguments that select these packages.
+pub(crate) fn packages<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    names.into_iter().flat_map(|name| ["--package", name]).collect()
+}
+
+/// The arguments for every feature of every member: `--all-features`, or all except the one that needs OpenSSL, if OpenSSL is
+/// missing and must not be installed.
+fn all_features(ctx: &Context) -> Result<Vec<String>> {
+    match Tool::Libssl.require(ctx) {
+        Ok(_) => return Ok(vec!["--all-features".to_owned()]),
+        Err(error) if error.is::<Skip>() => eprintln!("without the feature {OPENSSL}: {error}"),
+        Err(error) => return Err(error),
+    }
+    Ok(vec!["--features".to_owned(), all_but(&ctx.workspace.packages, OPENSSL).join(",")])
+}
+
+fn all_but(packages: &[Package], left_out: &str) -> Vec<String> {
+    let of = |package: &Package| {
+        let named = package.features.keys().map(|feature| format!("{}/{feature}", package.name));
+        named.collect::<Vec<String>>()
+    };
+    packages.iter().flat_map(of).filter(|feature| feature != left_out).collect()
+}
+
+/// Adds `flags` to those in the environment variable `RUSTFLAGS` or `RUSTDOCFLAGS`.
+pub(crate) fn push_flags<'a>(sh: &'a Shell, variable: &str, flags: &str) -> PushEnv<'a> {
+    let before = std::env::var(variable).unwrap_or_default();
+    sh.push_env(variable, format!("{before} {flags}").trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, features: &[&str]) -> Package {
+        Package {
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
+            description: String::new(),
+            rust_version: None,
+            published: true,
+            folder: name.into(),
+            library: None,
+            roots: vec![],
+            features: features.iter().map(|&feature| (feature.to_owned(), Vec::new())).collect(),
+            dependencies: vec![],
+        }
+    }
+
+    #[test]
+    fn one_feature_can_be_left_out_of_all() {
+        let packages = [package("a", &["default", "b", "c"]), package("d", &["c"])];
+        assert_eq!(all_but(&packages, "a/c"), ["a/b", "a/default", "d/c"]);
+    }
+
+    #[test]
+    fn each_package_is_selected_by_its_name() {
+        assert_eq!(packages(["a", "b"]), ["--package", "a", "--package", "b"]);
+    }
+}
