@@ -100,4 +100,6 @@ pub(crate) struct Sample {
     pub(crate) cpu: u64,
     /// Panics that no client has requested.
     pub(crate) panics: usize,
+    /// How often the server's intentional defect has happened to a client that checks for it.
+    pub(crate) defects: usize,
 }

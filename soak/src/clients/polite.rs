@@ -267,7 +267,7 @@ impl Session {
     async fn run(&mut self, way: usize, stays: bool) -> Result<()> {
         let pace = self.temper.pace(&mut self.client.rng);
         self.longest = if pace.buffer.is_some() { NARROW } else { LONGEST };
-        let mut wire = self.client.begin(&server::path(way), pace).await?;
+        let mut wire = self.client.begin(&server::checked_path(way), pace).await?;
         let bursts = self.temper.bursts(&mut self.client.rng);
         // Some clients do not wait for the answer to their handshake: their first messages reach the server together with it.
         if self.client.rng.u8(..4) == 0 {

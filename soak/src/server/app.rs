@@ -5,7 +5,7 @@ use std::future::pending;
 use axum::{
     Router,
     body::Body,
-    extract::{Path, Request, State},
+    extract::{Path, RawQuery, Request, State},
     http::StatusCode,
     response::{IntoResponse as _, Response},
     routing::any,
@@ -96,21 +96,26 @@ pub(super) fn limits() -> ConnectionLimits {
 /// A handler with its state.
 pub(super) type Handler = fn(WebSocket, Gather) -> BoxFuture<'static, ()>;
 
-async fn echo(Path(way): Path<usize>, State(app): State<App>, ws: WebSocketUpgrade) -> Response {
+async fn echo(
+    Path(way): Path<usize>,
+    RawQuery(query): RawQuery,
+    State(app): State<App>,
+    ws: WebSocketUpgrade,
+) -> Response {
     let Some(way) = WAYS.get(way) else { return StatusCode::NOT_FOUND.into_response() };
     let ws = match way.upgrade {
         Upgrade::With(set) => set(ws),
         Upgrade::Plain | Upgrade::Boxed | Upgrade::Undriven => ws,
     };
-    if let Some(sabotage) = app.sabotage.filter(|_| sabotage::is_due()) {
+    if let Some(sabotage) = app.sabotage.filter(|_| sabotage::is_due(query.as_deref())) {
         return ws.on_upgrade(move |socket| sabotage.run(socket));
     }
     ws.on_upgrade(move |socket| (way.run)(socket, app.gather))
 }
 
 /// The way to echo, with compression for clients that offer it.
-async fn deflate(Path(way): Path<usize>, state: State<App>, ws: WebSocketUpgrade) -> Response {
-    echo(Path(way), state, ws.compression(Compression::new())).await
+async fn deflate(way: Path<usize>, query: RawQuery, state: State<App>, ws: WebSocketUpgrade) -> Response {
+    echo(way, query, state, ws.compression(Compression::new())).await
 }
 
 async fn sends(lengths: Lengths, Path(seed): Path<u64>, ws: WebSocketUpgrade) -> Response {

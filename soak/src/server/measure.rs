@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::sabotage;
 use crate::{ALLOCATOR, control::Sample};
 
 /// Panics that no client has requested.
@@ -50,5 +51,6 @@ pub(super) fn sample() -> Result<Sample> {
         resident: field("VmRSS:")? * 1024,
         cpu: cpu.tv_sec as u64 * 1000 + cpu.tv_nsec as u64 / 1_000_000,
         panics: PANICS.load(Ordering::Relaxed),
+        defects: sabotage::happened(),
     })
 }

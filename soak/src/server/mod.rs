@@ -17,7 +17,7 @@ pub(crate) use self::deadlines::{DEADLINES, Deadline};
 pub(crate) use self::faulty::{FAULTY, FIRST, NOW, faulty_path};
 pub(crate) use self::sabotage::Sabotage;
 pub(crate) use self::steady::{BEAT, ENOUGH, Lengths, that_were};
-pub(crate) use self::ways::{GOODBYE, WAYS, late_path, path};
+pub(crate) use self::ways::{GOODBYE, WAYS, checked_path, late_path, path};
 
 use std::io::{BufRead as _, Write as _, stdin, stdout};
 

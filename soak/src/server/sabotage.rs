@@ -13,6 +13,8 @@ use futures_util::future::BoxFuture;
 use sockeye::{Message, WebSocket};
 use tokio::time::sleep;
 
+use super::ways::CHECKED;
+
 /// A defect of the server.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Sabotage {
@@ -36,22 +38,36 @@ pub(crate) enum Sabotage {
     Budget,
 }
 
-/// One of this many connections has the defect.
-const EVERY: usize = 8;
+/// One of this many connections of clients that check for defects has the defect.
+const EVERY: usize = 4;
 
-/// Longer than the patience of the clients that should find it.
-const STOP: Duration = Duration::from_secs(8);
+/// More than twice the patience of the clients that should find it: their first wait may have begun with a message in flight.
+const STOP: Duration = Duration::from_secs(12);
 
-/// Whether this connection has the defect.
-pub(super) fn is_due() -> bool {
+/// How often the defect has happened.
+static HAPPENED: AtomicUsize = AtomicUsize::new(0);
+
+pub(super) fn happened() -> usize {
+    HAPPENED.load(Ordering::Relaxed)
+}
+
+fn happens() {
+    HAPPENED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Whether a connection with this query has the defect.
+pub(super) fn is_due(query: Option<&str>) -> bool {
     static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
-    CONNECTIONS.fetch_add(1, Ordering::Relaxed) % EVERY == EVERY - 1
+    query == Some(CHECKED) && CONNECTIONS.fetch_add(1, Ordering::Relaxed) % EVERY == 0
 }
 
 impl Sabotage {
     /// A handler that has the defect.
     pub(super) fn run(self, socket: WebSocket) -> BoxFuture<'static, ()> {
         Box::pin(async move {
+            if self.is_of_handler() {
+                happens();
+            }
             match self {
                 Self::Task => drop(tokio::spawn(pending::<()>())),
                 Self::Descriptor => forget(File::open("/dev/null")),
@@ -68,6 +84,11 @@ impl Sabotage {
         })
     }
 
+    /// Whether it happens when the handler starts, and not to a message or to a budget.
+    const fn is_of_handler(self) -> bool {
+        !matches!(self, Self::Loss | Self::Order | Self::Stop | Self::Budget)
+    }
+
     async fn echo(self, mut socket: WebSocket) {
         let (mut count, mut kept) = (0, None);
         while let Some(Ok(message)) = socket.recv().await {
@@ -75,14 +96,23 @@ impl Sabotage {
                 continue;
             }
             count += 1;
-            match self {
-                Self::Loss if count == 2 => continue,
-                Self::Order if count == 2 => {
-                    kept = Some(message);
-                    continue;
+            if count == 2 {
+                match self {
+                    Self::Loss => {
+                        happens();
+                        continue;
+                    }
+                    Self::Order => {
+                        happens();
+                        kept = Some(message);
+                        continue;
+                    }
+                    Self::Stop => {
+                        happens();
+                        sleep(STOP).await;
+                    }
+                    _ => {}
                 }
-                Self::Stop if count == 2 => sleep(STOP).await,
-                _ => {}
             }
             let messages: [Option<Message>; 2] = [Some(message), kept.take()];
             for message in messages.into_iter().flatten() {

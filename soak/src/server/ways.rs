@@ -65,6 +65,14 @@ pub(crate) fn path(way: usize) -> String {
     }
 }
 
+/// The query of a client that finds every defect of its connection.
+pub(super) const CHECKED: &str = "checked";
+
+/// The path of a way, for such a client.
+pub(crate) fn checked_path(way: usize) -> String {
+    format!("{}?{CHECKED}", path(way))
+}
+
 /// The path of a way with a deadline.
 pub(crate) fn late_path(deadline: Deadline, way: usize) -> String {
     let index = DEADLINES.iter().position(|other| *other == deadline).unwrap_or_default();
