@@ -8,7 +8,7 @@ use crate::{
     Buffer, CloseFrame, Config, Error, Message, PayloadDecoder, Role, Rsv,
     assembler::{self, Assembler, check_alone},
     extensions::PayloadDecoders,
-    header::{Header, MAX_CONTROL, OpCode, Rules, Whole},
+    header::{Header, MAX_CONTROL, OpCode, Rules, SmallFrame},
     mask, pool, utf8,
 };
 
@@ -157,7 +157,7 @@ impl Decoder {
         if self.state.is_some() {
             return None;
         }
-        let frame = Whole::parse(input, self.rules.role)?;
+        let frame = SmallFrame::parse(input, self.rules.role)?;
         if frame.payload.len() >= self.small as usize {
             return None;
         }
@@ -351,7 +351,7 @@ impl Decoder {
                 }
             } else {
                 while self.discards {
-                    let Some(frame) = Whole::parse(input, self.rules.role) else { break };
+                    let Some(frame) = SmallFrame::parse(input, self.rules.role) else { break };
                     *input = frame.rest;
                     self.has_discarded = true;
                 }

@@ -75,7 +75,7 @@ pub(crate) struct Header {
 }
 
 /// The usual frame: a whole data message of less than 64 KiB, which has arrived completely, and whose header breaks no rule.
-pub(crate) struct Whole<'a> {
+pub(crate) struct SmallFrame<'a> {
     pub(crate) is_text: bool,
     pub(crate) mask: Option<[u8; 4]>,
     /// The payload as it is on the wire.
@@ -84,7 +84,7 @@ pub(crate) struct Whole<'a> {
     pub(crate) rest: &'a [u8],
 }
 
-impl<'a> Whole<'a> {
+impl<'a> SmallFrame<'a> {
     /// The frame at the start of `bytes`, if it is of this kind. This is a shortcut around [`Header::parse`], with a fifth
     /// of its instructions. It rejects nothing: all other input gives `None`.
     #[inline(always)]

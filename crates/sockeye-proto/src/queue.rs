@@ -45,7 +45,7 @@ pub(crate) struct Queue {
 
 /// A frame in the queue that has not begun, or the end of the queue.
 #[derive(Debug, Default, Clone, Copy)]
-struct Whole {
+struct Unbegun {
     /// How many bytes go before it: the rest of what has begun.
     before: usize,
     /// The chunk in which the frame begins (one past the last for the tail), and the position in the chunk.
@@ -166,11 +166,11 @@ impl Queue {
     /// How many bytes are left of what has begun: no other frame may go before them.
     pub(crate) fn begun(&mut self) -> usize {
         let is_fresh = self.chunks.is_empty() && self.position + self.offered == 0;
-        if is_fresh { 0 } else { self.first_whole().before }
+        if is_fresh { 0 } else { self.first_unbegun().before }
     }
 
     /// The first frame of which nothing has been written or [offered](Self::offer).
-    fn first_whole(&mut self) -> Whole {
+    fn first_unbegun(&mut self) -> Unbegun {
         let begun = self.position + self.offered;
         // Positions from the start of the first chunk: the start of the current chunk, the end of a frame in it, and the
         // last frame end that is not after the written bytes.
@@ -204,11 +204,11 @@ impl Queue {
                     Some(_) if end > next => (index + 2, 0),
                     _ => (index, end - start),
                 };
-                return Whole { before: end - self.position, chunk, start };
+                return Unbegun { before: end - self.position, chunk, start };
             }
             start = next;
         }
-        Whole::default()
+        Unbegun::default()
     }
 
     /// `bytes` bytes were dropped after the `before` unwritten bytes of what has begun.

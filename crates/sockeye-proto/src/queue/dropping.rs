@@ -1,6 +1,6 @@
 //! Makes space in a slow peer's queue: drops the oldest messages as a whole, so the rest stays a stream of frames.
 
-use super::{Chunk, Queue, Whole};
+use super::{Chunk, Queue, Unbegun};
 use crate::header::frame_len;
 
 /// What was dropped from a queue to make room; see [`Encoder::drop_oldest`](crate::Encoder::drop_oldest).
@@ -17,7 +17,7 @@ impl Queue {
     /// bytes on the wire and this many chunks.
     pub(crate) fn drop_until(&mut self, is_enough: impl Fn(usize, usize) -> bool) -> Dropped {
         let mut dropped = Dropped::default();
-        let Whole { chunk: mut index, mut start, .. } = self.first_whole();
+        let Unbegun { chunk: mut index, mut start, .. } = self.first_unbegun();
         let chunks = self.chunks.len();
         while index < self.chunks.len() {
             let gone = chunks - self.chunks.len();
