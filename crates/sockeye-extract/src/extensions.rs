@@ -11,9 +11,9 @@ use crate::defaults::Settings;
 /// The extensions that the opening handshake has negotiated. Default: no extensions.
 #[derive(Debug, Default)]
 pub(crate) struct NegotiatedExtensions {
-    /// For the response.
+    /// For the response, in the order of `payloads`.
     pub(crate) answer: Vec<Offer>,
-    payloads: Option<(Box<dyn PayloadEncoder>, Box<dyn PayloadDecoder>)>,
+    payloads: Vec<(Box<dyn PayloadEncoder>, Box<dyn PayloadDecoder>)>,
 }
 
 impl NegotiatedExtensions {
@@ -27,7 +27,7 @@ impl NegotiatedExtensions {
             return Self::default();
         };
         let payloads = (agreed.encoder(Role::Server, compression), agreed.decoder(Role::Server, compression));
-        Self { answer: vec![answer], payloads: Some(payloads) }
+        Self { answer: vec![answer], payloads: vec![payloads] }
     }
 
     #[cfg(not(feature = "deflate"))]
@@ -36,9 +36,8 @@ impl NegotiatedExtensions {
     }
 
     pub(crate) fn apply(self, connection: Connection) -> Connection {
-        match self.payloads {
-            Some((encoder, decoder)) => connection.extension(encoder, decoder),
-            None => connection,
-        }
+        self.payloads
+            .into_iter()
+            .fold(connection, |connection, (encoder, decoder)| connection.extension(encoder, decoder))
     }
 }
