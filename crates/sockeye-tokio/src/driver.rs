@@ -21,7 +21,7 @@ use crate::{
     handle::Handle,
     shared::Shared,
     shutdown::{Outcome, registration::Registration},
-    stream::unconstrained::unconstrained,
+    stream::coop::unconstrained,
     telemetry::{metrics, span},
     time::connection_timer::ConnectionTimer,
     time::deadlines::Action,

@@ -47,7 +47,7 @@ pub(crate) struct Send {
     notified: bool,
     /// Whether to wake the writer after the lock is released.
     is_called: bool,
-    /// Whether there is anything to do then.
+    /// Whether there is anything to do then. Stored for the same reason as that of `Receive`.
     has_wakeups: bool,
     /// The application has dropped the `WebSocket` or both of its halves.
     pub(crate) dropped: bool,

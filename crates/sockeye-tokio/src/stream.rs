@@ -24,11 +24,11 @@ use tokio::{
     net::TcpStream,
 };
 
-use self::unconstrained::unconstrained;
+use self::coop::unconstrained;
 
 mod boxed;
+pub(crate) mod coop;
 mod over;
-pub(crate) mod unconstrained;
 
 pub(crate) use self::boxed::{Done, OFFER, ToDo};
 use self::{

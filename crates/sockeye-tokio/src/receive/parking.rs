@@ -1,16 +1,11 @@
 //! Reading by the driver, while no task receives.
 
-use std::{
-    future::Future,
-    pin::pin,
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll, ready};
 
 use sockeye_proto::{Buffer, CloseFrame, Message};
-use tokio::task::yield_now;
 
 use super::{Event, Receive, Watcher, reading::end_of_stream};
-use crate::stream::ReadHalf;
+use crate::stream::{ReadHalf, coop::wake_after_others};
 
 /// While no task receives, the driver keeps at most this much of an unfinished message.
 const PARKED: usize = 64 << 10;
@@ -33,8 +28,7 @@ impl Receive {
     pub(crate) fn next_parked(&mut self, taken: &mut usize, cx: &mut Context<'_>) -> Option<Event> {
         while !self.is_stopped() {
             if *taken == BATCH {
-                // This task is woken after the waiting tasks have run and the kernel has been polled.
-                let _ = pin!(yield_now()).poll(cx);
+                wake_after_others(cx);
                 return None;
             }
             let room = self.room();
@@ -152,7 +146,7 @@ impl Receive {
                 Ok(_) => {}
             }
         }
-        let _ = pin!(yield_now()).poll(cx);
+        wake_after_others(cx);
         Poll::Pending
     }
 }

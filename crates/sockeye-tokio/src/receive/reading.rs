@@ -1,17 +1,14 @@
 //! From the stream to the next message.
 
 use std::{
-    future::Future,
     io,
-    pin::pin,
     task::{Context, Poll, ready},
 };
 
 use sockeye_proto::{Buffer, Decoder, Input, Message};
-use tokio::task::yield_now;
 
 use super::{Event, Receive, Watcher};
-use crate::stream::try_read_now;
+use crate::stream::{coop::wake_after_others, try_read_now};
 
 /// The number of messages returned and reads made in a row before other tasks run. Tokio's cooperative budget would allow as
 /// much if each cost one unit, but counting here costs next to nothing.
@@ -61,7 +58,7 @@ impl Receive {
                         return Poll::Ready(event);
                     }
                 }
-                let _ = pin!(yield_now()).poll(cx);
+                wake_after_others(cx);
                 return Poll::Pending;
             }
             // Input other than a small message, or data that was read directly into a large one.

@@ -1,20 +1,19 @@
 //! Reading on while the handler does not receive, for streams that must not be left unread: raw bytes, up to a bound.
 
-use std::{
-    future::Future,
-    pin::pin,
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll, ready};
 
 use sockeye_proto::{Buffer, CloseFrame, Input, Message};
-use tokio::task::yield_now;
 
 use super::{
     Event, Receive,
     event::Overrun,
     parts::{Dropping, End, ReadingOn, Watcher},
 };
-use crate::{Error, Unread, close_reason::CloseReason, stream::ReadHalf};
+use crate::{
+    Error, Unread,
+    close_reason::CloseReason,
+    stream::{ReadHalf, coop::wake_after_others},
+};
 
 /// The most reads in one poll before other tasks run. A read returns one HTTP/2 DATA frame, perhaps a small message. h2
 /// tolerates some 2,300 of these; this is well below.
@@ -109,8 +108,7 @@ impl Receive {
                 }
             }
         }
-        // This task is woken after the waiting tasks have run and the kernel has been polled.
-        let _ = pin!(yield_now()).poll(cx);
+        wake_after_others(cx);
         Poll::Ready(None)
     }
 
@@ -213,7 +211,7 @@ impl Receive {
                 return Poll::Ready(close);
             }
         }
-        let _ = pin!(yield_now()).poll(cx);
+        wake_after_others(cx);
         Poll::Pending
     }
 

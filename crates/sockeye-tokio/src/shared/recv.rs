@@ -47,7 +47,7 @@ impl Shared {
         if !coop::has_budget_remaining() {
             return self.poll_recv_spent(receive, cx);
         }
-        if let Some(message) = receive.read_small(|receive, end| self.apply_end(receive, end, false)) {
+        if let Some(message) = receive.read_small(|receive, end| drop(self.apply(receive, end, false))) {
             release(receive);
             return Poll::Ready(Some(Ok(message)));
         }
@@ -231,23 +231,11 @@ impl Shared {
     /// application.
     pub(super) fn apply(&self, receive: &mut Receive, event: Event, by_driver: bool) -> Option<Message> {
         match event {
-            Event::Message(message) => Some(message),
+            Event::Message(message) => return Some(message),
             Event::Ping(payload) => {
                 self.answer(receive, by_driver, |send| send.pong(&payload));
-                Some(Message::Ping(payload))
+                return Some(Message::Ping(payload));
             }
-            other => {
-                self.apply_end(receive, other, by_driver);
-                None
-            }
-        }
-    }
-
-    /// Applies an event that ends receiving, sending, or both.
-    #[cold]
-    fn apply_end(&self, receive: &mut Receive, event: Event, by_driver: bool) {
-        match event {
-            Event::Message(_) | Event::Ping(_) => {}
             Event::Close(frame) => {
                 self.answer(receive, by_driver, |send| send.peer_closed(frame.as_ref()));
                 receive.record_end(End::Untold(Ok(frame)));
@@ -279,6 +267,7 @@ impl Shared {
                 self.answer(receive, by_driver, |send| send.fail(overrun.error, &overrun.reason));
             }
         }
+        None
     }
 
     /// Makes the sending half answer what was received. The receiving half takes over its wakeups.

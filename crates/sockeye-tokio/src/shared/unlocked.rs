@@ -2,19 +2,17 @@
 //! lock before the call, and the result is stored under it afterwards.
 
 use std::{
-    future::Future,
     io,
-    pin::pin,
     task::{Context, Poll},
 };
 
 use sockeye_proto::Closing;
-use tokio::task::yield_now;
 
 use super::Shared;
 use crate::{
     receive::{Receive, reading_on},
     send::Send,
+    stream::coop::wake_after_others,
     sync::lock::{Guard, release},
 };
 
@@ -112,8 +110,7 @@ impl Shared {
                 return (receive, Poll::Pending);
             }
         }
-        // This task is woken after the waiting tasks have run and the kernel has been polled.
-        let _ = pin!(yield_now()).poll(cx);
+        wake_after_others(cx);
         (receive, Poll::Pending)
     }
 

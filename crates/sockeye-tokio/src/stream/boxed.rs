@@ -16,7 +16,7 @@ use bytes::BufMut;
 use sockeye_proto::{Buffer, Input};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use super::{over::Io, unconstrained::unconstrained};
+use super::{coop::unconstrained, over::Io};
 use crate::sync::Mutex;
 
 /// The most bytes that one write offers a stream. Some streams copy all that they are offered into a buffer of their own,
