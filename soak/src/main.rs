@@ -72,7 +72,7 @@ struct Soak {
     /// Use only the faults with this in their name
     #[arg(long, default_value = "", hide_default_value = true, value_name = "PART")]
     fault: String,
-    /// Use only the players with this in their name
+    /// Use only the kinds of clients with this in their name
     #[arg(long, default_value = "", hide_default_value = true, value_name = "PART")]
     player: String,
     /// The nginx that some of the clients use

@@ -28,7 +28,10 @@ pub(crate) fn print(settings: &Settings, round: &Round, problems: &[String]) {
         for problem in problems {
             println!("FAILED: {problem}");
         }
-        println!("the same plan again: --seed {} --connections {}", settings.seed, settings.connections);
+        println!(
+            "to repeat this plan: cargo xtask soak --seed {} --connections {}",
+            settings.seed, settings.connections
+        );
     }
 }
 
@@ -45,7 +48,7 @@ fn load(round: &Round) {
     let messages: u64 = counts.ways.iter().map(|(_, messages)| read(messages)).sum();
     let seconds = round.load.time.as_secs_f64();
 
-    println!("\nload held, for {seconds:.0} s{:>29} {:>9}", "most", "mean");
+    println!("\nload for {seconds:.0} s{:>35} {:>9}", "maximum", "mean");
     println!("  WebSockets open            {:>18} {:>9}", number(connections.0), number(connections.1));
     println!("  sockets open               {:>18} {:>9}", number(sockets.0), number(sockets.1));
     println!("  tasks                      {:>18} {:>9}", number(tasks.0), number(tasks.1));
@@ -74,7 +77,7 @@ fn load(round: &Round) {
 }
 
 fn players(round: &Round) {
-    println!("\nplayers                                       sessions   messages");
+    println!("\nkinds of clients                              sessions   messages");
     for (player, (sessions, messages)) in PLAYERS.iter().zip(&round.run.counts.players) {
         if let Some(needs) = player.needs().filter(|_| !round.run.can(*player)) {
             println!("  {:<42} skipped: {needs}", player.name());
@@ -84,19 +87,23 @@ fn players(round: &Round) {
         }
     }
     let Budgeted { limit, slack, looks, most, passed, excess, when, longest, evicted, broadcasts } = round.budget;
-    println!("\nbudget of the readers of broadcasts");
-    println!("  its limit, and what each may add    {:>10} + {}", bytes(limit as u64), bytes(slack as u64));
-    println!("  the most that was used             {:>10}", bytes(most as u64));
-    println!("  looks at it                        {:>10}", number(looks as usize));
-    println!("  of these it was passed at          {:>10}", number(passed as usize));
+    println!("\nmemory budget of the broadcast readers");
+    println!("  limit, and the allowed excess       {:>10} + {}", bytes(limit as u64), bytes(slack as u64));
+    println!("  maximum used                       {:>10}", bytes(most as u64));
+    println!("  checks                             {:>10}", number(looks as usize));
+    println!("    that found it exceeded           {:>10}", number(passed as usize));
     if passed > 0 {
-        println!("  by up to                           {:>10}, after {:.1} s", bytes(excess as u64), when as f64 / 1e3);
-        println!("  for up to                          {longest:>10} ms");
+        println!(
+            "    largest excess                   {:>10}, {:.1} s after the start",
+            bytes(excess as u64),
+            when as f64 / 1e3
+        );
+        println!("    longest time exceeded            {longest:>10} ms");
     }
-    println!("  readers that had to go             {:>10}", number(evicted as usize));
+    println!("  evictions                          {:>10}", number(evicted as usize));
     let counts = &round.run.counts;
-    println!("    and were told so                 {:>10}", number(read(&counts.told_to_go) as usize));
-    println!("    and have lost their stream       {:>10}", number(read(&counts.dropped) as usize));
+    println!("    readers closed with 1013         {:>10}", number(read(&counts.told_to_go) as usize));
+    println!("    readers without a Close          {:>10}", number(read(&counts.dropped) as usize));
     println!("  broadcasts                         {:>10}", number(broadcasts as usize));
 }
 
@@ -118,9 +125,9 @@ fn faults(round: &Round) {
         println!();
     }
     for (title, group) in [
-        ("the client has bad manners", Group::Manners),
+        ("the client misbehaves within the rules", Group::Manners),
         ("the client breaks a rule", Group::Violation),
-        ("the client lets a deadline pass", Group::Deadline),
+        ("the client misses a deadline", Group::Deadline),
         ("the handler fails", Group::Handler),
     ] {
         println!("  {title}");
@@ -128,16 +135,16 @@ fn faults(round: &Round) {
             println!("    {:<36} {:>10}", fault.name, count(index));
         }
     }
-    println!("  {:<38} {:>10}", "storms of connects", number(read(&counts.storms) as usize));
-    println!("    {:<36} {:>10}", "connects in them", number(read(&counts.stormed) as usize));
+    println!("  {:<38} {:>10}", "connection storms", number(read(&counts.storms) as usize));
+    println!("    {:<36} {:>10}", "connections in storms", number(read(&counts.stormed) as usize));
 }
 
 fn end(round: &Round) {
     let Round { before, open, after, end, drained, .. } = round;
     let counts = &round.run.counts;
     let leaks = Leaks::of(round);
-    println!("\nat the end, all clients gone but {} that wait for the drain", number(round.stayed));
-    println!("  processor time, nobody doing anything {:>9} ms of 1 s", round.idle.as_millis());
+    println!("\nat the end: all clients have left, except {} that wait for the shutdown", number(round.stayed));
+    println!("  processor time while all clients are idle {:>5} ms of 1 s", round.idle.as_millis());
     println!(
         "  drained: {} closed with 1001, {} lost, {} aborted",
         number(drained.closed),
@@ -149,22 +156,22 @@ fn end(round: &Round) {
         println!("  {name:<18} {:>12} {:>12} {:>11} {:>15}", of(before), of(open), of(after), of(end));
     };
     row("connections", |sample| number(sample.connections));
-    row("places taken", |sample| number(sample.admitted));
+    row("slots taken", |sample| number(sample.admitted));
     row("tasks", |sample| number(sample.tasks));
     row("descriptors", |sample| number(sample.descriptors));
     row("threads", |sample| number(sample.threads));
     row("heap", |sample| bytes(sample.heap));
-    row("  in pieces", |sample| number(sample.allocations as usize));
+    row("  allocations", |sample| number(sample.allocations as usize));
     row("resident", |sample| bytes(sample.resident));
-    println!("  of the heap, pools and tables may keep {} after the drain", bytes(may_keep(round)));
+    println!("  allowed heap growth after the drain, for pools and tables: {}", bytes(may_keep(round)));
 
     println!("\nresult");
     println!("  messages lost                      {:>10}", number(read(&counts.lost) as usize));
-    println!("  sessions that did not end well     {:>10}", number(read(&counts.failed) as usize));
-    println!("  wrong answers to bad manners       {:>10}", number(read(&counts.unexpected) as usize));
-    println!("  panics that were not asked for     {:>10}", number(end.panics));
+    println!("  failed sessions                    {:>10}", number(read(&counts.failed) as usize));
+    println!("  wrong answers to misbehaviour      {:>10}", number(read(&counts.unexpected) as usize));
+    println!("  unexpected panics                  {:>10}", number(end.panics));
     println!("  leaked connections                 {:>10}", number(leaks.connections));
-    println!("  leaked places of the limits        {:>10}", number(leaks.places));
+    println!("  leaked slots of the limits         {:>10}", number(leaks.places));
     println!("  leaked tasks                       {:>10}", number(leaks.tasks));
     println!("  leaked descriptors                 {:>10}", number(leaks.descriptors));
     println!("  leaked bytes                       {:>10}", number((leaks.kept + leaks.heap) as usize));

@@ -94,7 +94,7 @@ pub(crate) fn problems(settings: &Settings, warm_up: &Round, round: &Round) -> V
     if most < needed {
         problems.push(format!(
             "at most {most} connections were open at once, fewer than {needed}: the machine is too slow, or too busy with \
-             something else, for --connections {}",
+             something else, for --connections {}: use a smaller number",
             settings.connections
         ));
     }
@@ -106,10 +106,10 @@ fn of_clients(round: &Round, problems: &mut Vec<String>) {
     let counts = &round.run.counts;
     for (number, what) in [
         (read(&counts.lost), "messages of well-behaved clients were lost, changed or out of order"),
-        (read(&counts.failed), "sessions of well-behaved clients did not go or end as they must"),
-        (read(&counts.unexpected), "clients with bad manners did not get what they must"),
-        (round.end.panics as u64, "panics that no client has asked for"),
-        (round.left.saturating_sub(round.stayed) as u64, "connections were open though their clients had gone"),
+        (read(&counts.failed), "sessions of well-behaved clients failed or did not end correctly"),
+        (read(&counts.unexpected), "misbehaving clients got a wrong answer"),
+        (round.end.panics as u64, "panics that no client had requested"),
+        (round.left.saturating_sub(round.stayed) as u64, "connections were still open although their clients had left"),
         (round.drained.lost as u64, "connections were lost in the drain"),
         (round.drained.aborted as u64, "connections were aborted in the drain"),
     ] {
@@ -126,7 +126,7 @@ fn of_players(settings: &Settings, round: &Round, problems: &mut Vec<String>) {
     }
     for (player, (sessions, messages)) in PLAYERS.iter().zip(&round.run.counts.players) {
         if round.run.plays(*player) && (read(sessions) == 0 || read(messages) == 0) {
-            problems.push(format!("the player `{player}` has not played: it had no session, or no message"));
+            problems.push(format!("no client of the kind `{player}` completed a session with a message"));
         }
     }
 }
@@ -136,19 +136,22 @@ fn of_budget(round: &Round, problems: &mut Vec<String>) {
     let budget = &round.budget;
     if budget.passed > 0 {
         problems.push(format!(
-            "a budget of {} bytes was passed at {} of {} looks, for up to {} ms: by up to {} bytes more than a message and a \
-             Close for each connection, after {:.1} s",
+            "the budget of {} bytes was exceeded at {} of {} checks: by up to {} bytes beyond the allowed message and Close of \
+             each connection, {:.1} s after the start; the longest time was {} ms",
             budget.limit,
             budget.passed,
             budget.looks,
-            budget.longest,
             budget.excess,
-            budget.when as f64 / 1000.0
+            budget.when as f64 / 1000.0,
+            budget.longest
         ));
     }
     let gone = read(&round.run.counts.told_to_go) + read(&round.run.counts.dropped);
     if gone > budget.evicted {
-        problems.push(format!("{gone} readers of broadcasts had to go, and the budget has picked {}", budget.evicted));
+        problems.push(format!(
+            "{gone} broadcast readers were disconnected, but the budget evicted only {}",
+            budget.evicted
+        ));
     }
 }
 
@@ -157,18 +160,20 @@ fn of_server(round: &Round, problems: &mut Vec<String>) {
     let leaks = Leaks::of(round);
     for (number, what) in [
         (leaks.connections as u64, "connections leaked"),
-        (leaks.places as u64, "places of the connection limits leaked"),
+        (leaks.places as u64, "slots of the connection limits leaked"),
         (leaks.tasks as u64, "tasks leaked"),
         (leaks.descriptors as u64, "descriptors leaked"),
-        (leaks.kept, "bytes are held after the drain, beyond what pools and tables may keep"),
-        (leaks.heap, "bytes leaked: they are held though the runtime and its threads are gone"),
+        (leaks.kept, "bytes more than pools and tables may keep are still allocated after the drain"),
+        (leaks.heap, "bytes leaked: still allocated although the runtime and its threads are gone"),
     ] {
         if number > 0 {
             problems.push(format!("{number} {what}"));
         }
     }
     if round.idle > IDLE.mul_f64(BUSY) {
-        let (busy, idle) = (round.idle.as_millis(), Duration::as_millis(&IDLE));
-        problems.push(format!("the server was busy for {busy} of {idle} ms while no client did anything"));
+        let (busy, idle, most) = (round.idle.as_millis(), IDLE.as_millis(), IDLE.mul_f64(BUSY).as_millis());
+        problems.push(format!(
+            "the server was busy for {busy} of {idle} ms while no client did anything: at most {most} ms are allowed"
+        ));
     }
 }

@@ -187,7 +187,7 @@ pub(crate) struct SoakFlags {
     /// Use only the faults with this in their name
     #[arg(long, value_name = "PART")]
     pub(crate) fault: Option<String>,
-    /// Use only the players with this in their name
+    /// Use only the kinds of clients with this in their name
     #[arg(long, value_name = "PART")]
     pub(crate) player: Option<String>,
 }

@@ -70,7 +70,7 @@ impl Player {
     /// What the player needs, if that does not exist everywhere.
     pub(crate) fn needs(self) -> Option<&'static str> {
         match self {
-            Polite(Road::Nginx, _) => Some("there is no nginx: --nginx PATH"),
+            Polite(Road::Nginx, _) => Some("nginx not found: pass --nginx PATH"),
             Polite(Road::OpenSsl, _) | Pings => Some("built without the feature `openssl`"),
             _ => None,
         }

@@ -58,7 +58,7 @@ fn happens() {
 /// Whether a connection with this query has the defect.
 pub(super) fn is_due(query: Option<&str>) -> bool {
     static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
-    query == Some(CHECKED) && CONNECTIONS.fetch_add(1, Ordering::Relaxed) % EVERY == 0
+    query == Some(CHECKED) && CONNECTIONS.fetch_add(1, Ordering::Relaxed).is_multiple_of(EVERY)
 }
 
 impl Sabotage {
