@@ -23,9 +23,9 @@
 //! # Memory
 //!
 //! Between two messages, no connection holds a compressor (some 300 KiB) or a decompressor (some 50 KiB): the thread lends
-//! them. With context takeover, a connection keeps the end of what was sent and received, at most a window in each
-//! direction, and passes it to a lent compressor. A thread remembers which connections last used its compressors, so a
-//! connection that sends a lot need not pass anything.
+//! them. With context takeover, a connection keeps the last bytes in each direction, at most one window. They become the
+//! dictionary of the compressor or decompressor that the thread lends for the next message. A thread remembers which
+//! connections last used its compressors, so a busy connection usually continues without setting a dictionary.
 //!
 //! # Bombs
 //!

@@ -3,7 +3,7 @@
 //! A hub is cheap to clone and goes into the application's state. A handler joins it with the [`Sender`](sockeye_tokio::Sender)
 //! of its connection and a value that the application chooses (a name, a user id). The connection leaves the hub when the
 //! [`Membership`] is dropped, however the handler ends. A broadcast is encoded once, and queued for all members without waiting
-//! for any of them.
+//! for any of them. A hub covers one process.
 //!
 //! ```
 //! use sockeye_state::Hub;
@@ -19,6 +19,9 @@
 //!     }
 //! } // here she leaves
 //! ```
+
+// A broker that connects the hubs of several processes belongs in a crate of its own, above this one: see the table of
+// `cargo xtask layers`.
 
 #![forbid(unsafe_code)]
 

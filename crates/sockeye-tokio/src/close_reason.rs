@@ -1,4 +1,5 @@
-//! Why this crate closes a connection, and what the Close then says.
+//! Why this crate closes a connection, and what the Close then says. The codes for violations of the RFC are those of
+//! [`sockeye_proto::Error`].
 
 use std::borrow::Cow;
 

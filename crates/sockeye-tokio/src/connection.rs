@@ -236,7 +236,7 @@ impl WebSocket {
     }
 }
 
-/// Warns that a setting has no effect as written: once for each pair of values, not for each connection.
+/// Warns that `max_write_buffer_size` is not above `write_buffer_size`: once for each pair of values, not for each connection.
 #[cold]
 fn warn_once(config: &Config) {
     static WARNED: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());

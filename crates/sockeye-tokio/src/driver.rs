@@ -88,7 +88,7 @@ where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future<Output = ()>,
 {
-    /// Polls the handler. `Err` is its panic.
+    /// Polls the handler once. `Err` is its panic. `Ok` says nothing about readiness: a handler that has returned is `Done`.
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> std::thread::Result<()> {
         catch_unwind(AssertUnwindSafe(|| {

@@ -82,8 +82,8 @@ impl Error {
         matches!(*self.0, Kind::Closed)
     }
 
-    /// Whether the message cannot be sent at all: a control frame of more than 125 bytes, a close code or reason that the
-    /// RFC does not allow. The connection is unchanged.
+    /// Whether the message cannot be sent at all: a Ping or Pong of more than 125 bytes, or a close code that the RFC does not
+    /// allow. The connection is unchanged.
     pub fn is_invalid(&self) -> bool {
         matches!(*self.0, Kind::Invalid(_))
     }

@@ -156,7 +156,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// Why the rest can no longer be written.
+    /// The error that keeps the queued data from being written.
     ///
     /// # Cancel safety
     ///
@@ -170,8 +170,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Error::is_closed`] after an earlier Close; [`Error::is_invalid`] when the code or reason cannot be sent; otherwise
-    /// the error that has ended the connection.
+    /// [`Error::is_closed`] after an earlier Close. [`Error::is_invalid`] if the code is not allowed in a Close. Otherwise the
+    /// error that has ended the connection. A reason that is [too long](CloseFrame::MAX_REASON) is truncated.
     pub fn close_with(&self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
         self.shared.close(CloseFrame::new(code, reason))
     }

@@ -145,8 +145,8 @@ impl Shared {
         self.handler.is_receiving()
     }
 
-    /// Whether the handler's poll has left nothing to do: the handler waits only for a message, and all is written. Anything
-    /// else wakes the driver.
+    /// Whether the driver may skip its own work after this poll: a `recv` waits between two messages, the queue is written,
+    /// and no task has ever waited for capacity or for a write. Any later change wakes the driver.
     #[inline]
     pub(crate) fn is_resting(&self) -> bool {
         self.handler.is_resting()

@@ -154,7 +154,7 @@ impl SendHalf {
     ///
     /// # Errors
     ///
-    /// Why the rest can no longer be written.
+    /// The error that keeps the queued data from being written.
     ///
     /// # Cancel safety
     ///

@@ -126,8 +126,8 @@ impl WebSocket {
         self.beside.get_or_insert_default().borrowed.next(&self.handle).await
     }
 
-    /// Waits until less than [`write_buffer_size`](crate::Config::write_buffer_size) is queued, then queues the whole message,
-    /// however long it is. This handle and all [`Sender`]s are served first come, first served.
+    /// Waits until fewer than [`write_buffer_size`](crate::Config::write_buffer_size) bytes are queued, or none, and then
+    /// queues the whole message, however long it is. This handle and all [`Sender`]s are served first come, first served.
     ///
     /// `Ok` means that the message is queued. It is written when the handler waits for something, or when 64 KiB are queued,
     /// so many messages in a row cost one system call. Before *blocking* work that never yields to the runtime, await
@@ -142,8 +142,8 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it completes, the message was not queued. Without a driver, or with a
-    /// `write_buffer_size` of 0, the future also waits for the kernel: the whole message may then be queued.
+    /// With a driver and a `write_buffer_size` above 0, a dropped future has queued nothing. Otherwise `send` also waits until
+    /// the message is written, so a dropped future may already have queued the message, always as a whole.
     pub fn send(&mut self, message: Message) -> impl Future<Output = Result<(), Error>> + Send {
         Sending::new(&self.handle, Who::Handle, message.into())
     }
@@ -188,7 +188,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// Why the rest can no longer be written.
+    /// The error that keeps the queued data from being written.
     ///
     /// # Cancel safety
     ///

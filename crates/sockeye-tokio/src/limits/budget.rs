@@ -95,8 +95,9 @@ impl Budget {
         self.inner.state.lock().used
     }
 
-    /// How many times a connection was picked as the largest. If the queue empties before the close, the connection stays
-    /// open. If the peer does not take even the rest, the connection is picked again, and loses its stream.
+    /// How many times the budget picked a connection to evict. This is not the number of closed connections. If the peer
+    /// reads the whole queue first, the connection stays open. If the peer does not read what remains after the queue was
+    /// dropped, the connection is picked a second time, and its stream is dropped.
     pub fn evicted(&self) -> u64 {
         self.inner.state.lock().evicted
     }

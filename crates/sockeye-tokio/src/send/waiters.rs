@@ -34,7 +34,7 @@ pub(crate) enum WaiterKind {
     Sink,
 }
 
-/// A poll of the driver.
+/// The number of a poll of the handler by its driver. Wraps around, so epochs are only compared for equality.
 pub(crate) type Epoch = u32;
 
 /// All waiters. Most connections never have one, so this is a pointer.

@@ -277,7 +277,8 @@ impl Shared {
         self.with_send(receive, |send| self.queue_answer(send, writes_next, answer))
     }
 
-    /// Does something with the sending half while the receiving half is locked, which takes over the wakeups.
+    /// Locks the sending half and runs `work` on it. The caller holds the receiving half, which takes over the wakeups and
+    /// wakes the tasks when it is released.
     pub(super) fn with_send<T>(&self, receive: &mut Receive, work: impl FnOnce(&mut Send) -> T) -> T {
         let mut send = self.lock_send();
         let done = work(&mut send);

@@ -25,7 +25,7 @@ use crate::{
 impl Shared {
     /// Waits for capacity for one message of a [`Sink`](futures_sink::Sink), which queues messages without writing them.
     pub(crate) fn poll_sink(&self, ticket: &mut Option<Ticket>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let send = self.cork(self.guard_send(), Who::Handle, cx);
+        let send = self.write_if_long(self.guard_send(), Who::Handle, cx);
         let (send, capacity) = self.poll_capacity(send, Who::Handle, WaiterKind::Sink, ticket, cx);
         release(send);
         capacity
@@ -51,7 +51,7 @@ impl Shared {
         }
         let queued =
             if self.is_own() { self.queue_own(&mut send, message) } else { self.queue_unwritten(&mut send, message()) };
-        release(self.cork(send, who, cx));
+        release(self.write_if_long(send, who, cx));
         Poll::Ready(queued)
     }
 
@@ -97,9 +97,14 @@ impl Shared {
         (send, Poll::Ready(admitted))
     }
 
-    /// Writes the queue if it is so long that waiting for more would gain nothing.
+    /// Writes the queue now if it holds more than [`CORK`] bytes and the caller may write. Otherwise the driver writes it later.
     #[inline]
-    pub(crate) fn cork<'a>(&'a self, send: Guard<'a, Send>, who: Who, cx: &mut Context<'_>) -> Guard<'a, Send> {
+    pub(crate) fn write_if_long<'a>(
+        &'a self,
+        send: Guard<'a, Send>,
+        who: Who,
+        cx: &mut Context<'_>,
+    ) -> Guard<'a, Send> {
         if send.encoder.buffered() > CORK { self.write_long(send, who, cx) } else { send }
     }
 

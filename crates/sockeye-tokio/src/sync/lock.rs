@@ -29,7 +29,7 @@ pub(crate) trait Wakes {
     fn take_wakeups(&mut self) -> Wakeups;
 }
 
-/// What to do once no lock is held: nearly always wakers to wake, otherwise the rest of [`Later`].
+/// All that was collected under one lock. Nearly always there is one waker at most, which needs no allocation.
 #[derive(Default)]
 pub(crate) struct Wakeups {
     pub(crate) first: Option<Waker>,
@@ -42,7 +42,7 @@ impl Wakeups {
     }
 }
 
-/// What to do once no lock is held.
+/// A piece of work for the time after the release of the lock.
 pub(crate) enum Later {
     Wake(Waker),
     Log(LogEvent),
@@ -52,7 +52,7 @@ pub(crate) enum Later {
     Close(WriteHalf),
 }
 
-/// What to do later. Mostly empty, and so only a pointer.
+/// Pieces of such work, in order. Nearly always empty, and so only a pointer.
 #[derive(Default)]
 #[allow(
     clippy::box_collection,
@@ -85,7 +85,7 @@ impl List {
         }
     }
 
-    /// Adds the wakeups of another state while this one is locked.
+    /// Adds the wakeups that were collected under another lock.
     pub(crate) fn add(&mut self, wakeups: Wakeups) {
         self.extend(wakeups.first);
         if let Some(others) = wakeups.others.0 {

@@ -10,8 +10,10 @@
 //! | fragment | payload bytes of the unfinished message |
 //! | idle | bytes of data frames, arrived or acknowledged |
 //! | close | acknowledgements of the queue; anything received before the peer's Close |
+//! | close_total, max_age | only the time |
 //!
-//! No deadline watches what our own kernel has taken, or what the application has left unread.
+//! No deadline watches what our own kernel has taken, or what the application has left unread. The setting of a deadline is in
+//! `timeouts.rs`, and its input in `view.rs`.
 
 use std::{sync::Arc, time::Duration};
 

@@ -56,7 +56,7 @@ impl CoarseInstant {
         Self(NonZeroU32::new(units).unwrap_or(NonZeroU32::MIN))
     }
 
-    /// This instant plus `duration`, rounded up to a hundredth of a second.
+    /// This instant plus `duration` in hundredths of a second: rounded up, at least one, and at most [`LONGEST`].
     #[must_use]
     pub(crate) fn after(self, duration: Duration) -> Self {
         Self::at(self.0.get().wrapping_add(units(duration)))

@@ -18,7 +18,7 @@ pub(super) struct Ping {
     position: u64,
     /// How many of them the peer has taken.
     taken: u64,
-    /// How long the peer may make no progress.
+    /// How long the peer may go without progress, counted from `since`. After that it counts as gone.
     patience: Duration,
     /// The peer's kernel has the Ping, and its answer could not be seen.
     is_taken: bool,
