@@ -59,7 +59,8 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_open_files_is_raised() {
-        assert!(raise_open_files() >= 64);
+    fn the_limit_of_open_files_is_raised_to_the_maximum() {
+        let most = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+        assert_eq!(raise_open_files(), most);
     }
 }

@@ -3,10 +3,12 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{connect_with_capacity, echo, server_end, start, undriven};
 use sockeye_testkit::Frame;
 use sockeye_tokio::Message;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_written_to_a_peer_that_has_half_closed() {
@@ -43,8 +45,12 @@ async fn a_half_closed_peer_that_never_reads_is_dropped_at_the_close_deadline() 
     client.send(Frame::text("x".repeat(80))).await;
     client.send(Frame::text("x".repeat(80))).await;
     client.shutdown().await;
+    let start = Instant::now();
     task.await.unwrap();
     assert!(server_end(&client).is_dropped());
+    // The default of `Timeouts::close`; the timer rounds up to hundredths of a second.
+    let time = start.elapsed();
+    assert!((Duration::from_secs(10)..Duration::from_millis(10_050)).contains(&time), "{time:?}");
 }
 
 #[tokio::test(start_paused = true)]
