@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: every check and test, as one list of steps.
 //!
-//! Cheap steps come first, so that they fail first. A step can use what the step before it has built.
+//! Cheap steps come first, so that they fail first. A step can use what the step before it has built. One step mostly waits, and
+//! runs beside those after it.
 
 use crate::context::{Context, is_ci};
 use crate::flags::{AutobahnFlags, Checks, CiFlags, FuzzFlags, InteropFlags};
@@ -10,7 +11,13 @@ use crate::{
     soak, tidy,
 };
 use anyhow::{Context as _, Result, bail};
-use std::process::ExitCode;
+use std::env;
+use std::fs::{self, File};
+use std::io;
+use std::panic::resume_unwind;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// One line of the list.
@@ -24,6 +31,9 @@ struct Step {
     needs: &'static [Tool],
     run: fn(&Context) -> Result<()>,
 }
+
+/// The step that mostly waits. In CI it runs beside the steps after it, which leave enough processor time.
+const BESIDE: &str = "slow-peers";
 
 const STEPS: &[Step] = &[
     Step {
@@ -127,19 +137,19 @@ const STEPS: &[Step] = &[
         run: soak::check,
     },
     Step {
+        name: "bench",
+        checks: "the workspace in bench/: formatting, clippy, tests, and a short run without useful figures",
+        hint: "`cargo fmt`, `cargo clippy` and `cargo test` work inside bench/; `cargo xtask bench --quick` runs all of it",
+        needs: &[Tool::Rustfmt, Tool::Clippy],
+        run: bench::check,
+    },
+    Step {
         name: "slow-peers",
         checks: "4 minutes of slow peers, which must stay connected, and of dead peers, which must be disconnected in time",
         hint: "the table above says what happened to each peer, and when; `cargo xtask slow-peers --only PART` runs the cases \
                with PART in their name",
         needs: &[],
         run: slow_peers::check,
-    },
-    Step {
-        name: "bench",
-        checks: "the workspace in bench/: formatting, clippy, tests, and a short run without useful figures",
-        hint: "`cargo fmt`, `cargo clippy` and `cargo test` work inside bench/; `cargo xtask bench --quick` runs all of it",
-        needs: &[Tool::Rustfmt, Tool::Clippy],
-        run: bench::check,
     },
     Step {
         name: "autobahn",
@@ -237,11 +247,18 @@ pub(crate) fn run(ctx: &Context, flags: &CiFlags) -> Result<ExitCode> {
     let start = Instant::now();
     let mut results: Vec<(&Step, Outcome, Duration)> = Vec::new();
     let mut stopped = false;
-    for step in steps {
+    let mut beside = None;
+    for (index, step) in steps.iter().enumerate() {
+        // A single step is what this process runs beside the others, or what somebody looks at.
+        if is_ci() && step.name == BESIDE && index + 1 < steps.len() {
+            beside = Some(Beside::start(ctx, step)?);
+            continue;
+        }
         let (outcome, time) = if stopped { (Outcome::NotRun, Duration::ZERO) } else { run_step(ctx, step) };
         stopped |= !keep_going && matches!(outcome, Outcome::Failed(_));
         results.push((step, outcome, time));
     }
+    results.extend(beside.map(Beside::end));
     Ok(if summarize(&results, start.elapsed()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -279,6 +296,47 @@ fn run_step(ctx: &Context, step: &Step) -> (Outcome, Duration) {
         eprintln!("    {why}");
     }
     (outcome, time)
+}
+
+/// A step that runs in a process of its own, beside the steps after it.
+struct Beside {
+    step: &'static Step,
+    log: PathBuf,
+    ending: JoinHandle<(io::Result<ExitStatus>, Duration)>,
+}
+
+impl Beside {
+    /// Starts `cargo xtask ci --only STEP`. Its output goes to a file.
+    fn start(ctx: &Context, step: &'static Step) -> Result<Self> {
+        let folder = ctx.workspace.target.join("ci");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let log = folder.join(format!("{}.log", step.name));
+        let output = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+        let mut command = Command::new(env::current_exe().context("cannot find this program")?);
+        command.args(["ci", "--only", step.name]).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        eprintln!("\n=== {}: runs beside the next steps, with its output in {}", step.name, log.display());
+        let start = Instant::now();
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let ending = thread::spawn(move || (child.wait(), start.elapsed()));
+        Ok(Self { step, log, ending })
+    }
+
+    /// Waits for the end, and prints the output.
+    fn end(self) -> (&'static Step, Outcome, Duration) {
+        let Self { step, log, ending } = self;
+        let (ended, time) = ending.join().unwrap_or_else(|panic| resume_unwind(panic));
+        eprintln!("\n=== {}: output", step.name);
+        eprint!(
+            "{}",
+            fs::read_to_string(&log).unwrap_or_else(|error| format!("cannot read {}: {error}", log.display()))
+        );
+        let outcome = match ended {
+            Ok(status) if status.success() => Outcome::Passed,
+            Ok(status) => Outcome::Failed(format!("it ended with {status}; its output is above")),
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        (step, outcome, time)
+    }
 }
 
 /// Prints the table, each failure with its command and a hint, and the counts; whether nothing failed.
@@ -345,5 +403,6 @@ mod tests {
             assert!(STEPS[..index].iter().all(|other| other.name != step.name), "{} is there twice", step.name);
             assert!(!step.hint.is_empty() && !step.checks.is_empty(), "{}", step.name);
         }
+        assert!(STEPS.iter().any(|step| step.name == BESIDE));
     }
 }
