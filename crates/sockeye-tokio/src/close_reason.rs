@@ -7,7 +7,7 @@ use sockeye_proto::{CloseCode, CloseFrame, close_code};
 
 use crate::Error;
 
-/// The reason of a Close that the application has not sent itself.
+/// A reason for which this crate sends a Close, with the code and the text of that Close.
 #[derive(Debug)]
 pub(crate) enum CloseReason {
     /// The application is done with the connection.
@@ -26,7 +26,7 @@ pub(crate) enum CloseReason {
     SlowReader(CloseCode),
     /// The peer sends more than the handler receives: more than this many bytes are unread.
     Unread(usize),
-    /// The same, and the budget of all connections is used up.
+    /// The budget of all connections is used up, and this connection was picked for its unread data.
     UnreadBudget,
 }
 

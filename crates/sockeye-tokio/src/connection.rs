@@ -17,14 +17,14 @@ use crate::{
     shutdown::registration::Registration, stream::READ_AHEAD,
 };
 
-/// Runs `handler` on a stream after its opening handshake, with the connection's driver beside it. The future completes when
-/// both the handler and the connection are done.
+/// Runs `handler` on a stream whose opening handshake is done, with the connection's driver beside it. The future completes
+/// when both the handler and the connection are done.
 ///
-/// Like [`Connection::serve`], with the default of each setting that is not a parameter here.
+/// This is [`Connection::serve`] with defaults for all settings that are not parameters here.
 ///
 /// # Panics
 ///
-/// With the handler's panic, after the connection has been closed with 1011.
+/// As for [`Connection::serve`].
 pub fn serve<F, Fut>(
     stream: impl Into<Stream>,
     role: Role,
@@ -63,31 +63,33 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection over `stream` with all defaults. `role` says which end this is.
+    /// Creates a connection over `stream` with default settings. `role` says which end this is.
     pub fn new(stream: impl Into<Stream>, role: Role) -> Self {
         Self { stream: stream.into(), role, settings: Settings::new(), protocol: None, extensions: Vec::new() }
     }
 
-    /// Sets everything that connections have in common at once, and replaces what the methods below have set before.
+    /// Replaces all [`Settings`] at once, including those that [`config`](Self::config), [`timeouts`](Self::timeouts) and
+    /// similar methods have set before. Keeps the [`protocol`](Self::protocol) and the [extensions](Self::extension), which
+    /// are not part of `Settings`.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// Sets the limits and buffer sizes. Connections that get the same `Arc` share it.
+    /// Sets the limits and buffer sizes. Connections that get the same `Arc` share one copy.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.settings.config = config.into();
         self
     }
 
-    /// Sets the subprotocol that the opening handshake has negotiated, for [`WebSocket::protocol`].
+    /// Sets the subprotocol that the opening handshake has negotiated. [`WebSocket::protocol`] returns it. Default: none.
     pub fn protocol(mut self, protocol: Option<HeaderValue>) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// Sets the deadlines. The driver enforces them; [`into_websocket`](Self::into_websocket) ignores them. Connections that
-    /// get the same `Arc` share it.
+    /// Sets the deadlines. Only a driver enforces deadlines, so [`into_websocket`](Self::into_websocket) ignores them.
+    /// Connections that get the same `Arc` share one copy.
     pub fn timeouts(mut self, timeouts: impl Into<Arc<Timeouts>>) -> Self {
         self.settings.timeouts = timeouts.into();
         self
@@ -100,23 +102,23 @@ impl Connection {
         self
     }
 
-    /// Counts what is queued for this connection, and what is [unread](Self::unread), against `budget`. The driver frees
-    /// memory for others, so [`into_websocket`](Self::into_websocket) ignores this.
+    /// Counts the queue of this connection, and its [unread](Self::unread) data, against `budget`. Default: no budget. Only
+    /// a connection with a driver can be evicted, so [`into_websocket`](Self::into_websocket) ignores the budget.
     pub fn budget(mut self, budget: &Budget) -> Self {
         self.settings.budget = Some(budget.clone());
         self
     }
 
-    /// Makes the driver read on while the handler does not receive, for a stream that must not be left unread: an HTTP/2
-    /// stream. Default: the driver does not read on, and the peer has to wait. [`into_websocket`](Self::into_websocket)
-    /// ignores this.
+    /// Makes the driver read on, up to a limit, while the handler does not receive. An HTTP/2 stream needs this, since it
+    /// must not be left unread. Default: the driver reads [at most one message ahead](WebSocket#with-and-without-a-driver),
+    /// and then the peer has to wait. [`into_websocket`](Self::into_websocket) ignores this setting.
     pub fn unread(mut self, unread: Unread) -> Self {
         self.settings.unread = Some(unread);
         self
     }
 
-    /// Adds this connection to those that `shutdown` closes. The driver closes it, so
-    /// [`into_websocket`](Self::into_websocket) ignores this.
+    /// Adds this connection to those that `shutdown` closes. Default: no shutdown. Only a driver can carry out a shutdown,
+    /// so [`into_websocket`](Self::into_websocket) ignores this setting.
     pub fn shutdown(mut self, shutdown: &Shutdown) -> Self {
         self.settings.shutdown = Some(shutdown.clone());
         self
@@ -125,8 +127,8 @@ impl Connection {
     /// Adds a negotiated extension that transforms the payloads sent and received. Add several extensions in the order in
     /// which the handshake lists them. Default: none.
     ///
-    /// [`serve`](Self::serve) and [`into_websocket`](Self::into_websocket) panic if two extensions claim the same reserved
-    /// bit.
+    /// [`serve`](Self::serve) and [`into_websocket`](Self::into_websocket) panic if an extension claims no reserved bit, or
+    /// a bit that another extension claims.
     ///
     /// ```
     /// # #[cfg(feature = "deflate")]
@@ -150,14 +152,15 @@ impl Connection {
 
     /// Runs `handler` on the WebSocket, with the connection's driver beside it.
     ///
-    /// The connection closes when the [`WebSocket`] is dropped; the handler may move it to another task. The future
-    /// completes when the handler has returned and the connection has ended. Dropping the future drops the handler, and ends
-    /// the stream without a Close.
+    /// The connection closes when the [`WebSocket`] is dropped. The handler may move the `WebSocket` to another task. The
+    /// future completes when the handler has returned and the connection has ended. Dropping the future drops the handler,
+    /// and ends the stream without a Close.
     ///
     /// # Panics
     ///
-    /// With the handler's panic, after the connection has been closed with 1011. Outside a tokio runtime with timers, as
-    /// soon as the future needs one.
+    /// The future resumes a panic of the handler once the connection has ended. The panic drops the handler's socket, and so
+    /// closes the connection with 1011. The future also panics outside a tokio runtime with timers, as soon as it needs a
+    /// timer.
     pub fn serve<F, Fut>(self, handler: F) -> impl Future<Output = ()> + Unpin
     where
         F: FnOnce(WebSocket) -> Fut,
@@ -169,7 +172,7 @@ impl Connection {
         Driver::new(shared, handler, role, timeouts, registration)
     }
 
-    /// The WebSocket without a driver; see [`WebSocket::new`].
+    /// Creates a WebSocket without a driver; see [`WebSocket::new`].
     pub fn into_websocket(self) -> WebSocket {
         WebSocket::from_handle(Handle::new(self.into_shared(false)))
     }
@@ -212,10 +215,10 @@ impl Connection {
 }
 
 impl WebSocket {
-    /// A WebSocket **without a driver**, on a stream after its opening handshake. The connection makes progress only while
-    /// [`recv`](Self::recv), [`send`](Self::send), [`flushed`](Self::flushed) or [`close`](Self::close) is polled: the next
-    /// `recv` answers a Ping, `send` writes before it returns, and a [`Sender`](crate::Sender) wakes the task that polls `recv`. There are
-    /// no deadlines. Dropping the socket ends the stream without a Close.
+    /// Creates a WebSocket **without a driver**, on a stream whose opening handshake is done. The connection makes progress
+    /// only while [`recv`](Self::recv), [`send`](Self::send), [`flushed`](Self::flushed) or [`close`](Self::close) is
+    /// polled: the next `recv` answers a Ping, `send` writes before it returns, and a [`Sender`](crate::Sender) wakes the
+    /// task that polls `recv`. No deadlines apply. Dropping the socket ends the stream without a Close.
     ///
     /// Use [`serve`](crate::serve) unless you poll everything yourself. [`Connection::into_websocket`] does the same with
     /// more settings.
@@ -240,7 +243,7 @@ impl WebSocket {
 #[cold]
 fn warn_once(config: &Config) {
     static WARNED: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
-    /// More pairs than any program has. Beyond that, every connection warns.
+    /// More pairs of values than any program has. For further pairs, every connection warns.
     const MOST: usize = 64;
 
     let Config { max_write_buffer_size, write_buffer_size, .. } = *config;

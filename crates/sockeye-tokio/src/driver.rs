@@ -27,7 +27,7 @@ use crate::{
     time::deadlines::Action,
 };
 
-/// One connection and its handler. Only the driver writes to the stream.
+/// One connection and its handler. Only the driver's task writes to the stream.
 ///
 /// Each poll runs the handler, reads if the handler does not wait in `recv`, writes the queue, and continues the close
 /// handshake. Ready when both the handler and the connection are done.
@@ -38,7 +38,7 @@ pub(crate) struct Driver<F, Fut> {
     upkeep: Upkeep,
 }
 
-/// What the driver has for its connection besides the handler.
+/// What the driver needs to serve its connection, besides the handler.
 struct Upkeep {
     stage: Stage,
     role: Role,
@@ -49,7 +49,7 @@ struct Upkeep {
 /// The first poll calls the handler, so that a panic in that call is treated like a panic of its future.
 enum Handler<F, Fut> {
     Start(Box<(F, WebSocket)>),
-    /// Boxed, so that its memory is free while the connection ends.
+    /// Boxed, so that the memory of a finished handler is freed while the connection ends.
     Running(Pin<Box<Fut>>),
     Done,
 }
@@ -88,11 +88,12 @@ where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future<Output = ()>,
 {
-    /// Polls the handler once. `Err` is its panic. `Ok` says nothing about readiness: a handler that has returned is `Done`.
+    /// Polls the handler once. Returns a panic of the handler as an error. `Ok` does not tell whether the handler has
+    /// returned; if it has, `self` is `Done`.
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> std::thread::Result<()> {
         catch_unwind(AssertUnwindSafe(|| {
-            // Drops the handler when it is done, and while it unwinds, so that the peer is told 1011.
+            // Drops the handler when it has returned, and while a panic unwinds, so that the peer is told 1011.
             let over = Over(self);
             let polled = loop {
                 match over.0 {
@@ -117,7 +118,7 @@ where
     }
 }
 
-/// Drops the handler when this is dropped.
+/// Drops the handler when this guard is dropped.
 struct Over<'a, F, Fut>(&'a mut Handler<F, Fut>);
 
 impl<F, Fut> Drop for Over<'_, F, Fut> {
@@ -151,7 +152,7 @@ impl Upkeep {
         Poll::Ready(())
     }
 
-    /// Serves the connection while both ends may still send.
+    /// Serves the connection until its ending begins, or until its stream must be dropped.
     fn poll_open(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Next> {
         if !shared.is_receiving() {
             shared.park(cx);
@@ -164,9 +165,10 @@ impl Upkeep {
                 Closing::Sent if dropped => return Poll::Ready(Next::End(closing)),
                 // The handler still receives until the peer's Close.
                 Closing::Sent => {}
-                // The peer has ended only its own direction.
+                // The peer has ended only its own direction, so the queue can still be written.
                 Closing::Ended if is_unsent => return Poll::Ready(Next::End(closing)),
-                // The stream cannot be written to. The handler first receives what was read before, then the error.
+                // Nothing is left to write, or nothing can be written. The handler first receives what was read before, then
+                // the error.
                 Closing::Ended if dropped || shared.lock_receive().is_drained() => {
                     return Poll::Ready(Next::Drop(None));
                 }
@@ -187,10 +189,11 @@ impl Upkeep {
         }
     }
 
-    /// Drops the stream, once. Tasks that still wait get `error`, unless the stream has failed before.
+    /// Drops the stream, once. Tasks that still wait get `error`, or [`Error::closed`] without one, unless an earlier error
+    /// is recorded.
     fn finish(&mut self, shared: &Shared, error: Option<Error>) {
         if matches!(self.stage, Stage::Done) {
-            // The handler has outlived its connection, and is aborted.
+            // The handler has outlived its connection, and the shutdown has aborted it.
             if let Some(registration) = self.registration.as_mut().filter(|_| shared.signals.is_aborted()) {
                 registration.outcome = Outcome::Aborted;
             }
@@ -223,7 +226,7 @@ impl Upkeep {
 enum Next {
     /// The ending: the queue and the Close are written, and what the peer still sends is read and dropped.
     End(Closing),
-    /// Nothing: the stream is dropped.
+    /// Nothing: the stream is dropped, and tasks that still wait get this error.
     Drop(Option<Error>),
 }
 
@@ -241,10 +244,11 @@ impl<F, Fut> Driver<F, Fut> {
         if let Some(has_to_go) = signals.take_evict() {
             // The queue may have been written meanwhile.
             if has_to_go && self.shared.lock_send().is_picked() {
-                // The handler goes on, and gets the error.
+                // The handler goes on, and gets an error.
                 self.upkeep.finish(&self.shared, None);
             }
-            // After the drop: reported earlier, the connection could be picked again for what it is about to drop.
+            // Reported only after the drop: before, the budget could pick the connection again for data that is about to be
+            // dropped.
             self.shared.lock_send().has_made_way();
         }
         if signals.is_draining() {
@@ -256,7 +260,7 @@ impl<F, Fut> Driver<F, Fut> {
         false
     }
 
-    /// Both the handler and the connection are done.
+    /// Completes the future: both the handler and the connection are done. Resumes the handler's panic, if there was one.
     fn done(&mut self) -> Poll<()> {
         // The caller may keep the finished future for long.
         self.upkeep.registration = None;
@@ -284,7 +288,8 @@ where
             // Unwinding has dropped the handler's socket, so the peer is told 1011. The panic resumes after that.
             this.panic = Some(panic);
         }
-        // Wakers and other code that the upkeep calls are not the handler, whose messages are written when its poll ends.
+        // Wakers and other code that the upkeep calls are not part of the handler's poll: what they queue must wake the
+        // driver.
         drop(entered);
         if this.shared.is_resting() && this.upkeep.time.is_quiet() && matches!(this.handler, Handler::Running(_)) {
             return Poll::Pending;
@@ -300,7 +305,7 @@ where
 }
 
 impl<F, Fut> Drop for Driver<F, Fut> {
-    /// The task was aborted: the remaining handles get an error.
+    /// If the future is dropped before it is done, drops the handler and the stream. The remaining handles get an error.
     fn drop(&mut self) {
         if !matches!(self.upkeep.stage, Stage::Done) {
             // Drops the handler first, so that its own handle does not see this error.

@@ -66,7 +66,8 @@ impl Error {
         matches!(*self.0, Kind::Timeout(..))
     }
 
-    /// Whether the connection ended without a Close: the peer's program or network is gone.
+    /// Whether the connection ended without a Close: the peer's program or network is gone, or this program dropped the
+    /// future that served the connection.
     pub fn is_abrupt(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
         match &*self.0 {
@@ -76,8 +77,9 @@ impl Error {
         }
     }
 
-    /// Whether a Close of either end has closed the connection, so that nothing can be sent any more. For any other end,
-    /// this is false; [`Sender::is_closed`](crate::Sender::is_closed) says whether sending is over for any reason.
+    /// Whether a Close of either end has closed the connection, so that nothing can be sent any more. If the connection
+    /// ended in any other way, this is false; [`Sender::is_closed`](crate::Sender::is_closed) says whether sending is over
+    /// for any reason.
     pub fn is_closed(&self) -> bool {
         matches!(*self.0, Kind::Closed)
     }
@@ -114,7 +116,7 @@ impl Error {
         Self(Arc::new(Kind::Abrupt))
     }
 
-    /// `what` was not done `within` some time.
+    /// A deadline has passed. `what` says what was missed, and `within` how long it could have taken.
     pub(crate) fn timeout(what: &'static str, within: impl Into<Option<Duration>>) -> Self {
         Self(Arc::new(Kind::Timeout(what, within.into())))
     }

@@ -4,8 +4,8 @@ use std::{ops::Deref, sync::Arc};
 
 use crate::{close_reason::CloseReason, shared::Shared};
 
-/// Keeps a connection open. Dropping the last handle closes the connection: with 1011 while a panic unwinds, with 1001 once
-/// its `Shutdown` has begun, otherwise with 1000.
+/// Keeps a connection open. Dropping the handle closes a connection with a driver: with 1011 while a panic unwinds, with
+/// 1001 once its `Shutdown` has begun, otherwise with 1000. Without a driver, the drop ends the stream without a Close.
 pub(crate) struct Handle(Arc<Shared>);
 
 impl Handle {
@@ -35,7 +35,7 @@ impl Drop for Handle {
                 true => CloseReason::Shutdown,
                 false => CloseReason::Done,
             };
-            // An error means that there was a Close before. The driver must still learn of the drop.
+            // An error means that sending has already ended. The driver must still learn of the drop.
             if self.close(reason.frame()).is_err() {
                 self.lock_send().notify_writer();
                 self.drop_accepted();

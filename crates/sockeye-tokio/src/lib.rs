@@ -1,8 +1,8 @@
 //! WebSocket over any tokio stream: the runtime adapter of [Sockeye].
 //!
-//! [`serve`] runs a handler on a stream after its opening handshake. The handler gets a [`WebSocket`]. The connection makes
-//! progress while the handler waits: Pings and the peer's Close are answered, and queued messages are written, many in one
-//! system call.
+//! [`serve`] runs a handler on a stream whose opening handshake is done. The handler gets a [`WebSocket`]. While the handler
+//! waits, the connection makes progress: Pings and the peer's Close are answered, and queued messages are written, many in
+//! one system call.
 //!
 //! ```
 //! use sockeye_tokio::{Config, Message, Role, Stream, WebSocket, serve};
@@ -30,17 +30,17 @@
 //!
 //! # Which entry
 //!
-//! * [`serve`], or [`Connection`] for more settings: with the connection's *driver*. The extractor of `sockeye-extract` uses
-//!   this, and so should you.
-//! * [`WebSocket::new`]: without a driver, for code that must poll everything itself.
+//! * [`serve`], or [`Connection`] for more settings, runs a handler with the connection's *driver* beside it. The extractor
+//!   of `sockeye-extract` does this, and so should you.
+//! * [`WebSocket::new`] makes a socket without a driver, for code that must poll everything itself.
 //!
 //! # Features
 //!
-//! * `axum-core` (off by default): `From<Error> for axum_core::Error`, so that `?` still works in code for
+//! * `axum-core` (off by default): `From<Error> for axum_core::Error`, so that `?` still works in code that was written for
 //!   `axum::extract::ws`.
 //! * `metrics` (off by default): counters, gauges and histograms through the [`metrics`](https://docs.rs/metrics) facade.
 //!   The guide of `sockeye` has the table of their names.
-//! * `deflate` (off by default): `proto::deflate`, permessage-deflate, for [`Connection::extension`].
+//! * `deflate` (off by default): the module `proto::deflate`, which has permessage-deflate for [`Connection::extension`].
 //!
 //! [Sockeye]: https://docs.rs/sockeye
 

@@ -27,8 +27,8 @@ pub(crate) use self::{event::Event, parking::Unwanted, parts::End};
 
 /// The state behind the receive lock.
 ///
-/// Two tasks may read: that of the application's `recv`, and the driver while no task receives. The kernel has the waker of
-/// the task that polled the stream last, and that task wakes the other.
+/// Two tasks may read: the task of the application's `recv`, and the driver while no task receives. The stream wakes only
+/// the task that polled it last, and that task wakes the other.
 pub(crate) struct Receive {
     /// `None` once the connection has ended.
     stream: Option<ReadHalf>,
@@ -38,7 +38,7 @@ pub(crate) struct Receive {
     latency: u32,
     /// The clock for arriving bytes, if there are deadlines.
     time: Option<Arc<CoarseTime>>,
-    /// When bytes last arrived.
+    /// When bytes last arrived, if there are deadlines.
     last_received: CoarseInstant,
     /// What was received since the driver's last check.
     received: Received,
@@ -47,19 +47,20 @@ pub(crate) struct Receive {
     kept: Option<Box<Kept>>,
     /// The number of reads and returned messages since `recv` last waited. At most 128.
     streak: u8,
-    /// Whether the last read has emptied the stream, so that another would most likely find nothing.
+    /// Whether the last read has emptied the stream, so that another read would most likely find nothing.
     is_drained: bool,
-    /// Whether a read fills a whole buffer.
+    /// Whether one read may fill a whole buffer: `read_buffer_size` is not below
+    /// [`Buffer::SIZE`](sockeye_proto::Buffer::SIZE).
     reads_whole: bool,
-    /// No task will receive any more: data is read and dropped.
+    /// Whether no task will receive any more. Data is then read and dropped.
     abandoned: bool,
     /// The waker of a waiting `recv`.
     waker: Option<Waker>,
     watcher: Watcher,
     /// Whether to wake `waker` once the lock is released.
     is_called: bool,
-    /// Whether there is anything to do once the lock is released. Stored, since a look into `rare` at each release costs some ten
-    /// instructions for each message.
+    /// Whether there is anything to do once the lock is released. Stored, since looking into `rare` at each release would
+    /// cost some ten instructions for each message.
     has_wakeups: bool,
 }
 
@@ -92,13 +93,14 @@ impl Receive {
         self.decoder.is_between_messages()
     }
 
-    /// Whether something is kept for the application, ahead of unread data.
+    /// Whether something is kept for the application, ahead of unread data, or receiving has ended.
     #[inline]
     pub(crate) fn has_kept(&self) -> bool {
         self.kept.is_some()
     }
 
-    /// Returns the kept messages, then the end: all that the application can get while the driver waits for the stream.
+    /// Returns the next kept message. After the last one, returns the end of receiving once, then `None`. If nothing is kept
+    /// and receiving has not ended, `cx` is woken when that changes.
     #[cold]
     pub(crate) fn poll_kept(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Message, Error>>> {
         if let Some(message) = self.take_message() {
@@ -116,7 +118,7 @@ impl Receive {
         }
     }
 
-    /// The next kept message: first the Pong, since the data message came after it.
+    /// Takes the next kept message: the Pong first, since it arrived before the data message.
     fn take_message(&mut self) -> Option<Message> {
         let kept = self.kept.as_mut()?;
         let message = kept.pong.take().map(Message::Pong).or_else(|| kept.parked.take());
@@ -126,12 +128,12 @@ impl Receive {
         message
     }
 
-    /// Whether reading stops until the application has received what was kept.
+    /// Whether reading has stopped: a data message is kept until the application receives it, or receiving has ended.
     fn is_stopped(&self) -> bool {
         self.kept.as_ref().is_some_and(|kept| kept.parked.is_some() || kept.end.is_some())
     }
 
-    /// Records the end of receiving, unless there is one.
+    /// Records the end of receiving, unless an end is recorded already.
     pub(crate) fn record_end(&mut self, end: End) {
         self.kept.get_or_insert_default().end.get_or_insert(end);
     }
@@ -156,41 +158,42 @@ impl Receive {
         }
     }
 
-    /// The boxed stream to read, without any lock, before another try.
+    /// The boxed stream, which the caller reads without any lock before it tries again. `None` for a TCP stream.
     #[inline]
     pub(crate) fn apart(&self) -> Option<Apart> {
         self.any_stream().and_then(ReadHalf::apart)
     }
 
-    /// From now on, received messages are recycled.
+    /// From now on, small messages reuse the memory of recycled messages.
     pub(crate) fn enable_reuse(&mut self) {
         self.decoder.enable_reuse();
     }
 
-    /// The connection is over: `recv` returns what was kept, then `error`, then `None`.
+    /// Ends the connection: `recv` returns what was kept, then `error` if no other end is recorded, then `None`. Returns the
+    /// stream, which the caller drops without any lock.
     pub(crate) fn detach_stream(&mut self, error: Option<Error>) -> Option<ReadHalf> {
         self.wake();
         // What was accepted before an overrun can still be received.
         if !self.is_overrun() || self.abandoned {
             self.record_end(error.map_or(End::Told, |error| End::Untold(Err(error))));
-            // A remaining `Sender` must not keep this memory.
+            // A remaining `Sender` keeps `Receive` alive, and must not keep this memory.
             self.input = Input::new();
             self.decoder.abandon();
         }
         self.take_stream()
     }
 
-    /// Whether the application has received the end.
+    /// Whether the application has received everything, including the end.
     pub(crate) fn is_done(&self) -> bool {
         self.kept.as_ref().is_some_and(|kept| kept.parked.is_none() && matches!(kept.end, Some(End::Told)))
     }
 
-    /// Whether the stream will wake the driver.
+    /// Whether the driver was the last to find the stream empty, so that the stream will wake the driver.
     pub(crate) fn driver_watches(&self) -> bool {
         self.watcher == Watcher::Driver
     }
 
-    /// Whether all that has arrived was received: receiving has ended, or nothing is kept and a task waits for the stream.
+    /// Whether nothing more can be read now: receiving has ended, or nothing is kept and a task waits for the stream.
     pub(crate) fn is_drained(&self) -> bool {
         self.has_ended() || (self.kept.is_none() && self.watcher != Watcher::Nobody)
     }
@@ -210,7 +213,7 @@ impl Receive {
         self.has_wakeups = true;
     }
 
-    /// Ends receiving with `error`.
+    /// Ends receiving with `error`, unless it has ended already, and wakes a waiting `recv`.
     pub(crate) fn fail(&mut self, error: Error) {
         self.record_end(End::Untold(Err(error)));
         self.wake();

@@ -34,59 +34,61 @@ pub(crate) struct Send {
     pub(crate) encoder: Encoder,
     config: Arc<Config>,
     rare: Option<Box<Rare>>,
-    /// The waker of the task that writes: the driver's, or without a driver the one that polls `recv`.
+    /// The waker of the task that writes: the driver's task, or without a driver the task that polls `recv`.
     writer: Option<Waker>,
-    /// The bytes queued since a unit of the cooperative budget was last paid.
+    /// The bytes queued since a unit of the cooperative budget was last paid, plus [`OVERHEAD`] for each message.
     unpaid: u16,
-    /// How often the stream was flushed. Only compared for changes.
+    /// How often a boxed stream was flushed. Wraps around, so it is only compared for equality.
     flushes: u16,
     overflow: Overflow,
-    /// Whether the stream may still hold written bytes.
+    /// Whether a boxed stream may still hold written bytes that it has not flushed.
     is_unflushed: bool,
     /// Whether the writer has been woken, or will be after the release of the lock, and has not checked the queue since.
     notified: bool,
     /// Whether to wake the writer after the lock is released.
     is_called: bool,
-    /// Whether there is anything to do then. Stored for the same reason as that of `Receive`.
+    /// Whether there is anything to do after the lock is released. Stored, so that a release need not look into `rare`.
     has_wakeups: bool,
-    /// The application has dropped the `WebSocket` or both of its halves.
+    /// Whether the application has dropped the `WebSocket` or both of its halves. Only set with a driver.
     pub(crate) dropped: bool,
 }
 
 /// State that most connections never need.
 #[derive(Default)]
 struct Rare {
-    /// Why nothing can be sent any more, if there is another reason than a Close.
+    /// The error that has ended sending. `None` while the connection is open, and if only a Close has ended sending.
     error: Option<Error>,
     waiters: Waiters,
-    /// How often the driver has run since the first task waited.
+    /// The number of the current poll of the handler. Counted only once a task has waited.
     epoch: Epoch,
-    /// Without a driver: wakes the tasks that wait for the stream. Several tasks may write.
+    /// Without a driver: the waker that the stream gets. It wakes all tasks that wait for the stream, since several tasks
+    /// may write.
     waker_set: Option<Waker>,
-    /// How often the stream woke `waker_set`.
+    /// How often the stream woke `waker_set`. Wraps around, so it is only compared for equality.
     woken: u32,
     /// The connection's account with a budget.
     account: Option<Account>,
-    /// How many messages were dropped.
+    /// How many messages were dropped unsent: because the queue was full, for the budget, or because the connection failed.
     dropped: u64,
     /// What was sent, if a span counts it.
     tally: Option<Tally>,
-    /// Who has ended the connection.
+    /// Who has ended the connection, and with which code. `None` while the connection is open.
     ended: Option<Ended>,
     /// The queued bytes last reported to the metrics.
     reported: usize,
-    /// Data queued after this position was dropped when the connection failed.
+    /// Data queued between this position and the Close was dropped, because the connection failed or was evicted.
     lost: Option<Position>,
-    /// What else to do after the lock is released.
+    /// What to do after the lock is released, besides waking the writer.
     others: List,
 }
 
-/// A queue of this size is written while the handler still runs: more would not make the system call cheaper.
+/// A queue of more than this many bytes is written while the handler still runs. With a longer queue, a system call would
+/// cost no less per byte.
 pub(crate) const CORK: usize = 64 << 10;
 
-/// A unit of the cooperative budget pays for this many queued bytes, with [`OVERHEAD`] for each message: some sixteen small
-/// messages, or one of a kilobyte. So a handler can answer 64 messages in a row without interruption, and the answers are
-/// written in one call.
+/// A unit of the cooperative budget pays for this many queued bytes, where each message counts as [`OVERHEAD`] bytes more:
+/// some sixteen small messages, or one message of a kilobyte or more. So a handler can answer at least 64 messages in a row
+/// without interruption, and short answers are written in one call.
 const UNIT: u16 = 1024;
 const OVERHEAD: u16 = 64;
 
@@ -109,26 +111,27 @@ impl Send {
         }
     }
 
-    /// Whether a `send` returns only when the kernel has its message.
+    /// Whether every `send` returns only when the kernel has the message.
     #[inline]
     pub(crate) fn is_unbuffered(&self) -> bool {
         self.config.write_buffer_size == 0
     }
 
-    /// Drops a waker after the lock is released.
+    /// Drops `waker`, if there is one, after the lock is released.
     fn forget(&mut self, waker: Option<Waker>) {
         if let Some(waker) = waker {
             self.let_go(Later::Forget(waker));
         }
     }
 
-    /// Whether a driver has nothing to do or to watch.
+    /// Whether the driver has nothing to do for the sending half but to write the queue: no close has begun, and no task has
+    /// ever waited for capacity or for a write.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.encoder.closing() == Closing::Open && !self.is_waited_for()
     }
 
-    /// Whether a message can be queued at once: the connection is open, there is capacity, no task waits for it, and no unit
-    /// of the cooperative budget is due.
+    /// Whether a message can be queued at once: the connection is open, there is capacity, no task waits for capacity, and
+    /// no unit of the cooperative budget is due.
     #[inline]
     pub(crate) fn is_free(&self) -> bool {
         // If no task has ever waited, no waiters need checking.
@@ -137,12 +140,13 @@ impl Send {
             && if self.rare.is_none() { self.is_below() } else { self.admits(None) }
     }
 
-    /// A unit of the cooperative budget was paid.
+    /// Records that a unit of the cooperative budget was paid.
     pub(crate) fn paid(&mut self) {
         self.unpaid = 0;
     }
 
-    /// How many bytes callers that do not wait may queue: at least as many as those that wait.
+    /// The limit of the queue, in bytes, for callers that do not wait, such as `try_send`. It is never below the limit for
+    /// callers that wait.
     fn max_buffered(&self) -> usize {
         self.config.max_write_buffer_size.max(self.config.write_buffer_size)
     }
@@ -154,7 +158,7 @@ impl Send {
         queued == 0 || queued.saturating_add(length(message)) <= self.max_buffered()
     }
 
-    /// Queues `message`, unless it can never be sent.
+    /// Queues `message`. Fails, and queues nothing, if the message is invalid or if nothing can be sent any more.
     #[inline]
     pub(crate) fn encode(&mut self, message: Outgoing) -> Result<(), Error> {
         // Most messages are plain data on connections without `Rare`, and take this short path.
@@ -168,8 +172,9 @@ impl Send {
         }
     }
 
-    /// The same for a message that is written when the handler's poll ends: a small message uses a pooled buffer, which is
-    /// soon back in the pool. Control frames, large payloads and refused messages use no pooled buffer.
+    /// Like [`encode`](Self::encode), for a message that is written when the handler's poll ends: a small message uses a
+    /// pooled buffer, which is soon back in the pool. Control frames, large payloads and refused messages use no pooled
+    /// buffer.
     #[inline(always)]
     pub(crate) fn encode_soon_written(&mut self, message: Outgoing) -> Result<(), Error> {
         if self.rare.is_some() {
@@ -180,7 +185,7 @@ impl Send {
         if let Err(message) = self.encoder.push_small(message) {
             return self.encode_pooled(message);
         }
-        // The length of a small message fits into a `u16`.
+        // The frame of a small message is shorter than `u16::MAX` bytes.
         self.charge((self.encoder.buffered() - before) as u16);
         if let Some((kind, payload)) = metered {
             metrics::sent(kind, payload);
@@ -224,13 +229,13 @@ impl Send {
         if let Err(reason) = self.encoder.push(message) {
             return Err(self.refusal(reason));
         }
-        // At most one unit.
+        // However long the message is, it costs at most one unit.
         self.charge((self.encoder.buffered() - before).min(UNIT.into()) as u16);
         Ok(())
     }
 
-    /// A message of this many bytes was queued. Only senders that can wait pay for their messages; with others the count may
-    /// wrap around.
+    /// Counts a queued message of this many bytes. Only a caller that can wait pays, and so resets the count. With calls
+    /// that do not wait, such as `try_send`, the count may wrap around.
     #[inline(always)]
     fn charge(&mut self, bytes: u16) {
         self.unpaid = self.unpaid.wrapping_add(bytes + OVERHEAD);
@@ -241,7 +246,7 @@ impl Send {
         self.let_go(Later::Log(event));
     }
 
-    /// Does something after the lock is released.
+    /// Does `later` after the lock is released.
     fn let_go(&mut self, later: Later) {
         self.rare.get_or_insert_default().others.add_one(later);
         self.has_wakeups = true;
@@ -283,12 +288,13 @@ impl Send {
         }
     }
 
-    /// Whether the budget has picked the connection. The caller closes it, then calls [`has_made_way`](Self::has_made_way).
+    /// Whether the budget has picked the connection for eviction. The caller must drop what the connection holds, then call
+    /// [`has_made_way`](Self::has_made_way).
     pub(crate) fn is_picked(&self) -> bool {
         self.rare.as_ref().and_then(|rare| rare.account.as_ref()).is_some_and(Account::is_picked)
     }
 
-    /// The connection was closed, if the budget had picked it.
+    /// Tells the budget that a picked connection has dropped what it could. Does nothing if the connection was not picked.
     pub(crate) fn has_made_way(&mut self) {
         let Some(rare) = &mut self.rare else { return };
         if let Some(account) = &mut rare.account {
@@ -297,7 +303,8 @@ impl Send {
         }
     }
 
-    /// Drops the oldest messages until `message` fits. Returns how many.
+    /// Drops the oldest messages until `message` fits, or until nothing more can be dropped. Returns how many messages were
+    /// dropped.
     pub(crate) fn make_room(&mut self, message: &Outgoing) -> usize {
         let missing = self.encoder.held() + length(message);
         let dropped = self.encoder.drop_oldest(missing.saturating_sub(self.max_buffered())).messages;
@@ -312,12 +319,12 @@ impl Send {
         }
     }
 
-    /// How many messages were dropped because the queue was full.
+    /// How many messages were dropped unsent: because the queue was full, for the budget, or because the connection failed.
     pub(crate) fn dropped_messages(&self) -> u64 {
         self.rare.as_ref().map_or(0, |rare| rare.dropped)
     }
 
-    /// Returns an error if `message` can never be sent.
+    /// Returns an error if `message` is invalid, or if nothing can be sent any more.
     pub(crate) fn check(&self, message: &Outgoing) -> Result<(), Error> {
         self.encoder.check(message).map_err(|reason| self.refusal(reason))
     }
@@ -329,8 +336,8 @@ impl Send {
         }
     }
 
-    /// The task that writes checks the queue now, and `cx` wakes it when there is more. Returns whether `cx` is new, and the
-    /// previous waker, to drop after the lock is released.
+    /// Called by the task that writes, before it checks the queue. From now on, `cx` wakes that task when more is queued.
+    /// Returns whether `cx` is new, and the previous waker, which the caller drops after the lock is released.
     pub(crate) fn writer_looks(&mut self, cx: &Context<'_>) -> (bool, Option<Waker>) {
         self.looks();
         if self.is_writer(cx) {
@@ -339,7 +346,7 @@ impl Send {
         (true, self.writer.replace(cx.waker().clone()))
     }
 
-    /// The task that writes checks the queue now: anything queued later wakes it.
+    /// Called by the task that writes, before it checks the queue. Anything queued later wakes that task again.
     #[inline]
     pub(crate) fn looks(&mut self) {
         self.notified = false;
@@ -351,7 +358,7 @@ impl Send {
         self.writer.as_ref().is_some_and(|writer| writer.will_wake(cx.waker()))
     }
 
-    /// Wakes the task that writes, once until it has run.
+    /// Wakes the task that writes, unless it was woken already and has not checked the queue since.
     #[inline]
     pub(crate) fn notify_writer(&mut self) {
         if !self.notified {
@@ -359,13 +366,13 @@ impl Send {
         }
     }
 
-    /// Wakes the task that writes, even if it was woken before: it checks signals before the queue, and may already have
-    /// passed that point.
+    /// Wakes the task that writes, even if it was woken already. The driver checks its signals before the queue, and may
+    /// already have passed that check.
     pub(crate) fn call_writer(&mut self) {
         (self.notified, self.is_called, self.has_wakeups) = (true, true, true);
     }
 
-    /// Answers the peer's Ping.
+    /// Queues a Pong with this payload, to answer the peer's Ping.
     pub(crate) fn pong(&mut self, payload: &[u8]) {
         metrics::sent(Kind::Pong, payload.len());
         self.encoder.pong(payload);
@@ -376,12 +383,12 @@ impl Send {
         self.rare.get_or_insert_default().tally = Some(Tally::default());
     }
 
-    /// What was sent since `count` was called.
+    /// What was sent since `count` was called. `None` if it was not called.
     pub(crate) fn tally(&self) -> Option<Tally> {
         self.rare.as_ref().and_then(|rare| rare.tally)
     }
 
-    /// A message was queued.
+    /// Counts a queued message, for the metrics and the span.
     fn record_sent(&mut self, kind: Kind, payload: usize) {
         metrics::sent(kind, payload);
         let Some(rare) = &mut self.rare else { return };
@@ -406,7 +413,7 @@ impl Wakes for Send {
     }
 }
 
-/// The kind and the length of a plain data message, as most are.
+/// The kind and the payload length of a plain text or binary message, as most messages are. `None` for any other message.
 #[inline(always)]
 fn plain(message: &Outgoing) -> Option<(Kind, usize)> {
     match message {

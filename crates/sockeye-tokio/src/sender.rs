@@ -62,9 +62,10 @@ impl Sender {
         self.shared.lock_receive().latency()
     }
 
-    /// Waits until less than [`write_buffer_size`](crate::Config::write_buffer_size) is queued, first come, first served,
-    /// then queues the whole message. `Ok` means that the message is queued; [`flushed`](Self::flushed) waits for the
-    /// kernel. With a `write_buffer_size` of 0, `Ok` means that the kernel has the message.
+    /// Waits until fewer than [`write_buffer_size`](crate::Config::write_buffer_size) bytes are queued, or none, and then
+    /// queues the whole message. All senders are served first come, first served. `Ok` means that the message is queued;
+    /// [`flushed`](Self::flushed) waits for the kernel. With a `write_buffer_size` of 0, `Ok` means that the kernel has the
+    /// message.
     ///
     /// # Errors
     ///
@@ -111,7 +112,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// The message, and why it was not queued.
+    /// Returns the message, and why it was not queued.
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<(), TrySendError> {
         try_send(&self.shared, message.into())
     }
@@ -132,8 +133,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// The message, and why it was not queued: the connection is closing, the message cannot be sent, or the queue is full
-    /// and [`Overflow::Wait`] forbids dropping.
+    /// Returns the message, and why it was not queued: the connection is closing, the message or the code of
+    /// [`Overflow::Disconnect`] cannot be sent, or the queue is full and [`Overflow::Wait`] forbids dropping.
     pub fn push(&self, message: impl Into<Outgoing>) -> Result<Pushed, TrySendError> {
         push(&self.shared, message.into(), None)
     }
@@ -142,12 +143,13 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// As for [`push`](Self::push). [`TrySendError::Invalid`] also for a close code that cannot be sent.
+    /// As for [`push`](Self::push).
     pub fn push_with(&self, message: impl Into<Outgoing>, overflow: Overflow) -> Result<Pushed, TrySendError> {
         push(&self.shared, message.into(), overflow)
     }
 
-    /// How many messages were dropped since the connection began, because the queue was full.
+    /// How many messages were dropped unsent since the connection began: because the queue was full, for a
+    /// [`Budget`](crate::Budget), or because the peer broke a rule or missed a deadline.
     pub fn dropped(&self) -> u64 {
         self.shared.lock_send().dropped_messages()
     }

@@ -30,7 +30,7 @@ pub(crate) mod waker_set;
 pub(crate) struct Shared {
     receive: Mutex<Receive>,
     send: Mutex<Send>,
-    /// The thread on which the driver is polling the handler, 0 if it is not.
+    /// The thread on which the driver is polling the handler. 0 while no such poll runs.
     polling: AtomicUsize,
     handler: HandlerState,
     /// Whether any task has ever waited for capacity or for a write: then the driver counts its polls.
@@ -38,9 +38,9 @@ pub(crate) struct Shared {
     /// What the `Shutdown` or the `Budget` asks of the connection.
     pub(crate) signals: Signals,
     driven: bool,
-    /// Whether a `send` of the handle returns only when the stream has its message.
+    /// Whether a `send` of the handle returns only when the kernel has the message.
     waits: bool,
-    /// Whether a `send` of a `Sender` does, too.
+    /// Whether a `send` of a `Sender`, too, returns only when the kernel has the message.
     unbuffered: bool,
     /// The negotiated subprotocol. Most connections have none.
     pub(crate) protocol: Option<Box<HeaderValue>>,
@@ -95,7 +95,7 @@ impl Shared {
         lock(&self.send)
     }
 
-    /// Locks the sending half under another lock, where no task can be woken. The caller must take the wakeups.
+    /// Locks the sending half under another lock, where no task may be woken. The caller must take the wakeups.
     pub(crate) fn lock_send_nested(&self) -> MutexGuard<'_, Send> {
         self.send.lock()
     }
@@ -139,7 +139,7 @@ impl Shared {
         Entered(self)
     }
 
-    /// Whether a `recv` that was polled in the handler's last poll waits.
+    /// Whether a `recv` waited for a message at the end of the handler's last poll.
     #[inline]
     pub(crate) fn is_receiving(&self) -> bool {
         self.handler.is_receiving()
@@ -165,8 +165,9 @@ impl Shared {
         if self.driven { self.is_own() } else { who == Who::Handle }
     }
 
-    /// Queues something with `queue`. Everything that is queued goes through here. The driver no longer rests. Unless the
-    /// writing task `writes_next` anyway, that task is woken. The writer reports the size of the queue.
+    /// Calls `queue` to queue something, and ends the handler's rest. Wakes the writing task, unless that task `writes_next`
+    /// anyway, or `queue` fails. Everything that is queued goes through here. The size of the queue is not reported here,
+    /// but by the writer.
     #[inline(always)]
     fn queue<T, E>(
         &self,

@@ -21,7 +21,8 @@ use crate::{
     slab::{Slab, SlabKey},
 };
 
-/// Closes all its connections, as part of a graceful shutdown. Cheap to clone; all clones are the same shutdown.
+/// Closes all connections that belong to it, as part of a graceful shutdown. Cheap to clone; all clones are the same
+/// shutdown.
 ///
 /// Add connections with [`Connection::shutdown`](crate::Connection::shutdown), or with the extractor's setting.
 ///
@@ -61,7 +62,8 @@ pub struct Shutdown {
 pub struct Drained {
     /// Both ends have sent a Close.
     pub closed: usize,
-    /// The peer vanished, broke the protocol, or did not answer the Close within the close deadline.
+    /// The peer vanished, broke the protocol, or did not answer the Close within the close deadline; or the future that
+    /// served the connection was dropped.
     pub lost: usize,
     /// Still open at the deadline of [`Shutdown::drain`], and so dropped together with their handlers.
     pub aborted: usize,
@@ -116,7 +118,7 @@ const SHARE: Duration = Duration::from_millis(1);
 /// The longest default window: a third of the 30 s that Kubernetes and others give a program to end.
 const MOST: Duration = Duration::from_secs(10);
 
-/// Enough to look something up or to save it, and less than most deadlines.
+/// The default grace period: enough to look something up or to save it, and less than most deadlines.
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
 /// How long `drain` waits at most for aborted connections to end, so that they are gone when it returns. A handler that
@@ -133,7 +135,7 @@ impl Default for ShutdownSettings {
 }
 
 impl Shutdown {
-    /// A shutdown that has not begun, without connections.
+    /// Creates a shutdown without connections, which has not begun.
     pub fn new() -> Self {
         Self::default()
     }
@@ -158,24 +160,24 @@ impl Shutdown {
         self
     }
 
-    /// Sets how long a handler may take to close after [`closing`](crate::WebSocket::closing) has told it. Then the Close is
-    /// sent anyway. Default 5 s: more than enough to look something up or to save it.
+    /// Sets how long a handler may take to close its connection after [`closing`](crate::WebSocket::closing) has told it to.
+    /// After that time, the Close is sent anyway. Default 5 s: more than enough to look something up or to save it.
     pub fn grace_period(self, grace_period: Duration) -> Self {
         self.inner.lock().settings.grace_period = grace_period.min(FOR_EVER);
         self
     }
 
-    /// Sets the `Retry-After` of refused clients, in whole seconds, rounded up, at least one. Default: the length of the
-    /// window. The refused clients are then as spread out as the closed ones, and their load balancer has had time to learn
-    /// where to send them.
+    /// Sets the `Retry-After` of refused clients. The extractor sends it in whole seconds, rounded up, at least one.
+    /// Default: the length of the window. The refused clients are then as spread out as the closed ones, and their load
+    /// balancer has had time to learn where to send them.
     pub fn retry_after(self, wait: Duration) -> Self {
         self.inner.lock().settings.retry_after = Some(wait);
         self
     }
 
     /// Begins the shutdown. The extractor answers new requests with 503. Each connection is closed at its moment of the
-    /// [window](Self::window), and a connection added from now on is closed at once. Handlers run until they have received
-    /// the peer's Close. Returns at once, needs no runtime, and is idempotent.
+    /// [window](Self::window), and a connection added from now on is closed at once. Handlers keep running, and can receive
+    /// up to the peer's Close. `begin` returns at once, needs no runtime, and is idempotent.
     pub fn begin(&self) {
         self.begin_before(None);
     }
@@ -185,8 +187,8 @@ impl Shutdown {
         self.inner.lock().window.is_some()
     }
 
-    /// Returns how long a new client is told to wait, see [`retry_after`](Self::retry_after), or `None` if new connections
-    /// are not refused.
+    /// Returns how long a new client is told to wait, see [`retry_after`](Self::retry_after). Returns `None` before the
+    /// shutdown begins, when new connections are not refused.
     pub fn refusing(&self) -> Option<Duration> {
         let state = self.inner.lock();
         let window = state.window?;
@@ -202,16 +204,16 @@ impl Shutdown {
         self.inner.wait(&self.inner.begun, |state| state.window.is_some()).await;
     }
 
-    /// [Begins](Self::begin) the shutdown, waits until every connection and its handler have ended, and aborts the rest
-    /// after `deadline`.
+    /// [Begins](Self::begin) the shutdown, waits until every connection and its handler have ended, and aborts the remaining
+    /// ones after `deadline`. Then waits at most one more second for the aborted ones to end.
     ///
     /// The window is shortened to the first half of the time; the second half is for the clients' answers. After three
-    /// quarters of the time, connections in their [grace period](Self::grace_period) send the Close as well.
+    /// quarters of the time, every open connection sends its Close, even in its [grace period](Self::grace_period).
     ///
     /// An abort drops the stream, and the handler's future at its current `await`, with all that the future holds. If the
-    /// socket was moved to another task, that task goes on, and its stream fails with
+    /// socket was moved to another task, that task goes on, and its socket fails with
     /// [`is_timeout`](crate::Error::is_timeout). A handler that never yields cannot be dropped; `drain` counts it as aborted
-    /// and does not wait for it.
+    /// and leaves it.
     ///
     /// # Cancel safety
     ///
@@ -247,15 +249,16 @@ impl Shutdown {
         self.inner.lock().connections.len()
     }
 
-    /// Makes [`drain`](Self::drain) wait for a future connection, whose opening handshake has been answered but whose stream
-    /// has not arrived. Drop the hold once the connection has its [`Shutdown`](crate::Connection::shutdown) and is served,
-    /// or when it never will be.
+    /// Makes [`drain`](Self::drain) wait for a connection that is still to come: its opening handshake has been answered,
+    /// but its stream has not arrived. Drop the hold once the connection has its [`Shutdown`](crate::Connection::shutdown)
+    /// and is served, or when it never will be.
     pub fn hold(&self) -> ShutdownHold {
         self.inner.lock().held += 1;
         ShutdownHold { shutdown: self.clone() }
     }
 
-    /// Begins, or shortens the window of a shutdown that has begun. The window ends by `latest`.
+    /// Begins the shutdown, or shortens the window of a shutdown that has begun. With `latest`, the window ends by that
+    /// time.
     fn begin_before(&self, latest: Option<Instant>) {
         let (connections, length) = {
             let mut state = self.inner.lock();
@@ -288,12 +291,12 @@ impl Shutdown {
     pub(crate) fn close_at(&self, key: SlabKey) -> Instant {
         let window = self.inner.lock().window;
         let Some(Window { start, end }) = window else { return Instant::now() };
-        // The same for each call, so that the order of the connections stays when the window is shortened.
+        // The share is the same in each call, so that the order of the connections stays when the window is shortened.
         let share = (self.inner.random.hash_one(key) >> 32) as u32;
         start + end.duration_since(start).mul_f64(f64::from(share) / f64::from(u32::MAX))
     }
 
-    /// How long a handler may take to close after it was told.
+    /// How long a handler may take to close its connection after it was told to.
     pub(crate) fn grace(&self) -> Duration {
         self.inner.lock().settings.grace_period
     }
@@ -330,7 +333,8 @@ impl Inner {
         }
     }
 
-    /// Removes a connection or a hold. Only the last removal wakes the waiters: ten thousand connections may go at once.
+    /// Calls `change`, which removes a connection or a hold. Only the last removal wakes the waiters: ten thousand
+    /// connections may go at once.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let is_over = {
             let mut state = self.lock();
@@ -344,7 +348,8 @@ impl Inner {
 }
 
 impl State {
-    /// Begins, or makes the window end by `latest`. Returns the window's length if the connections must be told.
+    /// Begins the shutdown, or makes its window end by `latest`. Returns the window's length if the connections must be
+    /// told.
     fn begin(&mut self, latest: Option<Instant>) -> Option<Duration> {
         let start = self.window.map_or_else(Instant::now, |window| window.start);
         let end = match self.window {
@@ -374,7 +379,7 @@ impl State {
     }
 }
 
-/// Makes [`Shutdown::drain`] wait until this is dropped; see [`Shutdown::hold`].
+/// Makes [`Shutdown::drain`] wait until the hold is dropped, but not beyond the deadline; see [`Shutdown::hold`].
 #[derive(Debug)]
 #[must_use = "dropping it lets the drain go on"]
 pub struct ShutdownHold {

@@ -1,4 +1,4 @@
-//! `Slab`: values, found by the key that each got, until they are taken.
+//! `Slab`: keeps values until they are taken, and finds each by the key that it was given.
 //!
 //! The crate `slab` needs eight bytes more for each value, and so for every idle connection.
 
@@ -27,7 +27,7 @@ impl<T> Slab<T> {
         key
     }
 
-    /// Removes a value, and frees its key.
+    /// Removes a value, and frees its key, which must be in use.
     pub(crate) fn take(&mut self, key: SlabKey) -> Option<T> {
         let value = self.values[key as usize].take();
         self.free.push(key);

@@ -23,8 +23,8 @@ use crate::{
 
 /// The receiving half of a [`WebSocket`](crate::WebSocket), from [`WebSocket::into_split`](crate::WebSocket::into_split).
 ///
-/// The connection closes when both halves are dropped. If this half is dropped first, what the peer still sends is read and
-/// dropped, so its Pings and its Close are still answered.
+/// The connection closes when both halves are dropped. If this half is dropped first, the driver reads and drops what the
+/// peer still sends, so the peer's Pings and its Close are still answered. Without a driver, nothing is read then.
 pub struct ReceiveHalf {
     pub(crate) handle: Arc<Handle>,
     pub(crate) borrowed: BorrowedMessage,
@@ -195,7 +195,7 @@ impl SendHalf {
         self.sender.push_with(message, overflow)
     }
 
-    /// How many messages were dropped because the queue was full, since the connection began.
+    /// How many messages were dropped unsent since the connection began; see [`Sender::dropped`].
     pub fn dropped(&self) -> u64 {
         self.sender.dropped()
     }

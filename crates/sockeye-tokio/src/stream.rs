@@ -53,7 +53,7 @@ pub struct Stream {
     read_ahead: Bytes,
 }
 
-/// The most bytes that are kept of what a client sends before the answer to its opening handshake.
+/// The most bytes that a server accepts from a client before the answer to the opening handshake.
 pub(crate) const READ_AHEAD: usize = 64 << 10;
 
 enum Inner {
@@ -62,17 +62,19 @@ enum Inner {
 }
 
 impl Stream {
-    /// Takes any stream: a Unix socket, an HTTP/2 stream, a pipe in a test. Use [`From`] for a `TcpStream`, which is faster,
-    /// and [`boxed_over`](Self::boxed_over) for TLS and other streams over a TCP socket, whose peer can be judged better.
+    /// Takes any stream: a Unix socket, an HTTP/2 stream, a pipe in a test. For a `TcpStream`, use [`From`], which is
+    /// faster. For TLS and other streams over a TCP socket, use [`boxed_over`](Self::boxed_over), with which deadlines judge
+    /// the peer better.
     ///
-    /// Each write offers at most 16 KiB. What the stream takes counts as taken by the peer: the best guess for
-    /// [deadlines](crate::Timeouts#slow-readers).
+    /// Each write offers at most 16 KiB. For [deadlines](crate::Timeouts#slow-readers), what the stream takes counts as
+    /// taken by the peer, since nothing better is known.
     pub fn boxed(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         Self { inner: Inner::Boxed(Box::new(Over::nothing(stream))), read_ahead: Bytes::new() }
     }
 
     /// Takes a stream that runs over a TCP socket in this process, such as TLS. `socket` returns that socket. It is called
-    /// anew for each use while the stream is alive, so that no closed descriptor is kept.
+    /// anew for each use of the socket while the stream is alive, so that no closed descriptor is kept. If `socket` returns
+    /// `None`, this is the same as [`boxed`](Self::boxed).
     ///
     /// Like [`boxed`](Self::boxed), but on Linux [deadlines](crate::Timeouts#slow-readers) use what the peer's kernel has
     /// acknowledged, not what the stream has taken. They can then tell a slow peer from one that has stopped, and a vanished
@@ -115,10 +117,11 @@ impl Stream {
 
     /// Adds bytes that the HTTP layer has read beyond the opening handshake. They are received before those of the stream.
     ///
-    /// A server closes with 1008 if there are more than 64 KiB, which is also its limit for an unfinished message. An HTTP
-    /// layer may read hundreds of KiB behind a large head, and each connection would hold them until its handler receives.
-    /// By [RFC 6455 §4.1] a client must wait for the answer before it sends anything, so only a client that broke this rule
-    /// is refused.
+    /// A server closes the connection with 1008 if there are more than 64 KiB. That is also the most that a server reads of
+    /// an unfinished message while its handler does not receive. An HTTP layer may read hundreds of KiB behind a large head,
+    /// and each connection would hold these bytes until its handler receives. A client must wait for the answer before it
+    /// sends anything, by [RFC 6455 §4.1], so only a client that broke this rule is refused. In the client role, a
+    /// connection accepts any number of bytes.
     ///
     /// [RFC 6455 §4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-4.1
     #[must_use]
@@ -127,7 +130,7 @@ impl Stream {
         self
     }
 
-    /// The address of the peer, if this is a `TcpStream`.
+    /// The address of the peer. `None` if this is not a `TcpStream`, or if the socket has no peer any more.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.inner {
             Inner::Tcp(stream) => stream.peer_addr().ok(),
@@ -175,7 +178,7 @@ enum Wire {
     Boxed(Box<Boxed>),
 }
 
-/// A stream in a box. Its methods are called without any lock.
+/// A stream whose methods are called without any lock. Only a boxed stream reads and writes here.
 pub(crate) struct Apart(Arc<Wire>);
 
 impl Apart {
@@ -186,8 +189,8 @@ impl Apart {
         }
     }
 
-    /// Reads as requested. Ready if the caller should try the reading half again. With `watches`, that half may then
-    /// [wait](ReadHalf::poll_readable) without another read.
+    /// Reads as requested. Ready if the caller should try the reading half again. With `watches`, the reading half may be
+    /// able to [wait](ReadHalf::poll_readable) after that without another read.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, watches: bool) -> Poll<()> {
         self.boxed().map_or(Poll::Ready(()), |stream| stream.poll_read(cx, watches))
     }
@@ -197,7 +200,7 @@ impl Apart {
         self.boxed().map_or(Poll::Ready(()), |stream| stream.poll_do(cx))
     }
 
-    /// How many bytes the kernel holds that the peer's kernel has not acknowledged, where the system tells.
+    /// How many bytes the kernel holds that the peer's kernel has not acknowledged, where the system tells. 0 elsewhere.
     pub(crate) fn unacknowledged(&self) -> u64 {
         match &*self.0 {
             Wire::Tcp(stream) => over::unacknowledged(stream).unwrap_or_default(),
@@ -210,8 +213,9 @@ impl Apart {
 pub(crate) struct ReadHalf(Arc<Wire>);
 
 impl ReadHalf {
-    /// Ready when a read would find something; otherwise wakes `cx` then. A boxed stream must be read to know: this requests
-    /// a read of at most `most` bytes, which is done [apart](Self::apart).
+    /// Ready when a read would find data or the end. Otherwise `cx` is woken once there is something to find. A boxed stream
+    /// must be read to know: this requests a read of at most `most` bytes, which the caller carries out
+    /// [apart](Self::apart).
     #[inline]
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<()>> {
         match &*self.0 {
@@ -220,8 +224,8 @@ impl ReadHalf {
         }
     }
 
-    /// `Pending` if nothing can be read for certain; then wakes `cx` when that changes. A boxed stream returns `Pending`
-    /// once after a read that has found nothing.
+    /// `Pending` only if the stream is certainly empty. `cx` is then woken when that changes. A boxed stream returns
+    /// `Pending` at most once after each read that has found nothing.
     #[inline]
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &*self.0 {
@@ -233,12 +237,13 @@ impl ReadHalf {
         }
     }
 
-    /// Whether [`poll_ready`](Self::poll_ready) knows without a read.
+    /// Whether [`poll_ready`](Self::poll_ready) can tell without a read whether there is data. Only a boxed stream must be
+    /// read.
     pub(crate) fn knows_when_ready(&self) -> bool {
         matches!(*self.0, Wire::Tcp(_))
     }
 
-    /// The socket, if this is one: then it can be read [directly](try_read_now).
+    /// The TCP socket, which can be read [directly](try_read_now). `None` for a boxed stream.
     #[inline(always)]
     pub(crate) fn tcp(&self) -> Option<&TcpStream> {
         match &*self.0 {
@@ -250,7 +255,7 @@ impl ReadHalf {
     /// Reads once, and appends at most `most` bytes to `buffer`, which has spare capacity. 0 is the end of the stream. Sets
     /// `is_drained` if the read has emptied the stream. A caller that reads in a loop must let other tasks run.
     ///
-    /// A boxed stream is read [apart](Self::apart).
+    /// For a boxed stream, takes the result of a read that was made [apart](Self::apart), or requests such a read.
     #[inline(always)]
     pub(crate) fn poll_read(
         &self,
@@ -272,7 +277,7 @@ impl ReadHalf {
         }
     }
 
-    /// The same, into an `Input` of its own. An empty `Input` is the end of the stream.
+    /// Like [`poll_read`](Self::poll_read), into an `Input` of its own. An empty `Input` is the end of the stream.
     #[inline(always)]
     pub(crate) fn poll_input(
         &self,
@@ -289,7 +294,8 @@ impl ReadHalf {
         }
     }
 
-    /// The stream to read before another try, if [`poll_read`](Self::poll_read) was not ready.
+    /// The boxed stream, which the caller reads before it tries again, if [`poll_read`](Self::poll_read) was not ready.
+    /// `None` for a TCP stream.
     #[inline]
     pub(crate) fn apart(&self) -> Option<Apart> {
         match &*self.0 {
@@ -299,7 +305,8 @@ impl ReadHalf {
     }
 }
 
-/// The next read finds the error. Not inlined: dropping it takes more code than all else that a waiting `recv` does here.
+/// Drops an error, which the next read will find again. Not inlined: dropping the error takes more code than all else that a
+/// waiting `recv` does here.
 #[cold]
 #[inline(never)]
 fn is_ready(_: io::Result<()>) -> Poll<()> {
@@ -313,7 +320,8 @@ pub(crate) fn try_read_now(stream: &TcpStream, buffer: &mut Vec<u8>, is_drained:
     try_read::<true>(stream, buffer, is_drained)
 }
 
-/// Reads at most `most` bytes once, without waiting.
+/// Reads at most `most` bytes once, without waiting. Sets `is_drained` only if `buffer` has no more than `most` bytes to
+/// spare, and the read has emptied the stream.
 #[inline]
 fn try_read_some(stream: &TcpStream, buffer: &mut Vec<u8>, most: usize, is_drained: &mut bool) -> io::Result<usize> {
     if buffer.capacity() - buffer.len() > most {
@@ -328,18 +336,18 @@ fn try_read_some(stream: &TcpStream, buffer: &mut Vec<u8>, most: usize, is_drain
 #[cfg(unix)]
 #[inline(always)]
 fn try_read<const MOST: bool>(stream: &TcpStream, buffer: &mut Vec<u8>, is_drained: &mut bool) -> io::Result<usize> {
-    // Tokio's own call also reads into spare capacity, but then still assumes more data, so every read is followed by one
-    // that finds nothing.
+    // Tokio's own call also reads into spare capacity, but then still assumes more data, so every read is followed by
+    // another that finds nothing.
     let room = buffer.capacity() - buffer.len();
     let mut read = 0;
     let outcome = stream.try_io(Interest::READABLE, || {
         (_, read) = rustix::net::recv(stream, spare_capacity(buffer), RecvFlags::empty())?;
-        // Clears the readiness from before the read. Data that arrived since then sets it again.
+        // The error clears the readiness from before the read. Data that has arrived since then sets the readiness again.
         if 0 < read && read < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     });
     match outcome {
         Err(ours) if read > 0 => {
-            // The error owns nothing.
+            // Dropping the error would take code for nothing: it owns no memory.
             std::mem::forget(ours);
             *is_drained = true;
             Ok(read)
@@ -363,12 +371,13 @@ impl WriteHalf {
         matches!(*self.0, Wire::Boxed(_))
     }
 
-    /// Writes some of `bytes` to a TCP stream with one system call, if the kernel takes any now.
+    /// Writes some of `bytes` to a TCP stream with one system call. Returns `None` if the kernel takes nothing, if the write
+    /// fails, or if the stream is boxed.
     #[inline]
     pub(crate) fn try_write(&self, bytes: &[u8]) -> Option<usize> {
         let Wire::Tcp(stream) = &*self.0 else { return None };
-        // Tokio's own call first checks the readiness, and updates it. The kernel nearly always takes bytes; if it does not,
-        // Tokio's call is made next.
+        // Tokio's own call first checks the readiness, and updates it. The kernel nearly always takes bytes. If it does not,
+        // the caller makes Tokio's call next.
         #[cfg(target_os = "linux")]
         let written = rustix::net::send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
         #[cfg(not(target_os = "linux"))]
@@ -376,8 +385,8 @@ impl WriteHalf {
         written.ok().filter(|written| *written > 0)
     }
 
-    /// Writes some of `slices` to a TCP stream, outside the cooperative budget: what a handler has sent before its budget
-    /// was spent must reach the peer.
+    /// Writes some of `slices` to a TCP stream. Runs outside the cooperative budget: what a handler has sent before its
+    /// budget was spent must reach the peer.
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let Wire::Tcp(stream) = &*self.0 else { return Poll::Pending };
         loop {
@@ -389,7 +398,7 @@ impl WriteHalf {
         }
     }
 
-    /// Ends the sending direction of a TCP stream.
+    /// Ends the sending direction of a TCP stream. Does nothing for a boxed stream.
     pub(crate) fn shut_down(&self) -> io::Result<()> {
         match &*self.0 {
             Wire::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
@@ -397,7 +406,7 @@ impl WriteHalf {
         }
     }
 
-    /// The result of the last request to a boxed stream.
+    /// Takes the result of the last request to a boxed stream, if the request was carried out.
     pub(crate) fn take_done(&self) -> Option<Done> {
         match &*self.0 {
             Wire::Tcp(_) => None,
@@ -405,7 +414,7 @@ impl WriteHalf {
         }
     }
 
-    /// Requests something of a boxed stream, which does it [apart](Self::apart).
+    /// Requests something of a boxed stream. The caller has it carried out [apart](Self::apart).
     pub(crate) fn want(&self, to_do: ToDo) {
         if let Wire::Boxed(stream) = &*self.0 {
             stream.want(to_do);

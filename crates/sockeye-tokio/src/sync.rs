@@ -1,5 +1,5 @@
-//! What threads share: locks, atomics, and the identity of a thread. Under `cargo xtask loom` these are loom's, which tries
-//! out the orders in which threads may run, and the stored values that they may see.
+//! What code for several threads needs: locks, atomics, and the identity of a thread. Under `cargo xtask loom` all of this
+//! comes from loom. loom tries out the orders in which threads may run, and the stored values that they may see.
 
 pub(crate) mod lock;
 
@@ -13,8 +13,8 @@ pub(crate) use self::modelled::*;
 mod real {
     pub(crate) use std::sync::atomic;
 
-    // Two pairs of lock and release are a tenth of the cost of a small message. Those of the standard library cost twice as
-    // much, since they track poisoning, which is not needed here.
+    // Locking and releasing both halves is a tenth of the cost of a small message. The standard library's locks cost twice
+    // as much: they track poisoning, which is not needed here.
     #[cfg(not(feature = "metrics"))]
     pub(crate) use parking_lot::{Mutex, MutexGuard};
 
@@ -75,7 +75,7 @@ mod counted {
         }
     }
 
-    /// The lock is released before it is counted as released.
+    /// Fields are dropped in this order: the lock is released before it is counted as released.
     pub(crate) struct MutexGuard<'a, T> {
         guard: parking_lot::MutexGuard<'a, T>,
         _held: Held,

@@ -31,8 +31,9 @@ use crate::{
 /// Receive with [`recv`](Self::recv) or as a `Stream`, send with [`send`](Self::send) or as a `Sink`; take a
 /// [`sender`](Self::sender) for other tasks, or [split](Self::into_split) it.
 ///
-/// Dropping the `WebSocket`, in any task, closes the connection: with 1000, with 1001 once its [`Shutdown`](crate::Shutdown)
-/// has begun, or with 1011 while a panic unwinds. The close handshake then finishes in the background.
+/// Dropping the `WebSocket`, in any task, closes a connection with a driver: with 1000, with 1001 once its
+/// [`Shutdown`](crate::Shutdown) has begun, or with 1011 while a panic unwinds. The close handshake then finishes in the
+/// background. Without a driver, the drop ends the stream without a Close.
 ///
 /// ```
 /// use sockeye_tokio::WebSocket;
@@ -51,7 +52,7 @@ use crate::{
 /// A handler under [`serve`](crate::serve), like every handler of `sockeye-extract`, runs beside a driver. Whenever the
 /// handler waits for anything, the driver answers Pings and the peer's Close, and writes queued messages. The driver reads
 /// ahead until one message is ready for the handler, or until it has 64 KiB of an unfinished message (16 KiB if it may be
-/// compressed). Everything after that, even a Ping, is read when the handler receives. Of several Pongs that arrive
+/// compressed). Everything after that, even a Ping, is read only when the handler receives. Of several Pongs that arrive
 /// meanwhile, the latest is kept and delivered first. A socket from [`WebSocket::new`] has no driver.
 pub struct WebSocket {
     handle: Handle,
@@ -78,16 +79,17 @@ impl WebSocket {
         Self { handle, beside: None }
     }
 
-    /// Receives the next whole message, Pings and Pongs included. The answer to a Ping has already been queued. Returns
-    /// `None` after a `Message::Close`.
+    /// Receives the next whole message, Pings and Pongs included. The answer to a Ping has already been queued. A Pong that
+    /// answers a Ping of the driver is not returned. Returns `None` after a `Message::Close` or an error.
     ///
     /// After 128 messages or reads in a row, `recv` returns `Pending` once, so that other tasks can run.
     ///
     /// # Errors
     ///
-    /// At most one error, then `None`. [`Error::is_violation`] or [`Error::is_limit`]: the peer did something wrong, and has
-    /// been sent a Close that says so. [`Error::is_abrupt`]: the stream ended without a Close. [`Error::is_timeout`]: a
-    /// deadline passed. Otherwise [`Error::is_io`].
+    /// Returns at most one error, then `None`. [`Error::is_violation`] or [`Error::is_limit`]: the peer did something wrong,
+    /// and has been sent a Close that says so. [`Error::is_abrupt`]: the stream ended without a Close. If a deadline passed,
+    /// [`Error::is_timeout`]. If a [`Budget`](crate::Budget) dropped the stream, [`Error::is_closed`]. Otherwise
+    /// [`Error::is_io`].
     ///
     /// # Cancel safety
     ///
@@ -98,7 +100,7 @@ impl WebSocket {
 
     /// Receives the next message and lends it until the next call, for a handler that does not keep messages. A text or
     /// binary message of up to 4 KiB reuses the memory of the previous one, so receiving allocates nothing. A longer message
-    /// is allocated and freed as by [`recv`](Self::recv). In all else the two are alike.
+    /// is allocated and freed as by [`recv`](Self::recv). In all else the two methods are alike.
     ///
     /// After a call, messages from `recv` may have more capacity than length.
     ///
@@ -129,16 +131,15 @@ impl WebSocket {
     /// Waits until fewer than [`write_buffer_size`](crate::Config::write_buffer_size) bytes are queued, or none, and then
     /// queues the whole message, however long it is. This handle and all [`Sender`]s are served first come, first served.
     ///
-    /// `Ok` means that the message is queued. It is written when the handler waits for something, or when 64 KiB are queued,
-    /// so many messages in a row cost one system call. Before *blocking* work that never yields to the runtime, await
-    /// [`flushed`](Self::flushed). With a `write_buffer_size` of 0, or without a driver, `Ok` means that the message is
-    /// written.
+    /// `Ok` means that the message is queued. The message is written when the handler waits for something, or when 64 KiB
+    /// are queued, so many messages in a row cost one system call. Before *blocking* work that never yields to the runtime,
+    /// await [`flushed`](Self::flushed). With a `write_buffer_size` of 0, or without a driver, `Ok` means that the message
+    /// is written.
     ///
     /// # Errors
     ///
     /// [`Error::is_closed`] when the connection is closing. [`Error::is_invalid`] for a message that cannot be sent; the
-    /// connection stays open. Otherwise the error that has ended the connection (of the stream, of the peer, or a deadline),
-    /// so no accepted message is lost silently.
+    /// connection stays open. Otherwise the error that has ended the connection: of the stream, of the peer, or a deadline.
     ///
     /// # Cancel safety
     ///
@@ -175,11 +176,12 @@ impl WebSocket {
         Sending::new(&self.handle, Who::Handle, Outgoing::secret(message))
     }
 
-    /// Queues a message without waiting, if the queue stays within [`max_write_buffer_size`](crate::Config::max_write_buffer_size).
+    /// Queues a message without waiting, if the queue stays within
+    /// [`max_write_buffer_size`](crate::Config::max_write_buffer_size). An empty queue takes one message of any length.
     ///
     /// # Errors
     ///
-    /// The message, and why it was not queued.
+    /// Returns the message, and why it was not queued.
     pub fn try_send(&mut self, message: impl Into<Outgoing>) -> Result<(), TrySendError> {
         try_send(&self.handle, message.into())
     }
@@ -202,11 +204,12 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// Why the Close could not be written. A connection that is already closing is not an error.
+    /// Returns the error that keeps the Close from being written. It is no error if the connection is already closing.
     ///
     /// # Cancel safety
     ///
-    /// The first poll queues the Close, which is written even if the future is dropped.
+    /// The first poll queues the Close. If the future is dropped after that, the driver still writes the Close. Without a
+    /// driver, the next call that writes sends the Close.
     pub async fn close(&mut self) -> Result<(), Error> {
         self.close_with(CloseReason::Done.code(), "").await
     }
@@ -215,7 +218,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::is_invalid`] when the code cannot be sent ([`close_code::is_valid_on_wire`](crate::close_code::is_valid_on_wire)); the connection stays open.
+    /// [`Error::is_invalid`] when the code [cannot be sent](crate::close_code::is_valid_on_wire); the connection stays open.
     /// Otherwise as for [`close`](Self::close). A reason that is [too long](CloseFrame::MAX_REASON) is cut, and a warning is
     /// logged.
     ///
@@ -267,15 +270,15 @@ impl WebSocket {
         UntilClosing::new(self.handle.shared().clone())
     }
 
-    /// The subprotocol that the opening handshake has negotiated ([RFC 6455 §1.9]).
+    /// The subprotocol that the opening handshake has negotiated ([RFC 6455 §1.9]). `None` if it has negotiated none.
     ///
     /// [RFC 6455 §1.9]: https://www.rfc-editor.org/rfc/rfc6455#section-1.9
     pub fn protocol(&self) -> Option<&HeaderValue> {
         self.handle.protocol.as_deref()
     }
 
-    /// The round-trip time of the last [keep-alive](crate::Timeouts::keep_alive) Ping. `None` before the first answer: Pings
-    /// usually need a pause in what the peer sends. Always `None` without a driver.
+    /// The round-trip time of the last [keep-alive](crate::Timeouts::keep_alive) Ping. `None` before the first answer: the
+    /// driver usually sends a Ping only when the peer pauses. Always `None` without a driver.
     pub fn latency(&self) -> Option<Duration> {
         self.handle.lock_receive().latency()
     }
@@ -334,8 +337,8 @@ impl FusedStream for WebSocket {
     }
 }
 
-/// `feed` queues a message. `flush`, and so `send`, completes once there is capacity for the next message; without a driver,
-/// once the kernel has everything.
+/// `feed` queues a message. `flush`, and so `send`, completes once there is capacity for the next message. Without a driver,
+/// or with a `write_buffer_size` of 0, it completes once the kernel has everything.
 impl Sink<Message> for WebSocket {
     type Error = Error;
 

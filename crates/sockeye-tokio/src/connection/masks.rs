@@ -2,7 +2,7 @@
 
 use sockeye_proto::MaskSource;
 
-/// Keys that are drawn many at a time, since each draw is a system call.
+/// Masking keys. 64 of them are drawn at a time, since each draw is a system call.
 ///
 /// RFC 6455 §5.3: the key "MUST be derived from a strong source of entropy" and "MUST NOT make it simple for a
 /// server/proxy to predict the masking key for a subsequent frame".
@@ -20,7 +20,7 @@ impl RandomMasks {
 impl MaskSource for RandomMasks {
     fn next_key(&mut self) -> [u8; 4] {
         if self.used == self.drawn.len() {
-            // A client cannot work without random numbers for its masks. No peer can cause this.
+            // A client cannot work without random numbers for its masks. No peer can cause this panic.
             getrandom::fill(&mut self.drawn).expect("the operating system has random numbers");
             self.used = 0;
         }

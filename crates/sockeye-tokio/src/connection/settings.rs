@@ -31,21 +31,22 @@ pub struct Settings {
     pub config: Arc<Config>,
     /// The deadlines. Default: [`Timeouts::new`]. A connection without a driver ignores them.
     pub timeouts: Arc<Timeouts>,
-    /// What happens to messages that are [pushed](crate::Sender::push) to a full queue. Default: the connection is closed with 1013,
-    /// so that no peer misses messages without noticing.
+    /// What happens to messages that are [pushed](crate::Sender::push) when the queue is full. Default: the connection is
+    /// closed with 1013, so that no peer misses messages without noticing.
     pub overflow: Overflow,
-    /// What the queue, and the [unread](Self::unread) data, of the connection count against. Default: no budget, since the right
-    /// size depends on the machine. A connection without a driver ignores it.
+    /// The budget that the connection's queue and its [unread](Self::unread) data count against. Default: no budget, since
+    /// the right size depends on the machine. A connection without a driver ignores the budget.
     pub budget: Option<Budget>,
-    /// How much the driver reads on while the handler does not receive. Default: nothing, so that the peer has to wait. A stream
-    /// that shares a connection with others, as in HTTP/2, needs a value.
+    /// How much the driver reads on while the handler does not receive. Default `None`: the driver reads [at most one
+    /// message ahead](crate::WebSocket#with-and-without-a-driver), and then the peer has to wait. A stream that shares a
+    /// connection with others, as in HTTP/2, needs a value. A connection without a driver ignores this setting.
     pub unread: Option<Unread>,
-    /// The shutdown that closes the connection. Default: none.
+    /// The shutdown that closes the connection. Default: none. A connection without a driver ignores the shutdown.
     pub shutdown: Option<Shutdown>,
 }
 
 impl Settings {
-    /// The defaults.
+    /// Creates settings with all defaults.
     pub fn new() -> Self {
         Self {
             config: Config::shared(),

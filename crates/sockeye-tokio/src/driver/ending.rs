@@ -1,4 +1,4 @@
-//! The ending of a connection: all that is queued is written, and what the peer still sends is read and dropped, within the
+//! The ending of a connection. All that is queued is written, and what the peer still sends is read and dropped, within the
 //! deadlines.
 
 use std::task::{Context, Poll, ready};
@@ -24,10 +24,12 @@ use crate::shared::Shared;
 /// only at the end of the stream: by RFC 6455 §7.1.1 the server closes the connection first.
 pub(crate) struct Ending {
     role: Role,
+    /// Whether the connection has failed, and queued data may still have to be dropped.
     is_failed: bool,
-    /// The peer's Close may still come.
+    /// Whether the write side must stay open for the peer's Close, which may still come.
     awaits_close: bool,
     is_shut_down: bool,
+    /// Whether the stream was read to its end.
     is_heard_out: bool,
 }
 

@@ -16,9 +16,10 @@ const ABORT: u8 = 1 << 2;
 const NOTICE_WANTED: u8 = 1 << 3;
 /// The handler was told.
 const NOTIFIED: u8 = 1 << 4;
-/// A budget has dropped the queue of this connection. The driver releases the rest, and reports that.
+/// A budget has picked this connection, which has dropped its queue or its unread data. The driver reports that to the
+/// budget.
 const EVICT: u8 = 1 << 5;
-/// With `EVICT`: the driver also drops the stream.
+/// With `EVICT`: the driver first drops the stream, if the connection is still picked then.
 const DROP_STREAM: u8 = 1 << 6;
 
 impl Signals {
@@ -38,12 +39,12 @@ impl Signals {
         self.0.fetch_and(!RESCHEDULED, Relaxed) & RESCHEDULED != 0
     }
 
-    /// Whether the connection drains, so that it closes with 1001.
+    /// Whether the connection drains: a shutdown has begun, and the Close 1001 for it is not queued yet.
     pub(crate) fn is_draining(&self) -> bool {
         self.has(DRAIN)
     }
 
-    /// The connection's turn has come, and the driver has handled it.
+    /// Records that the connection's turn has come, and that the driver has queued the Close.
     pub(crate) fn drained(&self) {
         self.0.fetch_and(!DRAIN, Relaxed);
     }
@@ -57,12 +58,13 @@ impl Signals {
         self.has(ABORT)
     }
 
-    /// Asks the driver to release the rest of a queue that a budget has dropped, and with `drops_stream` the stream too.
+    /// Asks the driver to report an eviction to the budget. With `drops_stream`, the driver first drops the stream, if the
+    /// connection is still picked then.
     pub(crate) fn evict(&self, drops_stream: bool) {
         self.0.fetch_or(if drops_stream { EVICT | DROP_STREAM } else { EVICT }, Relaxed);
     }
 
-    /// Takes that request: `None` if there is none, otherwise whether to drop the stream.
+    /// Takes the request of [`evict`](Self::evict): `None` if there is none, otherwise whether to drop the stream.
     pub(crate) fn take_evict(&self) -> Option<bool> {
         let taken = self.0.fetch_and(!(EVICT | DROP_STREAM), Relaxed);
         (taken & EVICT != 0).then_some(taken & DROP_STREAM != 0)
@@ -78,7 +80,7 @@ impl Signals {
         self.has(NOTICE_WANTED)
     }
 
-    /// The handler is told.
+    /// Records that the handler was told that the connection must close.
     pub(crate) fn notify(&self) {
         self.0.fetch_or(NOTIFIED, Relaxed);
     }

@@ -15,12 +15,12 @@ use crate::{
 /// Ready when the connection must close, and from then on. Borrows nothing, so that `select!` can have it beside a `recv`.
 pub(crate) struct UntilClosing {
     shared: Arc<Shared>,
-    /// The waiter, which leaves when this is dropped.
+    /// The waiter, which leaves its queue when this future is dropped.
     ticket: Option<Ticket>,
 }
 
 impl UntilClosing {
-    /// From now on, the shutdown tells the handler, and gives it a grace period.
+    /// From now on, a shutdown tells the handler before it closes the connection, and gives the handler a grace period.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         shared.signals.want_notice();
         Self { shared, ticket: None }

@@ -1,4 +1,4 @@
-//! Sending for all handles: the future of `send`, `try_send` and `flushed`.
+//! Sending for all handles: the future of `send`, and the functions behind `try_send`, `push` and `flushed`.
 
 use std::{
     future::{Future, poll_fn},
@@ -25,7 +25,7 @@ pub(crate) struct Sending<'a> {
 enum Step {
     /// The message must be queued.
     Queue(Unsent),
-    /// The message must be written, if the driver does not do that later.
+    /// The message is queued, and this future must wait until the kernel has it.
     Flush(Flush),
 }
 
@@ -33,7 +33,8 @@ enum Step {
 struct Unsent(Option<Outgoing>);
 
 impl Drop for Unsent {
-    /// Nearly all messages have been queued by then. The other case is not inlined, so that the usual case is short.
+    /// Nearly all messages have been queued by the time of the drop. The other case is not inlined, so that the usual case
+    /// is short.
     #[inline]
     fn drop(&mut self) {
         if self.0.is_some() {
@@ -105,7 +106,7 @@ pub(crate) fn push(
     push_locked(shared, &mut shared.lock_send(), message, overflow.into())
 }
 
-/// The same under the lock of the sending half.
+/// Like [`push`], for a caller that holds the lock of the sending half.
 pub(crate) fn push_locked(
     shared: &Shared,
     send: &mut Send,
@@ -127,7 +128,7 @@ pub(crate) fn push_locked(
             let displaced = send.make_room(&message);
             match try_queue(shared, send, message) {
                 Ok(()) => Ok(Pushed::Displaced(displaced)),
-                // The partly written message alone is longer than the queue may be.
+                // The rest of a partly written message leaves no space for this one.
                 Err(TrySendError::Full(_)) => {
                     send.count_dropped(1);
                     Ok(Pushed::Dropped)
@@ -153,7 +154,7 @@ pub(crate) async fn flushed(shared: &Shared, who: Who) -> Result<(), Error> {
     poll_fn(|cx| shared.poll_flushed(who, &mut flush, &mut wait.ticket, cx)).await
 }
 
-/// The wait of a future. Its waiter leaves when this is dropped.
+/// The wait of a future. Its waiter leaves the queue when this guard is dropped.
 pub(crate) struct WaitGuard<'a> {
     shared: &'a Shared,
     who: Who,

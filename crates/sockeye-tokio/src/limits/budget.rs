@@ -11,17 +11,18 @@ use crate::{
     sync::Mutex,
 };
 
-/// A bound on what is queued for all its connections. Cheap to clone; all clones are the same budget.
+/// A bound on the bytes that are queued for all connections with this budget. Cheap to clone; all clones are the same
+/// budget.
 ///
 /// Each queue has a bound of its own ([`Config::max_write_buffer_size`](crate::Config::max_write_buffer_size)), but ten
 /// thousand slow peers may fill ten thousand queues. When all queues together exceed the budget, the connection with the
 /// largest queue is closed with 1013, "try again later", and its queue is dropped; then the next largest, until the total is
-/// within the budget. A connection that is already closing loses what is queued before its Close. One that is in the middle
+/// within the budget. A connection that is already closing loses what is queued before its Close. A connection in the middle
 /// of a large message loses its stream.
 ///
-/// A call that exceeds the budget drops the largest queue before it returns. So the budget can be exceeded only by what is
-/// being queued at that moment, one message in each task or a broadcast, and by the rest of a partly written large message
-/// (at most 16 KiB over a boxed stream) until that connection's driver drops it.
+/// A call that exceeds the budget drops the largest queue before it returns. So only two things can exceed the budget. One
+/// is what is being queued at that moment: one message in each task, or a broadcast. The other is the rest of a partly
+/// written large message (at most 16 KiB over a boxed stream), until the driver of that connection drops it.
 ///
 /// Over HTTP/2, what a handler leaves [`Unread`](crate::Unread) counts too. If the connection is closed for that, its
 /// handler does not receive the unread messages.
@@ -51,7 +52,7 @@ struct Inner {
 #[derive(Default)]
 struct State {
     used: usize,
-    /// Bytes of connections that are picked and not yet dropped. They count as free.
+    /// Bytes of connections that are picked and have not yet dropped them. They count as free.
     leaving: usize,
     evicted: u64,
     /// Each queue under the key of its [`Account`].
@@ -64,22 +65,22 @@ struct Queue {
     eviction: Eviction,
 }
 
-/// What a closing connection may hold without losing its stream next: its Close, and the rest of a small message. Dropping
-/// so little would free hardly anything, and the peer would not learn the reason.
+/// How many bytes a closing connection may hold without losing its stream next: its Close, and the rest of a small message.
+/// Dropping so little would free hardly anything, and the peer would not learn the reason.
 const LITTLE: usize = 1 << 10;
 
 /// Whether a queue must be dropped, or has been.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Eviction {
     Stays,
-    /// Dropped, except for what could not be dropped, which is still held and counts.
+    /// Dropped. What could not be dropped is still held, and counts.
     Dropped,
     /// Picked, and not yet dropped. Until then the queue counts as free, and is not picked again.
     Picked,
 }
 
 impl Budget {
-    /// A budget of `max` bytes.
+    /// Creates a budget of `max` bytes.
     pub fn new(max: usize) -> Self {
         Self { inner: Arc::new(Inner { max, state: Mutex::default() }) }
     }
@@ -90,19 +91,20 @@ impl Budget {
     }
 
     /// The total bytes held: what is queued and not yet with the kernel, as counted by
-    /// [`WebSocket::buffered`](crate::WebSocket::buffered), and what was read on and not received.
+    /// [`WebSocket::buffered`](crate::WebSocket::buffered), and what was [read on](crate::Unread) and not yet received.
     pub fn used(&self) -> usize {
         self.inner.state.lock().used
     }
 
     /// How many times the budget picked a connection to evict. This is not the number of closed connections. If the peer
     /// reads the whole queue first, the connection stays open. If the peer does not read what remains after the queue was
-    /// dropped, the connection is picked a second time, and its stream is dropped.
+    /// dropped, the connection may be picked a second time, and then loses its stream.
     pub fn evicted(&self) -> u64 {
         self.inner.state.lock().evicted
     }
 
-    /// Changes the state. Returns wakers that drop the queues of the connections picked then.
+    /// Changes the state, and picks connections until the total is within the budget. Returns wakers that drop the queues of
+    /// the picked connections.
     fn change(&self, change: impl FnOnce(&mut State)) -> Vec<Waker> {
         let mut picked = Vec::new();
         let mut state = self.inner.state.lock();
@@ -132,12 +134,13 @@ impl fmt::Debug for Budget {
 
 /// A connection that holds a part of a budget.
 pub(crate) trait Evict: Send + Sync {
-    /// If the connection is still picked, drops its queue and makes its driver release the rest. Called without any lock.
+    /// If the connection is still picked, drops its queue, or its unread data if that is larger. Makes its driver report
+    /// that to the budget. Called without any lock.
     fn evict(&self);
 }
 
-/// Drops the queue of a picked connection. The task that exceeded the budget runs this, once it holds no lock, so that the
-/// budget is not exceeded until the driver of the connection runs. That driver drops the rest.
+/// A waker that drops the queue of a picked connection. The task that exceeded the budget wakes it once that task holds no
+/// lock. Otherwise the budget would stay exceeded until the driver of the connection runs.
 struct MakeWay(Weak<dyn Evict>);
 
 impl Wake for MakeWay {
@@ -187,13 +190,14 @@ impl Account {
         })
     }
 
-    /// Whether the connection must be closed. The caller closes it, then calls [`has_made_way`](Self::has_made_way).
+    /// Whether the connection is picked. The caller must drop what the connection holds, then call
+    /// [`has_made_way`](Self::has_made_way).
     pub(crate) fn is_picked(&self) -> bool {
         let mut state = self.budget.inner.state.lock();
         state.queues.get_mut(self.key).is_some_and(|queue| queue.eviction == Eviction::Picked)
     }
 
-    /// The connection was closed, if it was picked: what it still holds counts again. Returns the same as
+    /// Records that a picked connection has dropped what it could: what it still holds counts again. Returns the same as
     /// [`set`](Self::set).
     pub(crate) fn has_made_way(&mut self) -> Vec<Waker> {
         self.budget.change(|state| state.has_made_way(self.key))
@@ -221,7 +225,8 @@ impl State {
         }
     }
 
-    /// Picks the largest queue of those already dropped that still hold more than [`LITTLE`], otherwise the largest of all.
+    /// Picks a connection. Those whose queues were already dropped, but which still hold more than [`LITTLE`], come first.
+    /// Of these, or else of all that are not picked, the connection with the most bytes is picked.
     fn pick(&mut self) -> Option<Weak<dyn Evict>> {
         let staying = self.queues.iter_mut().filter(|queue| queue.eviction != Eviction::Picked && queue.bytes > 0);
         let largest = staying.max_by_key(|queue| {

@@ -26,9 +26,11 @@ use crate::close_reason::CloseReason;
 pub enum Overflow {
     /// Returns the message in an error. The caller may then wait in [`send`](crate::Sender::send).
     Wait,
-    /// Drops the message: for news worth less than what is queued.
+    /// Drops the new message: for news worth less than what is queued.
     DropNewest,
-    /// Drops the oldest messages until there is capacity: for states, of which only the latest counts.
+    /// Drops the oldest messages until there is capacity: for states, of which only the latest counts. If the messages are
+    /// compressed with context takeover, drops all of them, since each may refer to earlier ones. If the rest of a partly
+    /// written message leaves no capacity, drops the new message too.
     DropOldest,
     /// Drops the whole queue, and closes the connection with this code. The peer notices the gap, and may reconnect for the
     /// state that it missed.

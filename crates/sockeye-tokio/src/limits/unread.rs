@@ -1,10 +1,10 @@
 //! `Unread`: a limit on what is read on while a handler does not receive.
 
 /// How many bytes are read on while the handler does not receive, and what happens beyond that. For streams that share a
-/// connection with others, as in HTTP/2; over TCP nothing is read on.
+/// connection with others, as in HTTP/2. A TCP stream needs no `Unread`.
 ///
 /// Over TCP, a handler that does not receive makes the peer wait: nothing is read, and the kernel's window closes. The
-/// window of an HTTP/2 stream closes too. But h2 counts unread DATA frames of less than 256 bytes against the whole
+/// window of an HTTP/2 stream closes too, but h2 counts unread DATA frames of less than 256 bytes against the whole
 /// connection. If there are too many (some 2,300 messages of 20 bytes), h2 ends the connection, with all its WebSockets. So
 /// over HTTP/2 the bytes are read on and kept, and the handler receives them later.
 ///
@@ -30,9 +30,9 @@ pub struct Unread {
 }
 
 impl Unread {
-    /// Reads on up to `max` bytes. A peer that then sends more small messages is disconnected with 1013, "try again later";
-    /// the other WebSockets of its connection live on. The close does not wait for the handler, which receives what was
-    /// accepted before, then an error with [`is_limit`](crate::Error::is_limit).
+    /// Reads on up to `max` bytes. A peer that then sends more small messages is disconnected with 1013, "try again later".
+    /// The other WebSockets on the HTTP/2 connection live on. The Close does not wait for the handler. The handler receives
+    /// what was accepted before, then an error with [`is_limit`](crate::Error::is_limit).
     ///
     /// A peer that sends large messages, with only a few parts below 256 bytes, waits for the window of its stream instead.
     /// That harms no other stream, and an upload may well be faster than its handler.
@@ -40,8 +40,8 @@ impl Unread {
         Self { max, disconnects: true }
     }
 
-    /// Reads on up to `max` bytes, then makes the peer wait, whatever it sends, as over TCP. With 0, nothing is read on. For
-    /// a server whose HTTP/2 does not count small frames, or whose peers are known to wait for answers.
+    /// Reads on up to `max` bytes, then makes the peer wait, whatever it sends, as over TCP. With 0, nothing is read on. Use
+    /// this on a server whose HTTP/2 does not count small frames, or whose peers are known to wait for answers.
     pub const fn wait_beyond(max: usize) -> Self {
         Self { max, disconnects: false }
     }

@@ -26,10 +26,10 @@ pub(crate) enum Event {
     Overrun(Box<Overrun>),
 }
 
-/// What is reported when too much is unread.
+/// What the two ends are told when too much is unread.
 pub(crate) struct Overrun {
-    /// To the handler.
+    /// The error for the handler.
     pub(crate) error: Error,
-    /// To the peer.
+    /// The reason in the Close for the peer.
     pub(crate) reason: CloseReason,
 }

@@ -7,24 +7,27 @@ use sockeye_proto::{Buffer, CloseFrame, Message};
 use super::{Event, Receive, Watcher, reading::end_of_stream};
 use crate::stream::{ReadHalf, coop::wake_after_others};
 
-/// While no task receives, the driver keeps at most this much of an unfinished message.
+/// While no task receives, the driver keeps at most this many bytes of an unfinished message.
 const PARKED: usize = 64 << 10;
 
-/// The same if an extension may expand the data: so little that permessage-deflate has not begun to inflate.
+/// The limit instead of `PARKED` if an extension may expand the message. permessage-deflate does not begin to inflate a
+/// message before more compressed bytes than this have arrived.
 const PARKED_EXTENDED: usize = 16 << 10;
 
-/// The driver reads at most this many messages in one poll before other tasks run. The cooperative budget of the task
-/// belongs to the handler.
+/// The driver reads at most this many messages in one poll before other tasks run. It does not use the cooperative budget of
+/// the task, which belongs to the handler.
 const BATCH: usize = 128;
 
-/// The part of `PARKED` for one more read of a stream that must be read to know whether it has data.
+/// The bytes of `PARKED` that are reserved for one more read of a boxed stream, which must be read to know whether it has
+/// data.
 const GLIMPSE: usize = 1 << 10;
 
 impl Receive {
     /// The next event that the driver reads while no task receives; `None` once reading must stop. For the application, the
-    /// latest Pong and one data message, or 64 KiB of an unfinished one, are [kept](Self::keep).
+    /// caller [keeps](Self::keep) the latest Pong and one data message; of an unfinished message, the decoder holds at most
+    /// [`PARKED`] bytes.
     ///
-    /// `taken` is the number of messages read in this poll.
+    /// `taken` counts the events of this poll of the driver.
     pub(crate) fn next_parked(&mut self, taken: &mut usize, cx: &mut Context<'_>) -> Option<Event> {
         while !self.is_stopped() {
             if *taken == BATCH {
@@ -32,7 +35,7 @@ impl Receive {
                 return None;
             }
             let room = self.room();
-            // Data read beyond that only shows that there is more for the application to read.
+            // Data beyond this room only shows that there is more for the application to read.
             if room > 0 {
                 if let Some(event) = self.next_event() {
                     *taken += 1;
@@ -55,8 +58,8 @@ impl Receive {
         None
     }
 
-    /// Reads on, if the stream must not be left unread and [`next_parked`](Self::next_parked) has stopped to wait for the
-    /// application.
+    /// Reads on, if the stream must not be left unread, and if [`next_parked`](Self::next_parked) has stopped because the
+    /// application must receive first.
     pub(crate) fn read_on_parked(&mut self, taken: usize, cx: &mut Context<'_>) -> Option<Event> {
         let has_stopped = self.is_stopped() || self.room() == 0;
         if self.reads_on() && !self.abandoned && taken < BATCH && has_stopped {
@@ -65,17 +68,17 @@ impl Receive {
         None
     }
 
-    /// The driver has read what it may. Wakes `recv` if anything is kept.
+    /// Called when the driver has read all that it may. Wakes `recv` if anything is kept, or if receiving has ended.
     pub(crate) fn end_parking(&mut self) {
         if self.kept.is_some() {
             self.wake();
         }
-        // For a stream that must be read to know, this holds for one poll of the handler only.
+        // For a boxed stream, `is_drained` holds for one poll of the handler only: the stream must be read to know.
         self.is_drained &= self.stream.as_ref().is_some_and(ReadHalf::knows_when_ready);
         self.input.compact();
     }
 
-    /// How much more of an unfinished message the driver may read.
+    /// How many more bytes of an unfinished message the driver may read.
     fn room(&self) -> usize {
         if self.abandoned {
             return PARKED;
@@ -97,8 +100,9 @@ impl Receive {
         }
     }
 
-    /// Only the application may read on. The driver checks whether there is data. That tells a silent peer from an
-    /// application that does not receive, even if a `recv` that once waited for the stream was dropped.
+    /// Checks whether there is data that only the application may read, and then wakes `recv`. This check tells a silent
+    /// peer from an application that does not receive, even if a `recv` that waited for the stream was dropped. Returns the
+    /// end of the stream, if the check finds it.
     fn watch_unread(&mut self, cx: &mut Context<'_>) -> Option<Event> {
         let unread = match &self.stream {
             _ if !self.input.is_empty() => Poll::Ready(Ok(1)),
@@ -116,14 +120,14 @@ impl Receive {
         None
     }
 
-    /// No task will receive any more. Returns the kept messages, to drop.
+    /// Records that no task will receive any more. Returns the kept messages, which the caller drops without any lock.
     pub(crate) fn abandon(&mut self) -> Unwanted {
         self.abandoned = true;
         self.drop_accepted();
         Unwanted { _pong: self.take_message(), _parked: self.take_message() }
     }
 
-    /// From now on, messages are dropped up to the peer's Close. Returns whether that Close can still come.
+    /// From now on, data is dropped up to the peer's Close. Returns whether that Close can still come.
     pub(crate) fn discard(&mut self) -> bool {
         if self.is_overrun() { self.may_close_behind() } else { self.decoder.discard() }
     }

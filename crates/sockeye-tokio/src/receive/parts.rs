@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::{Error, Unread, stream::ReadHalf, sync::lock::List, telemetry::stats::Tally};
 
-/// What the application receives ahead of unread data.
+/// What the application receives before any data that has not been read.
 #[derive(Default)]
 pub(super) struct Kept {
     /// The latest Pong that arrived while no task received. The driver may read on despite it.
@@ -21,7 +21,7 @@ pub(super) struct Kept {
 pub(super) struct Rare {
     /// The driver's unanswered Ping.
     pub(super) ping: Option<Ping>,
-    /// What was received, if a span counts it.
+    /// What was received, if a span counts it, and when counting began.
     pub(super) tally: Option<(Tally, Instant)>,
     /// Set if the stream is read on while no task receives.
     pub(super) reading_on: Option<Box<ReadingOn>>,
@@ -29,16 +29,18 @@ pub(super) struct Rare {
     pub(super) others: List,
 }
 
+/// How receiving has ended, and whether the application knows.
 pub(crate) enum End {
-    /// Not yet received by the application.
+    /// The application has not received the end yet.
     Untold(Result<Option<CloseFrame>, Error>),
+    /// The application has received the end, or there is nothing to tell.
     Told,
 }
 
-/// Who last found the stream empty, and is woken when data arrives.
+/// The task that last found the stream empty. The stream wakes this task when data arrives.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Watcher {
-    /// Data was read since then.
+    /// No task: data was read since the stream was last found empty.
     Nobody,
     Driver,
     Recv,
@@ -50,21 +52,21 @@ pub(super) struct Ping {
     pub(super) sent: Instant,
 }
 
-/// The state of a connection that reads on.
+/// The state of a connection that reads on while no task receives.
 pub(super) struct ReadingOn {
     pub(super) unread: Unread,
-    /// The total by which the read-on frames fall short of [`SMALL`] bytes, computed as in h2.
+    /// The total by which the frames that were read on fall short of `SMALL` bytes each, computed as in h2.
     pub(super) lack: usize,
-    /// The number of bytes last reported to the budget.
+    /// The number of unread bytes last reported to the budget.
     pub(super) charged: usize,
-    /// The stream, once the handler gets no more of it: after its end, or after an overrun.
+    /// The stream, once the handler gets no more data from it: after the end of the stream, or after an overrun.
     pub(super) stream: Option<ReadHalf>,
     pub(super) overrun: Option<Dropping>,
 }
 
 /// An overrun: too much was unread. The handler still gets what was accepted before. All later data is dropped.
 pub(super) struct Dropping {
-    /// The error that the handler gets after that.
+    /// The error that the handler gets after what was accepted.
     pub(super) error: Error,
     /// Decodes the data after what was accepted. `None` if no Close can follow.
     pub(super) decoder: Option<Decoder>,

@@ -14,7 +14,7 @@ use crate::stream::{coop::wake_after_others, try_read_now};
 /// much if each cost one unit, but counting here costs next to nothing.
 const STREAK: u8 = 128;
 
-/// A `read_buffer_size` of this or more means a whole buffer.
+/// With a `read_buffer_size` of this many bytes or more, a read may fill a whole buffer.
 const MOST: usize = 64 << 10;
 
 impl Receive {
@@ -23,7 +23,7 @@ impl Receive {
         decoder.config().read_buffer_size >= MOST
     }
 
-    /// The next message, if it is small and already read, and other tasks need not run first.
+    /// The next message, if it is small and already read, nothing is kept, and other tasks need not run first.
     #[inline(always)]
     pub(crate) fn next_read(&mut self) -> Option<Message> {
         if self.streak == STREAK || self.kept.is_some() {
@@ -35,8 +35,8 @@ impl Receive {
         Some(message)
     }
 
-    /// Begins a poll of `recv`. Returns false if `recv` has waited since something was received: then it starts with the
-    /// stream.
+    /// Begins a poll of `recv`. Returns false if `recv` has waited since something was received: then this poll starts by
+    /// reading the stream.
     #[inline]
     pub(crate) fn begin_poll(&mut self) -> bool {
         if self.streak == 0 {
@@ -45,7 +45,7 @@ impl Receive {
         self.streak > 0
     }
 
-    /// The next event for the application, which reads the stream itself. Nothing is [kept](Self::has_kept).
+    /// The next event, for a `recv` that reads the stream itself. Only called while nothing is [kept](Self::has_kept).
     // Inlined into its one caller, so that an event is not stored before its use.
     #[inline(always)]
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
@@ -53,7 +53,8 @@ impl Receive {
             if self.streak == STREAK {
                 self.wait(cx);
                 if !self.input.is_empty() && self.reads_on() {
-                    // Receiving the rest of the input may take long enough for too much to arrive.
+                    // While the application receives the rest of the input, too much may arrive on a stream that must not be
+                    // left unread.
                     if let Some(event) = self.read_on(Watcher::Recv, cx) {
                         return Poll::Ready(event);
                     }
@@ -61,7 +62,7 @@ impl Receive {
                 wake_after_others(cx);
                 return Poll::Pending;
             }
-            // Input other than a small message, or data that was read directly into a large one.
+            // Decodes input that does not begin with a small message, or data that was read directly into a large message.
             if !self.input.is_empty() || !self.decoder.is_between_messages() {
                 if let Some(event) = self.next_event() {
                     self.streak += 1;
@@ -77,7 +78,7 @@ impl Receive {
                     }
                 }
                 Poll::Ready(end) => return Poll::Ready(end_of_stream(end.err())),
-                // Before the lock is released, since another task may then read.
+                // Set before the lock is released, since another task may read after that.
                 Poll::Pending => {
                     self.watcher = Watcher::Recv;
                     self.wait(cx);
@@ -87,7 +88,7 @@ impl Receive {
         }
     }
 
-    /// A `recv` waits: the next one starts with the stream.
+    /// Called when a `recv` waits: the next poll of `recv` starts by reading the stream.
     #[inline]
     pub(crate) fn end_streak(&mut self) {
         self.streak = 0;
@@ -95,7 +96,8 @@ impl Receive {
 
     /// Reads a TCP stream, at most once. Returns the first message if it is small and whole, the usual case.
     ///
-    /// `ended` gets the end of the stream. Returning the end instead would cost each message some instructions.
+    /// Calls `ended` at the end or a failure of the stream. Returning that event instead would cost each message some
+    /// instructions.
     #[inline(always)]
     pub(crate) fn read_small(&mut self, ended: impl FnOnce(&mut Self, Event)) -> Option<Message> {
         let is_fresh = self.kept.is_none() && self.input.is_empty() && self.decoder.is_between_messages();
@@ -124,8 +126,8 @@ impl Receive {
         None
     }
 
-    /// `Pending` if all that has arrived was received, and the stream is known to be empty without a read: wakes `cx` when
-    /// data arrives. Ready if a read has to find out.
+    /// `Pending` if all that has arrived was received, and if the stream is known to be empty without a read. Then `cx` is
+    /// woken when data arrives. Ready if only a read can show whether there is data.
     // Not inlined, so that the path for many messages in a row stays short.
     #[inline(never)]
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -144,7 +146,7 @@ impl Receive {
         Poll::Pending
     }
 
-    /// The next event in what has been read.
+    /// The next event in what has been read, without the Pongs that answer the driver's Pings.
     #[inline(never)]
     pub(super) fn next_event(&mut self) -> Option<Event> {
         let decoded = loop {
@@ -167,7 +169,9 @@ impl Receive {
         })
     }
 
-    /// Reads once: into the large message in progress, or into a buffer that is lent for this read.
+    /// Reads once, into a pooled buffer. If `most` is `usize::MAX` and a large message is in progress, reads directly into
+    /// that message. Otherwise reads at most `most` bytes, and at most `read_buffer_size`. Returns 0 at the end of the
+    /// stream.
     #[inline(never)]
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
         let Some(stream) = &self.stream else { return Poll::Ready(Ok(0)) };

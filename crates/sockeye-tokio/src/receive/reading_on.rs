@@ -1,4 +1,5 @@
-//! Reading on while the handler does not receive, for streams that must not be left unread: raw bytes, up to a bound.
+//! Reading on while the handler does not receive, for streams that must not be left unread. The bytes are kept undecoded, up
+//! to a bound.
 
 use std::task::{Context, Poll, ready};
 
@@ -19,10 +20,11 @@ use crate::{
 /// tolerates some 2,300 of these; this is well below.
 pub(crate) const BATCH: usize = 1024;
 
-/// For each unread frame, h2 charges its connection this many bytes less the frame's length, at least 0.
+/// h2 charges its connection for each unread DATA frame that is shorter than this many bytes: the missing bytes are added to
+/// a total. The bytes by which a frame is longer are subtracted from the total, which never falls below 0.
 const SMALL: usize = 256;
 
-/// A peer with a larger total charge sends small messages, and not one large message with a small rest.
+/// A peer with at least this total charge sends many small messages, not one large message that ends with a small frame.
 const FEW: usize = 64 * SMALL;
 
 impl Receive {
@@ -47,7 +49,8 @@ impl Receive {
         self.rare.as_mut().and_then(|rare| rare.reading_on.as_deref_mut())
     }
 
-    /// Reads what has arrived, up to the bound, without decoding it. `cx` wakes `watcher`.
+    /// Reads what has arrived, up to the bound, without decoding it. `cx` belongs to `watcher`. Returns an event if too much
+    /// is unread, or if the stream has failed.
     #[cold]
     pub(super) fn read_on(&mut self, watcher: Watcher, cx: &mut Context<'_>) -> Option<Event> {
         let mut reading_on = self.rare.as_mut().and_then(|rare| rare.reading_on.take())?;
@@ -68,7 +71,7 @@ impl Receive {
         event
     }
 
-    /// `Pending` if all that has arrived was read: `cx` is woken when there is more.
+    /// `Pending` if all that has arrived was read: `cx` is then woken when more arrives.
     fn read_unread(&mut self, reading_on: &mut ReadingOn, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         if reading_on.overrun.is_some() {
             return Poll::Ready(None);
@@ -91,7 +94,7 @@ impl Receive {
             let Some(stream) = &self.stream else { return Poll::Ready(None) };
             match ready!(stream.poll_read(cx, self.input.grow(room), room, &mut self.is_drained)) {
                 Ok(0) => {
-                    // The end is found once all that was read is received.
+                    // `recv` reports the end once the application has received all that was read.
                     reading_on.stream = self.stream.take();
                     return Poll::Ready(None);
                 }
@@ -112,7 +115,7 @@ impl Receive {
         Poll::Ready(None)
     }
 
-    /// Too much is unread: from now on, new data is dropped.
+    /// Begins an overrun: from now on, new data is dropped. Returns the event for the sending half.
     fn overrun(&mut self, reading_on: &mut ReadingOn, error: Error, reason: CloseReason) -> Event {
         let mut decoder = self.decoder.beside();
         let mut accepted = self.input.bytes();
@@ -135,7 +138,8 @@ impl Receive {
         self.reads_on() && !self.input.is_empty() && !self.has_ended()
     }
 
-    /// Drops the unread data, for a budget.
+    /// Drops the unread data, for a budget, and begins an overrun if there was none. Returns the event for the sending half
+    /// in that case.
     pub(crate) fn give_up_unread(&mut self) -> Option<Event> {
         let mut reading_on = self.rare.as_mut().and_then(|rare| rare.reading_on.take())?;
         let mut event = None;
@@ -148,7 +152,8 @@ impl Receive {
         event
     }
 
-    /// After an overrun, drops what was accepted and will not be received.
+    /// After an overrun, drops what was accepted before it, since nobody will receive that. Without an overrun, does
+    /// nothing.
     pub(crate) fn drop_accepted(&mut self) {
         if self.is_overrun() {
             self.input = Input::new();
@@ -178,13 +183,13 @@ impl Receive {
         self.stream.as_ref().or_else(|| self.reading_on()?.stream.as_ref())
     }
 
-    /// Takes the stream, at the end.
+    /// Takes the stream, at the end of the connection.
     pub(super) fn take_stream(&mut self) -> Option<ReadHalf> {
         let own = self.stream.take();
         own.or_else(|| self.reading_on_mut().and_then(|reading_on| reading_on.stream.take()))
     }
 
-    /// How much is unread now, if that has changed since the last call.
+    /// How many bytes are unread, if the number has changed since the last call.
     #[cold]
     pub(crate) fn take_unread_change(&mut self) -> Option<usize> {
         let unread = self.input.len();
@@ -215,7 +220,7 @@ impl Receive {
         Poll::Pending
     }
 
-    /// After an overrun, ends receiving at the end of what was accepted.
+    /// After an overrun, ends receiving with the error of the overrun. Called once all that was accepted has been received.
     pub(crate) fn end_overrun(&mut self) {
         if let Some(error) = self.overrun_error() {
             self.drop_accepted();
@@ -225,7 +230,7 @@ impl Receive {
 }
 
 impl Dropping {
-    /// Drops what was read. Returns the peer's Close, if it is there.
+    /// Drops what was read. Returns the peer's Close, if it was in there.
     fn pass_over(&mut self, input: &mut Input) -> Option<Option<CloseFrame>> {
         loop {
             match input.decode(self.decoder.as_mut()?) {
@@ -235,7 +240,7 @@ impl Dropping {
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return None,
-                // Errors in dropped data do not matter, unless a Close can no longer be found.
+                // Errors in dropped data do not matter, unless no Close can be found after them.
                 Err(_) => {
                     if !self.decoder.as_mut()?.discard() {
                         self.decoder = None;

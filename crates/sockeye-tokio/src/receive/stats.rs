@@ -18,18 +18,18 @@ use crate::{
     time::timer::{CoarseInstant, CoarseTime},
 };
 
-/// What the receiving half knows about the peer.
+/// What the receiving half knows about the peer, for the deadlines.
 pub(crate) struct Arrivals {
     /// When bytes last arrived.
     pub(crate) last_received: CoarseInstant,
-    /// Whether what the peer sends is read.
+    /// Whether a task waits for the stream, so that whatever the peer sends is read at once.
     pub(crate) is_listening: bool,
     pub(crate) received: Received,
     pub(crate) unfinished: Option<Unfinished>,
 }
 
 impl Receive {
-    /// Bytes arrived.
+    /// Records that bytes arrived.
     #[inline]
     pub(super) fn bytes_arrived(&mut self) {
         if let Some(time) = &self.time {
@@ -37,7 +37,7 @@ impl Receive {
         }
     }
 
-    /// A message was received.
+    /// Counts a received message, for the metrics and the span.
     #[inline]
     pub(super) fn record(&mut self, message: &Message) {
         if metrics::IS_ON {
@@ -72,22 +72,22 @@ impl Receive {
         }
     }
 
-    /// From now on, counts what is received.
+    /// From now on, counts received text and binary messages.
     pub(crate) fn count(&mut self) {
         self.rare.get_or_insert_default().tally = Some((Tally::default(), Instant::now()));
     }
 
-    /// What was received since `count` was called, and when that was.
+    /// What was received since `count` was called, and when it was called. `None` if it was not.
     pub(crate) fn tally(&self) -> Option<(Tally, Instant)> {
         self.rare.as_ref().and_then(|rare| rare.tally)
     }
 
-    /// The driver sends a Ping with this payload.
+    /// Records that the driver sends a Ping with this payload, instead of any unanswered Ping before.
     pub(crate) fn expect_pong(&mut self, nonce: [u8; 8]) {
         self.rare.get_or_insert_default().ping = Some(Ping { nonce, sent: Instant::now() });
     }
 
-    /// The round-trip time of the driver's last Ping.
+    /// The round-trip time of the last answered Ping of the driver. `None` before the first answer.
     pub(crate) fn latency(&self) -> Option<Duration> {
         (self.latency > 0).then(|| Duration::from_micros(self.latency.into()))
     }

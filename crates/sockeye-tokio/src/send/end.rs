@@ -14,7 +14,9 @@ use crate::{
 };
 
 impl Send {
-    /// Closes the connection of a peer that reads too slowly: drops the queue, so that the Close is next.
+    /// Closes the connection of a peer that reads too slowly, with `code`: drops the queue, so that the Close is next. A
+    /// frame in progress is finished first. Fails, and drops nothing, if `code` is invalid or if nothing can be sent any
+    /// more.
     pub(crate) fn disconnect(&mut self, code: CloseCode) -> Result<(), Error> {
         let close = CloseReason::SlowReader(code).frame();
         self.check(&Message::Close(Some(close.clone())).into())?;
@@ -25,22 +27,24 @@ impl Send {
         closed
     }
 
-    /// Why nothing can be sent any more.
+    /// The error for a `send` after the end of sending: the first recorded error, or [`Error::closed`] if only a Close has
+    /// ended sending.
     pub(crate) fn reason(&self) -> Error {
         self.rare.as_ref().and_then(|rare| rare.error.clone()).unwrap_or_else(Error::closed)
     }
 
-    /// Who has ended the connection.
+    /// Who has ended the connection, and with which code. `None` while the connection is open.
     pub(crate) fn how_ended(&self) -> Option<Ended> {
         self.rare.as_ref().and_then(|rare| rare.ended)
     }
 
-    /// The connection ends. The first record counts.
+    /// Records who has ended the connection. Only the first record counts.
     pub(super) fn record_end(&mut self, by: By, code: Option<CloseCode>) {
         self.rare.get_or_insert_default().ended.get_or_insert(Ended { by, code });
     }
 
-    /// The connection ends with a Close that the encoder queues, unless it has ended before.
+    /// Records an end for which the encoder is about to queue a Close. If sending has already ended, the encoder queues
+    /// none, and no Close is counted.
     fn record_answer(&mut self, by: By, code: Option<CloseCode>, reason: usize) {
         if self.encoder.closing().may_send() {
             metrics::sent(Kind::Close, code.map_or(0, |_| reason + 2));
@@ -54,8 +58,8 @@ impl Send {
         self.wake_all();
     }
 
-    /// Fails the connection for a fault of the peer, unless it has failed before. The peer gets `reason`, the application
-    /// `error`.
+    /// Fails the connection for a fault of the peer. The peer gets a Close with `reason`, unless sending has already ended.
+    /// The application gets `error`, unless an earlier error is recorded.
     pub(crate) fn fail(&mut self, error: Error, reason: &CloseReason) {
         self.rare.get_or_insert_default().error.get_or_insert(error);
         let (code, text) = (reason.code(), reason.text());
@@ -64,14 +68,16 @@ impl Send {
         self.wake_all();
     }
 
-    /// The stream has ended or failed. Returns the first such error.
+    /// Records that the stream has ended or failed, and drops the queue. Returns the first recorded error. After both Closes
+    /// or after a failure, returns `error` and records no error.
     pub(crate) fn stream_failed(&mut self, error: Error) -> Error {
         let before = self.encoder.closing();
         self.encoder.ended();
         self.record_stream_end(before, error)
     }
 
-    /// The peer has ended its direction of the stream; ours goes on until the queue is written. Returns the first error.
+    /// Records that the peer has ended its direction of the stream without a Close. The queue is still written. Returns an
+    /// error as [`stream_failed`](Self::stream_failed) does.
     pub(crate) fn stream_ended(&mut self) -> Error {
         let before = self.encoder.closing();
         self.encoder.peer_ended();
@@ -85,18 +91,19 @@ impl Send {
             Closing::Open | Closing::Sent | Closing::Ended => {
                 self.rare.get_or_insert_default().error.get_or_insert(error).clone()
             }
-            // A later error is not recorded.
+            // Sending has ended for another reason, which stays recorded.
             Closing::Closed | Closing::Failed => error,
         }
     }
 
-    /// The connection is over.
+    /// Ends the connection: drops the queue and wakes all waiters. Returns the stream, which the caller drops without any
+    /// lock.
     pub(crate) fn detach_stream(&mut self) -> Option<WriteHalf> {
         self.encoder.ended();
         self.wake_all();
         self.report_queued();
         if let Some(rare) = &mut self.rare {
-            // Unread data counts until it is received.
+            // Unread data counts against the budget until the data is received.
             rare.account.take_if(|account| account.unread() == 0);
         }
         self.stream.take()

@@ -3,7 +3,7 @@
 use super::Send;
 
 impl Send {
-    /// Sets how many received bytes wait for the handler. They count against the budget too.
+    /// Tells the budget how many received bytes wait for the handler. They count against the budget like queued bytes.
     pub(crate) fn report_unread(&mut self, bytes: usize) {
         let Some(rare) = &mut self.rare else { return };
         let Some(account) = &mut rare.account else { return };
@@ -14,7 +14,7 @@ impl Send {
         }
     }
 
-    /// How many bytes of the budget wait for the handler.
+    /// How many received bytes wait for the handler, as last reported to the budget. 0 without a budget.
     pub(crate) fn unread(&self) -> usize {
         let account = self.rare.as_ref().and_then(|rare| rare.account.as_ref());
         account.map_or(0, crate::limits::budget::Account::unread)

@@ -1,4 +1,4 @@
-//! The waiters of a connection: wakers in the order of arrival, each of which can leave again.
+//! The waiters of a connection: wakers in the order of arrival. A waiter can leave at any time.
 
 use std::{
     collections::BTreeMap,
@@ -10,17 +10,17 @@ use sockeye_proto::Position;
 
 use crate::sync::lock::{Later, List};
 
-/// Identifies a waiter.
+/// Identifies a waiter within its queue.
 pub(crate) type Ticket = NonZeroU64;
 
 /// What a task can wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum For {
-    /// Capacity for a message, first come, first served.
+    /// Capacity for a message, which is given first come, first served.
     Capacity,
-    /// Bytes to be written.
+    /// The write of queued bytes.
     Writing,
-    /// The end of sending.
+    /// The end of sending, or the notice that the connection must close.
     End,
 }
 
@@ -29,8 +29,9 @@ pub(crate) enum For {
 pub(crate) enum WaiterKind {
     /// A future, which leaves when it is dropped. Later waiters never overtake it.
     Future,
-    /// A `Sink`, whose user may silently stop polling at any time. Once called, a `Sink` blocks later waiters for one poll
-    /// of the driver. When it polls again, it has its rank back.
+    /// A `Sink`, whose user may silently stop polling at any time. A `Sink` that was called because there is capacity blocks
+    /// later waiters only until the end of the driver's next poll. If the `Sink` polls after that, it gets its old rank
+    /// back.
     Sink,
 }
 
@@ -49,8 +50,8 @@ struct Lines {
 }
 
 impl Waiters {
-    /// Whether a task has ever waited for something that a write makes happen. Many handlers wait for the end all the time,
-    /// which needs no check after each write.
+    /// Whether a task has ever waited for capacity or for a write. Waits for the end do not count: many handlers wait for
+    /// the end all the time, and no write ends that wait.
     #[inline]
     pub(crate) fn is_used(&self) -> bool {
         self.0.as_ref().is_some_and(|lines| lines.are_used)
@@ -68,14 +69,14 @@ impl Waiters {
         &mut lines.all[what as usize]
     }
 
-    /// Wakes the first waiter, since there is capacity. Returns whether the driver must check after its next poll that the
-    /// waiter has polled. Without a driver, `now` is `None`, and no `Sink` blocks later waiters.
+    /// Wakes the first waiter for capacity. Returns whether the driver must check after its next poll that this waiter has
+    /// polled. Without a driver, `now` is `None`, and no `Sink` blocks later waiters.
     pub(crate) fn call(&mut self, now: Option<Epoch>, wakes: &mut List) -> bool {
         self.0.as_mut().is_some_and(|lines| lines.all[For::Capacity as usize].call(now, wakes))
     }
 
-    /// The driver's poll `now` is over: removes the first waiter if it was called in an earlier poll and has not polled.
-    /// Returns its waker.
+    /// Called at the end of the driver's poll `now`. Removes the first waiter for capacity if it was called in an earlier
+    /// poll and has not polled since. Returns the waker of the removed waiter.
     pub(crate) fn dismiss(&mut self, now: Epoch) -> Option<Waker> {
         self.0.as_mut()?.all[For::Capacity as usize].dismiss(now)
     }
@@ -89,7 +90,7 @@ impl Waiters {
 /// The waiters for one thing, in order of arrival.
 #[derive(Default)]
 pub(crate) struct Line {
-    /// By ticket: thousands may leave at once, from anywhere in the queue.
+    /// Sorted by ticket. A map, since thousands of waiters may leave at once, from anywhere in the queue.
     waiters: BTreeMap<Ticket, Waiter>,
     /// How many tickets were given out.
     tickets: u64,
@@ -98,15 +99,16 @@ pub(crate) struct Line {
 struct Waiter {
     kind: WaiterKind,
     waker: Waker,
-    /// The end of the queue when this waiter came. The waiter does not wait for what was queued later.
+    /// The end of the transmit queue when this waiter arrived. The waiter does not wait for data that was queued later.
     before: Position,
-    /// The driver's poll in which a `Sink` was called.
+    /// The driver's poll in which a `Sink` was called. `None` if it was not called, or has polled since.
     called: Option<Epoch>,
 }
 
 impl Line {
-    /// Adds a waiter at the end, with all queued up to `before`, or renews the waiter of `ticket`. Returns a waker that is
-    /// no longer needed.
+    /// Adds a waiter at the end, and stores its number in `ticket`. If `ticket` has a number already, renews that waiter at
+    /// its old rank. `before` is the current end of the transmit queue. Returns a waker that is no longer needed, if there
+    /// is one.
     pub(crate) fn wait(
         &mut self,
         ticket: &mut Option<Ticket>,
@@ -137,12 +139,12 @@ impl Line {
         self.waiters.is_empty()
     }
 
-    /// Whether no waiter is before that of `ticket`, or before a new one.
+    /// Whether no other waiter is before the waiter of `ticket`. With `None`: whether the queue of waiters is empty.
     pub(crate) fn is_first(&self, ticket: Option<Ticket>) -> bool {
         self.waiters.first_key_value().is_none_or(|(first, _)| ticket.is_some_and(|ticket| ticket <= *first))
     }
 
-    /// The end of the queue when the first waiter came.
+    /// The end of the transmit queue when the first waiter arrived.
     pub(crate) fn before_first(&self) -> Option<Position> {
         self.waiters.first_key_value().map(|(_, waiter)| waiter.before)
     }

@@ -8,12 +8,13 @@ use super::{
 };
 
 impl Send {
-    /// Without a driver, the stream gets this waker.
+    /// Sets the waker that the stream gets, for a connection without a driver.
     pub(crate) fn set_waker_set(&mut self, waker_set: Waker) {
         self.rare.get_or_insert_default().waker_set = Some(waker_set);
     }
 
-    /// Without a driver: the stream can be written to, so the waiters are woken.
+    /// Called without a driver, when the stream may take bytes again. Wakes the tasks that wait for capacity or for a write,
+    /// and the task that polls `recv`.
     pub(crate) fn stream_is_ready(&mut self) {
         if let Some(rare) = &mut self.rare {
             rare.woken = rare.woken.wrapping_add(1);
@@ -23,7 +24,7 @@ impl Send {
         self.wake(For::Writing);
     }
 
-    /// Whether there is capacity, and no waiter before `ticket`.
+    /// Whether there is capacity for one more message, and no waiter before the waiter of `ticket`.
     #[inline]
     pub(crate) fn admits(&self, ticket: Option<Ticket>) -> bool {
         self.has_capacity() && self.line(For::Capacity).is_none_or(|line| line.is_first(ticket))
@@ -49,8 +50,8 @@ impl Send {
         self.forget(replaced);
     }
 
-    /// Whether there is capacity for one more message. For waiters, messages pushed after them do not count: otherwise a
-    /// `send` next to an endless `push` would wait for ever.
+    /// Whether there is capacity for one more message. If tasks wait, messages queued after the arrival of the first waiter
+    /// do not count: otherwise a `send` next to an endless `push` would wait for ever.
     #[inline]
     pub(crate) fn has_capacity(&self) -> bool {
         self.is_below() || self.has_capacity_for_first()
@@ -68,7 +69,7 @@ impl Send {
         first.is_some_and(|before| self.encoder.unwritten_before(before) < self.config.write_buffer_size.max(1) as u64)
     }
 
-    /// Stops waiting for `what`. For capacity, the next waiter is called.
+    /// Removes the waiter of `ticket`, which waited for `what`. If it waited for capacity, the next waiter may be called.
     pub(crate) fn leave(&mut self, what: For, ticket: Ticket) {
         if let Some(rare) = &mut self.rare {
             let left = rare.waiters.line_mut(what).leave(ticket);
@@ -79,14 +80,15 @@ impl Send {
         }
     }
 
-    /// The driver is about to poll the handler.
+    /// Begins an epoch: the driver is about to poll the handler.
     pub(crate) fn begin_epoch(&mut self) {
         if let Some(rare) = &mut self.rare {
             rare.epoch = rare.epoch.wrapping_add(1);
         }
     }
 
-    /// The driver has polled the handler: a waiter that was called and has not polled may never poll again.
+    /// Ends an epoch: the driver has polled the handler. If there is capacity, removes a `Sink` that was called in an
+    /// earlier epoch and has not polled since, since it may never poll again. Then calls the next waiter.
     #[inline]
     pub(crate) fn end_epoch(&mut self) {
         if self.has_capacity() {
@@ -98,7 +100,7 @@ impl Send {
         }
     }
 
-    /// If there is capacity, wakes its first waiter.
+    /// If there is capacity, wakes the first task that waits for it.
     pub(super) fn call(&mut self) {
         if !self.has_capacity() {
             return;
@@ -112,7 +114,7 @@ impl Send {
         }
     }
 
-    /// Wakes the waiters for `what`.
+    /// Wakes all waiters for `what`.
     pub(crate) fn wake(&mut self, what: For) {
         if let Some(rare) = &mut self.rare {
             rare.others.extend(rare.waiters.all(what));

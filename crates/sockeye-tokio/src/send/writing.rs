@@ -15,29 +15,30 @@ use crate::{
     sync::lock::Later,
 };
 
-/// What a task waits for that waits until the kernel has everything.
+/// What a `flushed` waits for: the kernel has everything that was queued before `position`.
 pub(crate) struct Flush {
     position: Position,
-    /// The number of flushes when all up to `position` was found written to the stream. After one more, the kernel has it.
+    /// For a boxed stream: the value of `Send::flushes` when everything up to `position` was first found written to the
+    /// stream. Once the value has changed, the kernel has it all.
     since: Option<u16>,
 }
 
 /// The most slices in one vectored write. Longer queues take more calls.
 const SLICES: usize = 64;
 
-/// Enough slices for most queues: some small messages are one slice, a large message is two. Preparing [`SLICES`] each time
-/// would cost more than the rest of a write.
+/// Enough slices for most queues: a run of small messages is one slice, a large message is two. Preparing [`SLICES`] for
+/// each write would cost more than everything else in a write.
 const FEW: usize = 4;
 
 impl Send {
-    /// Writes the queue. Ready when all of it is with the kernel, or when the stream has failed. For a boxed stream, only
-    /// requests a write, which is done [apart](Self::apart).
+    /// Writes the queue. Ready when the kernel has all of it, or when the stream has failed. For a boxed stream, only
+    /// requests a write or a flush, which the caller carries out [apart](Self::apart).
     #[inline]
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.encoder.buffered() == 0 && !self.is_unflushed {
             return Poll::Ready(());
         }
-        // The usual case: one piece, for which no task waits, and which the kernel takes whole.
+        // The usual case: the queue is one piece, no task waits for its write, and the kernel takes all of it.
         let single = if self.rare.is_none() { self.encoder.single() } else { None };
         if let (Some(bytes), Some(stream)) = (single, &self.stream) {
             if let Some(written) = stream.try_write(bytes) {
@@ -125,8 +126,9 @@ impl Send {
         Poll::Pending
     }
 
-    /// The stream takes no more. The queue may never be empty again, but waiters need only what the stream already has.
-    /// Returns whether to flush the stream meanwhile.
+    /// Called when a boxed stream takes no more bytes. If the stream holds unflushed bytes and a task waits for a write,
+    /// requests a flush: the task needs only bytes that the stream already has, and the queue may never be empty again.
+    /// Returns whether a flush was requested.
     pub(crate) fn flushes_meanwhile(&self) -> bool {
         let Some(stream) = &self.stream else { return false };
         let flushes = self.is_unflushed && self.line(For::Writing).is_some_and(|line| !line.is_empty());
@@ -157,7 +159,8 @@ impl Send {
         Ok(())
     }
 
-    /// Ends the sending direction of the stream.
+    /// Ends the sending direction of the stream. For a boxed stream, only requests that, and is ready in a call after the
+    /// caller has carried out the request [apart](Self::apart).
     pub(crate) fn poll_shutdown(&mut self) -> Poll<io::Result<()>> {
         let Some(stream) = &self.stream else { return Poll::Ready(Ok(())) };
         if !stream.is_boxed() {
@@ -170,7 +173,8 @@ impl Send {
         Poll::Pending
     }
 
-    /// If the stream is boxed: the stream, to call without any lock, and without a driver the waker to give it.
+    /// The stream, if it is boxed: the caller calls it without any lock. Without a driver, also the waker to give to the
+    /// stream, and how often the stream has woken that waker so far.
     #[inline]
     pub(crate) fn apart(&self) -> Option<(Apart, Option<(Waker, u32)>)> {
         let stream = self.stream.as_ref().filter(|stream| stream.is_boxed())?;
@@ -178,7 +182,8 @@ impl Send {
         Some((stream.apart(), waker_set))
     }
 
-    /// The stream may have woken the waiters before `cx` was one of them: then wakes `cx` as well.
+    /// Wakes `cx` if the stream has woken the waiters since [`apart`](Self::apart) returned `woken`: `cx` may not have been
+    /// among the waiters yet.
     pub(crate) fn was_ready_since(&mut self, woken: u32, cx: &Context<'_>) {
         if self.rare.as_ref().is_some_and(|rare| rare.woken != woken) {
             self.let_go(Later::Wake(cx.waker().clone()));
@@ -196,26 +201,28 @@ impl Send {
             && !self.is_dropped(flush)
             && match &self.stream {
                 Some(_) if self.is_unflushed => self.flushes != *flush.since.get_or_insert(self.flushes),
-                // Data that the stream has taken and not flushed is lost with it.
+                // Data that the stream has taken and not flushed is lost with the stream.
                 None if self.is_unflushed => flush.since.is_some_and(|since| self.flushes != since),
                 Some(_) | None => true,
             }
     }
 
-    /// Whether data that `flush` covers can no longer reach the kernel.
+    /// Whether data that `flush` covers can no longer reach the kernel. Only called while `flush` is not
+    /// [flushed](Self::is_flushed).
     pub(crate) fn is_lost(&self, flush: &Flush) -> bool {
         !self.is_writable()
             || self.is_dropped(flush)
             || (self.encoder.buffered() == 0 && !self.encoder.is_written(flush.position))
     }
 
-    /// Whether data that `flush` covers was dropped when the connection failed.
+    /// Whether data that `flush` covers was dropped, because the connection failed or was evicted.
     fn is_dropped(&self, flush: &Flush) -> bool {
         let lost = self.rare.as_ref().and_then(|rare| rare.lost);
         lost.is_some_and(|lost| flush.position.is_behind(lost))
     }
 
-    /// Drops what is queued before the Close, for a peer that should get no more data. Returns whether there was anything.
+    /// Drops the messages that are queued before the Close, for a peer that should get no more data. Returns whether there
+    /// was anything to drop.
     pub(crate) fn drop_data(&mut self) -> bool {
         let Some((dropped, before)) = self.encoder.drop_data() else { return false };
         self.count_dropped(dropped.messages);
@@ -230,17 +237,17 @@ impl Send {
         self.stream.as_ref().is_some_and(WriteHalf::is_acknowledged)
     }
 
-    /// The stream, to ask without any lock how much the peer's kernel has not acknowledged.
+    /// The stream, which the caller asks without any lock how much the peer's kernel has not acknowledged.
     pub(crate) fn unacknowledged(&self) -> Option<Apart> {
         self.stream.as_ref().map(WriteHalf::apart)
     }
 
-    /// Whether something is queued, and the stream can be written to.
+    /// Whether something is queued, and the stream still exists.
     pub(crate) fn is_unsent(&self) -> bool {
         self.is_writable() && self.encoder.buffered() > 0
     }
 
-    /// Whether the stream can be written to.
+    /// Whether the stream still exists. It may take no bytes at the moment.
     pub(crate) fn is_writable(&self) -> bool {
         self.stream.is_some()
     }

@@ -39,12 +39,12 @@ use crate::{
 #[must_use = "nobody is woken before it is dropped"]
 pub struct PushBatch {
     later: List,
-    // Dropped after the list, whose wakers and events may be counted too.
+    // Dropped after the list has run: its wakers and events may be counted too.
     _held: Held,
 }
 
 impl PushBatch {
-    /// A batch without messages.
+    /// Creates a batch without messages.
     pub fn new() -> Self {
         Self { later: List::default(), _held: Held::new() }
     }

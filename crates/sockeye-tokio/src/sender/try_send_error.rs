@@ -26,7 +26,7 @@ pub enum TrySendError {
     /// Sending is no longer possible.
     #[error("{1}")]
     Closed(Outgoing, #[source] Error),
-    /// The message may never be sent.
+    /// The message can never be sent: it breaks a rule of the RFC.
     #[error("{1}")]
     Invalid(Outgoing, #[source] Error),
 }

@@ -17,8 +17,8 @@ impl Evict for Shared {
 }
 
 impl Shared {
-    /// Drops the queue and queues a Close instead, if the connection is still picked. Returns whether the stream must be
-    /// dropped too.
+    /// If the connection is still picked, drops its unread data if that is larger than its queue, and otherwise the queue.
+    /// Queues a Close, unless sending has already ended. Returns whether the stream must be dropped too.
     fn make_way(&self) -> bool {
         let mut receive = self.lock_receive();
         let mut send = self.lock_send();
@@ -40,8 +40,8 @@ impl Shared {
             }
             send = self.lock_send();
         }
-        // If the connection is already closing, this makes its Close next. If the Close was next, only the stream is left to
-        // drop.
+        // If the connection is already closing, `drop_data` makes its Close next. If the Close was next already, only the
+        // stream is left to drop.
         let is_smaller = self.disconnect(&mut send, CloseReason::TRY_AGAIN).is_ok() || send.drop_data();
         // A partly written large frame would have to be finished, but the peer does not take it.
         let has_to_go = !is_smaller || send.encoder.buffered() > CORK;

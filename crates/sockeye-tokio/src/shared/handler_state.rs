@@ -1,11 +1,11 @@
-//! What the handler waits for since its last poll.
+//! What the handler waits for after its last poll.
 
 use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// One of three values: busy, receiving or resting.
 ///
-/// Only the driver's thread reads the state, or sets it to anything but receiving. The state has two parts, so that queuing
-/// a message ends a rest with one store, whatever the value was.
+/// Only the driver's thread reads the state and sets it to any value. Other threads only turn resting into receiving. The
+/// state has two parts, so that queuing a message ends a rest with one store, whatever the state was.
 #[derive(Default)]
 pub(super) struct HandlerState {
     is_receiving: AtomicBool,
@@ -21,7 +21,7 @@ impl HandlerState {
         self.is_resting.store(false, Relaxed);
     }
 
-    /// A `recv` has returned `Pending`. The handler rests if the driver then had nothing to do.
+    /// A `recv` has returned `Pending`. With `is_resting`, the driver has nothing to do either.
     #[inline]
     pub(super) fn set_receiving(&self, is_resting: bool) {
         self.is_receiving.store(true, Relaxed);

@@ -37,7 +37,7 @@ impl Shared {
         self.poll_recv_reading(receive, cx)
     }
 
-    /// The next message, from the stream.
+    /// The next message, for which the stream may have to be read.
     #[inline(never)]
     fn poll_recv_reading(
         &self,
@@ -80,7 +80,8 @@ impl Shared {
         Poll::Pending
     }
 
-    /// The handler waits for a message, with `amid` in the middle of one, which has a deadline.
+    /// Called when the handler waits for a message: writes the queue, and records that the handler receives. `amid` says
+    /// that part of a message has arrived, and so that a deadline may run.
     #[inline(always)]
     fn pause(&self, amid: bool, cx: &mut Context<'_>) {
         let mut send = self.guard_send();
@@ -88,10 +89,11 @@ impl Shared {
         if is_writer {
             send.looks();
         }
-        // Writes the queue first: the handler may be waiting for the answer.
+        // Writes the queue first: the handler may be waiting for the answer to what it has sent.
         let (send, written) = self.poll_write(send, cx);
-        // The stream wakes the driver's task, so the driver need not poll the stream. That does not hold within a set of
-        // futures with its own wakers, nor with a spent budget: then the stream was not polled, and has no waker.
+        // The stream wakes the driver's task, so the driver need not poll the stream. That does not hold if `recv` was
+        // polled with the waker of a set of futures. Nor does it hold with a spent budget: the stream was not polled then,
+        // and has no waker.
         if is_writer && coop::has_budget_remaining() {
             self.handler.set_receiving(written.is_ready() && !amid && send.is_at_rest());
         }
@@ -110,7 +112,7 @@ impl Shared {
             return Poll::Pending;
         }
         let mut receive = self.guard_receive();
-        // The driver may be waiting for the stream; it then wakes this task.
+        // If the driver waits for the stream, it wakes this task.
         if receive.driver_watches() {
             let kept = receive.poll_kept(cx);
             release(receive);
@@ -136,8 +138,9 @@ impl Shared {
         polled
     }
 
-    /// Does what a driver would do after `recv` has `polled`: writes the queue, with messages of a `Sender`, before `recv`
-    /// waits, and when it returns a Close, an error or `None`.
+    /// Does what a driver would do after a poll of `recv`, whose result is `polled`. Writes the queue, including messages of
+    /// a `Sender`, before `recv` waits, and when `recv` returns a Close, an error or `None`. Before `None`, also ends the
+    /// sending direction. `read` says whether the cooperative budget left enough to poll the stream.
     fn poll_undriven(
         &self,
         polled: Poll<Option<Result<Message, Error>>>,
@@ -152,7 +155,7 @@ impl Shared {
         let (_, _replaced) = send.writer_looks(cx);
         // Many callers drop the socket after the peer's Close or an error, so the answer is written now, as far as possible.
         let (send, written) = self.poll_write(send, cx);
-        // All that has arrived was received, and no answer is possible any more.
+        // Then all that has arrived was received, and nothing can be sent any more.
         let lost = (read && !send.is_writable()).then(|| send.reason());
         release(send);
         match (polled, lost) {
@@ -227,8 +230,8 @@ impl Shared {
         polled
     }
 
-    /// Applies what was received to the sending half: an answer is queued in the same step. Returns the message for the
-    /// application.
+    /// Applies what was received: queues the answer in the same step, and records the end of receiving. Returns the message
+    /// for the application, if there is one. `by_driver` says that the driver has read it.
     pub(super) fn apply(&self, receive: &mut Receive, event: Event, by_driver: bool) -> Option<Message> {
         match event {
             Event::Message(message) => return Some(message),
@@ -270,7 +273,7 @@ impl Shared {
         None
     }
 
-    /// Makes the sending half answer what was received. The receiving half takes over its wakeups.
+    /// Makes the sending half answer what was received. The receiving half takes over the wakeups of the sending half.
     fn answer<T>(&self, receive: &mut Receive, by_driver: bool, answer: impl FnOnce(&mut Send) -> T) -> T {
         // The driver writes after it has read. If it woke itself, it would run before tasks that have yielded.
         let writes_next = by_driver || !self.driven || self.is_own();
@@ -302,7 +305,7 @@ impl Shared {
         self.with_send(receive, |send| send.report_unread(unread));
     }
 
-    /// No task will receive any more. Returns the kept messages, to drop without any lock.
+    /// Records that no task will receive any more. Returns the kept messages, which the caller drops without any lock.
     pub(crate) fn abandon(&self) -> Unwanted {
         let mut receive = self.lock_receive();
         let unwanted = receive.abandon();
@@ -310,8 +313,8 @@ impl Shared {
         unwanted
     }
 
-    /// No task will receive what was accepted before the overrun. May be called after the driver is done with the
-    /// connection.
+    /// After an overrun, drops what was accepted before it, since no task will receive that. May be called after the driver
+    /// is done with the connection.
     #[cold]
     pub(crate) fn drop_accepted(&self) {
         let mut receive = self.lock_receive();

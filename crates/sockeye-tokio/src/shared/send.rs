@@ -23,7 +23,8 @@ use crate::{
 };
 
 impl Shared {
-    /// Waits for capacity for one message of a [`Sink`](futures_sink::Sink), which queues messages without writing them.
+    /// Waits for capacity for one message of a [`Sink`](futures_sink::Sink). First writes the queue if it is long, since a
+    /// `Sink` queues messages without writing them.
     pub(crate) fn poll_sink(&self, ticket: &mut Option<Ticket>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let send = self.write_if_long(self.guard_send(), Who::Handle, cx);
         let (send, capacity) = self.poll_capacity(send, Who::Handle, WaiterKind::Sink, ticket, cx);
@@ -31,7 +32,8 @@ impl Shared {
         capacity
     }
 
-    /// Queues a message once there is capacity for it.
+    /// Queues a message once there is capacity for it, and writes the queue if it is long. Fails if the message is invalid,
+    /// or once nothing can be sent any more.
     #[inline(always)]
     pub(crate) fn poll_admit(
         &self,
@@ -55,7 +57,7 @@ impl Shared {
         Poll::Ready(queued)
     }
 
-    /// Waits for capacity, and for a unit of the cooperative budget if one is due.
+    /// Waits for a unit of the cooperative budget, and for capacity. Pays the unit once there is capacity.
     fn poll_coop_and_admit<'a>(
         &'a self,
         send: Guard<'a, Send>,
@@ -72,7 +74,7 @@ impl Shared {
         (send, admitted)
     }
 
-    /// Waits until there is capacity for one message, and no earlier waiter.
+    /// Waits until there is capacity for one message, and no earlier waiter. Fails once nothing can be sent any more.
     pub(crate) fn poll_capacity<'a>(
         &'a self,
         mut send: Guard<'a, Send>,
@@ -114,31 +116,33 @@ impl Shared {
         if self.may_write(who) { self.poll_write(send, cx).0 } else { send }
     }
 
-    /// Queues `message`, and lets the driver write it.
+    /// Queues `message` without writing it. The writing task is woken to do that, unless it runs this call.
     #[inline(never)]
     pub(crate) fn queue_unwritten(&self, send: &mut Send, message: Outgoing) -> Result<(), Error> {
         if self.is_own() {
             return self.queue_own(send, || message);
         }
         self.queue(send, false, |send| send.encode(message))?;
-        // A broadcast may queue much before the writer runs. What answers the peer is little, and is queued under both locks, where
-        // a budget has to wait for its eviction.
+        // Reported here, since a broadcast may queue much before the writer runs. Answers to the peer are not: they are
+        // short, and are queued under both locks, where an eviction would have to wait.
         send.report_queued();
         Ok(())
     }
 
-    /// The same for the handler's own task: the message is written when the handler's poll ends.
+    /// Like [`queue_unwritten`](Self::queue_unwritten), for the handler's own task: the message is written when the
+    /// handler's poll ends.
     #[inline(always)]
     fn queue_own(&self, send: &mut Send, message: impl FnOnce() -> Outgoing) -> Result<(), Error> {
         self.queue(send, true, |send| send.encode_soon_written(message()))
     }
 
-    /// Closes the connection of a peer that is too slow.
+    /// Closes the connection of a peer that is too slow, with `code`. Fails if `code` is invalid, or if nothing can be sent
+    /// any more.
     pub(crate) fn disconnect(&self, send: &mut Send, code: CloseCode) -> Result<(), Error> {
         self.queue(send, false, |send| send.disconnect(code))
     }
 
-    /// Queues a Close, unless there is one, and makes the writer write it.
+    /// Queues a Close, and makes the writer write it. Fails if the code is invalid, or if nothing can be sent any more.
     pub(crate) fn close(&self, frame: CloseFrame) -> Result<(), Error> {
         let message = Outgoing::Message(Message::Close(Some(frame)));
         let mut send = self.lock_send();
@@ -153,7 +157,7 @@ impl Shared {
 
     /// Queues the Close of a shutdown, unless the connection is already closing.
     pub(crate) fn go_away(&self) {
-        // An error means that there was a Close before.
+        // An error means that sending has already ended.
         let _ = self.close(CloseReason::Shutdown.frame());
     }
 
@@ -165,7 +169,7 @@ impl Shared {
         send.wait(what, ticket, kind, cx);
     }
 
-    /// Waits until the kernel has everything that `flush` covers.
+    /// Waits until the kernel has everything that `flush` covers. Fails if some of it can no longer be written.
     pub(crate) fn poll_flushed(
         &self,
         who: Who,
@@ -212,9 +216,9 @@ impl Shared {
         Poll::Pending
     }
 
-    /// Queues a Ping of the driver, whose Pong is not for the application.
+    /// Queues a Ping of the driver. The application does not receive its Pong.
     pub(crate) fn ping(&self) {
-        // Any payload will do that the peer does not send by chance. RFC 6455 §5.5.3: "A Pong frame MAY be sent
+        // Any payload that the peer does not send by chance will do. RFC 6455 §5.5.3: "A Pong frame MAY be sent
         // unsolicited."
         let nonce = getrandom::u64().unwrap_or_default().to_be_bytes();
         self.lock_receive().expect_pong(nonce);
@@ -222,7 +226,8 @@ impl Shared {
         let _ = self.queue(&mut self.lock_send(), true, |send| send.encode(Message::Ping(nonce.to_vec()).into()));
     }
 
-    /// The peer has missed a deadline: fails the connection, and tells the peer and the application.
+    /// Fails the connection, because the peer has done something too late or too early. The peer gets a Close, unless
+    /// sending has already ended. The application gets `error`, unless receiving has already ended.
     pub(crate) fn time_out(&self, error: Error) {
         let mut receive = self.lock_receive();
         let reason = CloseReason::Deadline(error.clone());

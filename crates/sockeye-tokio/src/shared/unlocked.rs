@@ -1,5 +1,5 @@
 //! Calls of the stream. A boxed stream is the user's code, and is called without any lock: the request is read under the
-//! lock before the call, and the result is stored under it afterwards.
+//! lock before the call, and the result is stored under the lock afterwards.
 
 use std::{
     io,
@@ -16,11 +16,11 @@ use crate::{
     sync::lock::{Guard, release},
 };
 
-/// How often the stream is read in a row before other tasks run.
+/// How often a boxed stream is read in a row before other tasks run.
 const BATCH: usize = 128;
 
 impl Shared {
-    /// Writes the queue. Ready when all of it is with the kernel, or when the stream has failed.
+    /// Writes the queue. Ready when the kernel has all of it, or when the stream has failed.
     #[inline]
     pub(crate) fn poll_write<'a>(
         &'a self,
@@ -58,15 +58,15 @@ impl Shared {
         (send, Poll::Pending)
     }
 
-    /// The same for callers that do nothing else under the lock.
+    /// Like [`poll_write`](Self::poll_write), for callers that do nothing else under the lock.
     pub(crate) fn poll_written(&self, cx: &mut Context<'_>) -> Poll<()> {
         let (send, written) = self.poll_write(self.guard_send(), cx);
         release(send);
         written
     }
 
-    /// Writes, and ends the epoch after the driver's poll of the handler. Returns the state of the close, whether the
-    /// handles are dropped, and whether the queue has unsent data for a stream that still exists.
+    /// Writes the queue, and ends the epoch after the driver's poll of the handler. Returns the state of the close
+    /// handshake, whether the handles are dropped, and whether the queue has unsent data for a stream that still exists.
     pub(crate) fn write_and_end_epoch(&self, cx: &mut Context<'_>) -> (Closing, bool, bool) {
         let (mut send, _) = self.poll_write(self.guard_send(), cx);
         send.end_epoch();
@@ -89,8 +89,9 @@ impl Shared {
         }
     }
 
-    /// Polls the receiving half, and again after each read of a boxed stream that it requests. With `watches`, that read may
-    /// also show that the stream is empty, for this poll of the handler.
+    /// Calls `poll` with the receiving half. When `poll` is pending and has requested a read of a boxed stream, reads the
+    /// stream without any lock and calls `poll` again. With `watches`, a read may also show that the stream is empty, which
+    /// counts for this poll of the handler only.
     #[inline]
     pub(crate) fn poll_receive<'a, T>(
         &'a self,
@@ -114,7 +115,8 @@ impl Shared {
         (receive, Poll::Pending)
     }
 
-    /// How many written bytes the kernel holds that the peer's kernel has not acknowledged, where the system tells.
+    /// How many written bytes the kernel holds that the peer's kernel has not acknowledged, where the system tells. 0
+    /// elsewhere.
     pub(crate) fn unacknowledged(&self) -> u64 {
         let stream = self.lock_send().unacknowledged();
         stream.map_or(0, |stream| stream.unacknowledged())

@@ -7,12 +7,12 @@ use std::{
 
 use crate::shared::Shared;
 
-/// The waker for the stream of a connection without a driver.
+/// The waker for writing to the stream of a connection without a driver.
 ///
-/// A stream keeps one waker: that of the last task that polled it. If the two halves of a socket are in two tasks, that task
-/// may have stopped waiting, and the other would never be woken. So this waker wakes every task that waits for the
-/// connection: those in its queues of waiters, and the task that receives. A dropped wait leaves its queue, so nothing stays
-/// here.
+/// A stream keeps one waker for writing: that of the last task that polled it. If the two halves of a socket are in two
+/// tasks, the last task may have stopped waiting, and the other would never be woken. So this waker wakes every task that
+/// waits for capacity or for a write, and the task that polls `recv`. The waiters are in the queues of the sending half, and
+/// leave them when their futures are dropped, so nothing stays here.
 pub(crate) struct WakerSet(Weak<Shared>);
 
 impl WakerSet {

@@ -15,7 +15,7 @@ use crate::{Shutdown, shared::Shared, slab::SlabKey};
 /// A connection's entry in a shutdown, until its driver is done or dropped. Small, since every idle connection has one.
 pub(crate) struct Registration {
     shutdown: Shutdown,
-    /// Until the connection must close, then until the end of the grace period. `None` before the shutdown.
+    /// Runs until the connection must close, then until the end of the grace period. `None` before the shutdown.
     timer: Option<Pin<Box<Sleep>>>,
     key: SlabKey,
     pub(crate) outcome: Outcome,
@@ -31,7 +31,7 @@ impl Registration {
         Self { shutdown, timer: None, key, outcome: Outcome::Lost }
     }
 
-    /// Called once the connection is told to close. Ready when its Close has been queued.
+    /// Called in each poll of the driver while the connection drains. Ready once the Close has been queued.
     pub(crate) fn poll_leave(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<()> {
         if shared.signals.take_rescheduled() && !shared.signals.is_notified() {
             let close_at = self.shutdown.close_at(self.key);

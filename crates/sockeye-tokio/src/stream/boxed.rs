@@ -20,7 +20,7 @@ use super::{coop::unconstrained, over::Io};
 use crate::sync::Mutex;
 
 /// The most bytes that one write offers a stream. Some streams copy all that they are offered into a buffer of their own,
-/// and then "taken" would say nothing about the peer. A TLS record holds as much.
+/// and with larger offers "taken" would say nothing about the peer. A TLS record holds as much as this.
 pub(crate) const OFFER: usize = 16 << 10;
 
 pub(crate) struct Boxed {
@@ -36,7 +36,7 @@ struct Slot {
     /// The most bytes to read; 0 if no read is requested.
     to_read: usize,
     read: Option<Read>,
-    /// The result of the next read, if it was made at once.
+    /// The end of the stream, if a second read right after the one in `read` has found it.
     next: Option<Read>,
     /// Whether the last read found nothing, and no task has waited on that yet. `reader` is the task that the stream wakes.
     is_watched: bool,
@@ -67,9 +67,9 @@ pub(crate) enum ToDo {
     ShutDown,
 }
 
-/// The result of such a request.
+/// The result of a [`ToDo`].
 pub(crate) enum Done {
-    /// With the result of the flush, if there was one.
+    /// The result of the write, and of the flush if that was made and is done.
     Written(io::Result<usize>, Option<io::Result<()>>),
     Flushed(io::Result<()>),
     ShutDown(io::Result<()>),
@@ -105,7 +105,8 @@ impl Boxed {
         })
     }
 
-    /// The same, appended to `buffer`.
+    /// Like [`take_input`](Self::take_input), but appends the bytes to `buffer` and returns their number. 0 is the end of
+    /// the stream.
     pub(super) fn take_read(
         &self,
         buffer: &mut Vec<u8>,
@@ -141,8 +142,8 @@ impl Boxed {
 
     /// Reads as requested. Ready if [`take_read`](Self::take_read) should be called again.
     ///
-    /// With `watches`, a read that gets less than `most` is followed by another at once. The second read usually finds
-    /// nothing, and then [`poll_watched`](Self::poll_watched) can wait without a call of the stream.
+    /// With `watches`, a read that gets less than was requested is followed by another at once. The second read usually
+    /// finds nothing, and then [`poll_watched`](Self::poll_watched) can wait without a call of the stream.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, watches: bool) -> Poll<()> {
         let (mut call, most) = {
             let mut slot = self.slot.lock();
@@ -232,8 +233,8 @@ impl Boxed {
         }
     }
 
-    /// How many bytes the kernel holds that the peer's kernel has not acknowledged, where the system tells. While the stream
-    /// is called, this returns the previous number.
+    /// How many bytes the kernel holds that the peer's kernel has not acknowledged, where the system tells. 0 elsewhere.
+    /// While another task calls the stream, this returns the previous number.
     pub(super) fn unacknowledged(&self) -> u64 {
         let (call, before) = {
             let mut slot = self.slot.lock();
@@ -246,7 +247,7 @@ impl Boxed {
     }
 }
 
-/// Reads at most `most` bytes once. Ready with the end of the stream, if the read found it.
+/// Reads at most `most` bytes once. Ready with `None` if bytes were read, and with `Some` if the stream has ended or failed.
 fn read_some(
     stream: &mut Box<dyn Io>,
     cx: &mut Context<'_>,
@@ -270,7 +271,7 @@ impl Slot {
         is_another.then(|| self.reader.replace(cx.waker().clone())).flatten()
     }
 
-    /// Takes the stream. If it is being called, `cx` is woken when it is back.
+    /// Takes the stream out of the slot. If another task is calling the stream, `cx` is woken when the stream is back.
     fn take(&mut self, cx: &Context<'_>) -> Option<Box<dyn Io>> {
         if self.stream.is_none() && !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             self.waiting.push(cx.waker().clone());
@@ -295,7 +296,7 @@ impl<'a> Call<'a> {
     fn back<T>(mut self, done: impl FnOnce(&mut Slot) -> T) -> T {
         let mut slot = self.boxed.slot.lock();
         slot.stream = self.stream.take();
-        // `self` owns nothing any more, and its drop has nothing to do.
+        // `self` owns nothing any more, so its drop would have nothing to do.
         std::mem::forget(self);
         let done = done(&mut slot);
         if !slot.waiting.is_empty() {

@@ -1,4 +1,4 @@
-//! Boxed streams, the socket below them, and what its kernel reports.
+//! Boxed streams, the sockets below them, and what the kernel reports of those sockets.
 
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The stream in the box.
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {
-    /// How many written bytes the peer's kernel has not acknowledged, where the system tells.
+    /// How many written bytes the peer's kernel has not acknowledged. `None` where the system does not tell, or if no socket
+    /// is known.
     fn unacknowledged(&self) -> Option<u64>;
 }
 
@@ -95,7 +96,8 @@ impl<S: AsyncWrite + Unpin, F: Unpin> AsyncWrite for Over<S, F> {
 /// Whether [`unacknowledged`] knows anything on this system.
 pub(super) const KNOWS: bool = cfg!(target_os = "linux");
 
-/// How many bytes of a socket's output the kernel holds: `SIOCOUTQ`, see tcp(7).
+/// How many bytes of a socket's output the kernel holds, unsent or unacknowledged: `SIOCOUTQ`, see tcp(7). `None` if the
+/// call fails.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "rustix has the call, and leaves it to us that number and type belong together")]
 pub(super) fn unacknowledged(socket: impl std::os::fd::AsFd) -> Option<u64> {
@@ -109,7 +111,7 @@ pub(super) fn unacknowledged(socket: impl std::os::fd::AsFd) -> Option<u64> {
     held.ok().map(|held| u64::from(held.unsigned_abs()))
 }
 
-/// From `asm/sockios.h`, where the name is `TIOCOUTQ`.
+/// From `linux/sockios.h`, which defines it as the `TIOCOUTQ` of `asm/ioctls.h`.
 #[cfg(target_os = "linux")]
 const SIOCOUTQ: rustix::ioctl::Opcode =
     if cfg!(any(target_arch = "mips", target_arch = "mips64", target_arch = "mips32r6", target_arch = "mips64r6")) {

@@ -1,4 +1,4 @@
-//! Locks that collect wakers and events, and wake and report them after the release.
+//! Locks that collect wakers and events. After the release, the wakers are woken and the events are reported.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -29,7 +29,7 @@ pub(crate) trait Wakes {
     fn take_wakeups(&mut self) -> Wakeups;
 }
 
-/// All that was collected under one lock. Nearly always there is one waker at most, which needs no allocation.
+/// All that was collected under one lock. Nearly always that is at most one waker, which needs no allocation.
 #[derive(Default)]
 pub(crate) struct Wakeups {
     pub(crate) first: Option<Waker>,
@@ -52,7 +52,7 @@ pub(crate) enum Later {
     Close(WriteHalf),
 }
 
-/// Pieces of such work, in order. Nearly always empty, and so only a pointer.
+/// Pieces of work for the time after the release, in order. Nearly always empty, so this is only a pointer.
 #[derive(Default)]
 #[allow(
     clippy::box_collection,
@@ -73,7 +73,7 @@ impl List {
         self.0.get_or_insert_default().push(later);
     }
 
-    /// Does all of it. Called without any lock.
+    /// Does all the work. Must be called without any lock.
     pub(crate) fn run(self) {
         for later in self.0.map(|list| *list).into_iter().flatten() {
             match later {
@@ -100,7 +100,7 @@ pub(crate) enum LogEvent {
     Failed(sockeye_proto::Error),
     /// The reason of a Close was too long: its length in bytes.
     ReasonCut(usize),
-    /// The budget drops the queue, with this many bytes.
+    /// The budget has picked this connection, which held this many queued and unread bytes.
     Evicted(usize),
 }
 
@@ -167,8 +167,8 @@ impl Drop for WokenOnDrop {
     }
 }
 
-/// A lock that is held until [`release`], which does the same as the drop of [`Locked`], but inlined for speed. If a guard
-/// is dropped without `release`, as by a panic, the next holder of the lock does that work.
+/// A lock that is held until [`release`]. A release does the same as the drop of [`Locked`], but is inlined for speed. If a
+/// panic drops a guard without `release`, the collected work is done when the lock is released the next time.
 pub(crate) struct Guard<'a, T: Wakes>(MutexGuard<'a, T>);
 
 #[inline(always)]
@@ -202,7 +202,7 @@ impl<T: Wakes> Drop for Guard<'_, T> {
     }
 }
 
-/// Releases the lock, and wakes the collected wakers.
+/// Releases the lock, then wakes the collected wakers and does the other collected work.
 #[inline(always)]
 pub(crate) fn release<T: Wakes>(guard: Guard<'_, T>) {
     if guard.has_wakeups() {

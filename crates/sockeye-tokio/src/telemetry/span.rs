@@ -10,7 +10,7 @@ use super::{
 use crate::shared::Shared;
 
 /// The fields of a span that a connection fills in when it ends. The creator of the span declares them. If the last field is
-/// not declared, nothing is counted.
+/// not declared, nothing is counted and no field is filled in.
 const CLOSE_CODE: &str = "close.code";
 const CLOSED_BY: &str = "close.by";
 const DURATION: &str = "duration";

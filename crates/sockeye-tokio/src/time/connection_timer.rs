@@ -17,7 +17,7 @@ pub(crate) struct ConnectionTimer {
     /// Set in the first poll, if there is a deadline.
     timer: Option<Arc<Timer<Shared>>>,
     id: Id,
-    /// When to check again. Before the first poll: at once.
+    /// When to check again. `None` if no check is needed. Before the first poll: at once.
     due: Option<CoarseInstant>,
 }
 
@@ -29,7 +29,7 @@ impl Fire for Shared {
     }
 }
 
-/// A check that is later than a tick by this much was not delayed by other tasks: the process did not run.
+/// If a check is late by more than a tick and this time, other tasks did not delay it: the process did not run.
 const LATE: Duration = Duration::from_secs(1);
 
 impl ConnectionTimer {
@@ -47,7 +47,8 @@ impl ConnectionTimer {
         }
     }
 
-    /// Registers with the thread's timer, at first and after the end of the previous timer's runtime.
+    /// Registers with the thread's timer, in the first poll and again if the runtime of the previous timer has ended. Does
+    /// nothing in other polls.
     pub(crate) fn begin(&mut self, shared: &Arc<Shared>) {
         match &self.timer {
             Some(timer) if timer.has_stopped() => self.release(),
@@ -125,7 +126,8 @@ impl ConnectionTimer {
     }
 }
 
-/// Spreads any number of connections of a timer evenly: each lands near the middle of the largest gap.
+/// The share of a connection in a time span, from 0 to 255. Any number of connections of a timer are spread evenly: each new
+/// share lands near the middle of the largest gap.
 fn share(id: Id) -> u8 {
     // The fraction of the golden ratio.
     const GOLDEN: u32 = 0x9E37_79B9;

@@ -12,7 +12,8 @@
 //! | close | acknowledgements of the queue; anything received before the peer's Close |
 //! | close_total, max_age | only the time |
 //!
-//! No deadline watches what our own kernel has taken, or what the application has left unread. The setting of a deadline is in
+//! No deadline watches what the application has left unread, or what our own kernel has taken. Only where the system does
+//! not report acknowledgements, bytes that the stream has taken count as acknowledged. The setting of a deadline is in
 //! `timeouts.rs`, and its input in `view.rs`.
 
 use std::{sync::Arc, time::Duration};
@@ -43,7 +44,7 @@ pub(crate) struct Deadlines {
     /// Present while a wait runs. Most connections are quiet most of the time.
     watch: Option<Box<Watch>>,
     reading: Reading,
-    /// The last check was much too late, so its judgement was skipped.
+    /// Whether the last check was much too late. Of several late checks in a row, only the first is forgiven.
     is_forgiven: bool,
 }
 
@@ -58,7 +59,7 @@ struct Watch {
     old: Option<CoarseInstant>,
 }
 
-/// How much of an unfinished message has arrived, and since when.
+/// How much of an unfinished message has arrived, and since when no more has arrived.
 #[derive(PartialEq, Eq)]
 struct Stall {
     arrived: Unfinished,
@@ -68,8 +69,10 @@ struct Stall {
 /// Since when no data frame has progressed.
 #[derive(PartialEq, Eq)]
 struct Idle {
-    /// The most bytes ever seen acknowledged: a lower bound, since unacknowledged bytes may be a Ping.
+    /// The most bytes of data frames ever seen acknowledged. A lower bound: all unacknowledged bytes count as data, but some
+    /// may be a Ping.
     acknowledged: u64,
+    /// When acknowledgements were last checked.
     asked: CoarseInstant,
     unfinished: Option<Unfinished>,
     since: CoarseInstant,
@@ -83,7 +86,8 @@ impl Deadlines {
         Self { timeouts, watch: None, reading: Reading::new(), is_forgiven: false }
     }
 
-    /// The connection begins. `jitter`, a uniformly random value, spreads the ends of connections that begin together.
+    /// Starts the deadlines of a new connection. `jitter` returns a uniformly random value, which spreads the ends of
+    /// connections that begin together.
     pub(crate) fn begin(&mut self, now: CoarseInstant, jitter: impl FnOnce() -> u8) {
         self.reading.begin(now);
         self.watch = self.timeouts.max_age.map(|age| {
@@ -98,7 +102,7 @@ impl Deadlines {
         &self.timeouts
     }
 
-    /// Checks the connection.
+    /// Checks the connection. Returns what to do now, and when to check again.
     pub(crate) fn check(&mut self, now: CoarseInstant, snapshot: &Snapshot, ask: &mut impl Ask) -> NextCheck {
         let mut kept = self.watch.take();
         let mut new = Watch::default();
@@ -141,7 +145,7 @@ fn check(mut view: View<'_>, watch: &mut Watch, reading: &mut Reading, ask: &mut
         Some((within, arrived)) => {
             let is_another = if arrived.is_message { snapshot.received.data } else { snapshot.received.any };
             if is_another {
-                // The previous message is complete, even if as much of it had arrived.
+                // The previous message is complete. Another one is unfinished, even if just as much of it has arrived.
                 watch.unfinished = None;
             }
             if view.has_come(since(&mut watch.unfinished, arrived, now).after(within)) {

@@ -8,17 +8,19 @@ use std::{
 /// The deadlines of a connection. Its driver enforces all of them, with no help from the handler. A socket without a driver
 /// has none.
 ///
-/// `None` switches a deadline off. No deadline is early, except [`max_age`](Self::max_age), which is spread. Silence may be
-/// noticed late: by a sixteenth of the shortest deadline of the thread's connections, at most a second, since the clock of
-/// an idle server ticks once a second, not once for each connection. More than 100 days count as 100 days.
+/// `None` switches a deadline off. No deadline passes early, except [`max_age`](Self::max_age) and
+/// [`keep_alive`](Self::keep_alive), which are spread. Silence may be noticed late, by at most a second: all connections of
+/// a thread share one timer, which ticks every second, or every sixteenth of their shortest deadline if that is less. A
+/// deadline of more than 100 days counts as 100 days.
 ///
 /// # Slow readers
 ///
-/// [`write`](Self::write) and [`pong`](Self::pong) judge a peer by what it takes. What its kernel has taken says little: a
-/// peer that reads its last megabytes slowly looks like one that has stopped. So both deadlines grow by a second for each 4
-/// KiB that was written since the peer last showed that it reads, up to ten minutes in all. Only the Pong for a Ping of
-/// [`keep_alive`](Self::keep_alive) shows that. A peer that reads 4 KiB per second never counts as gone. A peer that
-/// vanishes while megabytes are on their way to it is noticed later.
+/// [`write`](Self::write) and [`pong`](Self::pong) judge a peer by what it takes. But what the peer's kernel has taken says
+/// little: a peer that reads its last megabytes slowly looks like a peer that has stopped. So both deadlines grow by a
+/// second for each 4 KiB that was written since the peer last showed that it reads, up to ten minutes in all. Only the Pong
+/// for a Ping of [`keep_alive`](Self::keep_alive) shows that. So a peer that reads at least 4 KiB per second does not count
+/// as gone, unless ten minutes pass without a sign of progress. A peer that vanishes while megabytes are on their way to it
+/// is noticed later.
 ///
 /// On Linux, over TCP and over streams with a [socket](crate::Stream::boxed_over), "taken" means acknowledged by the peer's
 /// kernel. Elsewhere it means taken by the stream.
@@ -46,7 +48,7 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// The defaults, as stated at each setter.
+    /// Creates the default deadlines, as stated at each setter.
     pub const fn new() -> Self {
         Self {
             keep_alive: Some(Duration::from_secs(20)),
@@ -60,7 +62,7 @@ impl Timeouts {
         }
     }
 
-    /// No deadlines: a peer that vanishes silently keeps its connection for ever.
+    /// Creates settings without any deadline: a peer that vanishes silently keeps its connection for ever.
     pub const fn none() -> Self {
         Self {
             keep_alive: None,
@@ -92,11 +94,13 @@ impl Timeouts {
     }
 
     /// Sets how long the peer may take to answer the Ping of [`keep_alive`](Self::keep_alive), with a Pong or anything else.
-    /// Then the connection ends, and `recv` fails with [`Error::is_timeout`](crate::Error::is_timeout).
+    /// If no answer comes in this time, the stream is dropped, and `recv` fails with
+    /// [`Error::is_timeout`](crate::Error::is_timeout). Without `keep_alive`, this setting has no effect.
     ///
-    /// A slow peer that takes what is sent to it does not count as gone: while it takes data queued before the Ping, the
-    /// time restarts, and [is longer](Self#slow-readers). While the application leaves the peer's data unread, an answer
-    /// behind that data cannot be seen: a peer whose kernel has taken the Ping then counts as alive.
+    /// A slow peer that takes what is sent to it does not count as gone: whenever it takes data queued before the Ping, the
+    /// time restarts. The time is [longer](Self#slow-readers) if the peer may still have much to read. While the application
+    /// leaves the peer's data unread, an answer behind that data cannot be seen: a peer whose kernel has taken the Ping then
+    /// counts as alive.
     ///
     /// Default 20 s: with the keep-alive, a vanished peer is noticed within 41 s, and a phone has time to wake up.
     pub fn pong(mut self, within: impl Into<Option<Duration>>) -> Self {
@@ -104,8 +108,9 @@ impl Timeouts {
         self
     }
 
-    /// Sets how long a connection may be idle before it is closed with 1001: no byte of a text or binary message arrives or
-    /// is taken by the peer. Pings, Pongs and a Close do not count. May be late by an eighth.
+    /// Sets how long a connection may be idle before it is closed with 1001. Idle means that no byte of a text or binary
+    /// message arrives, and that the peer takes none. Pings, Pongs and a Close do not count. The Close may be late by an
+    /// eighth of this time.
     ///
     /// Default `None`: a silent connection that answers Pings costs little, and only the application knows whether it is
     /// useful.
@@ -114,11 +119,13 @@ impl Timeouts {
         self
     }
 
-    /// Sets how long the ending of a connection may make no progress: the peer takes nothing from its queue, and sends
-    /// nothing. Then the stream is dropped. So a slow peer can take as long as [`close_total`](Self::close_total) for a last
-    /// message, and a peer in the middle of a message has time to finish it and to see the Close.
+    /// Sets how long the ending of a connection may make no progress before the stream is dropped. The ending makes no
+    /// progress while the peer takes nothing of what is queued, and sends nothing. After both Closes, what the peer sends
+    /// does not count. So a slow peer can take as long as [`close_total`](Self::close_total) for a last message, and a peer
+    /// in the middle of a message has time to finish it and to see the Close.
     ///
-    /// After the peer has broken a rule or exceeded a limit: this or 2 s, whichever is less, just enough to tell the peer.
+    /// After the peer has broken a rule, exceeded a limit or missed a deadline, a longer time counts as 2 s, just enough to
+    /// tell the peer.
     ///
     /// Default 10 s: a round trip on a bad mobile link, and time for a busy client.
     pub fn close(mut self, within: impl Into<Option<Duration>>) -> Self {
@@ -126,11 +133,11 @@ impl Timeouts {
         self
     }
 
-    /// Sets how long the whole ending of a connection may take, whatever its progress: from the first Close, through the
-    /// queue and the peer's Close, to the end of the stream. Then the stream is dropped.
+    /// Sets how long the whole ending of a connection may take, whatever its progress, before the stream is dropped. The
+    /// ending lasts from the first Close, through the queue and the peer's Close, to the end of the stream.
     ///
-    /// After the peer has broken a rule or exceeded a limit: this or 60 s, whichever is less. Queued data that is not taken
-    /// at once is then dropped.
+    /// After the peer has broken a rule, exceeded a limit or missed a deadline, a longer time counts as 60 s. Queued data
+    /// that the stream does not take at once is then dropped.
     ///
     /// Default 5 min: what a client at 80 kB/s needs for 24 MiB.
     pub fn close_total(mut self, within: impl Into<Option<Duration>>) -> Self {
@@ -138,9 +145,10 @@ impl Timeouts {
         self
     }
 
-    /// Sets how long the peer may send no payload byte of an unfinished message while the application receives. Then the
-    /// peer is sent a Close 1008, and `recv` fails with [`Error::is_timeout`](crate::Error::is_timeout). Control frames
-    /// between the fragments do not count.
+    /// Sets how long the peer may pause within a message while the application receives. If no payload byte of the
+    /// unfinished message arrives in this time, the peer is sent a Close 1008, and `recv` fails with
+    /// [`Error::is_timeout`](crate::Error::is_timeout). Control frames between the fragments do not count, but an unfinished
+    /// control frame has the same deadline.
     ///
     /// Default 30 s: an honest peer does not pause for so long within a message, but a peer that holds memory on purpose
     /// does.
@@ -149,9 +157,9 @@ impl Timeouts {
         self
     }
 
-    /// Sets how long the peer may take no byte while something is queued for it; [longer](Self#slow-readers) if much was
-    /// written before. Then the connection ends with [`Error::is_timeout`](crate::Error::is_timeout). May be late by an
-    /// eighth.
+    /// Sets how long the peer may take no byte while something is queued for it. The time is [longer](Self#slow-readers) if
+    /// much was written before. After that, the stream is dropped, and the connection fails with
+    /// [`Error::is_timeout`](crate::Error::is_timeout). That may be late by an eighth of this time.
     ///
     /// Default 30 s: TCP itself waits a quarter of an hour, while the queue holds its memory and tasks wait in `send`.
     pub fn write(mut self, within: impl Into<Option<Duration>>) -> Self {
@@ -168,13 +176,13 @@ impl Timeouts {
         self
     }
 
-    /// The shortest deadline that is set.
+    /// The shortest deadline that is set. `None` if none is set.
     pub(crate) fn shortest(&self) -> Option<Duration> {
         let Self { keep_alive, pong, idle, close, close_total, fragment, write, max_age } = *self;
         [keep_alive, pong, idle, close, close_total, fragment, write, max_age].into_iter().flatten().min()
     }
 
-    /// The defaults, shared by all connections that do not change them.
+    /// One shared copy of the default deadlines, for all connections that do not change them.
     pub fn shared() -> Arc<Self> {
         static SHARED: LazyLock<Arc<Timeouts>> = LazyLock::new(Arc::default);
         SHARED.clone()

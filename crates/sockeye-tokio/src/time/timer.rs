@@ -107,13 +107,13 @@ impl CoarseTime {
         Self { began: Instant::now(), now: AtomicU32::new(CoarseInstant::ZERO.0.get()) }
     }
 
-    /// The time of the last tick.
+    /// The time of the last tick, or of the last call of [`now`](Self::now) if that was later.
     #[inline]
     pub(crate) fn coarse_now(&self) -> CoarseInstant {
         CoarseInstant::at(self.now.load(Ordering::Relaxed))
     }
 
-    /// The exact time.
+    /// The exact time, to a hundredth of a second.
     fn now(&self) -> CoarseInstant {
         let elapsed = (self.began.elapsed().as_millis() / UNIT.as_millis()) as u32;
         let now = CoarseInstant::at(CoarseInstant::ZERO.0.get().wrapping_add(elapsed));
@@ -130,7 +130,7 @@ pub(crate) struct Timer<T> {
     /// The runtime has ended, so the timer no longer ticks.
     has_stopped: AtomicBool,
     state: Mutex<State<T>>,
-    /// Notified when a connection is due before the next tick.
+    /// Notified when the task of the timer must run before the next tick.
     earlier: Notify,
     /// How often the timer has walked all its connections.
     #[cfg(test)]
@@ -152,7 +152,7 @@ struct State<T> {
 struct Entry<T> {
     connection: Weak<T>,
     id: Id,
-    /// When to wake it, if at all.
+    /// When to wake the connection, if at all.
     due: Cell<Option<CoarseInstant>>,
 }
 
@@ -250,18 +250,18 @@ impl<T: Fire> Timer<T> {
         &self.time
     }
 
-    /// The time of the last tick.
+    /// The time of the last tick, or of the last call of [`now`](Self::now) if that was later.
     #[inline]
     pub(crate) fn coarse_now(&self) -> CoarseInstant {
         self.time.coarse_now()
     }
 
-    /// The exact time.
+    /// The exact time, to a hundredth of a second.
     pub(crate) fn now(&self) -> CoarseInstant {
         self.time.now()
     }
 
-    /// The most that [`coarse_now`](Self::coarse_now) may be late.
+    /// The longest time between two ticks: [`coarse_now`](Self::coarse_now) is late by at most as much.
     pub(crate) fn tick(&self) -> Duration {
         UNIT * self.tick.load(Ordering::Relaxed)
     }
@@ -303,7 +303,7 @@ impl<T: Fire> Timer<T> {
         id
     }
 
-    /// Wakes the connection at `due`, instead of the time that was set before.
+    /// Sets the time at which the connection is woken, instead of the time that was set before.
     pub(crate) fn set(&self, id: Id, due: CoarseInstant) {
         let state = self.state.lock();
         let Some(entry) = state.connections.get(&id) else { return };
@@ -313,7 +313,8 @@ impl<T: Fire> Timer<T> {
         }
     }
 
-    /// Removes a connection. The timer ticks no faster than the others need.
+    /// Removes a connection that was registered with `shortest`. From now on, the timer ticks no faster than the other
+    /// connections need.
     pub(crate) fn release(&self, id: Id, shortest: Duration) {
         let mut state = self.state.lock();
         state.take(id, tick_for(shortest));
@@ -394,7 +395,8 @@ impl<T: Fire> Ticking<T> {
 }
 
 impl<T: Fire> Drop for Ticking<T> {
-    /// The runtime has ended. A connection that is polled in another runtime takes the timer of that one.
+    /// Marks the timer as stopped, if its runtime has ended. A connection that is polled in another runtime takes the timer
+    /// of that runtime.
     fn drop(&mut self) {
         if !self.is_over {
             self.timer.state.lock().next = None;

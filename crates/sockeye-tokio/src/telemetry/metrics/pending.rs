@@ -23,13 +23,14 @@ const DROPPED: usize = OPENED + 1;
 const QUEUED: usize = OPENED + 2;
 const RARE: usize = OPENED + 3;
 
-/// Without a destructor, which each access would have to check.
+/// The counts of a thread that are not reported yet. The type has no destructor: with one, each access to the thread local
+/// would have to check whether it has run.
 struct Pending {
     /// How many locks the thread holds.
     held: Cell<u32>,
     is_reporting: Cell<bool>,
     reports: Cell<u32>,
-    /// Messages and bytes, by the bit.
+    /// Messages and payload bytes of each kind, at the index of their bit in `reports`.
     traffic: [Cell<(u64, u64)>; 2 * KINDS],
     opened: Cell<u64>,
     dropped: Cell<u64>,
@@ -94,7 +95,7 @@ pub(crate) fn dropped(messages: usize) {
     record(DROPPED, |pending| pending.dropped.set(pending.dropped.get() + messages as u64));
 }
 
-/// `now` bytes are queued, and `before` were.
+/// Counts a change of a queue from `before` to `now` bytes.
 pub(crate) fn queued(before: usize, now: usize) {
     if before != now {
         record(QUEUED, |pending| pending.queued.set(pending.queued.get() + now as i64 - before as i64));

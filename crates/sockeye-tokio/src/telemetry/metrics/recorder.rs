@@ -16,7 +16,7 @@ const DROPPED: &str = "sockeye_messages_dropped_total";
 const QUEUED: &str = "sockeye_queue_bytes";
 const ROUND_TRIP: &str = "sockeye_round_trip_seconds";
 
-/// In the order of [`Kind`].
+/// The opcodes as labels, in the order of [`Kind`](crate::telemetry::stats::Kind).
 const KINDS: [&str; 5] = ["text", "binary", "ping", "pong", "close"];
 
 struct Handles {
@@ -99,7 +99,8 @@ impl Traffic {
     }
 }
 
-/// The peer chooses its code, but must not choose the number of time series.
+/// The label for a close code. The peer chooses its code, but must not choose the number of time series, so many codes share
+/// a label.
 fn label(code: CloseCode) -> String {
     match code {
         1000..=1015 => code.to_string(),

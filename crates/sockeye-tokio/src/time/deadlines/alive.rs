@@ -14,13 +14,14 @@ pub(super) struct Ping {
     sent: CoarseInstant,
     /// Since when the peer has made no progress.
     since: CoarseInstant,
-    /// How many bytes were written before the Ping.
+    /// How many bytes the connection writes before the Ping, since it began.
     position: u64,
-    /// How many of them the peer has taken.
+    /// How many of these bytes the peer has taken.
     taken: u64,
     /// How long the peer may go without progress, counted from `since`. After that it counts as gone.
     patience: Duration,
-    /// The peer's kernel has the Ping, and its answer could not be seen.
+    /// Whether the peer's kernel was seen to have the Ping while an answer could not be seen, because the application left
+    /// data unread.
     is_taken: bool,
 }
 
@@ -99,7 +100,8 @@ impl Ping {
         false
     }
 
-    /// Schedules a check when the answer is due, and if what the peer takes counts, checks for that before.
+    /// Schedules a check for the time at which the answer is overdue. If what the peer takes counts (`is_looked_for`), also
+    /// schedules a check after a quarter of `within`.
     fn wait(&self, view: &mut View<'_>, within: Duration, is_looked_for: bool) {
         view.add(self.since.after(self.patience));
         if is_looked_for {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::view::{Ask, Closes, Intake, NextCheck, View};
 use crate::time::timer::CoarseInstant;
 
-/// After a failure, the peer only needs time to read the Close.
+/// The longest silence in an ending after a failure: the peer only needs time to read the Close.
 const SILENT: Duration = Duration::from_secs(2);
 
 /// The longest ending after a failure: the peer may be in the middle of a frame of 16 MiB, at 280 kB/s.

@@ -13,10 +13,10 @@ use std::time::Duration;
 use super::view::View;
 use crate::time::timer::CoarseInstant;
 
-/// The slowest peer that never counts as stopped, in bytes per second.
+/// The speed of the slowest peer that gets time to read, in bytes per second.
 pub(super) const SLOWEST: u64 = 4 << 10;
 
-/// The longest deadline with the added time.
+/// The longest that added time can make a deadline. A deadline that is set longer stays as it is.
 pub(super) const MOST: Duration = Duration::from_secs(10 * 60);
 
 /// A peer that may have data for this many seconds to read is pinged even if it is not silent.
@@ -54,7 +54,7 @@ impl Reading {
         (self.ping, self.sent, self.is_answered) = (second(position), now, false);
     }
 
-    /// Whether to ask how far the peer has read, although it is not silent.
+    /// Whether to ask with a Ping how far the peer has read, although the peer is not silent.
     pub(super) fn is_to_be_asked(&self, view: &View<'_>, after: Duration) -> bool {
         let unread = second(view.snapshot.written).saturating_sub(self.read);
         self.is_answered && unread >= MUCH && self.sent.after(after).is_reached(view.now)

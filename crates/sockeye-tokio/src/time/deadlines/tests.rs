@@ -11,14 +11,14 @@ const NO_ANSWER: &str = "the peer did not answer a Ping";
 const NOT_TAKEN: &str = "the peer did not take a byte of what is queued for it";
 const NO_CLOSE: &str = "the other end of the close handshake did not come";
 
-/// A connection that is quiet from the beginning, at a time that the test sets.
+/// A connection that is quiet at first, and is checked at times that the test sets.
 struct Quiet {
     deadlines: Deadlines,
     snapshot: Snapshot,
     kernel: Kernel,
 }
 
-/// What our kernel knows, and how often the test has asked.
+/// What our kernel knows, and how often the deadlines have asked.
 #[derive(Default)]
 struct Kernel {
     unacknowledged: u64,
@@ -45,7 +45,7 @@ fn at(seconds: u32) -> CoarseInstant {
     if seconds == 0 { CoarseInstant::ZERO } else { CoarseInstant::ZERO.after(SECOND * seconds) }
 }
 
-/// Over TCP, where the system tells what the peer's kernel has acknowledged.
+/// A quiet connection over TCP, where the system tells what the peer's kernel has acknowledged.
 fn quiet(timeouts: Timeouts) -> Quiet {
     let mut deadlines = Deadlines::new(Arc::new(timeouts));
     deadlines.begin(at(0), || 128);
@@ -73,7 +73,7 @@ impl Quiet {
         next
     }
 
-    /// What to do after `seconds`, and after how many seconds to check again.
+    /// What to do `seconds` after the beginning, and how many seconds after the beginning to check again.
     fn check(&mut self, seconds: u32) -> (Option<Action>, Option<u32>) {
         let next = self.check_at(seconds);
         (next.action, next.due.map(|due| (0..100_000).find(|&seconds| due.is_reached(at(seconds))).unwrap()))

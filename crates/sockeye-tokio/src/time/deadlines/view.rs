@@ -7,10 +7,12 @@ use crate::{Timeouts, time::timer::CoarseInstant};
 /// What is known about the connection at the time of a check.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Snapshot {
-    /// When bytes last arrived. May be early by `slack`.
+    /// When bytes last arrived.
     pub(crate) last_received: CoarseInstant,
+    /// By how much `last_received` may be early.
     pub(crate) slack: Duration,
-    /// Whether what the peer sends is read. Reading stops when the application stops receiving.
+    /// Whether a task waits for the stream, so that whatever the peer sends is read at once. Reading stops when the
+    /// application stops receiving.
     pub(crate) is_listening: bool,
     pub(crate) received: Received,
     pub(crate) unfinished: Option<Unfinished>,
@@ -18,13 +20,14 @@ pub(crate) struct Snapshot {
     pub(crate) is_acknowledged: bool,
     /// How many bytes the stream has taken in total.
     pub(crate) written: u64,
-    /// The same for data frames only.
+    /// As `written`, for data frames and Closes only.
     pub(crate) written_data: u64,
     /// Whether something is queued that the stream has not taken.
     pub(crate) is_unsent: bool,
-    /// How far the connection has ended, if the close handshake has begun.
+    /// Why the connection closes, and how far that has come. `None` while the connection is open.
     pub(crate) closing: Option<Closes>,
-    /// This connection's share of a time span that is spread over all connections.
+    /// Where this connection lies in a time span over which all connections are spread: 0 is the end of the span, 255 nearly
+    /// its start.
     pub(crate) share: u8,
     /// Whether this check was due long ago: the process was stopped, or had no processor.
     pub(crate) is_late: bool,
@@ -35,7 +38,7 @@ pub(crate) struct Snapshot {
 pub(crate) struct Received {
     /// A text or binary message.
     pub(crate) data: bool,
-    /// Any message.
+    /// Any message, except the Pong that answers our Ping.
     pub(crate) any: bool,
     /// The Pong that answers our last Ping.
     pub(crate) answer: bool,
@@ -46,22 +49,22 @@ pub(crate) struct Received {
 pub(crate) struct Unfinished {
     /// How many bytes of it have arrived.
     pub(crate) arrived: u64,
-    /// Whether it is a message. Otherwise a control frame, or a header that may be of either.
+    /// Whether this is a message. If not, it is a control frame, or a header that may belong to either.
     pub(crate) is_message: bool,
 }
 
-/// Why a connection closes.
+/// Why a connection closes, and how far that has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Closes {
     /// Our Close waits for the peer's.
     Wanted,
-    /// Only the end of the peer's stream is still missing.
+    /// No Close of the peer is awaited any more. Only our queue must be written, and the peer's stream must end.
     Answered,
     /// The peer has broken a rule, exceeded a limit or missed a deadline.
     Failed,
 }
 
-/// Questions asked only when they matter, since each takes a system call, or a walk of the queue.
+/// Questions that are asked only when the answers matter, since each takes a system call or a walk of the queue.
 pub(crate) trait Ask {
     /// How many bytes the kernel holds that the peer's kernel has not acknowledged.
     fn unacknowledged(&mut self) -> u64;
@@ -97,7 +100,7 @@ pub(crate) struct NextCheck {
     pub(crate) action: Option<Action>,
 }
 
-/// How many of all written bytes the peer has taken, as far as the system tells.
+/// How many of all written bytes the peer has taken. Where the system does not tell, all of them.
 pub(super) fn taken(snapshot: &Snapshot, ask: &mut impl Ask) -> u64 {
     snapshot.written.saturating_sub(unacknowledged(snapshot, ask))
 }
@@ -115,8 +118,8 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Since when the peer has taken nothing. Nothing reports acknowledgements, so they are checked after each eighth of
-    /// `within`: a deadline that restarts with one is late by at most that.
+    /// Since when the peer has taken nothing. No event reports acknowledgements, so they are checked after each eighth of
+    /// `within`. A deadline that restarts with an acknowledgement is late by at most an eighth.
     pub(super) fn check(
         slot: &mut Option<Self>,
         view: &mut View<'_>,
