@@ -17,25 +17,26 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// Framing, pings, reserved bits, opcodes, fragmentation, UTF-8, closing; sizes; and one case of chopping. And the number of
-/// cases.
+/// The cases without compression, and their number: framing, pings, reserved bits, opcodes, fragmentation, UTF-8 and closing;
+/// sizes; and one case of chopping.
 const CASES: ([&str; 9], usize) = (["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"], 301);
 
-/// Compression: five kinds of payloads and seven sets of parameters. Each has 18 sub-cases, which differ in the length and
-/// number of messages, or in the length of a fragment.
+/// The cases on compression, and their number: five kinds of payloads and seven sets of parameters. Each of these 12 groups has
+/// 18 sub-cases, which differ in the length and number of messages, or in the length of a fragment.
 const COMPRESSION: ([&str; 2], usize) = (["12.*", "13.*"], 216);
+/// The chapters on compression, each with the number of its groups.
 const GROUPS: [(u8, u8); 2] = [(12, 5), (13, 7)];
 
-/// Messages of 16 bytes to 4 KiB, 1,000 of each; and one of the sub-cases with fragments.
+/// The sub-cases of a short run: messages of 16 bytes to 4 KiB, 1,000 of each; and one of the sub-cases with fragments.
 const SHORT: [u8; 5] = [1, 2, 3, 4, 11];
 
-/// Cases for which the RFC leaves open what is right, so that the suite gives no other verdict.
+/// Cases for which the RFC leaves open what is right, so that the suite may call them informational.
 const OPEN: [&str; 2] = ["7.1.6", "7.13."];
 
 /// Our name in the reports.
 const AGENT: &str = "sockeye";
 
-/// Detects a hang: the cases take half a minute, and those of compression up to twenty minutes.
+/// The most time for a run, to detect a hang: the cases take half a minute, and with those on compression up to twenty minutes.
 const LIMIT: Duration = Duration::from_secs(300);
 const COMPRESSION_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -135,7 +136,8 @@ impl Suite<'_> {
 
     fn test_client(&self) -> Result<()> {
         let client = examples::checked(self.ctx, "autobahn-client")?;
-        // The suite accepts neither port 0 nor a socket. It is assumed that no other program takes the port in between.
+        // The suite accepts neither port 0 nor a socket, so a free port is looked for here. No other program should take it
+        // before the suite does.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let spec = json!({
             "url": format!("ws://127.0.0.1:{port}"),
@@ -196,7 +198,7 @@ impl Verdict {
         Ok(Self { cases })
     }
 
-    /// As in `297 OK, 4 INFORMATIONAL`.
+    /// How many cases have which verdict, as in `297 OK, 4 INFORMATIONAL of 301 cases`.
     fn counts(&self) -> String {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for (behaviour, _) in self.cases.values() {

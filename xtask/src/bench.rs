@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the servers of `bench/` and example-echo, measured in turns.
 //!
-//! Statistics and plots are in `bench/report`, in a separate workspace, so that this one stays quick to build.
+//! Statistics and plots are made by `bench/report`, in a separate workspace, so that this one stays quick to build.
 
 use crate::cargo::{DENY_WARNINGS, FMT_CHECK};
 use crate::context::Context;
@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use xshell::cmd;
 
-/// The plots of docs/PERFORMANCE.md.
+/// The folder of the plots of docs/PERFORMANCE.md.
 const PLOTS: &str = "docs/img";
 
-/// The manifest of the workspace.
+/// The manifest of the workspace in `bench/`.
 pub(crate) const MANIFEST: &str = "bench/Cargo.toml";
 
 /// How the programs of `bench/` are compiled.
@@ -31,7 +31,7 @@ pub(crate) fn run(ctx: &Context, flags: &BenchFlags) -> Result<()> {
     report(ctx, flags, Profile::Release)
 }
 
-/// Lints and tests the workspace in `bench/`, and runs each of its programs for a short time.
+/// Lints and tests the workspace in `bench/`, and makes a short run with few of its programs.
 pub(crate) fn check(ctx: &Context) -> Result<()> {
     let sh = &ctx.sh;
     cmd!(sh, "cargo fmt --all --manifest-path {MANIFEST} {FMT_CHECK...}").run()?;
@@ -49,7 +49,7 @@ pub(crate) fn check(ctx: &Context) -> Result<()> {
     report(ctx, &flags, Profile::Dev)
 }
 
-/// Builds everything, and runs `bench/report`, which runs the others.
+/// Builds the programs of `bench/`, and runs `report`, which runs the others.
 fn report(ctx: &Context, flags: &BenchFlags, profile: Profile) -> Result<()> {
     ensure!(cfg!(target_os = "linux"), "the servers and the load generator need Linux (epoll, /proc)");
     let report = build(ctx, profile)?;
@@ -102,7 +102,7 @@ fn build(ctx: &Context, profile: Profile) -> Result<PathBuf> {
     Ok(report)
 }
 
-/// The server on Node, if Node is installed.
+/// Adds the arguments for the server on Node, if Node is installed or may be installed.
 fn node(ctx: &Context, command: &mut Command) -> Result<()> {
     match environment::node(ctx) {
         Ok(folder) => {

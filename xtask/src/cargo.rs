@@ -1,5 +1,4 @@
-//! How cargo is called: its own commands over the whole workspace, and what the other commands share of its arguments and its
-//! environment.
+//! How cargo is called: the commands over the whole workspace, and the arguments and the environment that other commands need.
 
 use crate::context::Context;
 use crate::tools::{Skip, Tool};
@@ -9,27 +8,27 @@ use serde_json::Value;
 use std::path::PathBuf;
 use xshell::{PushEnv, Shell, cmd};
 
-/// Behind all other arguments of `cargo clippy`: a warning is a failure.
+/// The last arguments of `cargo clippy`, which make a warning a failure.
 pub(crate) const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
-/// Behind all other arguments of `cargo fmt`: it changes nothing, and names the files. How they would look is one
-/// `cargo xtask fmt` away.
+/// The last arguments of `cargo fmt`, with which it changes nothing and fails if it would change a file. It then prints only
+/// the names of the files.
 pub(crate) const FMT_CHECK: [&str; 3] = ["--check", "--", "-l"];
 
-/// Optimised, and linked in seconds: for whatever is checked and not measured.
+/// The profile for programs that are checked and not measured: optimised, and linked in seconds.
 pub(crate) const CHECKED: [&str; 2] = ["--profile", "checked"];
 
-/// The feature that needs more than Rust: OpenSSL's library.
+/// The feature that needs more than Rust: the library of OpenSSL.
 const OPENSSL: &str = "soak/openssl";
 
-/// Every test of the workspace with every feature, doctests included.
+/// Runs every test of the workspace with every feature, doctests included.
 pub(crate) fn test(ctx: &Context, arguments: &[String]) -> Result<()> {
     let (sh, features) = (&ctx.sh, all_features(ctx)?);
     cmd!(sh, "cargo test --workspace {features...} {arguments...}").run()?;
     Ok(())
 }
 
-/// Clippy on every target, with warnings as errors.
+/// Runs clippy on every target, with warnings as errors. With `fix`, lets clippy change the code.
 pub(crate) fn lint(ctx: &Context, fix: bool) -> Result<()> {
     let (sh, features) = (&ctx.sh, all_features(ctx)?);
     let fix: &[&str] = if fix { &["--fix", "--allow-dirty", "--allow-staged"] } else { &[] };
@@ -37,7 +36,7 @@ pub(crate) fn lint(ctx: &Context, fix: bool) -> Result<()> {
     Ok(())
 }
 
-/// rustfmt on every member.
+/// Runs rustfmt on every member. With `check`, changes nothing, and fails if rustfmt would.
 pub(crate) fn fmt(ctx: &Context, check: bool) -> Result<()> {
     let sh = &ctx.sh;
     let check: &[&str] = if check { &FMT_CHECK } else { &[] };
@@ -45,7 +44,8 @@ pub(crate) fn fmt(ctx: &Context, check: bool) -> Result<()> {
     Ok(())
 }
 
-/// Runs `cargo build` with these arguments, and returns the path of the binary, which depends on cargo's configuration.
+/// Runs `cargo build` with these arguments, and returns the path of the binary, which depends on cargo's configuration. Fails
+/// if the build does not make this binary.
 pub(crate) fn executable(ctx: &Context, arguments: &[&str], binary: &str) -> Result<PathBuf> {
     let sh = &ctx.sh;
     let messages = cmd!(sh, "cargo build {arguments...} --message-format json-render-diagnostics").read()?;

@@ -262,7 +262,7 @@ pub(crate) fn run(ctx: &Context, flags: &CiFlags) -> Result<ExitCode> {
     Ok(if summarize(&results, start.elapsed()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// All steps, or the named ones, in the order of the list.
+/// All steps, or the named ones, in the order of the list. Fails if there is no step with a given name.
 fn select(only: &[String]) -> Result<Vec<&'static Step>> {
     if let Some(unknown) = only.iter().find(|name| !STEPS.iter().any(|step| step.name == **name)) {
         let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
@@ -339,7 +339,7 @@ impl Beside {
     }
 }
 
-/// Prints the table, each failure with its command and a hint, and the counts; whether nothing failed.
+/// Prints the table, each failure with its command and a hint, and the counts. Returns whether nothing failed.
 fn summarize(results: &[(&Step, Outcome, Duration)], total: Duration) -> bool {
     let count = |is: fn(&Outcome) -> bool| results.iter().filter(|(_, outcome, _)| is(outcome)).count();
     let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));

@@ -41,7 +41,7 @@ pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
     Ok(())
 }
 
-/// The page at `target/doc/index.html`: an introduction, the guide, and every crate.
+/// The page at `target/doc/index.html`: an introduction, a link to the guide, and a table of all crates.
 fn page(crates: &[&Package], rust_version: &str) -> String {
     let mut rows = String::new();
     for package in crates {

@@ -1,7 +1,8 @@
-//! Folders under `target/` with the files of package managers: virtualenvs, `node_modules`.
+//! Folders under `target/` with what package managers install: virtualenvs, `node_modules`.
 //!
-//! They are build output, like the crates under `target/debug`. They are created if the interpreter is found, created again
-//! when a pin changes, and removed by `cargo clean`. So they do not count as a change to the machine, and need no `--install`.
+//! The folders are build output, like the crates under `target/debug`. They are created if the interpreter is found, created
+//! again when a pinned version changes, and removed by `cargo clean`. So they do not count as a change to the machine, and need
+//! no `--install`.
 
 use crate::context::Context;
 use crate::tools::{Skip, Tool};
@@ -71,7 +72,7 @@ pub(crate) fn python(ctx: &Context) -> Result<PathBuf> {
     python_with(ctx, "python", &["requirements.txt"])
 }
 
-/// Also with the packages of `xtask/interop/closing.txt`, some of which do not exist for every system.
+/// As [`python`], and with the packages of `xtask/interop/closing.txt`, some of which do not exist for every system.
 pub(crate) fn closing(ctx: &Context) -> Result<PathBuf> {
     python_with(ctx, "closing-python", &["requirements.txt", "closing.txt"])
 }

@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 /// package less, it would compile half of the dependencies again.
 const SERVED: [&str; 3] = ["example-chat", "example-echo", "example-shutdown"];
 
-/// How long a server may take to print where it listens, and to end.
+/// How long a server may take to print where it listens.
 const START: Duration = Duration::from_secs(20);
+/// How long a server may take to end after it was asked to.
 const END: Duration = Duration::from_secs(20);
 
 /// How long example-shutdown may take; its shutdown has a deadline of its own.
@@ -29,12 +30,12 @@ pub(crate) fn build(ctx: &Context) -> Result<()> {
     served(ctx, &CHECKED, SERVED[0]).map(drop)
 }
 
-/// The path of one binary of the served examples, for checks.
+/// Builds the served examples, and returns the path of one of their binaries, for checks.
 pub(crate) fn checked(ctx: &Context, binary: &str) -> Result<PathBuf> {
     served(ctx, &CHECKED, binary)
 }
 
-/// The path of one for measurements, built as we tell users to build it.
+/// As [`checked`], for measurements: built as we tell users to build an example.
 pub(crate) fn release(ctx: &Context, binary: &str) -> Result<PathBuf> {
     served(ctx, &["--release"], binary)
 }
@@ -61,7 +62,7 @@ pub(crate) fn shutdown(ctx: &Context) -> Result<()> {
 pub(crate) struct Server {
     name: String,
     child: Child,
-    /// The thread that reads the lines of the server's standard output, until they are taken.
+    /// The thread that reads the server's standard output and returns the lines. `None` once the lines are taken.
     output: Option<JoinHandle<Vec<String>>>,
     /// The address that the server has printed, `http://127.0.0.1:PORT`.
     pub(crate) url: String,
@@ -69,7 +70,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `command`, whose output goes to `log`, and waits for a line with `listening on URL` on its standard output.
+    /// Starts `command`, with its standard error in the file `log`, and waits for a line with `listening on URL` on its
+    /// standard output. Fails if no such line comes in time.
     pub(crate) fn start(name: &str, mut command: Command, log: &Path) -> Result<Self> {
         if let Some(folder) = log.parent() {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -110,7 +112,7 @@ impl Server {
         Self::start(name, command, &ctx.workspace.target.join(log))
     }
 
-    /// The same address for a WebSocket client.
+    /// The address of `path` for a WebSocket client.
     pub(crate) fn websocket_url(&self, path: &str) -> String {
         format!("{}{path}", self.url.replacen("http", "ws", 1))
     }
@@ -151,7 +153,7 @@ impl Drop for Server {
     }
 }
 
-/// Runs `command` to its end. Fails if it has not ended before `limit`.
+/// Runs `command` to its end. Kills it and fails if it has not ended before `limit`.
 pub(crate) fn run(mut command: Command, limit: Duration) -> Result<ExitStatus> {
     eprintln!("$ {command:?}");
     let mut child = command.stdin(Stdio::null()).spawn().with_context(|| format!("cannot start {command:?}"))?;

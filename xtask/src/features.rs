@@ -1,7 +1,7 @@
-//! `cargo xtask features`: every feature of every crate compiles alone, with none, and all together.
+//! `cargo xtask features`: checks that each crate compiles with each of its features alone, with none, and with all together.
 //!
-//! Each crate is built alone. So this check, and not a user, finds a dependency whose feature only another member turns on.
-//! `cargo clippy` does the build: it denies warnings without `RUSTFLAGS`, which would make cargo compile all dependencies
+//! Each crate is built alone, so that this check, and not a user, finds a dependency whose feature only another member turns
+//! on. `cargo clippy` does the build: it denies warnings without `RUSTFLAGS`, which would make cargo compile all dependencies
 //! again, and it shares the dependencies with the step `lint`.
 
 use crate::cargo::DENY_WARNINGS;
@@ -37,7 +37,7 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// No feature, each feature alone, and all of them, without equivalent combinations.
+/// No feature, each feature alone, and all of them. Of combinations that turn on the same, only the first is kept.
 fn combinations(package: &Package) -> Vec<Vec<String>> {
     let all: Vec<String> = package.features.keys().cloned().collect();
     let each = all.iter().map(|feature| vec![feature.clone()]);

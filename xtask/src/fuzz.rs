@@ -11,13 +11,13 @@ use std::path::Path;
 use std::process::Command;
 use xshell::cmd;
 
-/// Longer plans, in bytes, are slower and find nothing new.
+/// The longest input, in bytes. Longer plans are slower and find nothing new.
 const MAX_LEN: usize = 1024;
 
-/// In seconds. No plan takes a tenth of this time: a longer one is in an endless loop.
+/// After this many seconds, a plan counts as an endless loop. No plan needs a tenth of this time.
 const HANG: u32 = 20;
 
-/// How many lines of the log are shown after a failure: those of the panic, or the last ones.
+/// How many lines of the log are shown after a failure: from the panic on, or the last ones if there was no panic.
 const SHOWN: usize = 20;
 
 pub(crate) fn run(ctx: &Context, flags: &FuzzFlags) -> Result<()> {
@@ -50,7 +50,7 @@ enum Outcome {
         executions: u64,
     },
     Failed {
-        /// What libFuzzer has printed about it.
+        /// What libFuzzer has printed about the failure.
         log: String,
     },
 }
@@ -78,7 +78,7 @@ fn select(targets: Vec<String>, only: &[String]) -> Result<Vec<String>> {
     Ok(targets.into_iter().filter(|target| only.is_empty() || only.contains(target)).collect())
 }
 
-/// The address sanitizer, if the toolchain has its runtime library.
+/// The name of the sanitizer to use: the address sanitizer if the toolchain has its runtime library, and else none.
 fn sanitizer(ctx: &Context) -> Result<&'static str> {
     let sh = &ctx.sh;
     let libraries = cmd!(sh, "rustc --print target-libdir").quiet().read()?;

@@ -1,8 +1,8 @@
 //! `cargo xtask interop`: third-party clients against the examples.
 //!
 //! The scripts are in `xtask/interop`. Each script gets the server's address and process id, and prints what it has checked. At
-//! its end it interrupts the server while it is connected, as Ctrl-C would do: the server must close with 1001 and end by
-//! itself. The clients of `closing` are small programs that print a code; the result is a table.
+//! its end, while it is still connected, it interrupts the server as Ctrl-C would do: the server must close with 1001 and end
+//! by itself. The clients of `closing` are small programs that print a code; the result is a table.
 
 mod closing;
 mod nginx;
@@ -19,10 +19,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Detects a hang: each script takes only seconds.
+/// The most time for a script, to detect a hang: each script takes only seconds.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// For the scripts on compression: everything is compressed.
+/// The arguments of example-echo for the scripts on compression: everything is compressed.
 const COMPRESSION: [&str; 4] = ["--compression", "best", "--threshold", "0"];
 
 /// How often example-shutdown is shut down behind nginx: a race can end well by chance.
@@ -127,7 +127,7 @@ fn scripts(ctx: &Context) -> PathBuf {
     ctx.workspace.root.join("xtask/interop")
 }
 
-/// A script in the folder that has its `node_modules`.
+/// The command that runs a script, from the folder with the `node_modules` that it needs.
 fn node_script(ctx: &Context, name: &str) -> Result<Command> {
     let folder = environment::node(ctx)?;
     // Node looks for modules from the folder of the script, and `node_modules` must not be in the checkout. All scripts are
@@ -169,7 +169,7 @@ fn talk(mut server: Server, name: &str, mut script: Command) -> Result<Vec<Strin
     let status = examples::run(script, LIMIT).with_context(|| format!("{name} hangs"))?;
     if !status.success() {
         let log = Path::new("target/interop").join(format!("{name}.log"));
-        // The script may have asked it to end: most scripts do so in their last check.
+        // The script may have asked the server to end: most scripts do so in their last check.
         let ended = server.ended()?.map_or(String::new(), |status| format!(" has ended ({status}), and"));
         bail!("{name} found what it did not expect ({status}); the server{ended} has its log in {}", log.display());
     }

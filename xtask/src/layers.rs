@@ -2,7 +2,7 @@
 //!
 //! The table is part of the design. A dependency that is not in it is either a mistake or a change of the design, which has to
 //! be made here, where everybody sees it. Three more rules are checked: a crate must not depend on certain packages even
-//! indirectly, test helpers are for tests only, and only examples use the facade.
+//! indirectly; published crates use test helpers for tests only; and only examples and test helpers use the facade.
 
 use crate::context::Context;
 use crate::workspace::{Dependency, Kind, Package, Workspace};
@@ -13,11 +13,12 @@ use xshell::cmd;
 /// The role of a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// A row of the table.
+    /// A published crate that other crates may depend on.
     Crate,
-    /// A crate that is only a development dependency.
+    /// A package that is not published, such as `sockeye-testkit`, a tool or a test program. For a published crate it can only
+    /// be a development dependency.
     TestHelper,
-    /// A package that no crate may depend on.
+    /// The published package that no other published crate may depend on.
     Facade,
 }
 
@@ -28,7 +29,7 @@ struct Row {
     part: Part,
     /// The normal dependencies, inside the workspace and outside.
     may: &'static [Arrow],
-    /// Packages that must not be reached with all features on, not even through other packages.
+    /// Packages that this one must not reach, not even through other packages, with all its features on.
     never: &'static [&'static str],
 }
 
@@ -36,9 +37,9 @@ struct Row {
 #[derive(Debug, Clone, Copy)]
 struct Arrow {
     to: &'static str,
-    /// Only behind a feature.
+    /// Whether the dependency must be optional, and so behind a feature.
     optional: bool,
-    /// Only without default features, and only with these features.
+    /// If present, the dependency must have no default features, and no features but these.
     features: Option<&'static [&'static str]>,
 }
 
@@ -183,13 +184,13 @@ const TABLE: &[Row] = &[
     },
 ];
 
-/// Examples have no rows: they may use anything that is published. One of them promises to do without some packages.
+/// Examples have no rows: they may use anything that is published. But one example promises to do without some packages.
 const EXAMPLES_NEVER: &[(&str, &[&str])] = &[("example-hyper", &["axum", "axum-core", "sockeye-axum"])];
 
 pub(crate) fn run(ctx: &Context) -> Result<()> {
     let mut problems = compare(&ctx.workspace);
     for package in &ctx.workspace.packages {
-        // Packages of `never` can also be reached indirectly, so the whole tree is searched.
+        // Packages in `never` can also be reached indirectly, so the whole tree is searched.
         let never = row(&package.name).map(|row| row.never).or_else(|| {
             let of = |(name, never): &(&str, &'static [&'static str])| (*name == package.name).then_some(*never);
             EXAMPLES_NEVER.iter().find_map(of)

@@ -7,7 +7,8 @@ use xshell::cmd;
 
 pub(crate) fn run(ctx: &Context, arguments: &[String]) -> Result<()> {
     let sh = &ctx.sh;
-    // The flag applies to all crates. In the shared target folder, each change of command would compile everything again.
+    // The flag applies to all crates. In the shared target folder, each change between this command and another one would
+    // compile everything again.
     let target = ctx.workspace.target.join("loom");
     let _flags = cargo::push_flags(sh, "RUSTFLAGS", "--cfg sockeye_loom");
     // The models take millions of steps.

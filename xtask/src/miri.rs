@@ -1,8 +1,8 @@
 //! `cargo xtask miri`: the tests of `sockeye-proto` under [Miri](https://github.com/rust-lang/miri), which finds undefined
 //! behaviour.
 //!
-//! Miri can check the `unsafe` code of this crate. The one call in `sockeye-tokio` is an `ioctl` on a socket (`stream.rs`), and
-//! Miri has no sockets.
+//! Miri can check the `unsafe` code of this crate. The only `unsafe` call in `sockeye-tokio` is an `ioctl` on a socket
+//! (`stream/over.rs`), and Miri has no sockets.
 
 use crate::context::Context;
 use crate::tools::Tool;
@@ -13,7 +13,7 @@ pub(crate) fn run(ctx: &Context, arguments: &[String]) -> Result<()> {
     Tool::Miri.require(ctx)?;
     let toolchain = Tool::miri_toolchain();
     let sh = &ctx.sh;
-    // Miri's build is for no real processor, so it gets its own folder.
+    // Miri's build cannot be shared with that of a real processor, so it gets its own folder.
     let target = ctx.workspace.target.join("miri");
     // No doctests: each one is compiled separately, and they reach no `unsafe` that the tests do not reach.
     let all: &[&str] = if arguments.is_empty() { &["--lib", "--tests"] } else { &[] };

@@ -7,11 +7,10 @@
 //!
 //! * `mod x;` is no arrow. A parent that uses what its child defines has an arrow, and so has a child that uses what its parent
 //!   defines: both together are a circle.
-//! * A parent that re-exports what a file below it defines (`pub use`, `pub(crate) use` and so on) has no arrow by that. A
-//!   parent with a private import that only other files use, as `super::X`, has no arrow either. A re-export of anything else
-//!   is an arrow.
-//! * An item of another crate counts as defined by the file that imports it: `crate::sync::Mutex` by `sync.rs`. An item that a macro
-//!   defines counts as defined by the last file that the path names.
+//! * A parent has no arrow to a file below it whose items it only re-exports (`pub use`, `pub(crate) use` and so on). The same
+//!   holds for a private import that only other files use, as `super::X`. A re-export of anything else is an arrow.
+//! * An item of another crate counts as defined by the file that imports it: `crate::sync::Mutex` by `sync.rs`. An item that a
+//!   macro defines counts as defined by the last file that the path names.
 //! * The import of a module is no arrow, but the paths that go through the module are. An import of everything in a module
 //!   (`use a::*`) is an arrow to its file.
 //! * Code under every `cfg` counts, except code for tests only.
@@ -21,15 +20,15 @@
 //!
 //! A circle is a largest set of files in which each file leads to each other file, over one arrow or several. If the files lay
 //! in layers, all arrows would run down and there would be no circle. The arrows that *run back up* are a small set of arrows
-//! whose removal leaves no circle. For each circle they are counted like this:
+//! whose removal leaves no circle. For each circle they are found like this:
 //!
 //! 1. The files are brought into an order in which few arrows run from a later file to an earlier one. The heuristic of Eades,
 //!    Lin and Smyth gives a first order. Then single files are moved for as long as a move leaves fewer such arrows.
-//! 2. Each arrow from a later file to an earlier one is put back if it closes no circle with the arrows that are there. What
-//!    cannot be put back runs back up.
+//! 2. All arrows from a later file to an earlier one are taken out, and put back one by one, unless the arrow closes a circle
+//!    with those that are there. The arrows that stay out run back up.
 //!
-//! So each of these arrows closes a circle with those that run down. A smaller set may exist. An arrow counts once, even if the
-//! file uses much of the other one.
+//! So each of these arrows closes a circle with the arrows that run down. A smaller set may exist. An arrow counts once, even
+//! if the file uses much of the other one.
 
 mod circles;
 mod mentions;
@@ -48,10 +47,10 @@ use std::fmt::Write as _;
 use std::fs;
 use tree::Tree;
 
-/// Where a circle is a failure, by the folder of the package.
+/// The folders of the packages in which a circle is a failure.
 const NO_CIRCLES: [&str; 3] = ["bench/load", "crates/sockeye-proto", "crates/sockeye-tokio"];
 
-/// The one package of the workspace in `bench/` that is examined.
+/// The only package of the workspace in `bench/` whose files are examined.
 const LOAD: &str = "bench-load";
 
 pub(crate) fn run(ctx: &Context) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The step `msrv`: the published crates compile with the oldest Rust that they promise.
 //!
-//! Their tests are left out, because the dependencies of tests need a newer one. So are the examples, which would double the time.
+//! Their tests are left out, because the dependencies of tests need a newer Rust. The examples are left out too, since they
+//! would double the time.
 
 use crate::cargo;
 use crate::context::Context;
@@ -19,11 +20,12 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
     ensure!(is_oldest_rust(&version), "{} is `{version}`, and no Rust {OLDEST_RUST}", rustc.display());
     eprintln!("{version}");
 
-    // A separate folder: in that of the other steps, another compiler and other flags would make them compile everything again.
+    // The build has its own folder: in that of the other steps, the other compiler and the other flags would make these steps
+    // compile everything again.
     let target = ctx.workspace.target.join("msrv");
     // Otherwise cargo takes the compiler that it finds on PATH.
     let _rustc = sh.push_env("RUSTC", &rustc);
-    // The step `lint` judges what compiles with a warning.
+    // Warnings are left to the step `lint`.
     let _flags = cargo::push_flags(sh, "RUSTFLAGS", "--cap-lints allow");
     let names = &cargo::packages(packages.iter().map(|package| package.name.as_str()));
     for features in [&["--all-features"][..], &[]] {
@@ -33,7 +35,7 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// What is tested must be what the manifests say.
+/// Checks that each manifest promises the Rust that is tested.
 fn check_promise(packages: &[&Package]) -> Result<()> {
     for package in packages {
         let stated = package.rust_version.as_deref().unwrap_or("missing");

@@ -1,8 +1,8 @@
 //! `cargo xtask package`: builds the packages from exactly what a user would get from the registry.
 //!
-//! `cargo package` can build what it has packed. But it takes the members that a package needs from the folder of the first
-//! time that it unpacked their version, even if they have changed since. So the packages are unpacked here, into a workspace in
-//! which each one replaces its release.
+//! `cargo package` can build what it has packed. But if a package needs another member, cargo takes that member from the folder
+//! into which it first unpacked this version, even if the member has changed since. So the packages are unpacked here, into a
+//! workspace in which each package replaces its release.
 
 use crate::context::Context;
 use crate::workspace::Package;
@@ -20,7 +20,7 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
     let packages: Vec<&Package> = ctx.workspace.published().collect();
     let names: Vec<&str> = cargo::packages(packages.iter().map(|package| package.name.as_str()));
     let sh = &ctx.sh;
-    // Fetches all that is in Cargo.lock. Later commands then need no network, and look for no newer version.
+    // This fetches all that is in Cargo.lock. Later commands then need no network, and look for no newer version.
     cmd!(sh, "cargo fetch --quiet --locked").run()?;
     // Uncommitted changes are packed too, since this check runs before a commit.
     let given = &names;
@@ -56,7 +56,7 @@ fn unpack(ctx: &Context, packages: &[&Package], folder: &Path) -> Result<()> {
     let root = &ctx.workspace.root;
     let manifest = fs::read_to_string(root.join("Cargo.toml")).context("cannot read the workspace's Cargo.toml")?;
     fs::write(folder.join("Cargo.toml"), workspace_of(packages, &manifest))?;
-    // The versions with which everything else was tested.
+    // Cargo.lock has the versions with which everything else was tested.
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).context("cannot copy Cargo.lock")?;
     Ok(())
 }
@@ -85,7 +85,7 @@ fn check_contents(packages: &[&Package], folder: &Path) -> Result<()> {
             }
         }
         for name in tidy::LICENCES {
-            // A link that was packed instead of its target.
+            // They differ if a link was packed instead of its target.
             let same = fs::read(unpacked.join(name)).ok() == fs::read(package.folder.join(name)).ok();
             if !same {
                 problems.push(format!("{}: its {name} is not the licence", package.name));

@@ -1,7 +1,7 @@
 //! The part of Rust's grammar that separates code from comments and strings.
 
-/// `source` with the contents of comments, strings and character literals replaced by spaces, byte for byte, so that
-/// offsets and lines stay what they were.
+/// `source` with comments, strings and character literals replaced by spaces, byte for byte, quotes included. Line feeds stay,
+/// so that offsets and lines stay what they were.
 pub(crate) fn code_only(source: &str) -> String {
     let bytes = source.as_bytes();
     let mut code = Vec::with_capacity(bytes.len());
@@ -23,7 +23,7 @@ pub(crate) fn code_only(source: &str) -> String {
             byte => code.push(byte),
         }
     }
-    // Whole tokens were replaced by ASCII, so the text still is valid UTF-8.
+    // Only whole tokens were replaced, by ASCII, so the text is still valid UTF-8.
     String::from_utf8_lossy(&code).into_owned()
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn attributes(code: &str) -> Vec<std::ops::Range<usize>> {
     found
 }
 
-/// The offset of the bracket that closes the one at `open`.
+/// The offset of the bracket that closes the one at `open`, if there is one.
 pub(crate) fn closing(code: &str, open: usize) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, byte) in code.bytes().enumerate().skip(open) {
@@ -128,7 +128,7 @@ fn string_end(rest: &[u8]) -> usize {
     rest.len()
 }
 
-/// For `r"…"`, `r#"…"#` and so on; `None` for a raw identifier, or a word that begins with r.
+/// The length of a raw string such as `r"…"` or `r#"…"#`. `None` for a raw identifier, or a word that begins with r.
 fn raw_string_end(rest: &[u8]) -> Option<usize> {
     let hashes = rest[1..].iter().take_while(|&&byte| byte == b'#').count();
     if rest.get(1 + hashes) != Some(&b'"') {
@@ -140,7 +140,7 @@ fn raw_string_end(rest: &[u8]) -> Option<usize> {
     Some(end.map_or(rest.len(), |at| at + 1 + hashes))
 }
 
-/// For `'a'` and `'\n'`; `None` for a lifetime.
+/// The length of a character literal such as `'a'` or `'\n'`. `None` for a lifetime.
 fn character_end(rest: &[u8]) -> Option<usize> {
     if rest.get(1) == Some(&b'\\') {
         // The escaped character may be the quote itself.
@@ -155,7 +155,8 @@ fn character_end(rest: &[u8]) -> Option<usize> {
     (rest.get(1 + width) == Some(&b'\'')).then_some(width + 2)
 }
 
-/// Whether the code so far ends in a word, so that an `r` continues it. `b`, `c` and `br` begin strings themselves.
+/// Whether the code so far ends in a word, so that an `r` would continue it. The words `b` and `c` do not count: they begin
+/// strings such as `br""`.
 fn follows_identifier(code: &[u8]) -> bool {
     let word = code.iter().rev().take_while(|&&byte| is_word(byte)).count();
     let word = &code[code.len() - word..];

@@ -11,7 +11,7 @@ pub(crate) fn run(ctx: &Context, flags: &SlowPeersFlags) -> Result<()> {
     ensure!(cfg!(target_os = "linux"), "peers are stopped and cut off by means of Linux");
     for tool in [Tool::Ip, Tool::Nft] {
         match tool.require(ctx) {
-            // Without the tool the program omits some of its cases, and says so.
+            // If the tool is missing, the program omits some of its cases, and says so.
             Err(error) if error.is::<Skip>() => eprintln!("no peer will be cut off: {error}"),
             found => drop(found?),
         }

@@ -36,7 +36,7 @@ pub(crate) fn run(ctx: &Context, flags: &SoakFlags) -> Result<()> {
     Ok(())
 }
 
-/// An optional tool. Without it the soak omits a player, and says so.
+/// Finds an optional tool. If it is missing and must not be installed, says that the soak omits a player, and returns `None`.
 fn has(ctx: &Context, tool: Tool) -> Result<Option<PathBuf>> {
     match tool.require(ctx) {
         Err(error) if error.is::<Skip>() => {
@@ -47,7 +47,7 @@ fn has(ctx: &Context, tool: Tool) -> Result<Option<PathBuf>> {
     }
 }
 
-/// A run of one minute.
+/// Runs the soak for one minute.
 pub(crate) fn check(ctx: &Context) -> Result<()> {
     if !cfg!(target_os = "linux") {
         bail!(Skip("it counts what the server holds in /proc, which needs Linux".to_owned()));

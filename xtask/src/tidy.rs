@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: the rules that neither rustc nor clippy checks. docs/STYLE.md has the reasons.
+//! `cargo xtask tidy`: checks the rules that neither rustc nor clippy checks. docs/STYLE.md has the reasons.
 
 mod manifests;
 mod markdown;
@@ -78,7 +78,7 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
     bail!("{number} {rules} broken; docs/STYLE.md has the reasons")
 }
 
-/// All text files that are committed, and those that are neither committed nor ignored by git.
+/// All text files that git tracks or does not ignore, except the seeds of the fuzz targets.
 fn files(ctx: &Context) -> Result<Vec<SourceFile>> {
     let sh = &ctx.sh;
     let list = cmd!(sh, "git ls-files -z --cached --others --exclude-standard")
@@ -91,7 +91,7 @@ fn files(ctx: &Context) -> Result<Vec<SourceFile>> {
     paths.dedup();
     Ok(paths
         .into_iter()
-        // The seeds are bytes, and some of them happen to be text.
+        // The seeds are arbitrary bytes, even if some of them happen to be text.
         .filter(|path| !path.starts_with("fuzz/seeds/"))
         .filter_map(|path| {
             // Deleted files and files that are not text have no rules.
@@ -101,7 +101,7 @@ fn files(ctx: &Context) -> Result<Vec<SourceFile>> {
         .collect())
 }
 
-/// What each crate's folder must have besides code.
+/// Checks what the folder of each crate and of each example must have besides code.
 fn folders(ctx: &Context, problems: &mut Vec<Problem>) -> Result<()> {
     let root = &ctx.workspace.root;
     let mut licences = Vec::new();
@@ -135,7 +135,7 @@ fn folders(ctx: &Context, problems: &mut Vec<Problem>) -> Result<()> {
     Ok(())
 }
 
-/// `Cargo.lock` is committed and up to date.
+/// Checks that `Cargo.lock` is committed and up to date.
 fn lock_file(ctx: &Context, problems: &mut Vec<Problem>) {
     let sh = &ctx.sh;
     if cmd!(sh, "git ls-files --error-unmatch Cargo.lock").quiet().ignore_stdout().ignore_stderr().run().is_err() {

@@ -170,7 +170,8 @@ impl Tool {
                 cmd!(sh, "rustup toolchain install nightly {wanted...}").run()?
             }
             Tool::OldestRust => {
-                // By version, because there is a newer one. The last one because apt would take the newer one of that.
+                // Each package is named with its version, because apt would take a newer one. The third is a dependency of the
+                // first two, and is named for the same reason.
                 let packages = ["rustc-web", "cargo-web", "libstd-rust-web-dev"];
                 let packages = packages.map(|name| format!("{name}={}.*", OLDEST_RUST));
                 apt_get(ctx, &packages.each_ref().map(String::as_str))?
@@ -227,7 +228,7 @@ fn browser(variable: &str, names: &[&str], name: &str) -> Result<PathBuf, String
         .ok_or_else(|| format!("there is no {name} on PATH"))
 }
 
-/// Debian installs it in a folder that only root has on `PATH`.
+/// Finds nginx also where Debian installs it: in a folder that only root has on `PATH`.
 fn nginx() -> Result<PathBuf, String> {
     let places = on_path("nginx").into_iter().chain(["/usr/sbin/nginx".into(), "/usr/local/sbin/nginx".into()]);
     places
@@ -236,14 +237,14 @@ fn nginx() -> Result<PathBuf, String> {
         .ok_or_else(|| "there is no nginx, neither on PATH nor in /usr/sbin".to_owned())
 }
 
-/// Go itself would download the package. This is the system's package, like Go itself.
+/// Finds Go, if the package is installed from the system too. Go itself would download the package.
 fn gorilla() -> Result<PathBuf, String> {
     let go = working("go", &["version"], "go")?;
     let package = Path::new(GO_PATH).join("src/github.com/gorilla/websocket");
     if package.is_dir() { Ok(go) } else { Err(format!("there is no gorilla/websocket for Go in {GO_PATH}")) }
 }
 
-/// A Java runtime without a compiler cannot run a source file.
+/// Finds a `java` with a compiler: without one, a Java runtime cannot run a source file.
 fn java() -> Result<PathBuf, String> {
     for module in ["jdk.compiler", "java.net.http"] {
         working("java", &["--describe-module", module], "JDK (11 or later)")?;
@@ -272,7 +273,8 @@ fn miri() -> Result<&'static [&'static str], String> {
     toolchains.into_iter().find(has_miri).ok_or_else(|| "neither the current toolchain nor nightly has Miri".to_owned())
 }
 
-/// rustup's, or the system's: rustup's programs come before that on `PATH`, and are another version.
+/// The `rustc` of [`OLDEST_RUST`] from rustup, or else the one in /usr/bin. `PATH` is not searched: there, the programs of
+/// rustup hide those of the system.
 fn oldest_rust() -> Result<PathBuf, String> {
     let version = OLDEST_RUST;
     let rustup = Command::new("rustup").args(["which", "--toolchain", version, "rustc"]).stderr(Stdio::null()).output();
@@ -289,7 +291,7 @@ fn oldest_rust() -> Result<PathBuf, String> {
         .ok_or_else(|| format!("there is no Rust {version}, neither from rustup nor in /usr/bin"))
 }
 
-/// Whether a compiler that answers so to `--version` is that of [`OLDEST_RUST`].
+/// Whether `answer`, which a compiler has given to `--version`, is that of [`OLDEST_RUST`].
 pub(crate) fn is_oldest_rust(answer: &str) -> bool {
     let of_minor = answer.strip_prefix("rustc ").and_then(|version| version.strip_prefix(OLDEST_RUST));
     of_minor.is_some_and(|patch| patch.starts_with('.'))
@@ -299,7 +301,7 @@ fn working(program: &str, arguments: &[&str], name: &str) -> Result<PathBuf, Str
     if succeeds(program, arguments) { Ok(program.into()) } else { Err(format!("there is no working {name} on PATH")) }
 }
 
-/// A program that is often in a folder that only root has on `PATH`.
+/// Finds a program that is often in a folder that only root has on `PATH`.
 fn of_root(program: &str, arguments: &[&str]) -> Result<PathBuf, String> {
     ["", "/usr/sbin/", "/sbin/"]
         .into_iter()
@@ -315,7 +317,7 @@ fn succeeds(program: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
     quiet.is_ok_and(|status| status.success())
 }
 
-/// The path of `program` by `PATH`: Playwright needs the whole path of its browser.
+/// The whole path of `program`, which is searched on `PATH`: Playwright needs the whole path of its browser.
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())

@@ -10,7 +10,7 @@ use xshell::{Shell, cmd};
 #[derive(Debug)]
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
-    /// Honours `CARGO_TARGET_DIR` and cargo's configuration.
+    /// The target folder of cargo, by `CARGO_TARGET_DIR` and cargo's configuration.
     pub(crate) target: PathBuf,
     /// Sorted by name.
     pub(crate) packages: Vec<Package>,
@@ -29,7 +29,7 @@ pub(crate) struct Package {
     pub(crate) library: Option<String>,
     /// The first file of the library, and of each program.
     pub(crate) roots: Vec<PathBuf>,
-    /// Each feature with what it enables, implicit ones included.
+    /// Each feature, implicit ones included, with what it enables.
     pub(crate) features: BTreeMap<String, Vec<String>>,
     pub(crate) dependencies: Vec<Dependency>,
 }
@@ -90,7 +90,7 @@ impl Workspace {
         self.packages.iter().filter(|package| package.published)
     }
 
-    /// `path` relative to the root.
+    /// `path` relative to the root, or `path` itself if it is not below the root.
     pub(crate) fn relative<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)
     }
@@ -129,7 +129,7 @@ impl Package {
         self.name.starts_with("example-")
     }
 
-    /// Whether other packages use its library. The library of an example is for the example's own tests.
+    /// Whether the package has a library for other packages. The library of an example is only for the example's own tests.
     pub(crate) fn is_library(&self) -> bool {
         self.library.is_some() && !self.is_example()
     }

@@ -1,4 +1,4 @@
-//! A key for `ConnectionLimits::per_key` that needs axum.
+//! The key for `ConnectionLimits::per_key` that needs axum.
 
 use std::net::SocketAddr;
 
@@ -8,9 +8,9 @@ use axum::{
 };
 use sockeye_extract::ClientNetwork;
 
-/// A key for [`ConnectionLimits::per_key`](sockeye_extract::ConnectionLimits::per_key): the address that the connection comes
-/// from. It is for servers that clients reach directly. Behind a proxy this is the proxy's address: use
-/// [`by_forwarded`](sockeye_extract::by_forwarded) there.
+/// A key for [`ConnectionLimits::per_key`](sockeye_extract::ConnectionLimits::per_key): the [network](ClientNetwork) of the
+/// address that the connection comes from. It is for servers that clients reach directly. Behind a proxy this would be the
+/// address of the proxy: use [`by_forwarded`](sockeye_extract::by_forwarded) there.
 ///
 /// The address is the one that [`ConnectInfo<SocketAddr>`](ConnectInfo) extracts, so the router has to be served with
 /// `into_make_service_with_connect_info`. Otherwise no address is known, and all clients are counted as one,

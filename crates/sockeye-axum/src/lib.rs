@@ -34,22 +34,23 @@
 //!
 //! # Features
 //!
-//! The features of axum, with the same names and the same defaults. `ws` enables our [`extract::ws`], and axum's own feature
-//! `ws` stays off. `deflate` is a feature that axum does not have: it adds `compression` to [`extract::ws::WebSocketUpgrade`].
+//! This crate has the features of axum, with the same names and the same defaults. `ws` enables our [`extract::ws`], and axum's
+//! own feature `ws` stays off. A further feature, `deflate`, adds the method `compression` to
+//! [`extract::ws::WebSocketUpgrade`].
 
 #[cfg(feature = "ws")]
 mod connect_info;
 
 pub use axum::*;
 
-/// All of `axum::extract`, with [`ws`](extract::ws) replaced.
+/// All of `axum::extract`, but with the module [`ws`](extract::ws) of this crate.
 pub mod extract {
     pub use axum::extract::*;
     // An explicit re-export has priority over a glob, even if another crate has turned axum's `ws` on.
     #[cfg(feature = "ws")]
     pub use sockeye_extract::WebSocketUpgrade;
 
-    /// All of `sockeye-extract`, and what needs axum too.
+    /// All of `sockeye-extract`, and `by_connect_info`, which needs axum.
     #[cfg(feature = "ws")]
     pub mod ws {
         pub use crate::connect_info::by_connect_info;

@@ -1,4 +1,4 @@
-//! Fragments → one message, within the limits.
+//! Joins the fragments of a message, within the limits.
 
 use crate::{
     Buffer, Config, Error, Limit, Message, Rsv, Violation,
@@ -7,7 +7,7 @@ use crate::{
     mask, utf8,
 };
 
-/// Checks a frame that is a message by itself.
+/// Checks the limits for a frame that is a message by itself.
 #[inline]
 pub(crate) fn check_alone(header: &Header, config: &Config) -> Result<(), Error> {
     check(Limit::FrameSize, config.max_frame_size, header.length)?;
@@ -21,17 +21,17 @@ pub(crate) fn check_alone(header: &Header, config: &Config) -> Result<(), Error>
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
     kind: Option<Kind>,
-    /// The bits that mark the message for extensions. If there are any, `payload` stays empty.
+    /// The reserved bits that mark the message for extensions. If there are any, `payload` stays empty.
     rsv: Rsv,
-    /// How much of a marked payload has arrived.
+    /// How many bytes of a marked payload have arrived.
     arrived: u64,
     frames: usize,
     /// The sum of the frame lengths that the headers have declared so far.
     declared: u64,
     payload: Vec<u8>,
-    /// How much of a text is known to be valid. At most `payload.len()`.
+    /// How many bytes of a text are known to be valid. At most `payload.len()`.
     validated: usize,
-    /// How much of `payload` has been unmasked. The bytes after it were read straight into place.
+    /// How many bytes of `payload` have been unmasked. The bytes after them were read straight into place.
     unmasked_len: usize,
 }
 
@@ -58,7 +58,8 @@ impl Assembler {
         }
         check(Limit::FrameSize, config.max_frame_size, header.length)?;
         self.declared = self.declared.saturating_add(header.length);
-        // An extension may also make a message shorter, so the extension enforces this limit.
+        // The bytes on the wire do not tell the length of a message that an extension restores, so the extension enforces
+        // this limit.
         if self.rsv.is_empty() {
             check(Limit::MessageSize, config.max_message_size, self.declared)?;
         }
@@ -66,8 +67,8 @@ impl Assembler {
         check(Limit::Fragments, config.max_fragments, self.frames as u64)
     }
 
-    /// Takes payload bytes from the wire. `piece` is masked with `key` and begins at `offset` of its frame. After `piece`,
-    /// the frame has `remaining` more bytes.
+    /// Takes payload bytes from the wire. `piece` is masked with `key`, and begins at byte `offset` of the payload of its
+    /// frame. After `piece`, the frame has `remaining` more bytes. An extension may restore at most `max` bytes.
     pub(crate) fn push(
         &mut self,
         piece: &[u8],
@@ -87,8 +88,9 @@ impl Assembler {
         self.validate(is_ascii)
     }
 
-    /// The allocation of the message, with space for some of the `remaining` bytes of its frame, so that they can be read
-    /// straight into place.
+    /// The memory of the message, with space for some of the `remaining` bytes of its frame, so that they can be read
+    /// straight into place. `None` if fewer than [`DIRECT`](Self::DIRECT) bytes are held or remain, or if an extension
+    /// restores the message.
     pub(crate) fn direct(&mut self, remaining: usize) -> Option<&mut Vec<u8>> {
         if !self.rsv.is_empty() || self.payload.len() < Self::DIRECT || remaining < Self::DIRECT {
             return None;
@@ -99,8 +101,8 @@ impl Assembler {
         Some(&mut self.payload)
     }
 
-    /// From this size on, bytes are read straight into the message. Below it, one read into a shared buffer brings the rest
-    /// of the message and what follows.
+    /// Bytes are read straight into the message once this many bytes of it are held, and at least as many remain. Otherwise
+    /// a read into a shared buffer is better: it brings the rest of the message together with what follows.
     const DIRECT: usize = 16 << 10;
 
     /// How many bytes were read straight into place since they were last [unmasked](Self::unmask_in_place).
@@ -114,7 +116,8 @@ impl Assembler {
         self.validate(is_ascii)
     }
 
-    /// The last frame is complete: hands over the message and prepares for the next.
+    /// Hands over the message, whose last frame is complete, and prepares for the next one. Fails if a text is not valid
+    /// UTF-8, or if an extension cannot restore the message.
     pub(crate) fn finish(&mut self, extensions: &mut PayloadDecoders, max: usize) -> Result<Message, Error> {
         let mut done = std::mem::take(self);
         if !done.rsv.is_empty() {
@@ -138,7 +141,7 @@ impl Assembler {
         self.kind.is_some()
     }
 
-    /// How many bytes of the message are held. If it goes through an extension, how many bytes have arrived.
+    /// How many bytes of the message are held. If extensions restore the message, how many bytes of it have arrived.
     pub(crate) fn held(&self) -> usize {
         self.payload.len() + self.arrived as usize
     }
@@ -156,8 +159,8 @@ impl Assembler {
         Ok(())
     }
 
-    /// Makes space for `arrived` bytes and for some of the `remaining` ones. The allocation is at most four times what has
-    /// really arrived, whatever a header declares.
+    /// Makes space for `arrived` bytes, and for some of the `remaining` ones. Whatever a header declares, the capacity is at
+    /// most four times what has really arrived, or 64 bytes more than what has arrived if that is larger.
     fn reserve(&mut self, arrived: usize, remaining: usize) {
         let held = self.payload.len() + arrived;
         if self.payload.capacity() >= held + remaining.min(1) {
@@ -165,7 +168,7 @@ impl Assembler {
         }
         let wanted = held + remaining.min(held.saturating_mul(3).max(64));
         if remaining == 0 && self.payload.capacity() > 0 {
-            // The frame ends here, but the message may go on: amortized growth.
+            // The frame ends here, but the message may continue, so the capacity grows in an amortized way.
             self.payload.reserve(arrived);
         } else {
             self.payload.reserve_exact(wanted - self.payload.len());
@@ -173,13 +176,14 @@ impl Assembler {
     }
 }
 
-/// Hands over a message that an extension has yielded.
+/// The message with a payload that an extension has restored. Fails if a text is not valid UTF-8.
 pub(crate) fn transformed(is_text: bool, payload: Vec<u8>) -> Result<Message, Error> {
     // RFC 7692 §6: the message must be UTF-8 if it is a text, not its bytes on the wire.
     Ok(if is_text { Message::Text(utf8::whole(payload)?) } else { Message::Binary(payload) })
 }
 
-/// Unmasks `piece`, and gives it to `take` in one piece or in several.
+/// Unmasks `piece`, and passes it to `take`: in one piece if it is not masked, and else in pieces of at most
+/// [`Buffer::SIZE`] bytes. Stops at the first error.
 pub(crate) fn unmasked(
     piece: &[u8],
     key: Option<[u8; 4]>,

@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use crate::pool::{self, Pool};
 
-/// A byte vector that returns to a pool of its thread when it is dropped, so a connection that waits holds no buffer.
+/// A byte vector that is given to a pool of the thread when it is dropped, so a connection that waits holds no buffer.
 ///
 /// Only vectors with a capacity of exactly [`Buffer::SIZE`] are pooled. All others are freed.
 ///
@@ -21,9 +21,10 @@ pub struct Buffer(Vec<u8>);
 thread_local!(static POOL: Pool<Vec<u8>> = const { Pool::new() });
 
 impl Buffer {
-    /// The capacity of a pooled buffer in bytes: 64 KiB, which a read from a fast sender usually yields, and the longest
-    /// frame header. So the first read of a large message brings 64 KiB of payload. Its allocation grows by a factor of
-    /// four, and reaches a usual size, a power of two, instead of a few bytes less.
+    /// The capacity of a pooled buffer in bytes: the 64 KiB that a read from a fast sender usually yields, and space for a
+    /// frame header. So the first read of a large message brings 64 KiB of its payload. The memory of the message grows by a
+    /// factor of four at a time, so it then reaches 256 KiB, 1 MiB and so on, which are usual sizes of messages, and not a
+    /// few bytes less.
     pub const SIZE: usize = (64 << 10) + 16;
 
     /// An empty buffer without capacity, which grows like a vector.
@@ -31,13 +32,13 @@ impl Buffer {
         Self(Vec::new())
     }
 
-    /// An empty buffer of [`Buffer::SIZE`] bytes from the pool of this thread.
+    /// An empty buffer with a capacity of [`Buffer::SIZE`] bytes, from the pool of this thread if there is one.
     #[inline]
     pub fn pooled() -> Self {
         Self(pool::take(&POOL).unwrap_or_else(|| Vec::with_capacity(Self::SIZE)))
     }
 
-    /// Copies `content` into a buffer of exactly its size.
+    /// Copies `content` into a buffer of exactly its size, which is not pooled.
     pub fn exact(content: &[u8]) -> Self {
         Self(content.to_vec())
     }

@@ -23,8 +23,8 @@ pub struct CloseFrame {
 }
 
 impl CloseFrame {
-    /// The most bytes of a reason that are sent: the 125 bytes of a control frame, without those of the code
-    /// ([RFC 6455 §5.5]). A longer reason is cut at a character boundary: a short reason is better than no Close.
+    /// The most bytes of a reason that are sent: the 125 bytes of a control frame, minus two for the code ([RFC 6455 §5.5]).
+    /// A longer reason is cut at a character boundary: a cut reason is better than no Close.
     ///
     /// [RFC 6455 §5.5]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5
     pub const MAX_REASON: usize = 123;
@@ -34,7 +34,7 @@ impl CloseFrame {
         Self { code, reason: reason.into() }
     }
 
-    /// Whether the code of this Close may be sent.
+    /// Fails if the code of this Close must not be sent.
     pub(crate) fn check(&self) -> Result<(), Violation> {
         if !close_code::is_valid_on_wire(self.code) {
             return Err(Violation::InvalidCloseCode);
@@ -42,13 +42,14 @@ impl CloseFrame {
         Ok(())
     }
 
-    /// The body on the wire: "a 2-byte unsigned integer (in network byte order)", then the reason.
+    /// Appends the body as it is on the wire: the code as "a 2-byte unsigned integer (in network byte order)", then the
+    /// reason.
     pub(crate) fn write(&self, output: &mut Vec<u8>) {
         output.extend_from_slice(&self.code.to_be_bytes());
         output.extend_from_slice(fitting(&self.reason).as_bytes());
     }
 
-    /// The body of a received Close.
+    /// Parses the body of a received Close. `None` for an empty body.
     pub(crate) fn parse(body: &[u8]) -> Result<Option<Self>, Violation> {
         match body {
             [] => Ok(None),
@@ -67,7 +68,7 @@ impl CloseFrame {
     }
 }
 
-/// The beginning of `reason` that fits into a Close.
+/// The longest beginning of `reason` that fits into a Close and ends with a whole character.
 fn fitting(reason: &str) -> &str {
     // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less"; §5.5.1: the reason is
     // "UTF-8-encoded data", so it must end with a whole character.

@@ -5,7 +5,7 @@
 
 /// A close code, see [`close_code`](crate::close_code) for the registered ones ([RFC 6455 §7.4]).
 ///
-/// A plain number, since applications define their own codes from 4000 to 4999.
+/// A plain number and no enum, since applications define their own codes from 4000 to 4999.
 ///
 /// [RFC 6455 §7.4]: https://www.rfc-editor.org/rfc/rfc6455#section-7.4
 pub type CloseCode = u16;

@@ -2,7 +2,8 @@
 
 /// How far the close handshake of a connection has come.
 ///
-/// The answer is queued in the same step in which the peer's Close is received, so there is no state between the two.
+/// The peer's Close is answered in the same step in which it is received, so there is no state for a Close that is not
+/// answered yet.
 ///
 /// ```
 /// use sockeye_proto::{Closing, ClosingAction, ClosingEvent};
@@ -17,11 +18,11 @@ pub enum Closing {
     Open,
     /// Our Close is queued or sent. The peer's Close has not been received.
     Sent,
-    /// Both ends have sent a Close.
+    /// The peer's Close has been received, and our Close is queued or sent.
     Closed,
-    /// The peer broke the protocol or a limit: nothing that the peer sends counts any more.
+    /// The peer broke the protocol or a limit. Nothing that the peer sends changes this state.
     Failed,
-    /// The stream ended before the peer sent a Close.
+    /// The stream ended or failed before the peer's Close was received.
     Ended,
 }
 
@@ -66,20 +67,21 @@ impl Closing {
             (Self::Open | Self::Sent, End) => (Self::Ended, Nothing),
             (Self::Sent, LocalClose) => (Self::Sent, Nothing),
             (Self::Sent, PeerClose) => (Self::Closed, Nothing),
-            // A Close was sent already, and RFC 6455 §5.5.1 lets no frame follow it.
+            // Our Close was queued or sent already, and RFC 6455 §5.5.1 lets no frame follow it.
             (Self::Sent, Violation) => (Self::Failed, Nothing),
             (Self::Closed | Self::Failed | Self::Ended, _) => (self, Nothing),
         }
     }
 
-    /// Whether data may still be sent. RFC 6455 §5.5.1: "The application MUST NOT send any more data frames after sending
-    /// a Close frame."
+    /// Whether messages, Pings and Pongs may still be queued. RFC 6455 §5.5.1: "The application MUST NOT send any more data
+    /// frames after sending a Close frame."
     #[must_use]
     pub const fn may_send(self) -> bool {
         matches!(self, Self::Open)
     }
 
-    /// Whether frames from the peer still count.
+    /// Whether frames from the peer still have an effect: neither the peer's Close nor the end of the stream was received,
+    /// and the peer broke no rule.
     #[must_use]
     pub const fn may_receive(self) -> bool {
         matches!(self, Self::Open | Self::Sent)

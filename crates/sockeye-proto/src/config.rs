@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-/// Which end of the connection this is. The roles differ in who masks ([RFC 6455 §5.1]) and who ends the stream first.
+/// Which end of the connection this is. The roles differ in which end masks its frames ([RFC 6455 §5.1]) and which end
+/// closes the stream first.
 ///
 /// [RFC 6455 §5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.1
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,14 +25,15 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The largest payload of one received frame. Default 16 MiB, as in axum. The limit is checked when the header has
+    /// The largest payload of one received frame. Default 16 MiB, as in axum. The limit is checked as soon as the header has
     /// arrived, before anything is allocated. A larger frame ends the connection with 1009.
     pub max_frame_size: usize,
     /// The largest received message, with all of its fragments. Default 64 MiB, as in axum. The limit is checked with each
-    /// header, before anything is allocated. A larger message ends the connection with 1009.
+    /// header, before anything is allocated; for a compressed message, it is checked against the inflated bytes while they
+    /// grow. A larger message ends the connection with 1009.
     pub max_message_size: usize,
-    /// The largest number of frames in one received message. Default 131,072: the largest message can arrive in fragments of
-    /// 512 bytes, but a peer cannot send empty fragments for ever. More frames end the connection with 1009.
+    /// The largest number of frames in one received message. Default 131,072: a message of the largest size can arrive in
+    /// fragments of 512 bytes, but a peer cannot send empty fragments for ever. More frames end the connection with 1009.
     pub max_fragments: usize,
     /// The most bytes that one read takes from the stream. Default 64 KiB, which is also the maximum: a pool of the thread
     /// lends the buffer for the time of a read, so a smaller buffer saves no memory on an idle connection.
@@ -43,8 +45,8 @@ pub struct Config {
     /// `try_send` refuses a message that would make the queue longer than this, in bytes. An empty queue takes any message.
     /// Default 1 MiB: space for a burst while one client is slow. A value below `write_buffer_size` is raised to it.
     pub max_write_buffer_size: usize,
-    /// Whether a server accepts frames without a mask, against RFC 6455 §5.1. Default `false`. If set, the server accepts
-    /// masked frames as well.
+    /// Whether a server accepts frames without a mask, against RFC 6455 §5.1. Default `false`. Masked frames are accepted in
+    /// any case.
     pub accept_unmasked_frames: bool,
 }
 
@@ -63,7 +65,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The defaults, in one shared `Arc`: connections that change nothing all hold the same copy.
+    /// The defaults, in one shared `Arc`: all connections that change nothing hold the same copy.
     pub fn shared() -> Arc<Self> {
         static SHARED: OnceLock<Arc<Config>> = OnceLock::new();
         SHARED.get_or_init(Arc::default).clone()

@@ -1,16 +1,17 @@
-//! The unwritten control frames, apart from the data frames that they overtake.
+//! The unwritten Pings and Pongs, apart from the data frames that they overtake.
 
-/// Beyond this many unsent bytes, only the latest Pong is kept. 16 KiB are some hundred Pongs to a peer that reads. A peer
-/// that does not read cannot make us hold more.
+/// From this many unsent bytes on, only the latest Pong is kept. 16 KiB have space for at least 125 Pongs, enough for a peer
+/// that reads. A peer that does not read cannot make us hold more.
 const FULL: usize = 16 << 10;
 
-/// Pings and Pongs, which begin only where a data frame ends. A connection without them has no such value.
+/// The queue of Pings and Pongs, which go out only between two data frames. A connection without unwritten Pings and Pongs
+/// has no such queue.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     bytes: Vec<u8>,
-    /// How much of `bytes` has been written.
+    /// How many of the `bytes` have been written.
     written: usize,
-    /// The Pong that waits while `bytes` is full.
+    /// The payload of the Pong that waits while `bytes` is full.
     latest_pong: Option<Vec<u8>>,
 }
 
@@ -24,19 +25,19 @@ impl Control {
         self.unsent().len() >= FULL
     }
 
-    /// Appends what `write` appends: whole frames. Returns the number of these bytes.
+    /// Lets `write` append whole frames. Returns the number of appended bytes.
     pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let before = self.bytes.len();
         write(&mut self.bytes);
         self.bytes.len() - before
     }
 
-    /// Keeps the payload of a Pong in place of the one before.
+    /// Keeps the payload of a Pong in place of the one that was deferred before.
     pub(crate) fn defer(&mut self, payload: &[u8]) {
         self.latest_pong = Some(payload.to_vec());
     }
 
-    /// The deferred Pong, if there is one.
+    /// Takes the payload of the deferred Pong, if there is one.
     pub(crate) fn take_deferred(&mut self) -> Option<Vec<u8>> {
         self.latest_pong.take()
     }

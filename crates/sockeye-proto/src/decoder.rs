@@ -1,4 +1,4 @@
-//! `Decoder`: bytes → messages.
+//! `Decoder`: turns bytes into messages.
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ use self::partial::Partial;
 
 /// The receiving half of a connection: turns bytes into messages.
 ///
-/// The decoder takes all bytes that it is given and keeps those of an unfinished frame, so a caller's buffer is free again
-/// once [`decode`](Self::decode) returns `None`. The kept memory grows with the bytes that really arrive, never with the
-/// length that a header declares.
+/// The decoder takes all bytes that it is given and keeps those of an unfinished frame, so the caller can reuse its buffer
+/// once [`decode`](Self::decode) has returned `None`. The kept memory grows with the bytes that really arrive, never with
+/// the length that a header declares.
 ///
 /// ```
 /// use sockeye_proto::{Config, Decoder, Message, Role};
@@ -35,7 +35,7 @@ use self::partial::Partial;
 pub struct Decoder {
     config: Arc<Config>,
     rules: Rules,
-    /// No limit refuses a message in one frame whose payload is shorter than this. At most 64 KiB.
+    /// A message in one frame whose payload has fewer bytes than this exceeds no limit. At most 64 KiB.
     small: u32,
     /// Whether the caller gives messages back soon.
     reuses: bool,
@@ -44,18 +44,18 @@ pub struct Decoder {
     /// Whether part of a data frame was discarded since `take_discarded`.
     has_discarded: bool,
     extensions: PayloadDecoders,
-    /// Exists while a frame or a message is incomplete, and after the end. Most frames are complete in one read, and a
-    /// connection that waits between two messages has no state.
+    /// Exists while a frame or a message is incomplete, and after decoding has ended. Most frames are complete in one read,
+    /// so a connection that waits between two messages has no state.
     state: Option<Box<State>>,
 }
 
-/// What has arrived of a frame and its message.
+/// What has arrived of an incomplete frame and its message, and why decoding has ended.
 #[derive(Debug, Default)]
 struct State {
     end: Option<End>,
     /// The beginning of an incomplete header.
     partial: Partial,
-    /// The frame with an incomplete payload. After a failure, the frame at fault.
+    /// The frame with an incomplete payload. After a failure, the frame at fault, if some of its payload is still to come.
     frame: Option<Frame>,
     /// The payload of an unfinished control frame.
     control: Vec<u8>,
@@ -80,7 +80,7 @@ enum End {
 #[derive(Debug)]
 struct Frame {
     header: Header,
-    /// How much of the payload has arrived. At most `header.length`.
+    /// How many bytes of the payload have arrived. At most `header.length`.
     arrived: usize,
 }
 
@@ -91,7 +91,7 @@ impl Frame {
 }
 
 impl Decoder {
-    /// A decoder for the end with this role. Many decoders may share one [`Config`].
+    /// A decoder for the end of a connection that has this role. Many decoders may share one [`Config`].
     pub fn new(role: Role, config: impl Into<Arc<Config>>) -> Self {
         let config = config.into();
         let rules = Rules { role, accept_unmasked: config.accept_unmasked_frames, claimed: Rsv::NONE };
@@ -127,13 +127,13 @@ impl Decoder {
         &self.config
     }
 
-    /// Expects that small messages are [recycled](Message::recycle) from now on. Small messages of any size then take turns
-    /// in the same memory, so they may have spare capacity.
+    /// Tells the decoder that small messages, of at most 4 KiB, will be [recycled](Message::recycle) from now on. These
+    /// messages then share memory one after the other, so their payloads may have up to 4 KiB of spare capacity.
     pub fn enable_reuse(&mut self) {
         self.reuses = true;
     }
 
-    /// Takes bytes off the front of `input` until a message is complete. `None` means that all bytes were taken.
+    /// Takes bytes off the front of `input` until a message is complete. `None` means that all bytes were taken before that.
     ///
     /// After a Close, all further bytes are taken and dropped (RFC 6455 §1.4).
     ///
@@ -149,9 +149,9 @@ impl Decoder {
     }
 
     /// The next message, if it is of the usual kind: a text or binary message of less than 64 KiB in one frame that is
-    /// complete in `input`. `None` takes no bytes and decides nothing: call [`decode`](Self::decode) then.
+    /// complete in `input`. Otherwise takes no bytes and returns `None`: call [`decode`](Self::decode) then.
     ///
-    /// The payload reuses the memory of a payload that was sent or [recycled](Message::recycle) before, if it fits.
+    /// If it fits, the payload reuses the memory of a payload that was sent or [recycled](Message::recycle) before.
     #[inline(always)]
     pub fn decode_whole(&mut self, input: &mut &[u8]) -> Option<Message> {
         if self.state.is_some() {
@@ -191,16 +191,16 @@ impl Decoder {
         decoded
     }
 
-    /// The allocation of a large incomplete message, limited to the missing bytes of its frame. A read into it saves a copy.
-    /// Call [`decode`](Self::decode) with an empty input afterwards, so that the bytes are counted. `None` when a shared
+    /// The memory of a large incomplete message, limited to the missing bytes of its frame. A read into it saves a copy.
+    /// Call [`decode`](Self::decode) with an empty input afterwards, so that the bytes are counted. `None` if a shared
     /// buffer is better.
     pub fn direct(&mut self) -> Option<Limited<&mut Vec<u8>>> {
         let state = self.state.as_mut().filter(|state| state.end.is_none())?;
         let remaining = state.frame.as_ref().filter(|frame| !frame.header.opcode.is_control())?.remaining();
-        // An earlier read may have put bytes there that are not counted yet.
+        // An earlier read may have put bytes into the message that are not counted yet.
         let remaining = remaining - state.message.still_masked();
         let payload = state.message.direct(remaining)?;
-        // Without a limit, a full vector would grow by itself. Nothing beyond the frame is read into it.
+        // Without a limit, a full vector would grow by itself, and a read could take bytes beyond the frame.
         let room = (payload.capacity() - payload.len()).min(remaining);
         Some(payload.limit(room))
     }
@@ -212,9 +212,9 @@ impl Decoder {
         self.state.is_none()
     }
 
-    /// How many bytes have arrived of an incomplete message or frame. Of a message, only the payload counts, without headers
-    /// and without control frames between its fragments. Otherwise the bytes are those of a control frame, or of a first
-    /// frame's header. `None` between two messages, after the end, and while frames are [discarded](Self::discard).
+    /// How many bytes have arrived of an incomplete message or frame. Of a message, only payload bytes count, without headers
+    /// and control frames between its fragments. Otherwise the bytes are those of a control frame, or of a first frame's header.
+    /// `None` between two messages, after decoding has ended, and while frames are [discarded](Self::discard).
     pub fn unfinished(&self) -> Option<u64> {
         let state = self.state.as_ref().filter(|state| state.end.is_none() && !self.discards)?;
         let arrived = if state.message.is_assembling() {
@@ -230,21 +230,22 @@ impl Decoder {
         self.state.as_ref().is_some_and(|state| state.message.is_assembling())
     }
 
-    /// How many bytes of an incomplete message are held. If it goes through an extension, how many bytes have arrived.
+    /// How many bytes of an incomplete message are held, or have arrived if extensions restore the message.
     pub fn held(&self) -> usize {
         self.state.as_ref().map_or(0, |state| state.message.held())
     }
 
-    /// Whether messages may go through an [extension](Self::with_extension), which may make them longer than what arrives.
+    /// Whether messages may go through an [extension](Self::with_extension), which may make them longer than the bytes that
+    /// arrive.
     pub fn is_extended(&self) -> bool {
         !self.extensions.is_empty()
     }
 
-    /// Drops the held bytes of an incomplete message: no more bytes will come. If decoding has ended, its result stays.
+    /// Drops the held bytes of an incomplete message, since no more will come. If decoding has ended, its result stays the same.
     pub fn abandon(&mut self) {
         if self.state.as_ref().is_some_and(|state| state.end.is_none()) {
             self.state = None;
-            // The extensions may hold parts of a message. Without them, no reserved bit has a meaning.
+            // The extensions may hold parts of a message. Without extensions, no reserved bit has a meaning.
             self.extensions = PayloadDecoders::default();
             self.rules.claimed = Rsv::NONE;
         }
@@ -253,8 +254,8 @@ impl Decoder {
     /// Discards all further data frames: only their headers are read, and their payloads are not kept, unmasked, inflated or
     /// checked. Control frames are yielded as before, so that the peer's Close is not missed.
     ///
-    /// After an error, decoding continues with the frame after the one at fault, if the error leaves clear where that frame
-    /// begins. Returns whether anything can still come: nothing can after a Close, or after the peer has broken the framing.
+    /// After an error, decoding continues with the frame after the one at fault, if it is still clear where that frame
+    /// begins. Returns whether more frames can be decoded: `false` after a Close, and after the peer has broken the framing.
     ///
     /// ```
     /// use sockeye_proto::{Config, Decoder, Message, Role};
@@ -267,7 +268,7 @@ impl Decoder {
     /// ```
     pub fn discard(&mut self) -> bool {
         self.discards = true;
-        // No message is short enough for `decode_whole`.
+        // With this limit, no message is short enough for `decode_whole`.
         self.small = 0;
         self.extensions = PayloadDecoders::default();
         let Some(state) = &mut self.state else { return true };
@@ -288,8 +289,8 @@ impl Decoder {
         true
     }
 
-    /// Another decoder in the same state, which [discards](Self::discard) what comes. It is for bytes that nobody will
-    /// receive, after bytes that must still be decoded. `None` if nothing can come.
+    /// A second decoder that continues from the state of this one, but [discards](Self::discard) data frames. It can look
+    /// for a Close in bytes that this decoder still has to decode. `None` if no more frames can be decoded.
     ///
     /// ```
     /// use sockeye_proto::{Config, Decoder, Message, Role};
@@ -407,7 +408,7 @@ impl Decoder {
         Ok(None)
     }
 
-    /// A message in one frame that is complete in `input` and goes through an extension.
+    /// Takes a message in one frame that is complete in `input`, and lets the extensions restore it.
     fn transformed(&mut self, header: &Header, input: &mut &[u8]) -> Result<Message, Error> {
         let wire = take(input, header.length as usize);
         let (extensions, rsv) = (&mut self.extensions, header.rsv);
@@ -427,7 +428,7 @@ impl Decoder {
         assembler::transformed(header.opcode == OpCode::Text, payload)
     }
 
-    /// Takes the bytes of the unfinished frame from `input`.
+    /// Takes the bytes of the unfinished frame off the front of `input`.
     fn resume_frame(&mut self, input: &mut &[u8]) -> Result<Progress, Error> {
         let Some(state) = &mut self.state else { return Ok(Progress::Frame) };
         let State { frame: slot, control: control_payload, message, .. } = &mut **state;
@@ -491,7 +492,7 @@ fn control(opcode: OpCode, payload: Vec<u8>) -> Result<Message, Error> {
     })
 }
 
-/// Takes at most `most` bytes off the front.
+/// Takes at most `most` bytes off the front of `input`.
 fn take<'a>(input: &mut &'a [u8], most: usize) -> &'a [u8] {
     let (front, rest) = input.split_at(most.min(input.len()));
     *input = rest;

@@ -1,7 +1,7 @@
-//! permessage-deflate ([RFC 7692]): what is negotiated, and the two ends of the compression.
+//! permessage-deflate ([RFC 7692]): the parameters that are negotiated, and both ends of the compression.
 //!
 //! [`Compression`] is what an application wants. [`Parameters`] are what both ends have agreed on in the opening handshake.
-//! The two make the extensions for an [`Encoder`](crate::Encoder) and a [`Decoder`](crate::Decoder):
+//! From the two come the extensions for an [`Encoder`](crate::Encoder) and a [`Decoder`](crate::Decoder):
 //!
 //! ```
 //! use sockeye_proto::deflate::{Compression, Parameters};
@@ -30,7 +30,7 @@
 //! # Bombs
 //!
 //! `max_message_size` limits the message while it grows, and inflating stops at the first byte too many. Inflated bytes are
-//! kept in pieces until the message is complete, so a message over the limit takes no more memory than the limit and 1 MiB.
+//! kept in pieces until the message is complete, so a message over the limit takes at most 1 MiB more memory than the limit.
 //! Two more rules end a message that is made only to be costly: see [`Violation::CompressionRatio`] and
 //! [`Violation::CompressionWork`].
 //!
@@ -57,7 +57,7 @@ use crate::Rsv;
 /// RFC 7692 §6: the "Per-Message Compressed" bit is RSV1.
 const COMPRESSED: Rsv = Rsv::RSV1;
 
-/// RFC 7692 §7.2.1: the end of a flush, which is the length of an empty uncompressed block. A sender MUST "Remove 4 octets
-/// (that are 0x00 0x00 0xff 0xff) from the tail end"; a receiver MUST "Append 4 octets of 0x00 0x00 0xff 0xff to the tail
-/// end of the payload of the message" (§7.2.2).
+/// RFC 7692 §7.2.1: the last bytes of a flush, which are the length of an empty uncompressed block. A sender MUST "Remove 4
+/// octets (that are 0x00 0x00 0xff 0xff) from the tail end"; a receiver MUST "Append 4 octets of 0x00 0x00 0xff 0xff to the
+/// tail end of the payload of the message" (§7.2.2).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];

@@ -33,12 +33,12 @@ impl<F: FnMut() -> [u8; 4] + Send> MaskSource for F {
     }
 }
 
-/// The sending half of a connection: turns messages into a queue of bytes, in the order in which they may be sent.
+/// The sending half of a connection: turns messages into a queue of bytes, in the order in which the bytes may be sent.
 ///
 /// Write what [`slices`](Self::slices) yields, and tell [`advance`](Self::advance) how many bytes were written, however few.
 ///
 /// * Data frames and the Close go out in the order in which they were queued.
-/// * Pings and Pongs overtake them between two frames ([RFC 6455 §5.4]: control frames "MAY be injected in the middle of a
+/// * Pings and Pongs overtake data between two frames ([RFC 6455 §5.4]: control frames "MAY be injected in the middle of a
 ///   fragmented message", and a peer that waits for a Pong should not wait for megabytes).
 /// * After a Close is queued, nothing more is queued.
 ///
@@ -52,33 +52,33 @@ impl<F: FnMut() -> [u8; 4] + Send> MaskSource for F {
 /// assert_eq!(encoder.take_bytes(), [0x81, 2, b'h', b'i']);
 /// ```
 pub struct Encoder {
-    /// For a client, or with an extension.
+    /// Present for a client, and for a server with an extension.
     transform: Option<Box<Transform>>,
     close_state: Closing,
-    /// The length of the queued Close frame; 0 before.
+    /// The length of the queued Close frame in bytes; 0 as long as no Close is queued.
     close_len: u8,
-    /// Exists while data is unwritten.
+    /// Exists while data is unwritten, and while a pooled buffer waits for the next frames.
     data_queue: Pooled<Queue>,
     /// Exists while Pings or Pongs are unwritten.
     control_queue: Option<Box<Control>>,
     /// How many bytes of both queues are unwritten.
     unwritten: usize,
     written_up_to: Position,
-    /// Whether the stream ended before all was written.
+    /// Whether the stream ended before all queued bytes were written.
     lost: bool,
 }
 
-/// What transforms payloads before they are queued.
+/// The masking keys and the extensions, which transform payloads before they are queued.
 #[derive(Default)]
 struct Transform {
-    /// For a client only; a server sends unmasked frames.
+    /// Present for a client only; a server sends unmasked frames.
     masks: Option<Box<dyn MaskSource>>,
     extensions: PayloadEncoders,
 }
 
 impl Encoder {
-    /// Payloads up to this many bytes are copied next to their header; longer payloads are separate slices. 4 KiB: above
-    /// this size, a copy costs more than a slice.
+    /// Payloads of at most this many bytes are copied next to their header; longer payloads are separate slices. 4 KiB:
+    /// above this size, a copy costs more than a slice.
     pub const COPIED: usize = COPY;
 
     /// The encoder of a server, whose frames are not masked.
@@ -146,11 +146,11 @@ impl Encoder {
     }
 
     /// Queues a text or binary message of at most [`COPIED`](Self::COPIED) bytes, for a caller that writes soon. The frame
-    /// goes into a pooled buffer, which returns when all is written. Most messages cost least this way.
+    /// goes into a pooled buffer, which returns to the pool when all data is written. For most messages this is cheapest.
     ///
     /// # Errors
     ///
-    /// The message, if it is of another kind or longer, if a mask or an extension transforms it, or if it is refused.
+    /// The message, if it is of another kind or longer, if this encoder masks or has an extension, or after a Close.
     #[inline(always)]
     pub fn push_small(&mut self, message: Outgoing) -> Result<(), Outgoing> {
         let (opcode, payload) = match &message {
@@ -195,8 +195,9 @@ impl Encoder {
         }
     }
 
-    /// Queues the answer to a Ping. Pongs are sent in order while fewer than 16 KiB of control frames are unsent. Beyond
-    /// that, only the latest Pong is kept, as [RFC 6455 §5.5.3] allows, so a flood of Pings has a constant cost.
+    /// Queues the answer to a Ping, unless the connection is closing. Pongs are sent in order while fewer than 16 KiB of
+    /// control frames are unsent. Beyond that, only the latest Pong is kept, as [RFC 6455 §5.5.3] allows, so a flood of
+    /// Pings has a constant cost.
     ///
     /// [RFC 6455 §5.5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.3
     pub fn pong(&mut self, payload: &[u8]) {
@@ -212,17 +213,17 @@ impl Encoder {
         }
     }
 
-    /// Answers the peer's Close: queues a Close, unless one of ours was queued before.
+    /// Answers the peer's Close: queues a Close, unless one of ours was queued before, or the stream has ended.
     ///
-    /// The answer has the peer's code and reason: by [RFC 6455 §5.5.1] it "typically echos the status code it received".
-    /// Some clients report the answer to their application, not the Close that they sent, and would lose the reason.
+    /// The answer repeats the peer's code and reason: by [RFC 6455 §5.5.1] it "typically echos the status code it received".
+    /// Some clients report the answer to their application, instead of the Close that they have sent.
     ///
     /// [RFC 6455 §5.5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
     pub fn peer_closed(&mut self, frame: Option<&CloseFrame>) {
         self.on(ClosingEvent::PeerClose, frame);
     }
 
-    /// The peer broke the protocol or a limit: queues a Close that says so, unless a Close was queued before.
+    /// The peer broke the protocol or a limit: queues a Close that says so, unless one was queued or the stream has ended.
     pub fn fail(&mut self, code: CloseCode, reason: &str) {
         self.on(ClosingEvent::Violation, Some(&CloseFrame::new(code, reason)));
     }
@@ -247,15 +248,15 @@ impl Encoder {
         self.close_state
     }
 
-    /// How many bytes are queued and not written, as on the wire.
+    /// How many bytes are queued and not written, headers included.
     #[inline]
     pub fn buffered(&self) -> usize {
         self.unwritten
     }
 
     /// How many bytes of memory are charged for the queue: [`buffered`](Self::buffered), and 64 for each piece of the queue
-    /// outside its tail, which holds small frames in a row. Shared messages are charged in full, since this queue may be the
-    /// last that keeps them.
+    /// outside its tail, in which small frames lie in a row. Shared messages are charged in full, since this queue may be
+    /// the last that keeps them.
     #[inline]
     pub fn held(&self) -> usize {
         self.unwritten + self.data_queue.get().map_or(0, Queue::overhead)
@@ -272,18 +273,18 @@ impl Encoder {
     }
 
     /// Uses a pooled buffer for the next small frames. This is worth it if the queue is written soon, for example by a
-    /// handler that answers a message. Without this call, the queue's memory grows with its content.
+    /// handler that answers a message. Without this call, the memory of the queue grows with its content.
     #[inline]
     pub fn use_pooled_buffer(&mut self) {
         self.data_queue.get_or_take().use_pooled_buffer();
     }
 
-    /// Frees `wanted` of the [held](Self::held) bytes, if there are as many: drops the oldest whole text and binary messages
-    /// of which nothing has been written. A begun frame is finished, so the stream stays valid after the gap. Pings and
-    /// Pongs stay, and after a Close is queued nothing is dropped. If messages may refer to earlier ones, as with the
-    /// context takeover of permessage-deflate, all such messages go: the peer could not read those after a gap.
+    /// Drops the oldest whole text and binary messages of which nothing has been written, until `wanted` of the
+    /// [held](Self::held) bytes are freed or no such message is left. A begun frame is finished, so the stream stays valid
+    /// after the gap. Pings and Pongs stay, and after a Close is queued nothing is dropped. If messages may refer to earlier
+    /// ones (context takeover), all these messages are dropped, since the peer could not inflate those after a gap.
     ///
-    /// Dropped messages count as written for [`is_written`](Self::is_written), when all bytes before them have been written.
+    /// Dropped messages count as written for [`is_written`](Self::is_written), once all bytes before them have been written.
     ///
     /// ```
     /// use sockeye_proto::{Encoder, Message};
@@ -302,7 +303,7 @@ impl Encoder {
         let begun = data.begun();
         let extensions = self.transform.as_deref_mut().map(|transform| &mut transform.extensions);
         let dropped = match extensions.filter(|extensions| wanted > 0 && extensions.has_context()) {
-            // Later messages may refer to the oldest, and are useless without it.
+            // Later messages may refer to the dropped ones, and are useless without them.
             Some(extensions) => {
                 let dropped = data.drop_until(|_, _| false);
                 extensions.restart();
@@ -314,10 +315,10 @@ impl Encoder {
         dropped
     }
 
-    /// Drops all text and binary messages of which nothing has been written, so that the queued Close goes next. Use it when
-    /// the peer has broken a rule, and need only be told so. A begun frame is finished.
+    /// Drops all text and binary messages of which nothing has been written, so that the queued Close goes next. This is for
+    /// a peer that has broken a rule, and need only be told so. A begun frame is finished.
     ///
-    /// Returns what was dropped, and the position before it. A caller that [waits](Self::queued) for a position
+    /// Returns what was dropped, and the position before it. A caller that [waits](Self::queued) for data up to a position
     /// [behind](Position::is_behind) this one waits for lost data. `None` if no Close is queued, or nothing can be dropped.
     ///
     /// ```
@@ -335,7 +336,7 @@ impl Encoder {
         let data_len = self.data_len();
         let data = self.data_queue.get_mut().filter(|_| close_len > 0)?;
         let begun = data.begun();
-        // The Close is the last frame. Part of it may be written.
+        // The Close is the last frame. Part of it may be written already.
         let wanted = data_len.saturating_sub(begun + close_len);
         if wanted == 0 {
             return None;
@@ -346,7 +347,7 @@ impl Encoder {
         Some((dropped, before))
     }
 
-    /// Corrects the counts after messages were dropped behind a frame of which `begun` bytes are left.
+    /// Corrects the counts after messages were dropped. `begun` bytes are left of the frame before them.
     fn dropped(&mut self, begun: usize, dropped: Dropped) {
         let Some(data) = self.data_queue.get_mut() else { return };
         data.widen_gap(begun, dropped.bytes);
@@ -357,7 +358,7 @@ impl Encoder {
         }
     }
 
-    /// Whether `message` could be queued now.
+    /// Whether `message` could be queued now. Nothing is queued.
     ///
     /// # Errors
     ///
@@ -381,7 +382,7 @@ impl Encoder {
         let (next, action) = self.close_state.on(event);
         self.close_state = next;
         if action != ClosingAction::Nothing {
-            // The deferred Pong goes now or never: nothing may follow a Close.
+            // The deferred Pong is queued now or never: no frame may follow a Close.
             if let Some(payload) = self.control_queue.as_mut().and_then(|control| control.take_deferred()) {
                 self.enqueue_control(OpCode::Pong, &payload);
             }
@@ -391,7 +392,7 @@ impl Encoder {
             }
             let before = self.unwritten;
             self.copied(OpCode::Close, Rsv::NONE, &body);
-            // At most 131: a header with a masking key, and the longest payload of a control frame.
+            // At most 131 bytes: a header with a masking key, and the longest payload of a control frame.
             self.close_len = (self.unwritten - before) as u8;
         }
     }
@@ -409,7 +410,7 @@ impl Encoder {
         self.untransformed(opcode, payload);
     }
 
-    /// A message that no extension transforms.
+    /// Queues a message that no extension transforms.
     fn untransformed(&mut self, opcode: OpCode, payload: Vec<u8>) {
         if payload.len() > COPY {
             return self.moved(opcode, Rsv::NONE, payload);
@@ -445,7 +446,7 @@ impl Encoder {
                 }
             }
             Some(Transform { masks: None, .. }) => message,
-            // RFC 6455 §5.3: each frame of a client has its own key, so its bytes cannot be shared.
+            // RFC 6455 §5.3: each frame of a client has its own masking key, so its bytes cannot be shared.
             Some(_) if message.is_secret() => {
                 return self.untransformed(message.opcode(), message.payload().to_vec());
             }
@@ -455,7 +456,7 @@ impl Encoder {
         let queue = self.data_queue.get_or_default();
         self.unwritten += frame.len();
         if frame.len() <= COPY {
-            // A separate piece of the queue would take more memory than such a frame, and another slice of the write.
+            // A separate piece of the queue, and another slice of the write, would cost more than a copy of such a frame.
             queue.inline(frame.len(), |output| output.extend_from_slice(frame));
         } else {
             queue.prepared(message);

@@ -8,7 +8,7 @@ use crate::{CloseCode, close_code};
 
 /// A broken rule of [RFC 6455], or of [RFC 7692] where the variant says so. Each rule has one variant.
 ///
-/// [`close_code`](Self::close_code) alone maps a violation to what is on the wire.
+/// The only mapping from a violation to a close code is [`close_code`](Self::close_code).
 ///
 /// [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
 /// [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
@@ -51,13 +51,13 @@ pub enum Violation {
     /// §5.5.1: the body of a Close is a single byte.
     #[error("the body of a Close is one byte long: expected none, or a code of two (RFC 6455 section 5.5.1)")]
     InvalidCloseLength,
-    /// §7.4: the code of a Close must not be sent.
+    /// §7.4: a Close has a code that must not be on the wire.
     #[error("the close code cannot be sent: expected 1000-1003, 1007-1014 or 3000-4999 (RFC 6455 section 7.4)")]
     InvalidCloseCode,
     /// §5.5.1: the reason of a Close is not valid UTF-8.
     #[error("the reason of a Close is not valid UTF-8 (RFC 6455 section 5.5.1)")]
     InvalidCloseReason,
-    /// RFC 7692 §7.2.2: a compressed message is not a DEFLATE stream, or is cut short.
+    /// RFC 7692 §7.2.2: a compressed message is no valid DEFLATE stream, or is cut short.
     #[error("a compressed message cannot be inflated (RFC 7692 section 7.2.2)")]
     InvalidDeflate,
     /// RFC 7692 §8.2 and a limit of ours: a compressed message expands beyond the allowed ratio, like a bomb that is made to
@@ -119,7 +119,8 @@ impl fmt::Display for Limit {
 }
 
 /// Why a peer's bytes were not accepted. The error is latched: a [`Decoder`](crate::Decoder) that has returned an error
-/// never returns a message again.
+/// never returns a data message again, and no control frame unless the caller [discards](crate::Decoder::discard) what
+/// follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -129,11 +130,11 @@ pub enum Error {
     /// The peer exceeded a limit of ours.
     #[error("{what} is {max}, and the peer sent {got}")]
     Limit {
-        /// Which limit.
+        /// The limit that was exceeded.
         what: Limit,
-        /// Its value.
+        /// The value of the limit.
         max: usize,
-        /// What the peer sent, or announced.
+        /// What the peer sent, or announced in a header. For a message that is too long once it is inflated: `max` + 1.
         got: u64,
     },
 }
@@ -148,11 +149,11 @@ impl Error {
         }
     }
 
-    /// Whether the decoder knows where the next frame begins, and a frame may follow.
+    /// Whether decoding may continue after this error: it is clear where the next frame begins, and a frame may follow.
     pub(crate) fn leaves_framing(self) -> bool {
         match self {
             Self::Limit { .. } => true,
-            // Nothing after a Close counts, even if the Close itself is invalid.
+            // No frame may follow a Close, even if the Close itself is invalid.
             Self::Violation(Violation::InvalidCloseReason) => false,
             Self::Violation(violation) => violation.close_code() != close_code::PROTOCOL,
         }
@@ -165,5 +166,5 @@ impl From<Violation> for Error {
     }
 }
 
-// Each decode returns an `Error` in its result, so the type must be small.
+// Each call of `decode` returns an `Error` in its result, so the type must be small.
 const _: () = assert!(size_of::<Error>() <= 24);

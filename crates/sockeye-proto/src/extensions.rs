@@ -1,16 +1,16 @@
-//! The extensions of a connection, one after the other.
+//! The extensions of a connection, which transform a message one after the other.
 
 use crate::{Error, PayloadDecoder, PayloadEncoder, PreparedMessage, Rsv, Violation, buffer::Buffer};
 
 /// The extensions of a receiving half, in the order of the opening handshake.
 #[derive(Debug, Default)]
 pub(crate) struct PayloadDecoders(
-    /// A boxed slice: no longer than a single boxed extension.
+    /// A boxed slice takes no more space in the decoder than a single boxed extension.
     Box<[Box<dyn PayloadDecoder>]>,
 );
 
 impl PayloadDecoders {
-    /// Adds an extension to those that have `claimed` some bits. Returns all claimed bits.
+    /// Adds an extension to others that have claimed the bits `claimed`. Returns all claimed bits.
     ///
     /// # Panics
     ///
@@ -27,7 +27,7 @@ impl PayloadDecoders {
         self.0.is_empty()
     }
 
-    /// Takes a piece of a message that carries `rsv`.
+    /// Passes a piece of a message to the last of the extensions whose bits `rsv` contains. Fails if there is none.
     pub(crate) fn push(&mut self, rsv: Rsv, piece: &[u8], max: usize) -> Result<(), Error> {
         match self.marked(rsv).next() {
             Some(extension) => extension.push(piece, max),
@@ -35,7 +35,8 @@ impl PayloadDecoders {
         }
     }
 
-    /// Takes the last piece of a message that carries `rsv`, and yields the result of all extensions with these bits.
+    /// Passes the last piece of a message to the last of the extensions whose bits `rsv` contains, and the result of each to
+    /// the one before it. Returns the result of the first one. Fails if there is no such extension.
     pub(crate) fn finish(&mut self, rsv: Rsv, piece: &[u8], max: usize) -> Result<Vec<u8>, Error> {
         let mut marked = self.marked(rsv);
         let Some(last) = marked.next() else { return Err(Violation::ReservedBits.into()) };
@@ -43,7 +44,8 @@ impl PayloadDecoders {
         marked.try_fold(payload, |payload, extension| extension.finish(&payload, max))
     }
 
-    /// The extension that transformed the message last comes first.
+    /// The extensions with any of these bits, in the reverse order of the opening handshake: the one that has transformed
+    /// the message last comes first.
     fn marked(&mut self, rsv: Rsv) -> impl Iterator<Item = &mut Box<dyn PayloadDecoder>> {
         self.0.iter_mut().rev().filter(move |extension| extension.rsv().intersects(rsv))
     }
@@ -67,7 +69,8 @@ impl PayloadEncoders {
         self.all.push(extension);
     }
 
-    /// The transformed payload, and its reserved bits. `None` if no extension transforms it.
+    /// The payload as all extensions have transformed it, and the reserved bits of those that did. `None` if no extension
+    /// transforms it.
     pub(crate) fn encode(&mut self, payload: &[u8]) -> Option<(Rsv, Buffer)> {
         let mut transformed: Option<(Rsv, Buffer)> = None;
         // RFC 6455 §9.1: with "foo, bar" negotiated, "operations on the data will be made as bar(foo(data))".
@@ -84,32 +87,33 @@ impl PayloadEncoders {
         transformed
     }
 
-    /// What the extensions make of a shared message, or the message itself if the result cannot be shared.
+    /// The shared message that the extensions make of this one. Hands the message back as an error if the result depends on
+    /// the connection and cannot be shared.
     pub(crate) fn transform(&mut self, mut message: PreparedMessage) -> Result<PreparedMessage, PreparedMessage> {
         if self.has_context() {
             return Err(message);
         }
         for extension in &mut self.all {
             let (Some(key), rsv) = (extension.shared_key(), extension.rsv()) else { return Err(message) };
-            // Each result holds in turn what the next extension makes of it.
+            // Each transformed message keeps, in turn, what the next extension makes of it.
             let transformed = message.transformed(key, rsv, |payload, output| extension.encode(payload, output));
             message = transformed.unwrap_or(message);
         }
         Ok(message)
     }
 
-    /// Whether the result for a message may depend on earlier messages.
+    /// Whether the transformed bytes of a message may depend on earlier messages.
     pub(crate) fn has_context(&self) -> bool {
         self.all.iter().any(|extension| extension.shared_key().is_none())
     }
 
-    /// Later messages must not refer to earlier ones.
+    /// Tells all extensions that later messages must not refer to earlier ones.
     pub(crate) fn restart(&mut self) {
         self.all.iter_mut().for_each(|extension| extension.restart());
     }
 }
 
-/// The claimed bits, with those of one more extension.
+/// Adds the bits `rsv` of an extension to the claimed ones. Panics if `rsv` is empty, or contains a claimed bit.
 fn claim(rsv: Rsv, claimed: Rsv) -> Rsv {
     assert!(!rsv.is_empty(), "an extension claims no reserved bit, so that nothing would mark its messages");
     assert!(!rsv.intersects(claimed), "an extension claims {rsv:?}, and another one has claimed {claimed:?}");

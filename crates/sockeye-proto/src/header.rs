@@ -1,4 +1,4 @@
-//! Frame headers: tungstenite parses and formats them; the rules that a header alone can break are here.
+//! Frame headers: tungstenite parses and formats them, and this module checks the rules that a header alone can break.
 
 use std::io::Cursor;
 
@@ -9,7 +9,7 @@ use tungstenite::protocol::frame::{
 
 use crate::{Role, Rsv, Violation};
 
-/// The longest header: two bytes, eight of length, four of masking key.
+/// The length of the longest header in bytes: the first two, eight of extended length, and four of masking key.
 pub(crate) const MAX_HEADER: usize = 14;
 /// RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less".
 pub(crate) const MAX_CONTROL: usize = 125;
@@ -63,7 +63,7 @@ impl OpCode {
     }
 }
 
-/// A frame header. In this field order, `fin` and `rsv`, which are the same for most frames, are stored at once.
+/// A frame header. `fin` and `rsv` lie side by side: for most frames both are constants, and one instruction stores both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct Header {
@@ -74,7 +74,8 @@ pub(crate) struct Header {
     pub(crate) mask: Option<[u8; 4]>,
 }
 
-/// The usual frame: a whole data message of less than 64 KiB, which has arrived completely, and whose header breaks no rule.
+/// The usual frame: a text or binary message in one frame of at most 65,535 bytes of payload, which has arrived completely
+/// and whose header breaks no rule.
 pub(crate) struct SmallFrame<'a> {
     pub(crate) is_text: bool,
     pub(crate) mask: Option<[u8; 4]>,
@@ -85,8 +86,9 @@ pub(crate) struct SmallFrame<'a> {
 }
 
 impl<'a> SmallFrame<'a> {
-    /// The frame at the start of `bytes`, if it is of this kind. This is a shortcut around [`Header::parse`], with a fifth
-    /// of its instructions. It rejects nothing: all other input gives `None`.
+    /// The frame at the start of `bytes`, or `None` if it is not such a frame. Unmasked frames from a client give `None` as
+    /// well, even if they are accepted. This is a shortcut around [`Header::parse`] that takes a fifth of the instructions.
+    /// It never reports a violation: the caller passes all other input to [`Header::parse`].
     #[inline(always)]
     pub(crate) fn parse(bytes: &'a [u8], role: Role) -> Option<Self> {
         let (&[first, second], rest) = bytes.split_first_chunk()?;
@@ -120,7 +122,7 @@ impl<'a> SmallFrame<'a> {
     }
 }
 
-/// What the check of a header depends on, apart from the header.
+/// What decides whether a header is valid, apart from the header itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) role: Role,
@@ -130,8 +132,8 @@ pub(crate) struct Rules {
 }
 
 impl Header {
-    /// The header at the start of `bytes` and its own length, or `None` when the header is incomplete. Violations in the
-    /// first two bytes are reported without waiting for the rest.
+    /// The header at the start of `bytes`, and the length of the header in bytes. `None` when the header is incomplete. A
+    /// violation in the first two bytes is reported even then.
     pub(crate) fn parse(bytes: &[u8], rules: Rules) -> Result<Option<(Self, usize)>, Violation> {
         let [first, rest @ ..] = bytes else { return Ok(None) };
         let opcode = check_first(*first, rules)?;
@@ -147,11 +149,11 @@ impl Header {
         Ok(Some((header, cursor.position() as usize)))
     }
 
-    /// Appends this header.
+    /// Appends this header to `output`.
     #[inline]
     pub(crate) fn write(self, output: &mut Vec<u8>) {
         if let (0..126, None) = (self.length, self.mask) {
-            // Most frames of a server, in a tenth of the instructions.
+            // Most frames of a server are written here, with a tenth of the instructions.
             let first = u8::from(self.fin) << 7 | self.rsv.bits() | self.opcode.to_bits();
             return output.extend_from_slice(&[first, self.length as u8]);
         }
@@ -171,12 +173,13 @@ impl Header {
     }
 }
 
-/// The length of the whole frame at the start of `bytes`. This crate has written the frame.
+/// The length of the whole frame at the start of `bytes`, header included. This crate must have written the frame.
 pub(crate) fn frame_len(bytes: &[u8]) -> usize {
     let mut cursor = Cursor::new(bytes);
     match FrameHeader::parse(&mut cursor) {
         Ok(Some((_, length))) => cursor.position() as usize + length as usize,
-        // Headers are queued whole, so this is not reached. Only this answer is safe.
+        // Not reached, since headers are queued whole. If it were, taking all bytes for one frame would be safe: nothing
+        // would be put between them.
         _ => bytes.len(),
     }
 }
@@ -186,9 +189,9 @@ fn check_first(first: u8, rules: Rules) -> Result<OpCode, Violation> {
     let opcode = OpCode::from_bits(first & 0x0F).ok_or(Violation::ReservedOpcode)?;
     // RFC 6455 §5.2: the reserved bits "MUST be 0 unless an extension is negotiated that defines meanings for non-zero
     // values. If a nonzero value is received and none of the negotiated extensions defines the meaning of such a nonzero
-    // value, the receiving endpoint MUST _Fail the WebSocket Connection_." An extension marks a message once. RFC 7692 §6.1:
-    // "An endpoint MUST NOT set the "Per-Message Compressed" bit of control frames and non-first fragments of a data
-    // message."
+    // value, the receiving endpoint MUST _Fail the WebSocket Connection_." An extension marks only the first frame of a
+    // message. RFC 7692 §6.1: "An endpoint MUST NOT set the "Per-Message Compressed" bit of control frames and non-first
+    // fragments of a data message."
     let claimed = if opcode.is_data_start() { rules.claimed } else { Rsv::NONE };
     if !Rsv::of_first_byte(first).without(claimed).is_empty() {
         return Err(Violation::ReservedBits);

@@ -7,8 +7,8 @@ use crate::{
 
 /// Received bytes that are not decoded yet: those after the message that was handed over last.
 ///
-/// An empty `Input` is a pointer and owns nothing. Reads fill a buffer from a pool of the thread, and the buffer goes back
-/// as soon as all of its bytes are decoded.
+/// An `Input` is only a pointer, and owns memory only while it holds bytes or waits for a read. Reads fill a buffer from a
+/// pool of the thread, and the buffer returns to the pool as soon as all of its bytes are decoded.
 ///
 /// ```
 /// use sockeye_proto::{Config, Decoder, Input, Message, Role};
@@ -26,7 +26,7 @@ pub struct Input(Pooled<Unread>);
 #[derive(Debug, Default)]
 struct Unread {
     bytes: Vec<u8>,
-    /// How many of the bytes were decoded.
+    /// How many bytes at the beginning have been decoded.
     start: usize,
 }
 
@@ -55,7 +55,7 @@ impl Input {
         Self(Pooled::NONE)
     }
 
-    /// An input without bytes yet, with a pooled buffer for [`Buffer::SIZE`] bytes.
+    /// An input without bytes, but with a pooled buffer for [`Buffer::SIZE`] bytes.
     #[inline(always)]
     pub fn pooled() -> Self {
         let mut input = Self::new();
@@ -75,30 +75,31 @@ impl Input {
         input
     }
 
-    /// The vector to which more bytes may be appended.
+    /// The vector to which more bytes may be appended. The caller must not change the bytes that are there.
     #[inline]
     pub fn spare(&mut self) -> &mut Vec<u8> {
         &mut self.0.get_or_default().bytes
     }
 
-    /// Whether there are no bytes.
+    /// Whether no bytes are left to decode.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.0.get().is_none_or(|unread| unread.start == unread.bytes.len())
     }
 
-    /// How many bytes there are.
+    /// How many bytes are left to decode.
     pub fn len(&self) -> usize {
         self.bytes().len()
     }
 
-    /// The bytes.
+    /// The bytes that are left to decode.
     pub fn bytes(&self) -> &[u8] {
         self.0.get().map_or(&[], |unread| &unread.bytes[unread.start..])
     }
 
-    /// As [`spare`](Self::spare), with space for at least one more byte, for input that must be held for a while. The space
-    /// grows by at most `most` bytes, and at most doubles from 1 KiB on. Decoded bytes are removed first.
+    /// As [`spare`](Self::spare), with space for at least one more byte, for input that must be held for a while. A full
+    /// vector grows by as many bytes as it has, but by at least 1 KiB and at most `most` bytes. Decoded bytes are removed
+    /// once they are more than half of the vector.
     ///
     /// ```
     /// use sockeye_proto::Input;
@@ -110,11 +111,12 @@ impl Input {
     /// assert_eq!(input.len(), 2_000);
     /// ```
     pub fn grow(&mut self, most: usize) -> &mut Vec<u8> {
-        /// A smaller vector is not worth an allocation, and one read into it yields too little of a larger frame.
+        /// In bytes. A smaller vector is not worth an allocation, and a read into it would get too little of a larger frame.
         const LEAST: usize = 1 << 10;
 
         let unread = self.0.get_or_default();
-        // This is often enough to leave space at all times, and so rare that each byte is moved once, on average.
+        // Each removal moves at most as many bytes as it frees, so on average a byte is moved at most once, and at most half
+        // of the vector is wasted.
         if unread.start > unread.bytes.len() / 2 {
             unread.bytes.drain(..unread.start);
             unread.start = 0;
@@ -126,7 +128,8 @@ impl Input {
         &mut unread.bytes
     }
 
-    /// As [`Decoder::decode`]. The buffer goes back as soon as all bytes are decoded: a waiting connection holds no buffer.
+    /// As [`Decoder::decode`]. The buffer returns to the pool as soon as all bytes are decoded, so a waiting connection
+    /// holds no buffer.
     ///
     /// # Errors
     ///
@@ -142,7 +145,7 @@ impl Input {
         result
     }
 
-    /// As [`Decoder::decode_whole`]. The buffer goes back as soon as all bytes are decoded.
+    /// As [`Decoder::decode_whole`]. The buffer returns to the pool as soon as all bytes are decoded.
     #[inline(always)]
     pub fn decode_whole(&mut self, decoder: &mut Decoder) -> Option<Message> {
         let message = self.whole(decoder)?;
@@ -152,8 +155,8 @@ impl Input {
         Some(message)
     }
 
-    /// As [`Decoder::decode_whole`], for bytes that have just been read. Returns the first message, if it is of that kind,
-    /// and the remaining bytes, usually none.
+    /// As [`Decoder::decode_whole`], for bytes that have just been read. Returns the first message, or `None` if it is not
+    /// of the usual kind, and the input that is left, which is usually empty.
     ///
     /// ```
     /// use sockeye_proto::{Config, Decoder, Input, Message, Role};
@@ -184,8 +187,9 @@ impl Input {
         Some(message)
     }
 
-    /// Moves a small rest of a pooled buffer, or of a [grown](Self::grow) one, to memory of exactly its size, for a
-    /// connection that does not decode for a while.
+    /// Saves memory for a connection that does not decode for a while. If the vector has the capacity of a pooled buffer or
+    /// more ([`Buffer::SIZE`]), and the bytes that are left need at most a quarter of the capacity, moves them to memory of
+    /// exactly their size.
     pub fn compact(&mut self) {
         let Some(Unread { bytes, start }) = self.0.get() else { return };
         if bytes.capacity() >= Buffer::SIZE && bytes.len() - start <= bytes.capacity() / 4 {

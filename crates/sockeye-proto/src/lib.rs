@@ -1,14 +1,16 @@
-//! The WebSocket protocol ([RFC 6455]) as values: bytes in, messages out, and back. No I/O, no async, no clock.
+//! The WebSocket protocol ([RFC 6455]) as values: bytes become messages, and messages become bytes. No I/O, no async, no
+//! clock.
 //!
 //! A connection has two halves that know nothing of each other, so a runtime can keep them behind two locks:
 //!
 //! * the [`Decoder`] turns received bytes into [`Message`]s. It enforces every MUST of the RFC that concerns receiving, and
-//!   the limits of a [`Config`]. Its first [`Error`] is latched: the decoder yields no message after it.
+//!   the limits of a [`Config`]. Its first [`Error`] is latched: from then on the decoder yields only that error, unless the
+//!   caller [discards](Decoder::discard) what follows.
 //! * the [`Encoder`] turns messages into a transmit queue of byte slices, ready for one vectored write. It owns the state of
-//!   the [close handshake](Closing). Control frames overtake queued data between two frames.
+//!   the [close handshake](Closing). Pings and Pongs overtake queued data, between two frames.
 //!
-//! The answer to a received message is one call on the encoder: [`Encoder::pong`] for a Ping, [`Encoder::peer_closed`] for a
-//! Close, [`Encoder::fail`] for an error.
+//! What the decoder yields is answered with one call on the encoder: [`Encoder::pong`] for a Ping, [`Encoder::peer_closed`]
+//! for a Close, [`Encoder::fail`] for an error.
 //!
 //! ```
 //! use sockeye_proto::{Config, Decoder, Encoder, Message, Role};

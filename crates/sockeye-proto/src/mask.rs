@@ -1,22 +1,24 @@
 //! Masking: XOR with a key of four bytes, starting at any byte of the key (RFC 6455 §5.3).
 //!
-//! There are two operations: in place, for bytes that were read straight into their message; and copying, which saves a
-//! pass. Both see every byte, so they also report whether all bytes are ASCII. Most texts are, and need no other validation.
+//! There are two operations: masking in place, for bytes that were read straight into their message; and masking while
+//! copying, which saves a pass. Both see every byte, so they also report whether all resulting bytes are ASCII. Most texts
+//! are, and need no other validation.
 //!
-//! Most payloads are short. A short one is masked as its first and its last word, which may overlap, without a loop and
-//! without single bytes. A long one is a plain loop over words, which the compiler turns into vector instructions, and its
-//! last lane. On x86-64, the build's target has vectors of 16 bytes, and vectors of 32 (AVX2) are chosen at run time. On
-//! 64-bit ARM, every target has vectors (NEON), so there is no choice.
+//! Most payloads are short. A short payload is masked as its first and its last word, which may overlap, without a loop and
+//! without single bytes. A long payload is masked in a plain loop over words, which the compiler turns into vector
+//! instructions; its last lane, which may overlap the loop's last words, is masked separately. On x86-64, the build's target
+//! has vectors of 16 bytes, and vectors of 32 bytes (AVX2) are chosen at run time. On 64-bit ARM, every target has vectors
+//! (NEON), so there is no choice.
 
 use std::mem::MaybeUninit;
 
-/// The length of the last part of a long payload, which is masked at once: a vector register of AVX2. A multiple of the
-/// key's length.
+/// The bytes at the end of a long payload that are masked at once: as many as a vector register of AVX2 has. A multiple of
+/// the key's length.
 const LANE: usize = 32;
 
 const AFTER_LANE: usize = LANE + 1;
 
-/// The length that the first and the last lane cover.
+/// The most bytes that the first and the last lane of a payload can cover.
 const MEDIUM: usize = 2 * LANE;
 
 /// The bits that no ASCII byte has.
@@ -47,13 +49,14 @@ pub(crate) fn copy_text(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offs
     fill(output, payload, key, offset)
 }
 
-/// Like [`copy_text`], for a vector that has the capacity.
+/// Like [`copy_text`], for a vector that has enough spare capacity.
 ///
 /// # Panics
 ///
-/// When the vector does not have the capacity.
-// This is inlined, and no callee sees the vector, so its parts can stay in registers. Otherwise they would be written one by
-// one, and a later move would read them in pairs: the processor would wait until the stores have reached the cache.
+/// When the spare capacity is less than the length of the payload.
+// This is inlined, and no callee sees the vector, so the three words of the vector can stay in registers. Otherwise they
+// would be written one by one, and a later move would read them in pairs: the processor would wait until the stores have
+// reached the cache.
 #[inline(always)]
 pub(crate) fn fill(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: usize) -> bool {
     let is_ascii = store(payload, output.spare_capacity_mut(), rotate(u32::from_le_bytes(key), offset));
@@ -62,8 +65,9 @@ pub(crate) fn fill(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: u
     is_ascii
 }
 
-/// Stores as many bytes as `payload` has in `room`, which has space for them.
-// This is not inlined, all that it needs is in registers, and the functions below are tail calls: a payload of at most a
+/// Stores the masked `payload` at the beginning of `room`, and returns whether the stored bytes are ASCII. Panics if `room`
+/// is shorter than `payload`.
+// This is not inlined. All arguments are in registers, and the two functions below are tail calls, so a payload of at most a
 // lane costs neither a second call nor saved registers.
 #[inline(never)]
 fn store(payload: &[u8], room: &mut [MaybeUninit<u8>], key: u32) -> bool {
@@ -84,12 +88,13 @@ fn store_long(payload: &[u8], room: &mut [MaybeUninit<u8>], key: u32) -> bool {
     long(Copied::new(payload, room), key)
 }
 
-/// A payload and its target. Positions are checked, once a lane where the compiler cannot see that they fit.
+/// A payload, and the place for the masked bytes. The bounds of each access are checked: once for each lane, or not at all
+/// where the compiler can see that the access is within bounds.
 trait Payload {
     fn len(&self) -> usize;
     fn load<const N: usize>(&self, at: usize) -> [u8; N];
     fn store<const N: usize>(&mut self, at: usize, bytes: [u8; N]);
-    /// Loads and stores each of the first `count` words.
+    /// Loads each of the first `count` words of eight bytes, and stores what `transform` makes of the word.
     fn each_word(&mut self, count: usize, transform: impl FnMut(u64) -> u64);
 }
 
@@ -158,7 +163,7 @@ impl Payload for Copied<'_> {
     }
 }
 
-/// At most a lane.
+/// Masks a payload of at most a lane. Returns whether the result is ASCII.
 #[inline(always)]
 fn short(mut payload: impl Payload, key: u32) -> bool {
     let length = payload.len();
@@ -174,7 +179,7 @@ fn short(mut payload: impl Payload, key: u32) -> bool {
             u64::from(first_word | last_word) & HIGH == 0
         }
         1.. => {
-            // One byte is first, middle and last; of two bytes, the second is middle and last.
+            // A single byte is the first, the middle and the last byte. Of two bytes, the second is the middle and the last.
             let (middle, last) = (length / 2, length - 1);
             let masked = |at: usize| payload.load::<1>(at)[0] ^ (key >> (8 * at)) as u8;
             let (a, b, c) = (masked(0), masked(middle), masked(last));
@@ -187,7 +192,8 @@ fn short(mut payload: impl Payload, key: u32) -> bool {
     }
 }
 
-/// Masks the first and the last `N` bytes, which cover the payload. `N` is a multiple of eight.
+/// Masks the first and the last `N` bytes, which together cover the payload. Returns whether the result is ASCII. `N` is a
+/// multiple of eight.
 #[inline(always)]
 fn ends<const N: usize>(mut payload: impl Payload, key: u32) -> bool {
     let last = payload.len() - N;
@@ -199,7 +205,7 @@ fn ends<const N: usize>(mut payload: impl Payload, key: u32) -> bool {
     is_ascii([first_bytes, last_bytes])
 }
 
-/// At least a lane.
+/// Masks a payload of at least a lane. Returns whether the result is ASCII.
 #[inline(always)]
 fn long(payload: impl Payload, key: u32) -> bool {
     #[cfg(target_arch = "x86_64")]
@@ -222,7 +228,7 @@ unsafe fn lanes_avx2(payload: impl Payload, key: u32) -> bool {
 #[inline(always)]
 fn lanes(mut payload: impl Payload, key: u32) -> bool {
     let last = payload.len() - LANE;
-    // Loaded before the loop changes the overlapping bytes, and stored after the loop.
+    // The last lane is loaded before the loop changes the bytes in which they overlap, and stored after the loop.
     let last_bytes = xor::<LANE>(payload.load(last), rotate(key, last));
     let (key, mut seen) = (repeat(key), 0);
     payload.each_word(payload.len() / LANE * (LANE / 8), |word| {
@@ -233,7 +239,7 @@ fn lanes(mut payload: impl Payload, key: u32) -> bool {
     (seen & HIGH == 0) & is_ascii([last_bytes])
 }
 
-/// The key for a payload that begins at byte `offset`, as a little-endian number.
+/// The little-endian key, rotated for a payload that begins at byte `offset` of its frame.
 #[inline(always)]
 fn rotate(key: u32, offset: usize) -> u32 {
     key.rotate_right(8 * (offset % 4) as u32)
@@ -244,7 +250,7 @@ fn repeat(key: u32) -> u64 {
     u64::from(key) << 32 | u64::from(key)
 }
 
-// Over words, which the compiler turns into vectors. It takes arrays of bytes apart.
+// This works on words, since the compiler turns such a loop into vector instructions. It would take an array of bytes apart.
 #[inline(always)]
 fn xor<const N: usize>(mut bytes: [u8; N], key: u32) -> [u8; N] {
     for word in words_mut(&mut bytes) {
@@ -253,8 +259,8 @@ fn xor<const N: usize>(mut bytes: [u8; N], key: u32) -> [u8; N] {
     bytes
 }
 
-/// Whether the bits that no ASCII byte has are clear. Every second word has its own sum, so words need not leave their
-/// vectors.
+/// Whether all bytes are ASCII. Words with an even and with an odd index are combined separately, so that words need not
+/// leave their vectors.
 #[inline(always)]
 fn is_ascii<const N: usize, const M: usize>(pieces: [[u8; N]; M]) -> bool {
     let mut seen = [0; 2];
@@ -266,7 +272,7 @@ fn is_ascii<const N: usize, const M: usize>(pieces: [[u8; N]; M]) -> bool {
     (seen[0] | seen[1]) & HIGH == 0
 }
 
-/// The whole words of `bytes`.
+/// The whole words of `bytes`, of eight bytes each. A shorter rest is left out.
 #[inline(always)]
 fn words(bytes: &[u8]) -> impl Iterator<Item = &[u8; 8]> {
     bytes.chunks_exact(8).map(|word| word.try_into().expect("a chunk is as long as a word"))
@@ -288,7 +294,7 @@ mod tests {
         payload.iter().enumerate().map(|(i, byte)| byte ^ KEY[(i + offset) % 4]).collect()
     }
 
-    /// Checks all ways, including the one for processors without wider vectors.
+    /// Checks all code paths, including the portable one for processors without AVX2.
     fn check(payload: &[u8], offset: usize) {
         let expected = reference(payload, offset);
         let context = format!("{} bytes at {offset}", payload.len());

@@ -6,8 +6,9 @@ use crate::{CloseFrame, Error, Violation, pool};
 
 /// One whole WebSocket message: fragments are joined before the message is handed over ([RFC 6455 §5.6]).
 ///
-/// The payloads are plain `String` and `Vec<u8>`. A received payload has its own memory, with little or no spare capacity,
-/// and belongs to the receiver.
+/// The payloads are plain `String` and `Vec<u8>`. A received payload has its own memory, which belongs to the receiver. Its
+/// spare capacity is at most 64 bytes, or at most the length of the payload if the message arrived in several pieces. With
+/// [`Decoder::enable_reuse`](crate::Decoder::enable_reuse) it may be more.
 ///
 /// ```
 /// use sockeye_proto::Message;
@@ -20,17 +21,17 @@ use crate::{CloseFrame, Error, Violation, pool};
 /// [RFC 6455 §5.6]: https://www.rfc-editor.org/rfc/rfc6455#section-5.6
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Message {
-    /// A text message: valid UTF-8, checked while the text arrived.
+    /// A text message. The decoder yields only valid UTF-8; any other text is an error.
     Text(String),
     /// A binary message.
     Binary(Vec<u8>),
-    /// A Ping, at most 125 bytes. When the application receives a Ping, the Pong is already queued, so the application need
-    /// not answer.
+    /// A Ping with at most 125 bytes of payload. `sockeye-tokio` queues the Pong before the application receives the Ping,
+    /// so the application need not answer.
     Ping(Vec<u8>),
-    /// A Pong, at most 125 bytes: the answer to a Ping of ours, or an unsolicited sign of life.
+    /// A Pong with at most 125 bytes of payload: the answer to a Ping of ours, or an unsolicited sign of life.
     Pong(Vec<u8>),
-    /// A Close, with code and reason unless the peer gave none. It is the last message. When the application receives a
-    /// Close, the answer is already queued.
+    /// A Close, with code and reason, or `None` for a Close without them. No message follows it. `sockeye-tokio` queues the
+    /// answer before the application receives the peer's Close.
     Close(Option<CloseFrame>),
 }
 
@@ -45,7 +46,7 @@ impl Message {
         Self::Binary(data.into())
     }
 
-    /// The payload as bytes. For a Close, the reason.
+    /// The payload as bytes. For a Close, the reason, which is empty if there is none.
     pub fn into_data(self) -> Vec<u8> {
         match self {
             Self::Text(text) => text.into_bytes(),
@@ -94,13 +95,13 @@ impl Message {
         }
     }
 
-    /// The length of the payload in bytes, without the frame header. For a Close, the length of the reason.
+    /// The length of the payload in bytes, without the frame header. For a Close, the length of its reason.
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
-    /// Gives the memory of a small payload to the next message that this thread decodes. Sending a message does the same;
-    /// call this for messages that were only read.
+    /// Gives the memory of a small payload, of at most 4 KiB, to the next message that this thread decodes.
+    /// [`Encoder`](crate::Encoder) does the same with a message that it sends; call this for messages that were only read.
     pub fn recycle(self) {
         if let Self::Text(_) | Self::Binary(_) = self {
             pool::recycle(self.into_data());
@@ -170,7 +171,8 @@ impl From<&[u8]> for Message {
 }
 
 impl From<Bytes> for Message {
-    /// Copies only when the `Bytes` is shared.
+    /// Takes over the memory if this `Bytes` was made from a vector and is its only owner. Copies any other `Bytes`, such as
+    /// a shared or a static one.
     fn from(data: Bytes) -> Self {
         Self::Binary(data.into())
     }
@@ -204,7 +206,7 @@ mod tungstenite {
     }
 
     impl TryFrom<Theirs> for Message {
-        /// A raw frame is not a message, and is handed back. tungstenite never yields one when reading.
+        /// A raw frame, which is no message, is handed back. tungstenite never yields raw frames when it reads.
         type Error = Theirs;
 
         fn try_from(message: Theirs) -> Result<Self, Theirs> {

@@ -12,22 +12,22 @@ pub enum Outgoing {
     Message(Message),
     /// A message that is sent to many connections.
     Prepared(PreparedMessage),
-    /// A message that no extension may transform. The message is not compressed, so its length on the wire reveals nothing
-    /// about its content. The box keeps the other variants small.
+    /// A message that no extension may transform. It is not compressed, so its length on the wire reveals nothing about its
+    /// content. The box keeps the other variants small.
     Secret(Box<Message>),
 }
 
 impl Outgoing {
     /// A message that is not compressed, whatever was negotiated.
     ///
-    /// An attacker who can add text to a compressed message, and sees its length on the wire, can learn the rest of it: the
-    /// better the attacker guesses the rest, the shorter the message becomes (as in CRIME and BREACH). So use this for a
-    /// message that carries a secret beside text of other people.
+    /// An attacker who can add text to a compressed message, and sees its length on the wire, can learn the other parts of
+    /// the message: the better the attacker guesses them, the shorter the message becomes (as in CRIME and BREACH). So use
+    /// this for a message that carries a secret beside text of other people.
     pub fn secret(message: Message) -> Self {
         Self::Secret(Box::new(message))
     }
 
-    /// The message, if it belongs to this connection: `None` for a message that is sent to many.
+    /// The message, if it belongs to this connection. `None` for a message that is sent to many connections.
     #[inline]
     pub fn message(&self) -> Option<&Message> {
         match self {
@@ -63,10 +63,10 @@ pub struct Refused {
 /// Why a message was not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// A Close has been sent or received: nothing may follow it.
+    /// The connection is closing or has ended: a Close was queued or received, the peer broke a rule, or the stream ended.
     #[error("the connection is closed")]
     Closed,
-    /// The message must not be on the wire.
+    /// The message breaks this rule, so it must not be on the wire.
     #[error("the message cannot be sent: {0}")]
     Invalid(Violation),
 }

@@ -1,9 +1,8 @@
-//! Pools of a thread. A connection takes what it needs from a pool only while it is busy, so an idle connection holds
-//! nothing.
+//! Pools of a thread. A connection takes memory from a pool only while it is busy, so an idle connection holds none.
 //!
 //! A thread local with a destructor is checked at each access, which takes as long as the access itself. So the pools have
-//! no destructor: [`AT_EXIT`] has one, and empties the pools that have asked for it. (Where thread locals are keys of the
-//! system, as on Windows with GNU, they are destroyed in any order, and a pool's content may be lost with its thread.)
+//! no destructor: [`AT_EXIT`] has one, and empties the pools that are registered there. (Where the system destroys thread
+//! locals in any order, as on Windows with GNU, the content of a pool may be leaked when its thread ends.)
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,16 +10,17 @@ use std::{
     thread::LocalKey,
 };
 
-/// The most values in each pool of a thread, with 64 KiB each: a thread runs one task at a time, so more than a few are in
-/// use only while slow clients hold theirs. Surplus values are freed.
+/// The most values in each pool of a thread. Each value has about 64 KiB. A thread runs one task at a time, so more than a
+/// few values are in use only while slow clients hold theirs. Surplus values are freed.
 const POOLED: usize = 8;
 
 /// The unused values of a thread.
 pub(crate) struct Pool<T> {
-    /// The value that was given back last: if connections take turns, there is no other.
+    /// The value that was given back last. It is the only one if each connection gives its value back before the next one
+    /// takes it.
     last: Cell<ManuallyDrop<Option<T>>>,
     others: RefCell<ManuallyDrop<Vec<T>>>,
-    /// Whether the pool will be emptied when the thread ends. A pool that is not open holds nothing.
+    /// Whether the pool is registered to be emptied when the thread ends. A pool that is not open holds nothing.
     is_open: Cell<bool>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn take<T>(pool: &'static LocalKey<Pool<T>>) -> Option<T> {
     pool.with(|pool| pool.replace(None).or_else(|| pool.take_other()))
 }
 
-/// Gives a value to the pool, or drops a value if there are enough.
+/// Gives a value to the pool. If the pool is full, drops one of its values.
 #[inline(always)]
 pub(crate) fn give<T>(pool: &'static LocalKey<Pool<T>>, value: T) {
     if let Some(other) = swap(pool, value) {
@@ -72,7 +72,8 @@ pub(crate) fn give<T>(pool: &'static LocalKey<Pool<T>>, value: T) {
     }
 }
 
-/// Gives a value to the pool in place of the last one, and returns that one. A closed pool returns the value itself.
+/// Makes `value` the last value of the pool, and returns the one before, if any. If the pool cannot be opened, since the
+/// thread is ending, returns `value` itself.
 #[inline(always)]
 fn swap<T>(pool: &'static LocalKey<Pool<T>>, value: T) -> Option<T> {
     if pool.with(|pool| pool.is_open.get()) || open(pool) {
@@ -82,7 +83,8 @@ fn swap<T>(pool: &'static LocalKey<Pool<T>>, value: T) -> Option<T> {
     }
 }
 
-/// Whether the thread continues, and will empty the pool at its end.
+/// Registers the pool to be emptied when the thread ends, and opens it. Returns `false`, and leaves the pool closed, if the
+/// thread is ending already.
 #[cold]
 fn open<T>(pool: &'static LocalKey<Pool<T>>) -> bool {
     let asked = AT_EXIT.try_with(|at_exit| at_exit.0.borrow_mut().push(Box::new(|| pool.with(Pool::close))));
@@ -92,40 +94,44 @@ fn open<T>(pool: &'static LocalKey<Pool<T>>) -> bool {
 
 thread_local!(static AT_EXIT: AtExit = const { AtExit(RefCell::new(Vec::new())) });
 
-/// What to do when a thread ends.
+/// Empties the registered pools when the thread ends.
 struct AtExit(RefCell<Vec<Box<dyn Fn()>>>);
 
 impl Drop for AtExit {
     fn drop(&mut self) {
-        // Dropped values may go to a pool that was emptied before, which keeps nothing any more.
+        // A value that is dropped here may be given to a pool that was emptied before. That pool is closed, and keeps
+        // nothing.
         self.0.take().iter().for_each(|close| close());
     }
 }
 
 thread_local! {
-    /// The payload that was copied last, for the next received message. Most messages answer one another: in the steady
-    /// state of a server that answers, no message costs an allocation.
+    /// The memory of the payload that was recycled last, for the next received message. In the steady state of a server that
+    /// answers each message with one message, no message costs an allocation.
     static PAYLOAD: Pool<Vec<u8>> = const { Pool::new() };
 }
 
-/// The largest payload that the pool keeps, and how much spare capacity a message may have.
+/// The largest capacity of a payload that the pool keeps, in bytes.
 const KEPT: usize = 4 << 10;
+/// The most spare capacity that a message gets from the pool, in bytes.
 const SURPLUS: usize = 64;
 
-/// An empty vector with capacity for a payload of this length, and for little more.
+/// An empty vector with capacity for a payload of this length, and for at most [`SURPLUS`] more bytes.
 #[inline(always)]
 pub(crate) fn payload(length: usize) -> Vec<u8> {
     let kept = PAYLOAD.with(|pool| pool.replace(None)).unwrap_or_default();
     if (length..=length + SURPLUS).contains(&kept.capacity()) { kept } else { Vec::with_capacity(length) }
 }
 
-/// The same for a payload that is given back soon. Spare capacity does not matter, so one vector serves all small payloads.
+/// As [`payload`], for a payload that is given back soon. Spare capacity does not matter, so one vector of [`KEPT`] bytes
+/// serves all small payloads.
 pub(crate) fn reusable_payload(length: usize) -> Vec<u8> {
     let kept = PAYLOAD.with(|pool| pool.replace(None)).unwrap_or_default();
     if kept.capacity() >= length { kept } else { Vec::with_capacity(if length < KEPT { KEPT } else { length }) }
 }
 
-/// Keeps the memory of a payload that is not needed any more, in place of the one before.
+/// Keeps the memory of a payload that is not needed any more, in place of the one before. If its capacity exceeds [`KEPT`],
+/// the memory is freed.
 #[inline(always)]
 pub(crate) fn recycle(mut payload: Vec<u8>) {
     if payload.capacity() <= KEPT {
@@ -139,24 +145,24 @@ pub(crate) trait Poolable: Default + 'static {
     /// The pool that keeps unused values of this type.
     const POOL: &'static LocalKey<Pool<Box<Self>>>;
 
-    /// Resets the value to its initial state. Returns whether it has a buffer that is worth keeping.
+    /// Resets the value to its initial state. Returns whether the value is worth keeping; if not, it is freed.
     fn reset(&mut self) -> bool;
 }
 
-/// Nothing, or a value that returns to the pool of its thread when it is dropped.
+/// Nothing, or a value that is given to the pool of its thread when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Pooled<T: Poolable>(Option<Box<T>>);
 
 impl<T: Poolable> Pooled<T> {
     pub(crate) const NONE: Self = Self(None);
 
-    /// The value, or one from the pool, or a new one.
+    /// The value. If there is none yet, takes one from the pool, or makes a new one.
     #[inline(always)]
     pub(crate) fn get_or_take(&mut self) -> &mut T {
         self.0.get_or_insert_with(|| take(T::POOL).unwrap_or_default())
     }
 
-    /// As `drop`, but inlined where speed counts.
+    /// Gives the value back, as `drop` does, but inlined where speed counts.
     #[inline(always)]
     pub(crate) fn give_back(&mut self) {
         if let Some(value) = self.0.take() {
@@ -174,7 +180,7 @@ impl<T: Poolable> Pooled<T> {
         self.0.as_deref_mut()
     }
 
-    /// The value, or a new one without a buffer.
+    /// The value. If there is none yet, makes a new one, without a buffer.
     #[inline]
     pub(crate) fn get_or_default(&mut self) -> &mut T {
         self.0.get_or_insert_default()
@@ -190,7 +196,7 @@ impl<T: Poolable> Drop for Pooled<T> {
     }
 }
 
-// A separate function, so that a drop takes only one check where there is usually nothing to give back.
+// A separate function, so that a drop is only one check where there is usually nothing to give back.
 #[inline(never)]
 fn give_back_apart<T: Poolable>(value: Box<T>) {
     give_back(value);

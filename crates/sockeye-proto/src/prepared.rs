@@ -7,7 +7,9 @@ use crate::{
     header::{Header, OpCode},
 };
 
-/// A data message that is encoded once and sent to many connections. Each connection holds a reference to the same bytes.
+/// A data message that is encoded once and sent to many connections. Connections of a server hold a reference to the same
+/// bytes, or a copy of a frame of at most 4 KiB. Connections of a client mask their own copy. If an extension refers to
+/// earlier messages, as permessage-deflate with context takeover does, each connection transforms its own copy.
 ///
 /// ```
 /// use sockeye_proto::{Config, Encoder, PreparedMessage};
@@ -15,7 +17,7 @@ use crate::{
 /// let news = PreparedMessage::text("the tide is coming in");
 /// for _ in 0..10_000 {
 ///     let mut connection = Encoder::server();
-///     connection.encode(news.clone()).unwrap(); // copies nothing
+///     connection.encode(news.clone()).unwrap(); // the frame is already encoded
 /// }
 /// ```
 #[derive(Debug, Clone)]
@@ -32,14 +34,14 @@ struct Shared {
     frame: Vec<u8>,
     /// Where the payload begins in `frame`.
     payload: usize,
-    /// Whether no extension may transform it.
+    /// Whether extensions must leave this message as it is.
     is_secret: bool,
-    /// What extensions have made of the message, one entry for each key and set of reserved bits. There are as many entries
-    /// as different server configurations and negotiated parameters.
+    /// What extensions have made of the message, one entry for each key and set of reserved bits. There are at most as many
+    /// entries as there are combinations of a server's configuration and negotiated parameters.
     transformed: Mutex<Vec<((SharedKey, Rsv), Transformed)>>,
 }
 
-/// The transformed message, once a connection has asked for it; `None` if the message is sent as it is.
+/// The transformed message, once a connection has asked for it. `None` if the extension leaves the message as it is.
 type Transformed = Arc<OnceLock<Option<PreparedMessage>>>;
 
 impl PreparedMessage {
@@ -58,7 +60,8 @@ impl PreparedMessage {
         self.shared.opcode == OpCode::Text
     }
 
-    /// The same message, but no extension may transform it: see [`Outgoing::secret`].
+    /// The same message, but no extension may transform it: see [`Outgoing::secret`]. Copies the frame if there are other
+    /// clones of this message.
     ///
     /// [`Outgoing::secret`]: crate::Outgoing::secret
     #[must_use]
@@ -79,7 +82,7 @@ impl PreparedMessage {
         &self.shared.frame[self.shared.payload..]
     }
 
-    /// An independent message with a copy of the payload.
+    /// A [`Message`] with its own copy of the payload.
     pub fn to_message(&self) -> Message {
         let payload = self.payload().to_vec();
         match self.shared.opcode {
@@ -101,8 +104,8 @@ impl PreparedMessage {
         self.shared.is_secret
     }
 
-    /// What `transform` makes of the payload, marked with `rsv`. `transform` is called once for all connections with this
-    /// key. `None` if `transform` leaves the payload as it is.
+    /// The message that `transform` makes of the payload, marked with `rsv`, or `None` if `transform` returns `false` and so
+    /// leaves the payload as it is. `transform` is called only once for all connections with this key.
     pub(crate) fn transformed(
         &self,
         key: SharedKey,
@@ -111,7 +114,7 @@ impl PreparedMessage {
     ) -> Option<Self> {
         let key = (key, rsv);
         let slot = {
-            // No operation under this lock can fail.
+            // No operation under this lock can panic.
             let mut transformed = self.shared.transformed.lock().unwrap_or_else(PoisonError::into_inner);
             match transformed.iter().find(|(of, _)| *of == key) {
                 Some((_, slot)) => slot.clone(),
@@ -171,7 +174,7 @@ impl From<Vec<u8>> for PreparedMessage {
 }
 
 impl TryFrom<Message> for PreparedMessage {
-    /// A control frame belongs to one connection and cannot be shared. The frame is handed back.
+    /// A control frame, which belongs to one connection and cannot be shared, is handed back.
     type Error = Message;
 
     fn try_from(message: Message) -> Result<Self, Message> {

@@ -12,17 +12,18 @@ mod dropping;
 
 pub use self::dropping::Dropped;
 
-/// Payloads up to this size are copied next to their header, which is cheaper than a separate slice in the vectored write.
+/// Payloads of at most this many bytes are copied next to their header, which is cheaper than a separate slice in the
+/// vectored write.
 pub(crate) const COPY: usize = 4 << 10;
 
-/// What a chunk takes apart from its bytes: its entry in the queue, and the overhead of an allocation.
+/// The bytes that a chunk takes apart from its content: its entry in the queue, and the overhead of an allocation.
 pub(crate) const CHUNK: usize = 64;
 
-/// The tail is sealed before it exceeds this length: a vector that grows once more would be half empty, and no pool would
-/// take it back.
+/// The tail becomes a chunk before it exceeds this many bytes: a vector that grew once more would be half empty, and no pool
+/// would take it back.
 const TAIL: usize = 64 << 10;
 
-/// A queue in the pool keeps capacity for this many chunks: those of a few large messages.
+/// A queue with capacity for more chunks is not pooled. A few large messages need fewer.
 const CHUNKS: usize = 16;
 
 /// Queued data frames, as slices that can be written at once.
@@ -31,29 +32,30 @@ const CHUNKS: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     chunks: VecDeque<Chunk>,
-    /// The newest frames, with small ones in a row. They come after all of `chunks`.
+    /// The newest frames, which are small, one after the other. They come after all of `chunks`.
     tail: Buffer,
-    /// How many bytes of the first chunk have been written, or of `tail` when there is no chunk.
+    /// How many bytes of the first chunk have been written, or of `tail` if there is no chunk.
     position: usize,
-    /// The start of a frame in the first inline chunk, at or before `position`. The search for the end of the frame at
-    /// `position` begins here.
+    /// The position of the start of a frame in the first inline chunk, at or before `position`. The search for the end of
+    /// the frame at `position` begins here.
     frame: usize,
-    /// How many of the next bytes were offered to a stream that was not ready. The stream may have taken them nevertheless.
+    /// How many of the next bytes were offered to a stream that was not ready. The stream may have taken them all the same.
     offered: usize,
     gap: Gap,
 }
 
-/// A frame in the queue that has not begun, or the end of the queue.
+/// The first frame in the queue that has not begun, or the end of the queue.
 #[derive(Debug, Default, Clone, Copy)]
 struct Unbegun {
-    /// How many bytes go before it: the rest of what has begun.
+    /// How many bytes go before this frame: those that are left of what has begun.
     before: usize,
-    /// The chunk in which the frame begins (one past the last for the tail), and the position in the chunk.
+    /// The index of the chunk in which the frame begins (one past the last chunk for the tail), and the position in that
+    /// chunk.
     chunk: usize,
     start: usize,
 }
 
-/// A gap where messages were dropped after a begun frame.
+/// The gap where messages were dropped after a begun frame.
 #[derive(Debug, Default)]
 struct Gap {
     /// How many bytes before the gap are unwritten.
@@ -63,13 +65,14 @@ struct Gap {
 }
 
 impl Gap {
-    /// `bytes` bytes were dropped after the `before` unwritten bytes of the begun frame.
+    /// Records that `bytes` bytes were dropped after the `before` unwritten bytes of the begun frame.
     fn widen(&mut self, before: usize, bytes: usize) {
         self.before = before;
         self.bytes += bytes;
     }
 
-    /// `written` bytes have been written. Returns how many bytes were dropped after them.
+    /// Records that `written` more bytes have been written. Once the gap is reached, returns how many bytes were dropped
+    /// there, and closes the gap. Before, returns 0.
     fn pass(&mut self, written: usize) -> usize {
         self.before = self.before.saturating_sub(written);
         if self.before == 0 { std::mem::take(&mut self.bytes) } else { 0 }
@@ -78,9 +81,9 @@ impl Gap {
 
 #[derive(Debug)]
 enum Chunk {
-    /// Whole frames. The payload of the last one may be the next chunk.
+    /// Whole frames. The payload of the last frame may be the next chunk.
     Inline(Buffer),
-    /// The payload of the header at the end of the chunk before.
+    /// The payload whose header is at the end of the chunk before.
     Payload(Vec<u8>),
     /// A whole frame.
     Prepared(PreparedMessage),
@@ -115,12 +118,12 @@ impl Poolable for Queue {
 }
 
 impl Queue {
-    /// How many slices the queue takes.
+    /// How many slices the whole queue takes.
     pub(crate) fn pieces(&self) -> usize {
         self.chunks.len() + usize::from(!self.tail.is_empty())
     }
 
-    /// Takes a pooled buffer for the next small frames, unless the queue has a buffer.
+    /// Takes a pooled buffer for the next small frames, unless the tail has a buffer.
     #[inline]
     pub(crate) fn use_pooled_buffer(&mut self) {
         if self.tail.capacity() == 0 {
@@ -134,8 +137,8 @@ impl Queue {
         self.chunks.is_empty().then(|| &self.tail[self.position..])
     }
 
-    /// Appends what `write` appends to the buffer, at most `most` bytes: whole frames, or a header whose payload follows.
-    /// Returns the number of appended bytes.
+    /// Lets `write` append at most `most` bytes to the tail: whole frames, or a header whose payload follows. Returns the
+    /// number of appended bytes.
     #[inline(always)]
     pub(crate) fn inline(&mut self, most: usize, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         if self.tail.len() + most > TAIL {
@@ -146,13 +149,13 @@ impl Queue {
         self.tail.len() - before
     }
 
-    /// Appends the payload of the header that was just written.
+    /// Appends the payload whose header was just written.
     pub(crate) fn payload(&mut self, payload: Vec<u8>) {
         self.seal();
         self.chunks.push_back(Chunk::Payload(payload));
     }
 
-    /// How much the chunks take apart from their bytes. Small frames are in a row in the tail, and take nothing more.
+    /// How many bytes the chunks take apart from their content. The small frames in the tail take nothing more.
     #[inline]
     pub(crate) fn overhead(&self) -> usize {
         self.chunks.len() * CHUNK
@@ -163,7 +166,7 @@ impl Queue {
         self.chunks.push_back(Chunk::Prepared(message));
     }
 
-    /// How many bytes are left of what has begun: no other frame may go before them.
+    /// How many bytes are left of what has begun. No other frame may go before them.
     pub(crate) fn begun(&mut self) -> usize {
         let is_fresh = self.chunks.is_empty() && self.position + self.offered == 0;
         if is_fresh { 0 } else { self.first_unbegun().before }
@@ -172,15 +175,15 @@ impl Queue {
     /// The first frame of which nothing has been written or [offered](Self::offer).
     fn first_unbegun(&mut self) -> Unbegun {
         let begun = self.position + self.offered;
-        // Positions from the start of the first chunk: the start of the current chunk, the end of a frame in it, and the
-        // last frame end that is not after the written bytes.
+        // These are positions from the start of the first chunk: the start of the current chunk, the end of a frame in it,
+        // and the last end of a frame that is not after the written bytes.
         let (mut start, mut end, mut known) = (0, 0, self.frame);
         for index in 0.. {
             let chunk = self.chunks.get(index);
             let bytes = chunk.map_or(&self.tail[..], Chunk::bytes);
             let next = start + bytes.len();
             match chunk {
-                // Its header is in the chunk before. If there is no such chunk, the header has been written.
+                // The header is in the chunk before. If there is no such chunk, the header has been written.
                 Some(Chunk::Payload(_)) => end = next,
                 Some(Chunk::Prepared(_)) if begun > start => end = next,
                 Some(Chunk::Prepared(_)) => {}
@@ -211,12 +214,13 @@ impl Queue {
         Unbegun::default()
     }
 
-    /// `bytes` bytes were dropped after the `before` unwritten bytes of what has begun.
+    /// Records that `bytes` bytes were dropped after the `before` unwritten bytes of what has begun.
     pub(crate) fn widen_gap(&mut self, before: usize, bytes: usize) {
         self.gap.widen(before, bytes);
     }
 
-    /// `written` more bytes are written. Once that reaches the gap, returns its size, which now counts as written; else 0.
+    /// Records that `written` more bytes have been written. Once that reaches the gap, returns the size of the gap, which
+    /// now counts as written; before, returns 0.
     #[inline]
     pub(crate) fn pass_gap(&mut self, written: usize) -> usize {
         self.gap.pass(written)
@@ -228,9 +232,9 @@ impl Queue {
         self.gap.bytes
     }
 
-    /// Appends the next bytes to `output`, at most `room`, for a stream that is not ready but may take them: those of the
-    /// last offer, or else all bytes, or `only_begun` ones. Returns how much room is left for control frames, or `None` if
-    /// the offer ends within a frame.
+    /// Appends the next bytes to `output`, at most `room`, for a stream that is not ready but may take them. These are the
+    /// bytes of the last offer, if there was one; otherwise all bytes, or with `only_begun` those of the begun frame.
+    /// Returns how much room is left for control frames, or `None` if the offer ends within a frame.
     pub(crate) fn offer(&mut self, room: usize, only_begun: bool, output: &mut Vec<u8>) -> Option<usize> {
         let begun = self.begun();
         let wanted = match self.offered {
@@ -255,7 +259,7 @@ impl Queue {
         output.len() - before
     }
 
-    /// The queued bytes from `skip` on, at most `most`, as slices in `out`.
+    /// Appends the queued bytes from `skip` on, at most `most` of them, to `out` as slices.
     pub(crate) fn slices<'a>(&'a self, mut skip: usize, mut most: usize, out: &mut Slices<'_, 'a>) {
         let mut start = self.position;
         for bytes in self.chunks.iter().map(Chunk::bytes).chain([&self.tail[..]]) {
@@ -272,7 +276,7 @@ impl Queue {
         }
     }
 
-    /// The first `n` queued bytes have been written, and others have not.
+    /// Records that the first `n` queued bytes have been written, but not all of them.
     pub(crate) fn advance(&mut self, mut n: usize) {
         self.offered = 0;
         while let Some(front) = self.chunks.front() {
@@ -287,7 +291,7 @@ impl Queue {
         self.position += n;
     }
 
-    /// The stream takes no more for now: gives mostly empty pooled buffers back, so a slow client holds only its queued
+    /// Gives mostly empty pooled buffers back when the stream takes no more for now, so a slow client holds only its queued
     /// bytes.
     pub(crate) fn compact(&mut self) {
         for chunk in &mut self.chunks {
@@ -313,7 +317,7 @@ impl Queue {
     }
 }
 
-/// Drops the first `written` bytes and all spare capacity, if only a few bytes are left.
+/// If only a few bytes are left after the first `written` ones, drops these and all spare capacity. Returns whether it did.
 fn compact(buffer: &mut Buffer, written: usize) -> bool {
     let left = &buffer[written..];
     let worth = buffer.capacity() >= Buffer::SIZE && left.len() <= Buffer::SIZE / 4;
@@ -323,7 +327,7 @@ fn compact(buffer: &mut Buffer, written: usize) -> bool {
     worth
 }
 
-/// Slices for one vectored write, as many as the caller has room for.
+/// The slices for one vectored write, as many as the caller has space for.
 pub(crate) struct Slices<'s, 'a> {
     slices: &'s mut [IoSlice<'a>],
     used: usize,
@@ -334,7 +338,7 @@ impl<'s, 'a> Slices<'s, 'a> {
         Self { slices, used: 0 }
     }
 
-    /// Appends a slice. Returns whether there is space for more.
+    /// Appends a slice, unless it is empty or there is no space. Returns whether there is space for more.
     pub(crate) fn push(&mut self, bytes: &'a [u8]) -> bool {
         if !bytes.is_empty() {
             let Some(slot) = self.slices.get_mut(self.used) else { return false };

@@ -16,14 +16,14 @@ use std::{fmt, ops};
 /// [RFC 6455 §5.2]: https://www.rfc-editor.org/rfc/rfc6455#section-5.2
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Rsv(
-    /// As in the first byte of a header: no bits but 0x70.
+    /// The bits at their place in the first byte of a header: none but those of 0x70.
     u8,
 );
 
 impl Rsv {
     /// No bit.
     pub const NONE: Self = Self(0);
-    /// The first bit, which marks a compressed message if permessage-deflate was negotiated.
+    /// The first bit. It marks a compressed message if permessage-deflate was negotiated.
     pub const RSV1: Self = Self(0x40);
     /// The second bit.
     pub const RSV2: Self = Self(0x20);

@@ -2,7 +2,7 @@
 
 use crate::Violation;
 
-/// The text in `bytes`, which have all arrived.
+/// Converts the bytes of a complete text. Fails if they are not valid UTF-8.
 pub(crate) fn whole(bytes: Vec<u8>) -> Result<String, Violation> {
     match simdutf8::basic::from_utf8(&bytes) {
         Ok(_) => Ok(valid(bytes)),
@@ -10,19 +10,19 @@ pub(crate) fn whole(bytes: Vec<u8>) -> Result<String, Violation> {
     }
 }
 
-/// The text in `bytes`, which are known to be valid: [`progress`] has counted them, unmasking has seen only ASCII, or they
+/// Converts bytes that are known to be valid UTF-8: [`progress`] has counted them, unmasking has seen only ASCII, or they
 /// came from a `str`.
 #[inline]
 pub(crate) fn valid(bytes: Vec<u8>) -> String {
     debug_assert!(std::str::from_utf8(&bytes).is_ok(), "validated before");
-    // SAFETY: all bytes are known to be valid: `whole` has just validated them; the decoder has been told that all are
-    // ASCII; the assembler converts only when its count of validated bytes equals the length; a text `PreparedMessage` was
-    // made from a `str`. `String::from_utf8` would read every byte again.
+    // SAFETY: all bytes are known to be valid: `whole` has just validated them; unmasking has told the decoder that all of
+    // them are ASCII; the assembler converts only when its count of validated bytes equals the length; a text
+    // `PreparedMessage` was made from a `str`. `String::from_utf8` would read every byte again.
     unsafe { String::from_utf8_unchecked(bytes) }
 }
 
-/// Validates a growing text whose first `validated` bytes are known to be valid, and returns how many are valid now. Up to
-/// three bytes at the end may begin a character, and are checked again next time.
+/// Validates a growing text whose first `validated` bytes are known to be valid, and returns how many bytes are valid now.
+/// Up to three bytes at the end may be the beginning of a character: they are not counted, and are checked again next time.
 ///
 /// Fails at the first byte that no continuation could make valid, as RFC 6455 §8.1 permits.
 pub(crate) fn progress(text: &[u8], validated: usize) -> Result<usize, Violation> {

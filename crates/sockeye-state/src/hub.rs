@@ -46,7 +46,8 @@ struct Member<T> {
 
 pub(crate) type MemberId = u64;
 
-/// What happened to a broadcast.
+/// What happened to a broadcast, in numbers of members. With [`Overflow::DropOldest`], a member can be counted in both `queued`
+/// and `overflowed`.
 ///
 /// ```
 /// use sockeye_state::Hub;
@@ -58,13 +59,13 @@ pub(crate) type MemberId = u64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Delivery {
-    /// Members for whom the message was queued. With [`Overflow::DropOldest`] it may have replaced older messages.
+    /// Members for whom the message was queued. With [`Overflow::DropOldest`] the message may have replaced older ones.
     pub queued: usize,
-    /// Members whose queue was full, and to whom [`Overflow`] was applied. With [`Overflow::Wait`] they do not get the message:
-    /// a broadcast never waits.
+    /// Members whose queue was full, and to whom [`Overflow`] was applied. With [`Overflow::Wait`] they do not get the message,
+    /// since a broadcast never waits.
     pub overflowed: usize,
-    /// Members who did not get the message: their connection was closing, or the close code of [`Overflow::Disconnect`] is not
-    /// allowed in a Close.
+    /// Members who did not get the message for another reason: their connection was closing, or the close code of
+    /// [`Overflow::Disconnect`] is not allowed in a Close.
     pub closed: usize,
 }
 
@@ -106,15 +107,15 @@ impl<T> Hub<T> {
         self.lock().by_id.is_empty()
     }
 
-    /// How often a member's queue has been full since the hub was created.
+    /// How many times a broadcast has found the queue of a member full, since the hub was created.
     pub fn overflowed(&self) -> u64 {
         self.inner.overflowed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn deliver(&self, message: &PreparedMessage, except: Option<MemberId>) -> Delivery {
         let mut delivery = Delivery::default();
-        // Dropped after the lock is released: it wakes tasks and reports events, which can run code of the application that
-        // uses the hub.
+        // The batch is dropped after the lock is released: this wakes tasks and reports events, which can run code of the
+        // application that uses the hub.
         let mut batch = PushBatch::new();
         // The lock gives all members the same order. Nothing waits while it is held.
         let members = self.lock();

@@ -1,9 +1,9 @@
 //! Shared state of a WebSocket application: the [`Hub`] of its live connections.
 //!
-//! A hub is cheap to clone and goes into the application's state. A handler joins it with the [`Sender`](sockeye_tokio::Sender)
-//! of its connection and a value that the application chooses (a name, a user id). The connection leaves the hub when the
-//! [`Membership`] is dropped, however the handler ends. A broadcast is encoded once, and queued for all members without waiting
-//! for any of them. A hub covers one process.
+//! A hub is cheap to clone and goes into the application's state. A handler joins the hub with the
+//! [`Sender`](sockeye_tokio::Sender) of its connection and a value that the application chooses (a name, a user id). The
+//! connection leaves the hub when the [`Membership`] is dropped, however the handler ends. A broadcast is encoded once, and
+//! queued for all members without waiting for any of them. A hub covers one process.
 //!
 //! ```
 //! use sockeye_state::Hub;

@@ -1,4 +1,4 @@
-//! `Membership`: a connection's place in a hub, until it is dropped.
+//! `Membership`: a connection's place in a hub, which the connection has until the membership is dropped.
 
 use std::{fmt, sync::Arc};
 
@@ -7,7 +7,7 @@ use sockeye_tokio::Sender;
 
 use crate::hub::{Delivery, Hub, MemberId};
 
-/// A connection's place in a [`Hub`]. Dropping it leaves the hub.
+/// A connection's place in a [`Hub`]. When the membership is dropped, the connection leaves the hub.
 #[must_use = "dropping a membership leaves the hub at once"]
 pub struct Membership<T> {
     hub: Hub<T>,
@@ -16,7 +16,7 @@ pub struct Membership<T> {
 }
 
 impl<T> Hub<T> {
-    /// Adds a connection to the hub until the returned membership is dropped.
+    /// Adds the connection of `sender` to the hub. It stays a member until the returned membership is dropped.
     pub fn join(&self, sender: Sender, value: T) -> Membership<T> {
         let value = Arc::new(value);
         let id = self.add(sender, value.clone());

@@ -1,4 +1,4 @@
-//! The handle with which a test controls one end of a pipe, even after that end has been moved elsewhere.
+//! The handle with which a test controls one end of a pipe, even after the end has been moved elsewhere.
 
 use std::io;
 
@@ -29,7 +29,7 @@ impl Control {
         self.link.change(|shared| shared.lanes[self.side].capacity = bytes);
     }
 
-    /// Sets how many bytes one read of this end returns at most: 1 for byte by byte, `usize::MAX` for no limit (the default).
+    /// Sets the most bytes that one read of this end returns: 1 for byte by byte, `usize::MAX` for no limit (the default).
     ///
     /// # Panics
     ///
@@ -39,7 +39,7 @@ impl Control {
         self.change(|side| side.read_chunk = bytes);
     }
 
-    /// Sets how many bytes one write of this end takes at most: `usize::MAX` for no limit (the default).
+    /// Sets the most bytes that one write of this end takes: `usize::MAX` for no limit (the default).
     ///
     /// # Panics
     ///
@@ -84,7 +84,7 @@ impl Control {
         self.change(|side| side.reads_ended = true);
     }
 
-    /// Makes reads of this end fail from now on. Bytes that have arrived are lost.
+    /// Makes reads of this end fail from now on. Bytes that have arrived can no longer be read.
     pub fn fail_reads(&self, kind: io::ErrorKind) {
         self.change(|side| side.read_error = Some(kind));
     }
@@ -99,10 +99,10 @@ impl Control {
         self.link.change(Shared::reset);
     }
 
-    /// Sets whether the connection is reset if this end is dropped with unread bytes, or if the other end writes after the
-    /// drop.
+    /// Sets whether the connection is reset if this end is dropped with unread bytes, or if the other end writes after this end
+    /// was dropped.
     ///
-    /// On by default, since TCP does so, and an orderly close has to avoid it.
+    /// Default: it is, as with TCP, where an orderly close has to avoid this.
     pub fn set_drop_resets(&self, resets: bool) {
         self.change(|side| side.drop_resets = resets);
     }
@@ -118,13 +118,13 @@ impl Control {
         self.look(|side| std::mem::take(&mut side.counters))
     }
 
-    /// Bytes that this end wrote and the other has not read.
+    /// How many bytes this end has written and the other end has not read.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.link.with(|shared| shared.lanes[self.side].bytes.len())
     }
 
-    /// Bytes that wait to be read by this end.
+    /// How many bytes wait to be read by this end.
     #[must_use]
     pub fn available(&self) -> usize {
         self.link.with(|shared| shared.lanes[1 - self.side].bytes.len())

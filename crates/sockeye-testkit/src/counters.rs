@@ -6,15 +6,15 @@
 pub struct Counters {
     /// Calls of `poll_read` that returned data.
     pub reads: usize,
-    /// Calls of `poll_read` that found nothing and returned `Pending`.
+    /// Calls of `poll_read` that returned `Pending`: nothing had arrived, or reads were paused.
     pub blocked_reads: usize,
     /// Bytes that were read.
     pub read_bytes: usize,
     /// Calls of `poll_write` and `poll_write_vectored` that took bytes.
     pub writes: usize,
-    /// Those of the [`writes`](Self::writes) that were vectored.
+    /// Calls of `poll_write_vectored` that took bytes. They count as [`writes`](Self::writes) too.
     pub vectored_writes: usize,
-    /// Calls that found no room and returned `Pending`.
+    /// Calls of `poll_write` and `poll_write_vectored` that returned `Pending`: there was no space, or writes were paused.
     pub blocked_writes: usize,
     /// Bytes that were written.
     pub written_bytes: usize,

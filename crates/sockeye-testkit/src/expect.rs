@@ -1,4 +1,4 @@
-//! What a [`Peer`] can expect. Each method panics with what came instead.
+//! What a [`Peer`] can expect. Each method panics if something else comes, and says what came instead.
 
 use std::io;
 use std::time::Duration;
@@ -11,16 +11,17 @@ use crate::peer::Peer;
 use crate::raw::RawFrame;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
-    /// A frame that must come.
+    /// Reads a frame, which must come.
     ///
     /// # Panics
     ///
-    /// When none comes.
+    /// When no frame comes.
     pub async fn expect_frame(&mut self) -> RawFrame {
         self.read_frame().await.expect("expected a frame, got the end of the stream")
     }
 
-    /// A whole text message that must come.
+    /// Reads a frame, which must be this text message: whole, with the shortest form of the length, and masked if and only if a
+    /// client sent it.
     ///
     /// # Panics
     ///
@@ -29,7 +30,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.expect(opcode::TEXT, text.as_bytes()).await;
     }
 
-    /// A whole binary message that must come.
+    /// Reads a frame, which must be this binary message: whole, with the shortest form of the length, and masked if and only if
+    /// a client sent it.
     ///
     /// # Panics
     ///
@@ -38,7 +40,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.expect(opcode::BINARY, payload.as_ref()).await;
     }
 
-    /// A Ping that must come.
+    /// Reads a frame, which must be a Ping with this payload.
     ///
     /// # Panics
     ///
@@ -47,7 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.expect(opcode::PING, payload.as_ref()).await;
     }
 
-    /// A Pong that must come.
+    /// Reads a frame, which must be a Pong with this payload.
     ///
     /// # Panics
     ///
@@ -56,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.expect(opcode::PONG, payload.as_ref()).await;
     }
 
-    /// A Close with this code that must come; its reason is returned.
+    /// Reads a frame, which must be a Close with this code. Returns the reason of the Close.
     ///
     /// # Panics
     ///
@@ -68,7 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         frame.close_reason().to_owned()
     }
 
-    /// A Close without payload that must come.
+    /// Reads a frame, which must be a Close without payload.
     ///
     /// # Panics
     ///
@@ -77,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.expect(opcode::CLOSE, b"").await;
     }
 
-    /// The end of the stream, which must come next.
+    /// Reads the end of the stream, which must come next.
     ///
     /// # Panics
     ///
@@ -88,11 +90,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         }
     }
 
-    /// A failing stream, which must come next.
+    /// Reads from the stream, which must fail. Returns the error.
     ///
     /// # Panics
     ///
-    /// When a frame or the end comes.
+    /// When a frame or the end of the stream comes.
     pub async fn expect_reset(&mut self) -> io::Error {
         match self.try_read_frame().await {
             Err(error) => error,
@@ -101,11 +103,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         }
     }
 
-    /// Nothing must come for this long. It is meant for a paused clock.
+    /// Waits for this long, while nothing must come. Use a paused clock, so that the test need not wait.
     ///
     /// # Panics
     ///
-    /// When a frame or the end comes, or the stream fails.
+    /// When a frame or the end of the stream comes, or the stream fails.
     pub async fn expect_silence(&mut self, time: Duration) {
         match timeout(time, self.try_read_frame()).await {
             Err(_) => {}

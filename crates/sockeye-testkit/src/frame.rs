@@ -48,7 +48,7 @@ enum Masking {
 
 /// A frame for a test to send, valid or not.
 ///
-/// It starts as a complete, valid frame of its kind. A client's frames are masked and a server's are not, unless
+/// A new frame is complete and valid for its opcode. A client's frames are masked and a server's are not, unless
 /// [`mask`](Self::mask) or [`unmasked`](Self::unmasked) says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -62,7 +62,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The key of the example in RFC 6455 §5.7, used if no other key is given.
+    /// The masking key of the example in RFC 6455 §5.7, which is used if no other key is given.
     pub const DEFAULT_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
     /// A final frame of any opcode.
@@ -72,7 +72,7 @@ impl Frame {
             .opcode(opcode)
     }
 
-    /// A whole text message. It is not checked that it is UTF-8.
+    /// A whole text message. The payload need not be UTF-8.
     pub fn text(payload: impl Into<Vec<u8>>) -> Self {
         Self::new(opcode::TEXT, payload)
     }
@@ -97,7 +97,7 @@ impl Frame {
         Self::new(opcode::PONG, payload)
     }
 
-    /// A Close with a code and a reason, which need not be allowed.
+    /// A Close with a code and a reason. The code need not be valid, and the reason may be too long.
     pub fn close(code: u16, reason: &str) -> Self {
         let mut payload = code.to_be_bytes().to_vec();
         payload.extend_from_slice(reason.as_bytes());
@@ -153,7 +153,7 @@ impl Frame {
     ///
     /// # Panics
     ///
-    /// When it does not fit into 4 bits.
+    /// When the opcode does not fit into 4 bits.
     #[must_use]
     pub fn opcode(mut self, opcode: u8) -> Self {
         assert!(opcode <= 0xF, "an opcode has 4 bits, {opcode:#x} has more");
@@ -182,14 +182,15 @@ impl Frame {
         self
     }
 
-    /// Writes the length in this form, minimal or not.
+    /// Writes the length in this form, minimal or not. If the length does not fit, [`bytes`](Self::bytes) and
+    /// [`server_bytes`](Self::server_bytes) panic.
     #[must_use]
     pub fn length_form(mut self, form: LengthForm) -> Self {
         self.form = Some(form);
         self
     }
 
-    /// The bytes that a client sends.
+    /// The bytes that a client sends: masked, unless [`unmasked`](Self::unmasked) was called.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         self.encode(Some(Self::DEFAULT_KEY))

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An HTTP/1.1 upgrade request, line by line. It starts as a valid one.
+/// An HTTP/1.1 upgrade request, line by line. A new request is valid, and methods change it.
 ///
 /// ```
 /// use sockeye_testkit::UpgradeRequest;
@@ -20,10 +20,10 @@ pub struct UpgradeRequest {
 impl UpgradeRequest {
     /// The key of the example in RFC 6455 §1.3.
     pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-    /// What a server answers to [`KEY`](Self::KEY).
+    /// The `Sec-WebSocket-Accept` that a server answers to [`KEY`](Self::KEY).
     pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-    /// A correct request for this path at `localhost`, without an `Origin`.
+    /// A valid request for this path at `localhost`, without an `Origin`.
     #[must_use]
     pub fn new(path: &str) -> Self {
         Self { line: format!("GET {path} HTTP/1.1"), headers: Vec::new() }
@@ -41,14 +41,14 @@ impl UpgradeRequest {
         self
     }
 
-    /// Adds a header line. The same name can be added more than once.
+    /// Adds a header line. Several lines may have the same name.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Removes every line of this name.
+    /// Removes every header line with this name.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(there, _)| !there.eq_ignore_ascii_case(name));

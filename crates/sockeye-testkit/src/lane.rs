@@ -12,7 +12,7 @@ use crate::counters::Counters;
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) bytes: BytesMut,
-    /// A write waits while this many bytes, or more, are in flight.
+    /// A write waits while at least this many bytes are in flight.
     pub(crate) capacity: usize,
     /// The writer has shut down: the stream ends after `bytes`.
     pub(crate) shut: bool,
@@ -29,7 +29,7 @@ impl Lane {
         self.capacity.saturating_sub(self.bytes.len())
     }
 
-    /// Moves at most `limit` bytes into `into`.
+    /// Moves at most `limit` bytes into `into`. Returns how many bytes were moved.
     pub(crate) fn take(&mut self, limit: usize, into: &mut tokio::io::ReadBuf<'_>) -> usize {
         let count = limit.min(self.bytes.len()).min(into.remaining());
         into.put_slice(&self.bytes[..count]);
@@ -83,7 +83,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// What a TCP reset does: both ends fail from now on, and all bytes in flight are lost.
+    /// Does what a TCP reset does: both ends fail from now on, and all bytes in flight are lost.
     pub(crate) fn reset(&mut self) {
         for lane in &mut self.lanes {
             lane.bytes.clear();

@@ -1,7 +1,7 @@
 //! Test helpers of the workspace: an in-memory pipe that can misbehave, a frame builder and a raw peer.
 //!
-//! Nothing here uses the code under test: the frame reader is written from RFC 6455 §5.2 again, so that a mistake in the crates
-//! cannot hide itself.
+//! Nothing here uses the code under test: frames are built and parsed by code that was written from RFC 6455 §5.2 a second
+//! time, so that a mistake in the crates cannot hide itself.
 //!
 //! ```
 //! use sockeye_testkit::{Frame, Peer, pipe};

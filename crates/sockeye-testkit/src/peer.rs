@@ -1,4 +1,4 @@
-//! The other side of a connection, without the code under test.
+//! The other side of a connection, independent of the code under test.
 
 use std::io;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::raw::{RawFrame, take_frame};
 
 /// A raw peer over any stream: it sends what a test tells it to, and reads what arrives.
 ///
-/// An expectation that is not met panics, and says what came instead. The peer answers nothing by itself. If the future of an
-/// `async fn` that reads is dropped, the bytes that it has read are kept.
+/// An expectation that is not met panics, and says what came instead. The peer answers nothing by itself. If a future of one of
+/// the reading methods is dropped, the peer keeps the bytes that were read.
 ///
-/// A wait of more than 10 minutes panics too ([`within`](Self::within) changes this time). With tokio's paused clock this
-/// happens at once if no task has anything left to do, so a test that would hang ends with a message.
+/// A wait of more than 10 minutes for a read or a write panics too ([`within`](Self::within) changes this time). With tokio's
+/// paused clock this happens at once if no task has anything left to do, so a test that would hang ends with a message.
 #[derive(Debug)]
 pub struct Peer<S> {
     stream: S,
@@ -36,11 +36,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         Self { masks: false, ..Self::client(stream) }
     }
 
-    /// Writes an HTTP request, and reads the head of the response. The bytes after the head are kept and read as frames.
+    /// Writes an HTTP request, and reads the head of the response. Returns the head, and a client that reads the bytes after
+    /// the head as frames.
     ///
     /// # Panics
     ///
-    /// When the stream fails or ends within the head.
+    /// When the stream fails or ends within the head, or when a read or a write takes too long.
     pub async fn open(stream: S, request: impl ToString) -> (String, Self) {
         let mut peer = Self::client(stream);
         peer.send_bytes(request.to_string()).await;
@@ -54,7 +55,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         }
     }
 
-    /// Sets how long the peer waits for anything.
+    /// Sets how long the peer waits for a read or a write. Default: 10 minutes.
     #[must_use]
     pub fn within(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -71,12 +72,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         &mut self.stream
     }
 
-    /// Returns the stream. Bytes that were read but not yet returned are lost.
+    /// Returns the stream. Bytes that were read but not returned as a frame are lost.
     pub fn into_inner(self) -> S {
         self.stream
     }
 
-    /// Sends a frame.
+    /// Sends a frame, masked if the peer is a client.
     ///
     /// # Panics
     ///
@@ -85,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.send_bytes(if self.masks { frame.bytes() } else { frame.server_bytes() }).await;
     }
 
-    /// Sends frames with one write.
+    /// Sends frames together, as the bytes of one write.
     ///
     /// # Panics
     ///
@@ -102,7 +103,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     ///
     /// # Panics
     ///
-    /// When the stream fails; [`try_send_bytes`](Self::try_send_bytes) does not.
+    /// When the stream fails, which [`try_send_bytes`](Self::try_send_bytes) returns as an error, or when the other side does
+    /// not read the bytes in time.
     pub async fn send_bytes(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send_bytes(bytes).await.unwrap_or_else(|error| panic!("the peer cannot write: {error}"));
     }
@@ -111,11 +113,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     ///
     /// # Errors
     ///
-    /// The stream's.
+    /// The error of the stream.
     ///
     /// # Panics
     ///
-    /// When the other side does not read them in time.
+    /// When the other side does not read the bytes in time.
     pub async fn try_send_bytes(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         let (stream, bytes) = (&mut self.stream, bytes.as_ref());
         let write = async {
@@ -134,24 +136,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.stream.shutdown().await.unwrap_or_else(|error| panic!("the peer cannot shut down: {error}"));
     }
 
-    /// The next frame; `None` at the end of the stream.
+    /// Reads the next frame. Returns `None` at the end of the stream.
     ///
     /// # Panics
     ///
-    /// When the stream fails, or ends within a frame.
+    /// When the stream fails or ends within a frame, or when nothing comes in time.
     pub async fn read_frame(&mut self) -> Option<RawFrame> {
         self.try_read_frame().await.unwrap_or_else(|error| panic!("the peer cannot read: {error}"))
     }
 
-    /// The next frame, `None` at the end of the stream, or how the stream failed.
+    /// Reads the next frame. Returns `None` at the end of the stream, and an error if the stream fails.
     ///
     /// # Errors
     ///
-    /// The stream's.
+    /// The error of the stream.
     ///
     /// # Panics
     ///
-    /// When the stream ends within a frame.
+    /// When the stream ends within a frame, or when nothing comes in time.
     pub async fn try_read_frame(&mut self) -> io::Result<Option<RawFrame>> {
         loop {
             if let Some((frame, taken)) = take_frame(&self.read) {
@@ -169,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.masks
     }
 
-    /// Reads more; `false` at the end.
+    /// Reads more bytes. Returns `false` at the end of the stream.
     async fn fill(&mut self) -> io::Result<bool> {
         let more = timeout(self.patience, self.stream.read_buf(&mut self.read)).await;
         let more =

@@ -10,16 +10,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::control::Control;
 use crate::lane::{Link, Shared};
 
-/// Bytes that may be in flight in each direction of [`pipe`]: 64 KiB.
+/// How many bytes may be in flight in each direction of a [`pipe`]: 64 KiB.
 pub const DEFAULT_CAPACITY: usize = 64 * 1024;
 
-/// An in-memory stream with [`DEFAULT_CAPACITY`] in each direction: what one end writes, the other reads.
+/// An in-memory stream: what one end writes, the other end reads. In each direction, [`DEFAULT_CAPACITY`] bytes may be in
+/// flight before writes wait.
 #[must_use]
 pub fn pipe() -> (PipeEnd, PipeEnd) {
     pipe_with_capacity(DEFAULT_CAPACITY)
 }
 
-/// An in-memory stream in which `capacity` bytes may be in flight in each direction.
+/// As [`pipe`], with space for `capacity` bytes in flight in each direction.
 #[must_use]
 pub fn pipe_with_capacity(capacity: usize) -> (PipeEnd, PipeEnd) {
     let link = Link::new(capacity);
@@ -28,8 +29,8 @@ pub fn pipe_with_capacity(capacity: usize) -> (PipeEnd, PipeEnd) {
 
 /// One end of a [`pipe`]; [`control`](Self::control) returns the handle that controls it.
 ///
-/// It needs no timer and no runtime. As with a TCP stream, one task can wait for reads and one for writes (the last one to poll
-/// is woken), and dropping an end with unread bytes resets the connection.
+/// A pipe needs no timer and no runtime. As with a TCP stream, one task can wait for reads and one for writes (the task that
+/// has polled last is woken), and dropping an end with unread bytes resets the connection.
 #[derive(Debug)]
 pub struct PipeEnd {
     link: Link,
@@ -43,7 +44,7 @@ impl PipeEnd {
         Control::new(self.link.clone(), self.side)
     }
 
-    /// Takes at most `offered` bytes, which `copy` appends to the lane.
+    /// Writes at most `offered` bytes, which `copy` appends to the lane. Returns how many bytes were written.
     fn poll_take(
         &self,
         cx: &mut Context<'_>,

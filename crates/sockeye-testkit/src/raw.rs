@@ -1,8 +1,8 @@
-//! Parses frames for tests. It knows the layout of RFC 6455 §5.2, but enforces none of the rules.
+//! Parses frames for tests. The parser knows the layout of RFC 6455 §5.2, but enforces none of the rules.
 
 use crate::frame::{LengthForm, opcode};
 
-/// A frame as it was on the wire, its payload unmasked.
+/// A frame as it was on the wire, but with its payload unmasked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RawFrame {
     /// The FIN bit.
@@ -24,17 +24,17 @@ impl RawFrame {
     ///
     /// # Panics
     ///
-    /// When it is not UTF-8.
+    /// When the payload is not UTF-8.
     #[must_use]
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.payload).unwrap_or_else(|error| panic!("{self:?} is not UTF-8: {error}"))
     }
 
-    /// The code of a Close, `None` for a Close without payload.
+    /// The code of a Close, or `None` for a Close without payload.
     ///
     /// # Panics
     ///
-    /// When this is not a Close, or one with a single byte.
+    /// When this is not a Close, or when its payload is a single byte.
     #[must_use]
     pub fn close_code(&self) -> Option<u16> {
         assert_eq!(self.opcode, opcode::CLOSE, "expected a Close, got {self:?}");
@@ -45,7 +45,7 @@ impl RawFrame {
         }
     }
 
-    /// The reason of a Close.
+    /// The reason of a Close, which is empty for a Close without payload.
     ///
     /// # Panics
     ///
@@ -95,7 +95,7 @@ impl std::fmt::Debug for RawFrame {
     }
 }
 
-/// The frame at the start of `bytes` and its length in bytes, or `None` if it is not complete.
+/// The frame at the start of `bytes`, and the length of the whole frame in bytes. `None` if the frame is not complete.
 ///
 /// # Panics
 ///

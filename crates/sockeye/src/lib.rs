@@ -2,17 +2,17 @@
 //!
 //! # Guide
 //!
-//! The module [`guide`] has a page on getting started, one on coming from axum, and one for each topic that matters for a
-//! server in production.
+//! The module [`guide`] has a page on getting started, one on coming from axum, and one on each topic that matters for a server
+//! in production.
 //!
 //! # Features
 //!
 //! * `ws` (on by default): [`WebSocketUpgrade`], the extractor for axum and for bare hyper requests, [`WebSocket`], and the
 //!   types that they use.
-//! * `deflate`: `Compression`, for `compression` of [`WebSocketUpgrade`] and of [`WebSocketDefaults`]. Without a call of it,
-//!   nothing is compressed.
+//! * `deflate`: `Compression`, for the method `compression` of [`WebSocketUpgrade`] and of [`WebSocketDefaults`]. Nothing is
+//!   compressed unless this method is called.
 //! * `metrics`: counters for connections and for refused requests, through the `metrics` facade.
-//! * `state`: [`state`], with the [`Hub`](state::Hub) of live connections.
+//! * `state`: the module [`state`], with the [`Hub`](state::Hub) of live connections.
 //! * `tungstenite`: conversions between [`Message`] and `tungstenite::Message`. Each release of tungstenite is a breaking
 //!   change.
 //!

@@ -16,7 +16,7 @@ use crate::{
     room::{Room, Seat},
 };
 
-/// The longest message of a page: it has room for a line of 1000 escaped characters.
+/// The longest message of a page, in bytes: enough for a line of 1000 characters, each of them escaped.
 const MAX_MESSAGE: usize = 16 << 10;
 
 /// The application: the page at `/`, and the WebSocket that it opens at `/ws`.
@@ -39,7 +39,7 @@ async fn ws_handler(State(room): State<Room>, ws: WebSocketUpgrade) -> Response 
     ws.max_message_size(MAX_MESSAGE).on_upgrade(|socket| attend(socket, room))
 }
 
-/// One visitor, from the first message to the last. The seat is freed when this returns, for any reason.
+/// Serves one visitor, from the first message to the last. The seat is freed when this function returns, for whatever reason.
 async fn attend(mut socket: WebSocket, room: Room) {
     let mut seat = None;
     while let Some(Ok(message)) = socket.recv().await {

@@ -19,14 +19,14 @@ pub(crate) enum FromPage {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Join {
     pub(crate) name: String,
-    /// A secret of the page. A connection that knows it may replace an earlier one of the same name, if the server does not
-    /// know yet that this one is dead.
+    /// A secret of the page. A connection with the same token replaces an earlier one with the same name, which may be dead
+    /// without the server knowing.
     #[serde(default)]
     pub(crate) token: String,
-    /// The run of the server from which the page has lines.
+    /// Identifies the run of the server from which the page has lines.
     #[serde(default)]
     pub(crate) epoch: String,
-    /// The last line of this run that the page has.
+    /// The number of the last line of that run that the page has. Default 0: it has none.
     #[serde(default)]
     pub(crate) after: u64,
 }

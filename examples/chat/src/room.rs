@@ -59,7 +59,8 @@ impl Default for Log {
 }
 
 impl Room {
-    /// Gives a seat to the connection of `sender`, and tells all visitors.
+    /// Gives a seat to the connection of `sender`, and sends the state of the room to it. Tells the other visitors, unless the
+    /// connection replaces one of the same page.
     pub(crate) fn enter(&self, sender: Sender, join: Join) -> Result<Seat, Refusal> {
         let name = name(&join.name)?;
         let log = self.lock();
@@ -88,8 +89,8 @@ impl Room {
             people: present.iter().filter(|p| !p.replaced.load(Relaxed)).map(|p| p.name.as_str()).collect(),
             history: log.lines.iter().filter(|line| line.id > seen).collect(),
         };
-        // Sent before the lock is released, so that it comes before any broadcast. It can fail only if the connection is
-        // closing, and then the handler is about to notice this.
+        // The welcome is sent before the lock is released, so that it comes before any broadcast. Sending can fail only if the
+        // connection is closing, and then the handler is about to notice this.
         if let Err(error) = person.sender.try_send(Message::Text(welcome.to_json())) {
             tracing::debug!(%error, name = person.name, "gone before the welcome");
         }
@@ -103,7 +104,7 @@ impl Room {
     }
 }
 
-/// A visitor's place in the room, freed when it is dropped.
+/// A visitor's place in the room, which is freed when this value is dropped.
 pub(crate) struct Seat {
     room: Room,
     /// `Some` until the drop.
@@ -147,7 +148,8 @@ impl Drop for Seat {
     }
 }
 
-/// The name that all see: without spaces around it, and with one space between words.
+/// The name that all see: the given one without spaces around it, and with one space between words. Fails if it is empty, too
+/// long, or has invisible characters.
 fn name(given: &str) -> Result<String, Refusal> {
     let name = given.split_whitespace().collect::<Vec<_>>().join(" ");
     match name.chars().count() {

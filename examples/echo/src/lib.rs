@@ -19,9 +19,9 @@ use tokio::{net::TcpListener, time::timeout};
 /// How long a shutdown may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The application: a WebSocket that echoes at `/ws`, two that are closed with the code in their path, and a page at `/` from
-/// which a browser can open them. At `/close/{code}` the handler receives until the client has closed, at `/drop/{code}` it
-/// drops the socket. The client should see no difference.
+/// The application: a WebSocket at `/ws` that echoes, two that the server closes with the code in their path, and a page at `/`
+/// from which a browser can open them. At `/close/{code}` the handler receives until the client has closed too; at
+/// `/drop/{code}` it drops the socket at once. The client should see no difference.
 pub fn app(shutdown: &Shutdown, defaults: WebSocketDefaults) -> Router {
     Router::new()
         .route("/", get(|| async { Html(include_str!("page.html")) }))
@@ -42,7 +42,8 @@ pub async fn serve(listener: TcpListener, shutdown: Shutdown, defaults: WebSocke
     let server = tokio::spawn(server.into_future());
 
     shutdown.begun().await;
-    // Both at once: a request that never ends delays the server, but neither the Close of the WebSockets nor the end.
+    // Both waits run at the same time: a request that never ends must not delay the Closes of the WebSockets, and the deadline
+    // ends both.
     let (drained, ended) = tokio::join!(shutdown.drain(DEADLINE), timeout(DEADLINE, server));
     if ended.is_err() {
         tracing::warn!("a request was aborted at the deadline");
@@ -81,7 +82,7 @@ fn close(ws: WebSocketUpgrade, code: CloseCode, hear_out: bool) -> Response {
         let _ = sender.try_send(Message::text(format!("closing with {code}")));
         let _ = sender.close_with(code, "as asked");
         if hear_out {
-            // The messages that the client had sent before it got the Close, up to its own Close.
+            // Receives what the client sent before it got the Close, up to the client's own Close.
             while let Some(Ok(_)) = socket.recv().await {}
         }
     })

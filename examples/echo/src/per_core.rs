@@ -1,4 +1,4 @@
-//! One current-thread runtime for each core. All of them listen on one port.
+//! One current-thread runtime for each core. All runtimes listen on the same port.
 //!
 //! The kernel spreads new connections over the listeners (`SO_REUSEPORT`). From then on a connection stays on its thread: no
 //! wake-up crosses threads, and no core waits for a lock of another one.
@@ -44,7 +44,8 @@ impl PerCore {
             addr = listener.local_addr()?;
             ready.push((runtime, listener));
         }
-        // Started only after all of them listen: otherwise a failing listener would leave the others with connections.
+        // The threads start only when all listeners exist: otherwise, if a listener failed, the others would have connections
+        // already.
         let start = |(index, (runtime, listener))| Core::start(index, runtime, listener, defaults.clone());
         Ok(Self { addr, cores: ready.into_iter().enumerate().map(start).collect::<anyhow::Result<_>>()? })
     }

@@ -28,7 +28,7 @@ use tokio_rustls::{
 ///
 /// # Errors
 ///
-/// When one of them cannot be read, or when they do not match.
+/// When the certificate or the key cannot be read, or when they do not match.
 pub fn tls(certificate: &[u8], key: &[u8]) -> anyhow::Result<TlsAcceptor> {
     let certificates = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.context("reading the certificate, which has to be PEM")?;
@@ -41,8 +41,8 @@ pub fn tls(certificate: &[u8], key: &[u8]) -> anyhow::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Serves `listener`, over TLS with an acceptor, until `shutdown` begins. It returns when the last connection that is still
-/// HTTP has ended.
+/// Serves `listener` until `shutdown` begins, over TLS if there is an acceptor. Returns when the last connection has ended that
+/// did not become a WebSocket.
 ///
 /// A client must finish the TLS handshake within `header_timeout`, and then send the head of its request within
 /// `header_timeout`. No other deadline ends an idle connection before it is a WebSocket.
@@ -55,7 +55,7 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shutdown: Sh
                     _ = connections.spawn(secure(stream, tls.clone(), shutdown.clone(), header_timeout));
                 }
                 Err(error) => {
-                    // Most likely there are no file descriptors left, and an immediate retry does not help.
+                    // Most likely there are no file descriptors left, and an immediate retry would not help.
                     tracing::error!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
@@ -83,7 +83,8 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let defaults = WebSocketDefaults::new().shutdown(shutdown.clone());
-    // The deadlines of a WebSocket then count what its client has taken, and not only what the TLS layer has taken.
+    // With the descriptor of the socket, the deadlines of a WebSocket count what its client has taken, and not only what the
+    // TLS layer has taken.
     #[cfg(unix)]
     let defaults = defaults.transport(|tls: &tokio_rustls::server::TlsStream<TcpStream>| Some(tls.get_ref().0.as_fd()));
     let service = service_fn(move |mut request: Request<Incoming>| {

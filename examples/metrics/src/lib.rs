@@ -9,8 +9,8 @@ use axum::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use sockeye::{WebSocket, WebSocketUpgrade};
 
-/// `/ws` echoes, `/metrics` is for Prometheus. The recorder of `metrics` has to be installed before: a counter that is created
-/// earlier counts nothing.
+/// The application: `/ws` echoes, and Prometheus reads `/metrics`. Install the recorder of `metrics` before the first
+/// connection: a counter that is created earlier counts nothing.
 pub fn app(metrics: PrometheusHandle) -> Router {
     Router::new().route("/ws", any(upgrade)).route("/metrics", get(render)).with_state(metrics)
 }

@@ -30,7 +30,7 @@ async fn main() -> anyhow::Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, example_metrics::app(metrics))
         .with_graceful_shutdown(async {
-            // After an error it cannot wait for the signal: the server then runs until it is killed.
+            // If the signal cannot be waited for, the server runs until it is killed.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }

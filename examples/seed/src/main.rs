@@ -34,7 +34,8 @@ async fn main() -> anyhow::Result<()> {
 
     tokio::signal::ctrl_c().await?;
     tracing::info!("shutting down");
-    // Both at once: a request that never ends delays the server, but neither the Close of the WebSockets nor the end.
+    // Both waits run at the same time: a request that never ends must not delay the Closes of the WebSockets, and the deadline
+    // ends both.
     let (drained, ended) = tokio::join!(shutdown.drain(DEADLINE), timeout(DEADLINE, server));
     tracing::info!(closed = drained.closed, lost = drained.lost, cut = drained.aborted, "drained");
     if ended.is_err() {

@@ -21,10 +21,10 @@ use tokio_tungstenite::{
 
 use crate::GOODBYE;
 
-/// The code that a client reports by RFC 6455 §7.1.5 if the connection has ended without a Close.
+/// The code that a client reports if the connection has ended without a Close (RFC 6455 §7.1.5).
 const ABNORMAL: u16 = 1006;
 
-/// How many clients connect at the same time: fewer than the kernel's queue of the listener allows.
+/// How many clients connect at the same time: fewer than fit into the kernel's queue of the listener.
 const AT_ONCE: usize = 100;
 
 type Client = WebSocketStream<TcpStream>;
@@ -32,13 +32,13 @@ type Client = WebSocketStream<TcpStream>;
 /// How the clients saw the close, and how the server saw it.
 #[derive(Debug)]
 pub struct Report {
-    /// How many clients have seen which code.
+    /// For each code, how many clients have seen it.
     codes: BTreeMap<u16, usize>,
     drained: Drained,
 }
 
 impl Report {
-    /// Whether all `connections` were closed with 1001, and both sides agree.
+    /// Whether all `connections` were closed with 1001, by what the clients say and by what the server says.
     pub fn is_clean(&self, connections: usize) -> bool {
         let Drained { closed, lost, aborted, .. } = self.drained;
         self.codes.get(&1001).copied().unwrap_or_default() == connections
@@ -60,7 +60,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Serves `connections` clients, each of which gets one echo, and shuts down.
+/// Serves `connections` clients, each of which gets one echo. Then shuts down, and returns how the connections were closed.
 ///
 /// # Errors
 ///
@@ -110,7 +110,8 @@ async fn open(addr: SocketAddr, index: usize) -> anyhow::Result<(Client, bool)> 
     }
 }
 
-/// Waits for the Close, answers it, and waits for the end of the stream.
+/// Waits for the Close, answers it, and waits for the end of the stream. Returns the code of the Close. Returns 1006 if there
+/// was no clean Close, or if the goodbye was missing or came without being promised.
 async fn close_code(mut client: Client, polite: bool) -> u16 {
     let (mut code, mut goodbye) = (None, false);
     while let Some(received) = client.next().await {
@@ -119,7 +120,8 @@ async fn close_code(mut client: Client, polite: bool) -> u16 {
             // 1005: a Close without a code.
             Ok(Message::Close(frame)) => code = Some(frame.map_or(1005, |frame| frame.code.into())),
             Ok(_) => {}
-            // There was no Close, or the stream failed after it, so that other clients might not have seen it.
+            // There was no Close, or the stream failed after it. In the latter case, another client might not have seen the
+            // Close.
             Err(error) => {
                 tracing::warn!(%error, "a connection has failed");
                 return ABNORMAL;
@@ -133,7 +135,7 @@ async fn close_code(mut client: Client, polite: bool) -> u16 {
     code.unwrap_or(ABNORMAL)
 }
 
-/// Checks that this number of connections is possible. Each of them takes two open files of this process.
+/// Checks that this process can have so many connections. Each takes two of its open files.
 fn room_for(connections: usize) -> anyhow::Result<()> {
     let needed = 2 * connections as u64 + 64;
     let allowed = open_files(needed);
@@ -145,7 +147,7 @@ fn room_for(connections: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many files this process may open, after raising the limit to `needed`.
+/// How many files this process may open. If that is fewer than `needed`, the limit is first raised as far as the system allows.
 #[cfg(unix)]
 fn open_files(needed: u64) -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -11,8 +11,8 @@ use tokio::{net::TcpListener, time::timeout};
 /// The last message of a handler that says goodbye.
 pub const GOODBYE: &str = "back in a minute";
 
-/// The application. Both of its WebSockets echo. At `/goodbye` the handler sends a last message; at `/ws` it does not handle
-/// the shutdown.
+/// The application. Both of its WebSockets echo. When the shutdown begins, the handler at `/goodbye` sends a last message; the
+/// handler at `/ws` takes no notice of the shutdown.
 pub fn app(shutdown: &Shutdown) -> Router {
     Router::new()
         .route("/ws", any(async |ws: WebSocketUpgrade| -> Response { ws.on_upgrade(echo) }))
@@ -20,21 +20,22 @@ pub fn app(shutdown: &Shutdown) -> Router {
         .layer(WebSocketDefaults::new().shutdown(shutdown.clone()))
 }
 
-/// Serves the application until `shutdown` begins, which must be finished after `deadline`, and returns how its connections
-/// ended.
+/// Serves the application until `shutdown` begins, and returns how its connections ended. The shutdown takes at most
+/// `deadline`.
 ///
 /// # Errors
 ///
 /// The error of `axum::serve`.
 pub async fn serve(listener: TcpListener, shutdown: Shutdown, deadline: Duration) -> io::Result<Drained> {
-    // For axum: accept no more connections, finish the current requests, close idle connections. For axum a WebSocket over
-    // HTTP/1.1 is no longer a request; one over HTTP/2 still is, and makes axum wait.
+    // For axum, the shutdown means: accept no more connections, finish the current requests, close idle connections. A
+    // WebSocket over HTTP/1.1 is no longer a request for axum. A WebSocket over HTTP/2 still is a request, and makes axum wait.
     let begun = shutdown.clone();
     let server = axum::serve(listener, app(&shutdown)).with_graceful_shutdown(async move { begun.begun().await });
     let server = tokio::spawn(server.into_future());
 
     shutdown.begun().await;
-    // Both at once: a request that never ends delays the server, but neither the Close of the WebSockets nor the end.
+    // Both waits run at the same time: a request that never ends must not delay the Closes of the WebSockets, and the deadline
+    // ends both.
     let (drained, served) = tokio::join!(shutdown.drain(deadline), timeout(deadline, server));
     match served {
         Ok(served) => served.map_err(io::Error::other)??,

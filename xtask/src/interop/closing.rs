@@ -1,8 +1,8 @@
-//! `cargo xtask interop --only closing`: which code clients receive that get 1009 while they send.
+//! `cargo xtask interop --only closing`: checks which code clients receive if they get 1009 while they are still sending.
 //!
 //! A server refuses a message at its first bytes, when the client still has megabytes to send. The client learns the reason
-//! only if the server goes on reading until the client has read the Close: a stream that is closed too early is reset, and the
-//! reset overtakes the Close. With nginx in between it is harder: nginx treats the end of one direction as the end of both.
+//! only if the server continues to read until the client has read the Close: a stream that is closed too early is reset, and
+//! the reset overtakes the Close. With nginx in between it is harder: nginx treats the end of one direction as the end of both.
 
 use super::nginx::Nginx;
 use super::{node_script, scripts};
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// How many times each client tries in each cell: a race is lost only sometimes.
 const TRIES: usize = 3;
 
-/// How long a client may take for all its tries. Each gives up by itself after 8 s.
+/// How long a client may take for all tries of a cell. Each try gives up by itself after 8 s.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// How long the whole check may take. A cell that has not started by then counts as failed.
@@ -33,7 +33,7 @@ const TOO_BIG: &str = "1009";
 /// A limit of the server, and a message that is longer.
 struct Excess {
     name: &'static str,
-    /// The limit of a frame and of a message, in bytes; `None` for the default of example-echo, 16 MiB for a frame.
+    /// The limit of a frame and of a message, in bytes. `None` for the default of example-echo, which is 16 MiB for a frame.
     limit: Option<usize>,
     bytes: usize,
 }
@@ -114,7 +114,7 @@ fn server(ctx: &Context, excess: &Excess, control: Option<Control>) -> Result<Se
     Server::start("the control", command, &ctx.workspace.target.join(log))
 }
 
-/// All clients. Installs what they need.
+/// All clients. Installs what they need, or fails if that must not be installed.
 fn clients(ctx: &Context, folder: &Path) -> Result<Vec<Client>> {
     let scripts = scripts(ctx);
     let (node, node_folder) = (Tool::Node.require(ctx)?, environment::node(ctx)?);
@@ -151,7 +151,7 @@ fn compile_go(go: &Path, source: &Path, folder: &Path) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Runs a client, and returns what it has printed: a line for each try.
+/// Runs a client for at most `limit`, and returns what it has printed: a line for each try.
 fn learn(client: &Client, url: &str, bytes: usize, limit: Duration, log: &Path) -> Result<Cell> {
     if limit < Duration::from_secs(1) {
         return Ok(Cell { lines: vec![format!("not tried: {} s had passed", TOTAL.as_secs())] });
@@ -188,7 +188,7 @@ impl Cell {
         self.lines.len() == TRIES && self.lines.iter().all(|line| line == TOO_BIG)
     }
 
-    /// The result in one word. The details are below the table.
+    /// The result in one word: the code, or `none`. The details are below the table.
     fn short(&self) -> &str {
         let told = self.lines.iter().find(|line| *line != TOO_BIG).map_or(TOO_BIG, String::as_str);
         let word = told.split(' ').next().unwrap_or_default();

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 /// How long nginx may take until it listens.
 const START: Duration = Duration::from_secs(10);
 
-/// How many times other ports are tried, since another program may take a free port before nginx listens on it.
+/// How many times nginx is started, each time with other ports: another program may take a free port before nginx listens on
+/// it.
 const TRIES: usize = 3;
 
 /// A running nginx, which is killed when this is dropped.
@@ -40,7 +41,7 @@ impl Nginx {
         bail!("nginx has ended by itself {TRIES} times; see {}", folder.join("nginx.log").display())
     }
 
-    /// `None` if nginx has ended by itself, as it does if a port is taken.
+    /// Starts nginx once. Returns `None` if nginx has ended by itself, as it does if a port is taken.
     fn try_start(program: &Path, folder: &Path, servers: &[&str]) -> Result<Option<Self>> {
         let ports = free_ports(servers.len())?;
         let mut proxies = Vec::with_capacity(servers.len());
@@ -80,7 +81,7 @@ impl Drop for Nginx {
     }
 }
 
-/// Ports that are free now.
+/// Different ports that are free now.
 fn free_ports(count: usize) -> Result<Vec<u16>> {
     // All of them are held before the first is released, so no two are the same.
     let held: Vec<TcpListener> = (0..count)
@@ -89,7 +90,7 @@ fn free_ports(count: usize) -> Result<Vec<u16>> {
     held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
 
-/// The usual configuration of nginx for a WebSocket server, for each port.
+/// The usual configuration of nginx for WebSocket servers. Each pair is a port of nginx and the port of the server behind it.
 ///
 /// It runs without a master process, so that killing one process ends nginx. Every path is set, and is relative to `-p`: the
 /// default paths of Debian belong to root.

@@ -58,8 +58,8 @@ fn reachable(file: usize, arrows: &BTreeSet<Arrow>) -> BTreeSet<usize> {
 }
 
 /// An order in which few arrows run from a later file to an earlier one, by the heuristic of Eades, Lin and Smyth: a file that
-/// no file uses comes first, and one that uses no file comes last. If there is neither, the next one is the file that uses most
-/// and is used least.
+/// no other file uses comes first, and a file that uses no other file comes last. If there is neither, the next file is the one
+/// with the most arrows out, minus the arrows in.
 fn first_order(circle: &[usize], arrows: &BTreeSet<Arrow>) -> Vec<usize> {
     let mut left: BTreeSet<usize> = circle.iter().copied().collect();
     let (mut front, mut back) = (Vec::new(), VecDeque::new());
@@ -81,7 +81,7 @@ fn first_order(circle: &[usize], arrows: &BTreeSet<Arrow>) -> Vec<usize> {
     front
 }
 
-/// Moves one file after the other to the position with the fewest arrows back, until no move helps.
+/// Moves one file after the other to the position where the fewest arrows run back, until no move helps.
 fn improve(order: &mut Vec<usize>, arrows: &BTreeSet<Arrow>) {
     let mut is_better = true;
     while is_better {

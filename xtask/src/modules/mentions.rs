@@ -60,7 +60,7 @@ impl<'ast> Visit<'ast> for Mentions<'ast> {
         }
     }
 
-    /// The module of `pub(in …)` is not used.
+    /// The path in `pub(in path)` does not use the module that it names.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     /// The names of derives and lints say nothing about files.
@@ -74,8 +74,8 @@ impl Mentions<'_> {
         self.found.push(Mention { path: segments.map(name).collect(), line });
     }
 
-    /// Words with `::` between them, unless a dot, a quote or a dollar sign shows that the first one is a field, a lifetime or
-    /// a variable of the macro.
+    /// Collects words with `::` between them, unless a dot, a quote or a dollar sign shows that the first word is a field, a
+    /// lifetime or a variable of the macro.
     fn visit_tokens(&mut self, tokens: &TokenStream) {
         let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
         let is = |at: Option<usize>, sign: char| {

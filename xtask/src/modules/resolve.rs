@@ -13,7 +13,7 @@ pub(super) struct Site {
     pub(super) path: String,
 }
 
-/// All arrows between the files of a crate, each with one place where it begins: an import, if there is one.
+/// All arrows between the files of a crate, each with one place where the file uses the other one: an import, if there is one.
 pub(super) fn arrows(tree: &Tree) -> BTreeMap<Arrow, Site> {
     let resolver = Resolver { tree, users: RefCell::new(vec![BTreeSet::new(); tree.imports.len()]) };
     let imported: Vec<BTreeSet<usize>> = (0..tree.imports.len()).map(|import| resolver.imported(import)).collect();
@@ -122,7 +122,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// What `path` leads to from one of `found` on.
+    /// What `path` leads to, if it continues from one of `found`.
     fn follow(&self, found: Targets, path: &[String], walk: &mut Walk) -> Targets {
         let Some((next, rest)) = path.split_first() else { return found };
         let modules: Vec<usize> = found.iter().filter_map(|target| target.module()).collect();

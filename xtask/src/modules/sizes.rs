@@ -7,10 +7,11 @@ use std::path::Path;
 /// No file under `crates/*/src` has more lines than this.
 const LINES: usize = 500;
 
-/// Folders with a limit of their files, not counting those in subfolders.
+/// Folders with a limit on the number of their files, not counting those in subfolders.
 const FLAT: [(&str, usize); 1] = [("crates/sockeye-tokio/src", 20)];
 
-/// What exceeds the limits under `src` of one package, whose folder is `package` from the root.
+/// What exceeds the limits under `src` of one package. `package` is the path of its folder from the root. Only packages under
+/// `crates/` have limits.
 pub(super) fn check(root: &Path, package: &str) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     if !package.starts_with("crates/") {

@@ -17,7 +17,7 @@ pub(super) struct Tree {
 
 #[derive(Debug)]
 pub(super) struct File {
-    /// From `src`, with `/`.
+    /// The path from `src`, with `/`.
     pub(super) path: String,
     pub(super) module: usize,
 }
@@ -37,7 +37,8 @@ pub(super) struct Module {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     pub(super) what: What,
-    /// If the item is under a `cfg`, a glob may have the name under another one.
+    /// Whether the item is under a `cfg`. If it is, an import of everything in a module may bring in the same name, under
+    /// another `cfg`.
     pub(super) is_conditional: bool,
 }
 
@@ -55,7 +56,7 @@ pub(super) struct Import {
     pub(super) module: usize,
     pub(super) path: Vec<String>,
     pub(super) is_glob: bool,
-    /// Whether it has a visibility of its own, such as `pub(super)`.
+    /// Whether the `use` has a visibility, such as `pub(super)`.
     pub(super) is_reexport: bool,
     pub(super) line: usize,
 }

@@ -1,4 +1,4 @@
-//! Rules for `Cargo.toml`: settings of the workspace are inherited everywhere else.
+//! Rules for `Cargo.toml`: the members inherit the settings of the workspace.
 
 use super::{Problem, SourceFile, slashes};
 use crate::workspace::Workspace;
@@ -15,7 +15,7 @@ struct Entry<'a> {
     value: &'a str,
     /// From 1.
     line: usize,
-    /// Whether there is a comment at its end, or on the line above.
+    /// Whether there is a comment behind the value, or on the line above.
     commented: bool,
 }
 
@@ -91,7 +91,8 @@ fn check_member(file: &SourceFile, entries: &[Entry<'_>], problems: &mut Vec<Pro
     }
 }
 
-/// Two versions of Rust, each in one place: the workspace has that of the crates and examples, and `xtask` that of the tools.
+/// Checks that two versions of Rust are each stated in one place: that of the crates and examples in the workspace, and that of
+/// the tools in `xtask`. Other manifests of tools, and the documentation, must agree.
 fn check_rust_versions(files: &[SourceFile], problems: &mut Vec<Problem>) {
     let stated = |path: &str, section: &str| {
         let file = files.iter().find(|file| file.path == path)?;
@@ -119,7 +120,7 @@ fn check_rust_versions(files: &[SourceFile], problems: &mut Vec<Problem>) {
         }
     }
     for file in files.iter().filter(|file| file.path.ends_with(".md") && !file.path.ends_with("CHANGELOG.md")) {
-        // Who works on this needs the tools.
+        // Whoever contributes needs the tools, and so their version of Rust.
         let is_right = |told: &str| told == crates || (file.path == "CONTRIBUTING.md" && told == tools);
         for (index, line) in file.text.lines().enumerate() {
             // "Rust 1.85 or later"
@@ -135,7 +136,7 @@ fn check_rust_versions(files: &[SourceFile], problems: &mut Vec<Problem>) {
     }
 }
 
-/// Whether an inline table, as in `{ path = "…", version = "1" }`, has the key.
+/// Whether `value` is an inline table, such as `{ path = "…", version = "1" }`, with this key.
 fn has_key(value: &str, key: &str) -> bool {
     let Some(table) = value.strip_prefix('{') else { return false };
     table.split(',').any(|pair| pair.split('=').next().is_some_and(|name| name.trim() == key))

@@ -1,4 +1,4 @@
-//! Checks that links in Markdown lead to a file.
+//! Checks that links in Markdown lead to files that exist.
 
 use super::{Problem, SourceFile, resolve};
 use std::path::Path;
@@ -20,7 +20,8 @@ pub(super) fn check(root: &Path, file: &SourceFile, problems: &mut Vec<Problem>)
     }
 }
 
-/// The path of a link's target, unless it leads out of the repository, into the same page, or is for rustdoc.
+/// The path of a link's target. `None` if the link leads out of the repository or into the same page, or if rustdoc resolves
+/// it.
 fn as_path(target: &str) -> Option<&str> {
     let is_elsewhere = target.contains("://") || target.starts_with("mailto:") || target.starts_with('#');
     // rustdoc resolves `crate::Message`, `struct@Message` and `Message`, and denies broken ones. Its own pages (`.html`) are
@@ -76,7 +77,7 @@ fn definition(line: &str) -> Option<&str> {
 /// The line without the text between backticks.
 fn without_code(line: &str) -> String {
     let parts: Vec<&str> = line.split('`').collect();
-    // An odd number of backticks: the last one opens nothing.
+    // If the number of backticks is odd, the last one opens nothing.
     let closed = parts.len() - usize::from(parts.len().is_multiple_of(2));
     parts.iter().enumerate().filter(|(index, _)| index % 2 == 0 || *index >= closed).map(|(_, part)| *part).collect()
 }

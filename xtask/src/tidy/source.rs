@@ -3,13 +3,13 @@
 use super::{Problem, SourceFile};
 use crate::rust_source::{attributes, closing, code_only, line_of, words};
 
-/// A longer file must be split.
+/// The most lines of a file. A longer file must be split.
 const LINES: usize = 800;
 
 /// The crates that may use `unsafe`, since measurements show that it is worth it there.
 const UNSAFE: [&str; 2] = ["crates/sockeye-proto/", "crates/sockeye-tokio/"];
 
-/// How many lines above an unsafe block its comment may begin.
+/// How many lines above an `unsafe` its comment may begin.
 const REACH: usize = 12;
 
 pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
@@ -58,7 +58,7 @@ fn check_attribute(
         for at in words(text, lint) {
             let start = attribute.start + at;
             let open = start + lint.len();
-            // Not `#[should_panic(expected)]` or the `#[expect]` of other macros: only lists of lints.
+            // Only lists of lints, not the `#[expect]` of another macro.
             if !code[open..].starts_with('(') {
                 continue;
             }
@@ -75,7 +75,7 @@ fn check_unsafe(file: &SourceFile, code: &str, report: &mut impl FnMut(usize, St
     let lines: Vec<&str> = file.text.lines().collect();
     let is_allowed = UNSAFE.iter().any(|folder| file.path.starts_with(folder));
     for at in words(code, "unsafe") {
-        // Not attributes such as `unsafe(no_mangle)`: they have no body to explain.
+        // Attributes such as `unsafe(no_mangle)` count as well.
         if !is_allowed {
             report(at, "`unsafe` is only for sockeye-proto and sockeye-tokio".to_owned());
             continue;

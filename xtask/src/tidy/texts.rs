@@ -2,7 +2,7 @@
 
 use super::{Problem, SourceFile};
 
-/// Folders that exist on one machine only. They are written in parts, since this file is checked too.
+/// Folders that exist on one machine only. Their names are written in two parts, since this file is checked too.
 const MACHINE: [&str; 5] =
     [concat!("/ho", "me/"), concat!("/wo", "rk/"), concat!("/tm", "p/"), concat!("/ro", "ot/"), concat!("/Use", "rs/")];
 
@@ -27,7 +27,7 @@ pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Whether the slash at `at` begins a path. It does not in `target/tmp/a`, or in the path of a URL.
+/// Whether the slash at `at` begins a path. The slash in the middle of `target/tmp/a`, or in a URL, does not.
 fn begins_a_path(line: &str, at: usize) -> bool {
     let before = line[..at].chars().next_back();
     !before.is_some_and(|before| {

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use flate2::Compress;
 
-/// The most compressors that wait in each thread, with some 300 KiB each. Without context takeover, one is enough.
+/// The most unused compressors that each thread keeps. Each of them takes some 300 KiB. Without context takeover, one is
+/// enough.
 const KEPT: usize = 8;
 
 /// The settings of a compressor.
@@ -15,30 +16,31 @@ pub(super) struct Kind {
     pub(super) window_bits: u8,
 }
 
-/// A point in the messages of one connection.
+/// A point between two compressed messages of one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Point {
-    /// A number that no other connection has.
+    /// The number of the connection, which no other connection has.
     pub(super) id: u64,
-    /// How many messages were compressed before this point.
+    /// How many messages of the connection were compressed before this point.
     pub(super) messages: u64,
 }
 
 struct Waiting {
     kind: Kind,
-    /// The point at which the compressor can continue, if any.
+    /// The point at which the compressor can continue, if any: it has just compressed the messages before this point.
     point: Option<Point>,
     compress: Compress,
 }
 
 thread_local! {
-    /// The compressor that was used last is at the end.
+    /// The unused compressors, from the one that was used first to the one that was used last.
     static WAITING: RefCell<Vec<Waiting>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A compressor of this kind, and whether it continues at `point`. If not, it knows no earlier messages.
+/// Takes or makes a compressor of this kind. Returns it together with whether it continues at `point`; if not, the
+/// compressor knows no earlier messages.
 pub(super) fn take(kind: Kind, point: Option<Point>) -> (Compress, bool) {
-    // At the end of a thread, the list may be gone already.
+    // While a thread ends, the list may be gone already.
     let waiting = WAITING.try_with(|waiting| pick(&mut waiting.borrow_mut(), kind, point)).ok().flatten();
     match waiting {
         Some(Waiting { compress, point: Some(at), .. }) if point == Some(at) => (compress, true),
@@ -55,14 +57,15 @@ pub(super) fn take(kind: Kind, point: Option<Point>) -> (Compress, bool) {
 
 fn pick(waiting: &mut Vec<Waiting>, kind: Kind, point: Option<Point>) -> Option<Waiting> {
     let going_on = point.and_then(|point| waiting.iter().rposition(|one| one.kind == kind && one.point == Some(point)));
-    // A new connection must not take the compressor of another one while there is space.
+    // While there is space for another compressor, a connection must not take one that can continue for another connection.
     let spare = || waiting.iter().rposition(|one| one.kind == kind && one.point.is_none());
     let oldest = || waiting.iter().position(|one| one.kind == kind).filter(|_| waiting.len() >= KEPT);
     let index = going_on.or_else(spare).or_else(oldest)?;
     Some(waiting.remove(index))
 }
 
-/// Gives back a compressor that can continue at `point`, if any.
+/// Gives back a compressor, which can continue at `point`, if any. Frees the compressor that was used longest ago if there
+/// are enough.
 pub(super) fn give(kind: Kind, point: Option<Point>, compress: Compress) {
     let _ = WAITING.try_with(|waiting| {
         let mut waiting = waiting.borrow_mut();

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{PayloadEncoder, Rsv, SharedKey};
 
-/// Compresses the messages of one connection. It holds no compressor.
+/// Compresses the messages of one connection. Holds no compressor between two messages.
 #[derive(Debug)]
 pub(super) struct Deflater {
     kind: Kind,
@@ -23,7 +23,7 @@ pub(super) struct Deflater {
 #[derive(Debug)]
 struct Context {
     point: Point,
-    /// What was sent compressed, since only that is in the peer's window.
+    /// The last bytes of the messages that were sent compressed: only these are in the peer's window.
     history: History,
 }
 
@@ -53,7 +53,8 @@ impl PayloadEncoder for Deflater {
             compressors::take(self.kind, self.context.as_ref().map(|context| context.point));
         let history = self.context.as_ref().map_or(&[][..], |context| context.history.bytes());
         if !continues && !history.is_empty() && compress.set_dictionary(history).is_err() {
-            // This fails only for a stream that has begun, and this one has not. An uncompressed message is right as well.
+            // This fails only for a stream that has begun, and this one has not. If it does fail, an uncompressed message is
+            // correct as well.
             return false;
         }
         let start = output.len();
@@ -67,31 +68,33 @@ impl PayloadEncoder for Deflater {
             context.history.push(payload);
             context.point
         });
-        // A payload that was not sent is not in the peer's window, so this compressor must not continue there.
+        // A payload that is not sent compressed does not enter the peer's window. The compressor has seen it, so it must not
+        // continue at a point of this connection.
         compressors::give(self.kind, point, compress);
         is_shorter
     }
 
     fn restart(&mut self) {
         if let Some(context) = &mut self.context {
-            // No compressor has this number, so none continues there.
+            // No compressor has been given back for this point, so the next message finds none that continues here.
             context.point.messages += 1;
             context.history.clear();
         }
     }
 
     fn shared_key(&self) -> Option<SharedKey> {
-        // At most 15 window bits, and a level of at most 9.
+        // Both numbers fit into four bits: there are at most 15 window bits, and the level is at most 9.
         let kind = u64::from(self.kind.level) << 4 | u64::from(self.kind.window_bits);
         self.context.is_none().then(|| SharedKey::new::<Self>((self.threshold as u64) << 8 | kind))
     }
 }
 
-/// Appends the compressed payload, and returns whether it is shorter. `None` if the compressor has failed and cannot be used
-/// any more.
+/// Appends the compressed payload, and returns whether it is shorter than `payload`. Returns `None` if the compressor has
+/// failed and cannot be used any more.
 ///
-/// Compresses to the end, even when it is clear that nothing is gained, which is near the end: a compressor that is stopped
-/// earlier keeps some output, and a `reset` leaves this output for the next message.
+/// Compresses to the end, even when it is already clear that nothing is gained: a compressor that is stopped earlier keeps
+/// some output, and a `reset` leaves this output for the next message. Little time is lost, since it becomes clear only near
+/// the end.
 fn deflate(compress: &mut Compress, payload: &[u8], output: &mut Vec<u8>) -> Option<bool> {
     let start = output.len();
     let mut rest = payload;
@@ -103,7 +106,7 @@ fn deflate(compress: &mut Compress, payload: &[u8], output: &mut Vec<u8>) -> Opt
         // RFC 7692 §7.2.1: a flush appends "an empty DEFLATE block with no compression"; all but its header is removed.
         compress.compress_vec(rest, output, FlushCompress::Sync).ok()?;
         rest = &rest[(compress.total_in() - before) as usize..];
-        // A compressor that has more output fills all the space.
+        // A compressor with more output would have filled all the space.
         if rest.is_empty() && output.len() < output.capacity() {
             break;
         }

@@ -1,38 +1,42 @@
 //! The permitted cost of a compressed message, apart from its size.
 //!
-//! Both rules concern the message, not the calls that deliver it. They are checked after steps whose lengths depend only on
-//! how much of the message has arrived, so the pieces in which it arrives do not matter.
+//! The two rules, on the ratio and on the work, depend only on the message. They are checked after steps whose lengths
+//! depend only on how much of the message has been taken, so the pieces in which it arrives make no difference.
 
 use crate::Violation;
 
-/// A message is inflated and checked in steps of a sixteenth of what has been taken, within these bounds. DEFLATE makes at
-/// most 1032 bytes of one byte. So a small message exceeds its limit by at most a MiB, and any other by at most 65 times its
-/// bytes on the wire. Shorter steps cost time: a decompressor is slow at both ends of its input.
+/// The shortest step, in bytes on the wire. A message is inflated and checked in steps of a sixteenth of what has been
+/// taken, but of at least [`SHORTEST`] and at most [`LONGEST`] bytes. DEFLATE makes at most 1032 bytes of one byte. So
+/// before the check, a small message exceeds the permitted ratio by at most a MiB, and any other by at most 65 times its
+/// bytes on the wire. Shorter steps would cost time: a decompressor is slow at both ends of its input.
 const SHORTEST: usize = 1 << 10;
+/// The longest step, in bytes on the wire.
 const LONGEST: usize = 16 << 10;
 
-/// Up to this size, the ratio is not limited.
+/// How many inflated bytes of a message the ratio does not limit.
 const RATIO_FREE_BYTES: u64 = 1 << 20;
 
-/// A step is unproductive if it yields less than this fraction of the bytes that it takes. Even a sender that flushes after
-/// each byte of its data yields more.
+/// A step that takes `n` bytes is unproductive if it yields fewer than `n` divided by this number. Even a sender that
+/// flushes after each byte of its data yields more.
 const MIN_YIELD_DIVISOR: usize = 16;
 
-/// The most bytes of unproductive steps in one message: a few tens of milliseconds of work for almost no data.
+/// The most bytes on the wire in the unproductive steps of one message. They cost a few tens of milliseconds of work, and
+/// yield almost no data.
 const MAX_UNPRODUCTIVE: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct Guard {
-    /// How much of the message has been taken, as it arrived.
+    /// How many bytes of the message have been taken, as on the wire.
     taken: u64,
-    /// The value of `taken` at the end of the step.
+    /// The value of `taken` at the end of the current step.
     next: u64,
-    /// The length of the step.
+    /// The length of the current step.
     step: usize,
-    /// How much had been yielded at the last check.
+    /// How many bytes had been yielded at the end of the last step.
     yielded: usize,
-    /// How much had been yielded when a final block last ended.
+    /// How many bytes had been yielded when a final block last ended.
     ended: usize,
+    /// How many bytes the unproductive steps have taken.
     unproductive: usize,
 }
 
@@ -48,12 +52,13 @@ impl Guard {
         self.taken == 0
     }
 
-    /// How many bytes are left in the step.
+    /// How many bytes are left in the current step.
     pub(super) fn room(&self) -> usize {
         (self.next - self.taken) as usize
     }
 
-    /// `count` bytes were inflated, at most [`room`](Self::room), and the message has `total` bytes now.
+    /// Records that `count` bytes were taken, at most [`room`](Self::room), and that the inflated message has `total` bytes
+    /// now. At the end of a step, fails if the ratio or the work is not permitted.
     pub(super) fn took(&mut self, count: usize, total: usize, max_ratio: u32) -> Result<(), Violation> {
         self.taken += count as u64;
         if self.taken == self.next {
@@ -66,11 +71,11 @@ impl Guard {
         Ok(())
     }
 
-    /// A final block has ended, and the decompressor starts anew.
+    /// Records that a final block has ended, and that the decompressor starts again. Fails if the work is not permitted.
     pub(super) fn ended(&mut self, total: usize) -> Result<(), Violation> {
         let yielded = total - self.ended;
         self.ended = total;
-        // A new start is as much work as a step.
+        // A new start is as much work as the shortest step.
         self.work(SHORTEST, yielded)
     }
 

@@ -1,7 +1,7 @@
 //! The last bytes in one direction, to which later messages may refer.
 
-/// At most a window of the newest bytes, in memory of little more than their size. The memory grows with the bytes that the
-/// connection really carries.
+/// The newest bytes, at most a window of them. The memory grows with the bytes that the connection really carries: it is at
+/// most twice as large as they are, and at most a window.
 #[derive(Debug)]
 pub(super) struct History {
     bytes: Vec<u8>,
@@ -21,7 +21,7 @@ impl History {
         self.bytes = Vec::new();
     }
 
-    /// Appends these bytes, and drops those that leave the window.
+    /// Appends these bytes, and drops the oldest ones, which leave the window.
     pub(super) fn push(&mut self, newest: &[u8]) {
         let newest = &newest[newest.len().saturating_sub(self.window)..];
         let surplus = (self.bytes.len() + newest.len()).saturating_sub(self.window);

@@ -10,14 +10,14 @@ use crate::{
     pool::{Pool, Poolable, Pooled},
 };
 
-/// Up to this size, an incomplete message is kept compressed. A decompressor takes more memory, and must not be lent to a
-/// peer that sends a little and waits.
+/// Up to this many bytes, an incomplete message is kept compressed. A decompressor takes more memory, and must not be lent
+/// to a peer that sends a little and then waits.
 const KEPT: usize = 16 << 10;
 
 /// An empty block with the BFINAL bit, and padding.
 const LAST: [u8; 2] = [0x03, 0x00];
 
-/// Inflates the messages of one connection. It holds a decompressor only while a large message is arriving.
+/// Inflates the messages of one connection. Holds a decompressor only while a large message is arriving.
 #[derive(Debug)]
 pub(super) struct Inflater {
     max_ratio: u32,
@@ -28,7 +28,7 @@ pub(super) struct Inflater {
 
 #[derive(Debug, Default)]
 struct Unfinished {
-    /// The compressed bytes, while they are few. None of them has been inflated then.
+    /// The compressed bytes, as long as they are few and none of them has been inflated.
     kept: Vec<u8>,
     work: Option<Work>,
 }
@@ -77,13 +77,13 @@ impl PayloadDecoder for Inflater {
     }
 }
 
-/// A decompressor that works on a message.
+/// A decompressor that is inflating a message, and what it has yielded.
 #[derive(Debug)]
 struct Work {
     stream: Pooled<Stream>,
     output: Output,
     guard: Guard,
-    /// Whether the bytes that were taken end with a final block.
+    /// Whether the last byte that was taken was the end of a final block.
     is_at_end: bool,
 }
 
@@ -92,7 +92,7 @@ impl Work {
         let mut stream = Pooled::<Stream>::NONE;
         let decompress = &mut stream.get_or_take().0;
         if let Some(history) = history.filter(|history| !history.bytes().is_empty()) {
-            // This cannot fail before the first byte.
+            // Setting a dictionary cannot fail before the first byte.
             decompress.set_dictionary(history.bytes()).map_err(|_| Violation::InvalidDeflate)?;
         }
         Ok(Self { stream, output, guard: Guard::default(), is_at_end: false })
@@ -108,7 +108,8 @@ impl Work {
         Ok(())
     }
 
-    /// Inflates until all input is taken, and all of its output is there.
+    /// Inflates until all input is taken and all of its output is in `output`. Fails if the message grows beyond `max`
+    /// bytes.
     fn inflate(&mut self, mut input: &[u8], max: usize) -> Result<(), Error> {
         let decompress = &mut self.stream.get_or_take().0;
         loop {
@@ -117,7 +118,7 @@ impl Work {
             let before = room.len();
             let status = decompress.decompress_vec(input, room, FlushDecompress::Sync);
             let yielded = room.len() - before;
-            // Counted first, since what was inflated before an error counts as well.
+            // The bytes are counted first: those that were inflated before an error count as well.
             let has_capacity = self.output.count(yielded, max)?;
             // RFC 7692 §8.2 refers to RFC 6455 for how to fail: nothing can be done with such a message.
             let status = status.map_err(|_| Violation::InvalidDeflate)?;
@@ -136,7 +137,8 @@ impl Work {
             } else if input.is_empty() && has_capacity {
                 return Ok(());
             } else if took == 0 && self.output.total() == total {
-                // There is space, and no input was taken: zlib does not do this, and the loop must not run for ever.
+                // There was space, and zlib neither took input nor yielded output. It does not do this, but the loop must
+                // not run for ever.
                 return Err(Violation::InvalidDeflate.into());
             }
         }
@@ -144,16 +146,17 @@ impl Work {
 
     fn finish(mut self, max: usize, max_ratio: u32) -> Result<Vec<u8>, Error> {
         self.guard.ratio(self.output.total(), max_ratio)?;
-        // RFC 7692 §7.2.3.6 makes an empty message one octet. An empty payload can mean nothing else. A message that ends
-        // with a final block, without the block that a sender removes, is complete as well.
+        // By RFC 7692 §7.2.3.6, an empty message is one octet on the wire. A payload without any octet is taken for an empty
+        // message too, since it can mean nothing else. A message that ends with a final block, without the block that a
+        // sender removes, is complete as well.
         if !self.guard.is_new() && !self.is_at_end {
             let total = self.output.total();
             // RFC 7692 §7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message." The
-            // empty block behind them ends the stream. It does so only where a block can begin, so this detects a message
-            // that was cut short. The next message has its own stream.
+            // empty final block after them ends the stream, but only where a block can begin, so a message that was cut
+            // short is detected. The next message has its own stream.
             let [a, b, c, d] = TAIL;
             let [first, second] = LAST;
-            // This end of a stream is ours, and is not counted.
+            // This final block is ours, so the guard must not count it.
             self.guard = Guard::default();
             let ended = self.inflate(&[a, b, c, d, first, second], max);
             if ended.is_err() || self.output.total() != total || !self.is_at_end {
@@ -164,8 +167,8 @@ impl Work {
     }
 }
 
-/// A decompressor in its initial state. It has the largest window: a window larger than the peer's does no harm, and all
-/// decompressors of a thread are alike.
+/// A decompressor in its initial state. It always has the largest window, so that all decompressors of a thread are alike; a
+/// window larger than the peer's does no harm.
 #[derive(Debug)]
 struct Stream(Decompress);
 

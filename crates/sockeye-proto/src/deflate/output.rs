@@ -1,17 +1,18 @@
-//! The inflated part of a message: in one vector while it is small, and in pieces from there on.
+//! The inflated part of a message: one vector while the part is small, and more pieces once it is large.
 //!
-//! A vector that grows exists twice for a moment, which is harmless at one MiB, and becomes the payload without a copy.
-//! Pieces take only the size of the message, and are copied once, when all of it is there.
+//! A vector exists twice for a moment each time it grows, which is harmless up to a MiB, and it becomes the payload without
+//! a copy. Further pieces never grow, and all pieces are copied once, when the message is complete.
 
 use crate::{Buffer, Error, Limit, pool};
 
-/// The smallest growth of the vector.
+/// The least by which the vector grows, in bytes.
 const SMALLEST: usize = 4 << 10;
 
-/// The largest vector: a MiB, which is a usual limit, and a little more, so that a message of exactly that size fits.
+/// The largest size of the first vector, in bytes: a MiB, which is a usual limit, and a little more, so that a message of
+/// exactly a MiB fits.
 const WHOLE: usize = (1 << 20) + SMALLEST;
 
-/// The size of a piece.
+/// The size of each further piece, in bytes.
 const PIECE: usize = 512 << 10;
 
 #[derive(Debug, Default)]
@@ -27,13 +28,13 @@ impl Output {
         Self { pieces: vec![Buffer::pooled()], total: 0 }
     }
 
-    /// How many bytes there are.
+    /// How many bytes were inflated so far.
     pub(super) fn total(&self) -> usize {
         self.total
     }
 
     /// A vector with space for more bytes, but for at most one more than `max` in total. The caller must
-    /// [count](Self::count) the bytes that it puts there.
+    /// [count](Self::count) the bytes that it appends.
     pub(super) fn room(&mut self, max: usize) -> &mut Vec<u8> {
         if self.pieces.last().is_none_or(|last| last.len() == last.capacity()) {
             let left = (max - self.total).saturating_add(1);
@@ -51,7 +52,7 @@ impl Output {
 
     /// Doubles the capacity of the only vector, which may not exist yet, but adds at most `most` bytes.
     fn grow(&mut self, most: usize) {
-        // Avoids one more growth for a small rest.
+        // If little more than this is permitted, all of it is added at once, which saves a further growth.
         let more = Some(self.total.max(SMALLEST)).filter(|more| more + SMALLEST < most).unwrap_or(most);
         let mut whole = self.pieces.pop().unwrap_or_default();
         if whole.capacity() == Buffer::SIZE {
@@ -65,7 +66,8 @@ impl Output {
         self.pieces.push(whole);
     }
 
-    /// `count` bytes were put into the space. Returns whether there is still space.
+    /// Records that `count` bytes were appended. Returns whether the last piece still has space. Fails if there are more
+    /// than `max` bytes in total.
     pub(super) fn count(&mut self, count: usize, max: usize) -> Result<bool, Error> {
         self.total += count;
         if self.total > max {
@@ -74,7 +76,7 @@ impl Output {
         Ok(self.pieces.last().is_some_and(|last| last.len() < last.capacity()))
     }
 
-    /// All bytes, in one vector of their size.
+    /// All bytes, in one vector of about their size.
     pub(super) fn into_payload(mut self) -> Vec<u8> {
         if let [whole] = &mut self.pieces[..] {
             if whole.capacity() != Buffer::SIZE {

@@ -9,7 +9,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// Whether data was queued after `other`, up to this position.
+    /// Whether this position is after `other` in the stream of data frames and Closes. Pings and Pongs do not count.
     #[must_use]
     pub fn is_behind(self, other: Self) -> bool {
         self.data > other.data

@@ -10,19 +10,20 @@ use crate::{
 };
 
 impl Encoder {
-    /// The most slices that the whole queue takes.
+    /// An upper bound on the number of slices that the whole queue takes.
     pub fn pieces(&self) -> usize {
-        // Control frames go between two parts of the data.
+        // Control frames take one slice, and may cut one piece of the data in two.
         self.data_queue.get().map_or(0, Queue::pieces) + if self.control_queue.is_some() { 2 } else { 0 }
     }
 
-    /// All queued bytes, if they are in one piece: the usual case of [`slices`](Self::slices).
+    /// All queued bytes, if they are in one piece: the usual case of [`slices`](Self::slices). `None` if there are several
+    /// pieces, or Pings or Pongs. If nothing is queued, `None` or an empty slice.
     #[inline]
     pub fn single(&self) -> Option<&[u8]> {
         if self.control_queue.is_some() { None } else { self.data_queue.get()?.single() }
     }
 
-    /// Fills `slices` with the next bytes, and returns how many slices were filled; 0 means that nothing is queued.
+    /// Fills `slices` with the next bytes to write, and returns how many slices were filled; 0 means that nothing is queued.
     pub fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut out = Slices::new(slices);
         let begun = match (&self.control_queue, self.data_queue.get_mut()) {
@@ -44,11 +45,12 @@ impl Encoder {
         out.used()
     }
 
-    /// Appends the next bytes to `output`, at most `most`, for a stream that says that it is not ready but may take them.
-    /// Until [`advance`](Self::advance), these bytes count as begun: nothing goes before them, none of them is dropped, and
-    /// the next offer repeats them. OpenSSL requires this, because its record contains them already.
+    /// Appends the next bytes to `output`, at most `most`, for a stream that may take bytes even when it reports that it is
+    /// not ready. Until [`advance`](Self::advance), the data frames among these bytes count as begun: nothing goes before
+    /// them, none of them is dropped, and the next offer repeats them. OpenSSL requires this, because a record that it could
+    /// not write contains them already.
     ///
-    /// Control frames come last in an offer, so later ones can go behind them. The next offer may have more of them.
+    /// Pings and Pongs come last in an offer, so later ones can go behind them. The next offer may contain more of them.
     ///
     /// ```
     /// use sockeye_proto::{Encoder, Message};
@@ -98,7 +100,7 @@ impl Encoder {
         self.finish_control();
     }
 
-    /// All that [`single`](Self::single) yielded has been written.
+    /// All bytes that [`single`](Self::single) yielded have been written. Has no effect while Pings or Pongs are queued.
     #[inline(always)]
     pub fn advance_all(&mut self) {
         if self.control_queue.is_none() {
@@ -121,16 +123,17 @@ impl Encoder {
         }
     }
 
-    /// All data has been written. Messages that were dropped behind it count as written.
+    /// All data has been written. Messages that were dropped after it count as written.
     #[inline]
     fn data_is_written(&mut self) {
         self.written_up_to.data = self.queued_data();
         self.unwritten -= self.data_len();
-        // The queue goes back to the pool or is freed: an idle connection holds none.
+        // The queue is given back to the pool or freed: an idle connection has none.
         self.data_queue = Pooled::NONE;
     }
 
-    /// After control frames were written: queues the deferred Pong if there is space, or frees an empty queue.
+    /// Called after Pings and Pongs were written: queues the deferred Pong if there is space for it, or frees the queue of
+    /// control frames if it is empty.
     fn finish_control(&mut self) {
         let Some(control) = &mut self.control_queue else { return };
         let deferred = if control.is_full() { None } else { control.take_deferred() };
@@ -141,7 +144,7 @@ impl Encoder {
         }
     }
 
-    /// Takes all queued bytes at once, for callers that do not need slices.
+    /// Takes all queued bytes at once, for callers that do not need slices. The bytes count as written.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.buffered());
         loop {
@@ -157,19 +160,20 @@ impl Encoder {
         }
     }
 
-    /// The stream takes no more for now: frees memory that the queue does not need.
+    /// Frees memory that the queue does not need. Call this when the stream takes no more for now.
     pub fn compact(&mut self) {
         if let Some(data) = self.data_queue.get_mut() {
             data.compact();
         }
     }
 
-    /// How many bytes have been written in total. Bytes that were [dropped](Self::drop_oldest) before them count as well.
+    /// How many bytes have been written in total. Bytes that were [dropped](Self::drop_oldest) count as well, once all bytes
+    /// before them have been written.
     pub fn written(&self) -> u64 {
         self.written_up_to.data + self.written_up_to.control
     }
 
-    /// As [`written`](Self::written), for data frames and Closes only.
+    /// As [`written`](Self::written), but only the bytes of data frames and Closes.
     pub fn written_data(&self) -> u64 {
         self.written_up_to.data
     }
@@ -180,15 +184,16 @@ impl Encoder {
         (self.data_queue.get_mut().map_or(0, Queue::begun) + self.control_len()) as u64
     }
 
-    /// How many bytes of data frames and Closes have been queued in total.
+    /// How many bytes of data frames and Closes have been queued in total. Bytes that were lost when the stream ended do not
+    /// count.
     #[inline(always)]
     pub fn queued_data(&self) -> u64 {
         let gap = self.data_queue.get().map_or(0, Queue::gap_bytes);
         self.written_up_to.data + (self.data_len() + gap) as u64
     }
 
-    /// The position after everything that is queued now. If bytes were dropped when the stream ended, they count as well,
-    /// and the position is never reached.
+    /// The position after everything that is queued now. If the stream ended before all bytes were written, a position that
+    /// is never reached.
     pub fn queued(&self) -> Position {
         Position {
             data: self.queued_data() + u64::from(self.lost),
@@ -196,7 +201,8 @@ impl Encoder {
         }
     }
 
-    /// How many bytes of data frames before `position` are unwritten.
+    /// How many bytes of data frames and Closes before `position` are unwritten. Dropped bytes count until all bytes before
+    /// them have been written.
     pub fn unwritten_before(&self, position: Position) -> u64 {
         position.data.saturating_sub(self.written_up_to.data)
     }

@@ -1,4 +1,5 @@
-//! Makes space in a slow peer's queue: drops the oldest messages as a whole, so the rest stays a stream of frames.
+//! Makes space in a slow peer's queue: drops the oldest messages, each as a whole, so what is left is still a stream of
+//! frames.
 
 use super::{Chunk, Queue, Unbegun};
 use crate::header::frame_len;
@@ -6,15 +7,15 @@ use crate::header::frame_len;
 /// What was dropped from a queue to make room; see [`Encoder::drop_oldest`](crate::Encoder::drop_oldest).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dropped {
-    /// How many messages.
+    /// How many messages were dropped.
     pub messages: usize,
-    /// How many bytes they took in the queue.
+    /// How many bytes the dropped messages took in the queue, headers included.
     pub bytes: usize,
 }
 
 impl Queue {
-    /// Drops the oldest frames of which nothing has been written, until no such frame is left or `is_enough` for this many
-    /// bytes on the wire and this many chunks.
+    /// Drops the oldest frames of which nothing has been written or offered, until no such frame is left or `is_enough`
+    /// returns `true`. The arguments of `is_enough` are how many bytes on the wire and how many chunks were dropped so far.
     pub(crate) fn drop_until(&mut self, is_enough: impl Fn(usize, usize) -> bool) -> Dropped {
         let mut dropped = Dropped::default();
         let Unbegun { chunk: mut index, mut start, .. } = self.first_unbegun();
@@ -30,7 +31,7 @@ impl Queue {
                     dropped.bytes += message.frame().len();
                     self.chunks.remove(index);
                 }
-                // Its header is in the chunk before.
+                // The header is in the chunk before.
                 Chunk::Payload(payload) => {
                     dropped.bytes += payload.len();
                     self.chunks.remove(index);
@@ -63,8 +64,9 @@ impl Queue {
     }
 }
 
-/// Drops frames from `start` on, and counts them in `dropped`, until `is_enough` for this many bytes. Returns the end of the
-/// last frame, which is beyond `bytes` if its payload is the next chunk.
+/// Finds the frames to drop from `start` on, and counts them in `dropped`, until `is_enough` returns `true` for the number
+/// of dropped bytes. Returns the end of the last frame, which is beyond `bytes` if the payload of that frame is the next
+/// chunk.
 fn frames(bytes: &[u8], start: usize, dropped: &mut Dropped, is_enough: impl Fn(usize) -> bool) -> usize {
     let mut end = start;
     while end < bytes.len() && !is_enough(dropped.bytes + (end - start)) {

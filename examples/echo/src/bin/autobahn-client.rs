@@ -1,7 +1,7 @@
 //! Our client role under the Autobahn test suite's server, which plays one case on each connection.
 //!
-//! `cargo xtask autobahn --client` runs it. hyper makes the opening handshake, and `sockeye::handshake` checks it. What then
-//! remains of hyper's connection is the TCP stream and the bytes that were read ahead.
+//! `cargo xtask autobahn --client` runs this program. hyper makes the opening handshake, and `sockeye::handshake` checks it.
+//! Then hyper gives back the TCP stream, and the bytes that it has read ahead.
 
 use std::{cell::Cell, time::Duration};
 
