@@ -161,7 +161,10 @@ impl<F> WebSocketUpgrade<F> {
         // The socket's protocol is the one that was sent, not the one that the handler chose.
         let protocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL).cloned();
         if let (Some(wished), None) = (&self.protocol, &protocol) {
-            tracing::warn!(protocol = ?wished, "the client did not request this subprotocol, so it is not sent");
+            tracing::warn!(
+                protocol = ?wished,
+                "the client did not request this subprotocol, so it is not sent: choose one of `requested_protocols()`"
+            );
         }
         // A connection without a span of its own stays within the span of its request.
         let span = if self.span.is_disabled() { Span::current() } else { self.span };

@@ -250,8 +250,8 @@ impl<F> WebSocketUpgrade<F> {
         if !self.settings.limits.as_ref().is_some_and(|defaults| limits.has_keys_of(defaults)) {
             assert!(
                 !limits.has_keys(),
-                "limits with a `per_key` of their own have to see the request: use `limits_for(limits, &parts)`, or a \
-                 layer with `WebSocketDefaults` on the route"
+                "these limits do not have the same `per_key` as the defaults, and a key is made from the request: call \
+                 `limits_for(limits, &parts)`, or add a `WebSocketDefaults` layer with these limits to the route"
             );
             self.keys = Vec::new();
         }

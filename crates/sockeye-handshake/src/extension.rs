@@ -94,15 +94,13 @@ impl FromStr for Offer {
 #[non_exhaustive]
 pub enum Malformed {
     /// An element does not follow the grammar.
-    #[error(
-        "`{value}` is not an extension: a name, then parameters after `;`, each a token that may have a value after `=`"
-    )]
+    #[error("`{value}` is not an extension: expected tokens in the form `name; parameter; parameter=value`")]
     Grammar {
         /// What was there, escaped, at most 256 bytes.
         value: String,
     },
     /// There are more than [`MAX_OFFERS`] extensions, or one has more than [`MAX_PARAMETERS`].
-    #[error("there may be at most {max} {what}, and there are more")]
+    #[error("too many {what}: at most {max} are allowed")]
     TooMany {
         /// What there are too many of: `extensions`, or `parameters of an extension`.
         what: &'static str,
@@ -143,7 +141,7 @@ pub(crate) fn list(extensions: &[Offer]) -> Option<HeaderValue> {
 fn offer(element: &[u8]) -> Result<Offer, Malformed> {
     // The parts are counted before anything is allocated. The first part is the name.
     if grammar::split(element, b';').nth(MAX_PARAMETERS + 1).is_some() {
-        return Err(Malformed::TooMany { what: "parameters of an extension", max: MAX_PARAMETERS });
+        return Err(Malformed::TooMany { what: "parameters in one extension", max: MAX_PARAMETERS });
     }
     // RFC 6455 §9.1: "If a value is received by either the client or the server during negotiation that does not
     // conform to the ABNF below, the recipient of such malformed data MUST immediately _Fail the WebSocket

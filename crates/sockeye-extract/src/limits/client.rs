@@ -75,7 +75,8 @@ impl From<Option<IpAddr>> for ClientNetwork {
 pub fn by_forwarded(trusted_hops: usize) -> impl Fn(&Parts) -> Option<ClientNetwork> + Clone + Send + Sync + 'static {
     assert_ne!(
         trusted_hops, 0,
-        "`by_forwarded` counts the proxies in front of the server; where there is none, count by the peer's address"
+        "`by_forwarded(0)`: `trusted_hops` must be the number of proxies in front of the server, at least 1; without a proxy, \
+         use the peer's address as the key"
     );
     move |parts| Some(client_address(&parts.headers, trusted_hops).into())
 }
