@@ -212,11 +212,11 @@ impl ClientRequest {
         })
     }
 
-    /// Adds subprotocols to request, in order of preference.
+    /// Requests subprotocols, in order of preference, after those requested before.
     ///
     /// # Errors
     ///
-    /// If one of them is not a token, or has been added already.
+    /// If one of them is not a token, or is requested already.
     pub fn protocols<I>(mut self, protocols: I) -> Result<Self, RequestError>
     where
         I: IntoIterator,
@@ -281,7 +281,7 @@ impl ClientRequest {
 
     /// The extended CONNECT that opens a stream of an HTTP/2 connection, and what its answer must say.
     ///
-    /// The caller may send it once the server has sent `SETTINGS_ENABLE_CONNECT_PROTOCOL`. The caller has to add the
+    /// The caller may send the request once the server has sent `SETTINGS_ENABLE_CONNECT_PROTOCOL`. The caller has to add the
     /// pseudo-header `:protocol` with the value `websocket`, which [`http`] has no place for (in hyper: the extension
     /// `hyper::ext::Protocol`).
     #[must_use]
@@ -309,7 +309,7 @@ impl ClientRequest {
 }
 
 impl Expected {
-    /// The `Sec-WebSocket-Accept` that matches our key; `None` over HTTP/2.
+    /// The `Sec-WebSocket-Accept` that matches the request's key; `None` over HTTP/2.
     #[must_use]
     pub fn accept(&self) -> Option<&HeaderValue> {
         self.accept.as_ref()
@@ -320,7 +320,7 @@ impl Expected {
     /// # Errors
     ///
     /// The first rule that the answer breaks. The caller must then close the connection, except after [`AnswerError::Status`]:
-    /// then it still is an HTTP connection.
+    /// then the connection still speaks HTTP.
     pub fn check<B>(&self, response: &Response<B>) -> Result<Accepted, AnswerError> {
         let headers = response.headers();
         match &self.accept {

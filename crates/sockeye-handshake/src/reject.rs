@@ -12,8 +12,9 @@ const SHOWN: usize = 256;
 
 /// Why a client's opening handshake is refused. There is a variant for each mistake; its text is the response's body.
 ///
-/// The first eight have exactly the statuses and texts of axum 0.8's rejections. The others say what was wrong and with which
-/// value. The value is escaped to printable ASCII and truncated to 256 bytes, so that it is safe in a log.
+/// The first eight have exactly the statuses and texts of axum 0.8's rejections. The others say what was wrong, with which
+/// value, what was expected, and what to do. The value is escaped to printable ASCII and truncated to 256 bytes, so that it is
+/// safe in a log.
 ///
 /// ```
 /// use sockeye_handshake::Reject;
@@ -63,7 +64,7 @@ pub enum Reject {
         "`Sec-WebSocket-Key` header must be 16 bytes in base64 (24 characters, the last two `==`), but is `{value}`"
     )]
     InvalidWebSocketKey {
-        /// What was there.
+        /// The header's value.
         value: String,
     },
 
@@ -81,7 +82,7 @@ pub enum Reject {
     /// The host in the request is not a host with at most a port (RFC 9112 §3.2).
     #[error("`Host` header (or the request target's authority) must be `host` or `host:port`, but is `{value}`")]
     InvalidHost {
-        /// What was there.
+        /// The value of the header or the authority.
         value: String,
     },
 
@@ -90,7 +91,7 @@ pub enum Reject {
         "A WebSocket request must not have a body, but this one has a `{header}` header: send the request without a body"
     )]
     ContentNotAllowed {
-        /// The header that says so: `Content-Length` or `Transfer-Encoding`.
+        /// The header that announces content: `Content-Length` or `Transfer-Encoding`.
         header: &'static str,
     },
 
@@ -242,7 +243,7 @@ impl Reject {
         self.to_string()
     }
 
-    /// What the server's operator can do about it. It is for the log, and not for the client.
+    /// What the server's operator can do about the refusal. This text is for the log, and not for the client.
     ///
     /// ```
     /// use sockeye_handshake::Reject;
@@ -274,12 +275,12 @@ impl Reject {
     }
 }
 
-/// A peer's value made safe for a log or a response: printable ASCII, at most [`SHOWN`] bytes.
 /// The value of a `Retry-After`: whole seconds, rounded up, and at least one.
 fn seconds(retry_after: &Duration) -> u64 {
     retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0)).max(1)
 }
 
+/// A peer's value made safe for a log or a response: printable ASCII, at most [`SHOWN`] bytes.
 pub(crate) fn shown(value: &[u8]) -> String {
     const MORE: &str = "...";
     let mut shown = String::new();
