@@ -26,9 +26,9 @@ use crate::{
 
 /// Why a valid request is refused.
 enum Refusal {
-    /// Its origin, or a shutdown.
+    /// The origin is not allowed, or the server is shutting down.
     Request(Reject),
-    /// A limit of the number of connections.
+    /// A limit of the number of connections is reached.
     Limit(Reason),
 }
 
@@ -83,8 +83,8 @@ impl<F> WebSocketUpgrade<F> {
     /// Answers the request, and runs `callback` on the connection in a task of its own, within the current span.
     ///
     /// The answer is 101 over HTTP/1.1 and 200 over HTTP/2; return it with an empty body. If the request is
-    /// [refused](Self::check), the answer is that of the rejection. Its extensions then contain the [`Rejection`], which has
-    /// the text for the body.
+    /// [refused](Self::check), the answer is that of the rejection, and the extensions of this answer contain the
+    /// [`Rejection`]: it has the text for the body.
     ///
     /// ```no_run
     /// use http_body_util::Full;
@@ -161,7 +161,10 @@ impl<F> WebSocketUpgrade<F> {
         // The socket's protocol is the one that was sent, not the one that the handler chose.
         let protocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL).cloned();
         if let (Some(wished), None) = (&self.protocol, &protocol) {
-            tracing::warn!(protocol = ?wished, "the client did not request this subprotocol, so it is not sent");
+            tracing::warn!(
+                protocol = ?wished,
+                "the client did not request this subprotocol, so it is not sent: choose one of `requested_protocols()`"
+            );
         }
         // A connection without a span of its own stays within the span of its request.
         let span = if self.span.is_disabled() { Span::current() } else { self.span };
@@ -188,7 +191,7 @@ impl<F> WebSocketUpgrade<F> {
 /// when the connection starts.
 struct Upgrade<C, S, P> {
     stage: Stage<C, S>,
-    /// `None` if it is disabled. The box keeps the field as small as a pointer.
+    /// `None` if the span is disabled. The box keeps the field as small as a pointer.
     span: Option<Box<Span>>,
     /// The permit of the connection, if connections are limited. It is dropped after the connection, and gives the place back
     /// then.
@@ -276,7 +279,8 @@ struct Accepted {
     shares_connection: bool,
 }
 
-/// Waits for the HTTP layer. Returns the connection to run, if the upgrade has succeeded.
+/// Waits until the HTTP layer hands over the stream, and returns the future that runs the connection. If the upgrade fails,
+/// calls `on_failed_upgrade`, and returns `None`.
 async fn connect<F, C, Fut>(
     on_upgrade: OnUpgrade,
     on_failed_upgrade: F,

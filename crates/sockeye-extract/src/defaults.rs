@@ -102,8 +102,9 @@ impl WebSocketDefaults {
         Self::default()
     }
 
-    /// Sets all limits and buffer sizes of a connection at once. Default: [`Config::default`]. It replaces what the methods for
-    /// single values, such as [`max_message_size`](Self::max_message_size), have set before, here and in outer layers.
+    /// Sets all limits and buffer sizes of a connection at once. Default: [`Config::default`]. The config replaces what the
+    /// methods for single values, such as [`max_message_size`](Self::max_message_size), have set before, here and in outer
+    /// layers.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = PartialConfig::whole(config.into());
         self
@@ -162,9 +163,9 @@ impl WebSocketDefaults {
         self
     }
 
-    /// Everything that a connection is served with, as one value that a [`Connection`](sockeye_tokio::Connection) takes too. It
-    /// replaces what other methods have set before: config, deadlines, overflow, budget and shutdown. `unread` of `None` stands for
-    /// the default of [`unread`](Self::unread).
+    /// Everything that a connection is served with, as one value that a [`Connection`](sockeye_tokio::Connection) takes too. This
+    /// value replaces what other methods have set before: config, deadlines, overflow, budget and shutdown. If its `unread` is
+    /// `None`, connections have [`Unread::default`].
     ///
     /// ```
     /// use sockeye_extract::{Settings, WebSocketDefaults};
@@ -202,9 +203,9 @@ impl WebSocketDefaults {
         self
     }
 
-    /// How many bytes a connection over HTTP/2 reads while a handler does not receive, and what happens beyond that. Default:
-    /// 256 KiB; a client that goes on sending small messages is disconnected with 1013, since h2 would otherwise end the HTTP/2
-    /// connection with all its WebSockets. The setting has no effect over HTTP/1.1: there the client has to wait.
+    /// How many bytes are read over HTTP/2 while a handler does not receive, and what happens beyond that. Default: 256 KiB.
+    /// Beyond that, a client that sends large messages has to wait. One that sends small messages is disconnected with 1013: h2
+    /// would otherwise end the whole HTTP/2 connection. Over HTTP/1.1 the setting has no effect: the client has to wait.
     ///
     /// ```
     /// use sockeye_extract::{Unread, WebSocketDefaults};
@@ -272,13 +273,13 @@ impl WebSocketDefaults {
 
     /// Which connections are admitted. Default: all; [`ConnectionLimits`] says why. `None` restores the default.
     ///
-    /// They replace the limits of an outer layer as a whole: the limits and their counts are one value.
+    /// These limits replace those of an outer layer as a whole: the limits and their counts are one value.
     pub fn limits(mut self, limits: impl Into<Option<ConnectionLimits>>) -> Self {
         self.limits = Some(limits.into());
         self
     }
 
-    /// The settings of both; what is set here overrides `other`.
+    /// Merges the settings of both; what is set here overrides `other`.
     pub(crate) fn over(&self, other: &Self) -> Self {
         fn or<T: Clone>(own: &Option<T>, other: &Option<T>) -> Option<T> {
             own.as_ref().or(other.as_ref()).cloned()

@@ -1,4 +1,6 @@
 //! Which extensions a connection has: those that the client offers and the server's settings allow.
+//!
+//! A second extension is negotiated here, and implements `PayloadEncoder` and `PayloadDecoder` of `sockeye_proto`.
 
 use sockeye_handshake::{Offer, OpeningHandshake};
 use sockeye_tokio::{

@@ -72,8 +72,9 @@ pub(crate) fn explain(error: &hyper::Error) {
     if let Some(suppressed) = passed {
         tracing::warn!(
             suppressed,
-            "a WebSocket was accepted, and hyper does not hand its connection over: serve it by `serve_connection(…)\
-             .with_upgrades()`, or with `hyper_util::server::conn::auto` by `serve_connection_with_upgrades(…)`"
+            "a WebSocket was accepted, but hyper cannot hand over its connection: call \
+             `serve_connection(…).with_upgrades()`, or `serve_connection_with_upgrades(…)` of \
+             `hyper_util::server::conn::auto`"
         );
     }
 }

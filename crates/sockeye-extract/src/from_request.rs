@@ -20,7 +20,8 @@ impl WebSocketUpgrade {
     ///
     /// # Errors
     ///
-    /// What is wrong with the request. The request is then unchanged, and still has its upgrade.
+    /// If the request is not a valid opening handshake, or cannot be upgraded. The request is then unchanged, and keeps its
+    /// upgrade.
     pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
         let handshake = OpeningHandshake::read(&head(Head::from(&*request), request.extensions()));
         let uri = request.uri().clone();

@@ -118,7 +118,7 @@ impl ConnectionLimits {
     /// several keys, and a connection needs a place with each of its keys.
     ///
     /// [`by_forwarded`] is a key for servers behind proxies. For other servers, `sockeye-axum` has `by_connect_info`. This
-    /// example adds a key for the user, whom some middleware has found out:
+    /// example adds a key for the user, whom some middleware has identified:
     ///
     /// ```
     /// use http::request::Parts;
@@ -142,9 +142,9 @@ impl ConnectionLimits {
     /// At most `max` upgrades may be in flight: accepted with a 101 or 200, and not yet handed over by the HTTP layer. More are
     /// refused with 503. Default: no limit. 0 refuses all.
     ///
-    /// It flattens a storm of reconnects. An upgrade is in flight while its response is being written, which takes a moment, or
-    /// is held up by middleware. It holds the buffers of its HTTP connection, some KiB, in addition to those of a WebSocket.
-    /// Upgrades in flight count towards the [`total`](Self::total) too.
+    /// This limit flattens a storm of reconnects. An upgrade is in flight until its response is written: usually a moment, longer
+    /// if middleware delays the response. Each upgrade in flight holds the buffers of its HTTP connection, some KiB, in addition
+    /// to those of a WebSocket. Upgrades in flight also count towards the [`total`](Self::total).
     pub fn upgrades_in_flight(mut self, max: usize) -> Self {
         self.change().upgrades_in_flight = Some(max);
         self
@@ -184,7 +184,7 @@ impl fmt::Debug for ConnectionLimits {
     }
 }
 
-/// A count. No other memory is read depending on it, so `Relaxed` is enough.
+/// An atomic counter. It guards no other memory, so `Relaxed` is enough.
 #[derive(Default)]
 struct Count(AtomicUsize);
 

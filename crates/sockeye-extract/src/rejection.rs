@@ -1,7 +1,7 @@
 //! One type for each reason to refuse a request, as in axum.
 //!
-//! The first eight are axum's, with the same names, statuses and texts. The others say what was wrong and with which value,
-//! escaped and truncated to 256 bytes.
+//! The first eight are axum's, with the same names, statuses and texts. The others say what was wrong, with which value (escaped
+//! and truncated to 256 bytes), what was expected, and what to do.
 
 use std::{error::Error, fmt};
 

@@ -10,8 +10,8 @@ use tracing::{Span, field};
 
 use crate::{Rejection, throttle::Throttle};
 
-/// The span of the connection that a request to `path` asks for, a child of the current span. It does not have the query, which
-/// may contain secrets.
+/// The span of the connection that a request to `path` asks for, a child of the current span. The span does not have the query,
+/// which may contain secrets.
 ///
 /// `sockeye-tokio` fills in the fields that are known at the end, by their names.
 pub(crate) fn span(path: &str) -> Span {

@@ -25,8 +25,8 @@ use crate::{ConnectionLimits, DefaultOnFailedUpgrade, defaults::Settings, limits
 /// Its methods set up the connection. `on_upgrade` or [`accept`](Self::accept) answers the request and runs a handler on the
 /// connection, in a task of its own.
 ///
-/// A handler can also take it as `Result` or `Option`. `Option<WebSocketUpgrade>` is `None` for a request that does not ask for
-/// a WebSocket; an invalid request for a WebSocket is still rejected.
+/// A handler can also take a `Result` or an `Option` of this type. `Option<WebSocketUpgrade>` is `None` for a request that does
+/// not ask for a WebSocket; an invalid request for a WebSocket is still rejected.
 ///
 /// HTTP/1.1 needs a route for `GET`, and HTTP/2 needs a route for `CONNECT`; `any` serves both. See the [crate's page](crate)
 /// for examples.
@@ -96,9 +96,9 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// Sets everything that the connection is served with, as one value that a [`Connection`](sockeye_tokio::Connection) takes too.
-    /// It replaces what other methods and the [`WebSocketDefaults`](crate::WebSocketDefaults) have set: config, deadlines, overflow,
-    /// budget and shutdown. `unread` of `None` stands for the default of [`unread`](Self::unread).
+    /// Sets everything that the connection is served with, as one value that a [`Connection`](sockeye_tokio::Connection) takes
+    /// too. This value replaces what other methods and the [`WebSocketDefaults`](crate::WebSocketDefaults) have set: config,
+    /// deadlines, overflow, budget and shutdown. If its `unread` is `None`, the connection has [`Unread::default`].
     ///
     /// ```
     /// # use axum::{extract::State, response::Response};
@@ -129,9 +129,10 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// Sets how many bytes a connection over HTTP/2 reads while the handler does not receive, and what happens beyond that.
-    /// Default: the setting of the [`WebSocketDefaults`](crate::WebSocketDefaults), else 256 KiB; a client that goes on sending
-    /// small messages is disconnected with 1013. The setting has no effect over HTTP/1.1: there the client has to wait.
+    /// Sets how many bytes are read over HTTP/2 while the handler does not receive, and what happens beyond that. Default: the
+    /// setting of the [`WebSocketDefaults`](crate::WebSocketDefaults), else 256 KiB. Beyond that, a client that sends large
+    /// messages has to wait. One that sends small messages is disconnected with 1013: h2 would otherwise end the whole HTTP/2
+    /// connection. Over HTTP/1.1 the setting has no effect: the client has to wait.
     ///
     /// ```
     /// # use axum::response::Response;
@@ -224,8 +225,8 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// Admits this connection by `limits` instead of the limits of the [`WebSocketDefaults`](crate::WebSocketDefaults), which
-    /// then do not count it. [`ConnectionLimits::new`] removes the limits.
+    /// Admits this connection by `limits` instead of the limits of the [`WebSocketDefaults`](crate::WebSocketDefaults). The
+    /// limits of the defaults then do not count this connection. [`ConnectionLimits::new`] removes the limits.
     ///
     /// A clone of the defaults' limits with another [`total`](ConnectionLimits::total) or
     /// [`upgrades_in_flight`](ConnectionLimits::upgrades_in_flight) shares their counts. So a route can be refused early, to
@@ -242,16 +243,16 @@ impl<F> WebSocketUpgrade<F> {
     ///
     /// # Panics
     ///
-    /// If `limits` have a [`per_key`](ConnectionLimits::per_key) that the limits of the defaults do not have. Its key is made
-    /// from the request, which is no longer there: use [`limits_for`](Self::limits_for), or give the route `WebSocketDefaults`
-    /// of its own.
+    /// If `limits` have a [`per_key`](ConnectionLimits::per_key), unless the limits of the defaults have the same ones. A key is
+    /// made from the request, and this method does not see the request: use [`limits_for`](Self::limits_for), or add a
+    /// `WebSocketDefaults` layer with these limits to the route.
     #[track_caller]
     pub fn limits(mut self, limits: ConnectionLimits) -> Self {
         if !self.settings.limits.as_ref().is_some_and(|defaults| limits.has_keys_of(defaults)) {
             assert!(
                 !limits.has_keys(),
-                "limits with a `per_key` of their own have to see the request: use `limits_for(limits, &parts)`, or a \
-                 layer with `WebSocketDefaults` on the route"
+                "these limits do not have the same `per_key` as the defaults, and a key is made from the request: call \
+                 `limits_for(limits, &parts)`, or add a `WebSocketDefaults` layer with these limits to the route"
             );
             self.keys = Vec::new();
         }
@@ -259,8 +260,8 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// As [`limits`](Self::limits), but with a [`per_key`](ConnectionLimits::per_key) of their own: its key is made now, from
-    /// the `parts` of the request.
+    /// Like [`limits`](Self::limits), for limits with a [`per_key`](ConnectionLimits::per_key) that the defaults do not have:
+    /// the key is made now, from the `parts` of the request.
     ///
     /// ```
     /// # use axum::{extract::State, response::Response};
@@ -308,8 +309,8 @@ impl<F> WebSocketUpgrade<F> {
 
     /// Chooses the subprotocol instead of [`protocols`](Self::protocols), for choices that are not a list.
     ///
-    /// It must be one of [`requested_protocols`](Self::requested_protocols). Another one is not sent, and a `warn!` says so: a
-    /// client has to fail the connection if it gets a subprotocol that it did not request (RFC 6455 §4.1).
+    /// The subprotocol must be one of [`requested_protocols`](Self::requested_protocols). Another one is not sent, and a `warn!`
+    /// says so: a client has to fail the connection if it gets a subprotocol that it did not request (RFC 6455 §4.1).
     pub fn set_selected_protocol(&mut self, protocol: HeaderValue) {
         self.protocol = Some(protocol);
     }

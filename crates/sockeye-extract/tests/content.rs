@@ -77,7 +77,7 @@ async fn an_opening_handshake_with_content_is_refused_and_its_content_never_take
             let answer = answer(address, [first, second], wait).await;
             assert!(answer.starts_with("HTTP/1.1 400 "), "{request}: {answer}");
             assert!(!answer.contains("HTTP/1.1 1"), "{request}: {answer}");
-            assert!(answer.contains("send no body with it"), "{request}: {answer}");
+            assert!(answer.contains("send the request without a body"), "{request}: {answer}");
         }
     }
     assert!(received.try_recv().is_err(), "a body was taken for frames");

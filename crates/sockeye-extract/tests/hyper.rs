@@ -121,7 +121,7 @@ async fn a_bare_hyper_service_refuses_with_the_same_answers() {
     assert!(wrong.starts_with("HTTP/1.1 400 ") && wrong.ends_with("\n\n`Sec-WebSocket-Key` header missing"), "{wrong}");
     // Refused by `accept`, which puts the text into the response's extensions.
     let evil = exchange(address, UpgradeRequest::new("/").header("Origin", "http://localhost")).await;
-    assert!(evil.starts_with("HTTP/1.1 403 ") && evil.contains("Origin `http://localhost` may not open"), "{evil}");
+    assert!(evil.starts_with("HTTP/1.1 403 ") && evil.contains("Origin `http://localhost` is not allowed"), "{evil}");
 }
 
 /// The key function sees the whole head of the request, which is unchanged afterwards.

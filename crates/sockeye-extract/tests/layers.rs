@@ -213,8 +213,8 @@ async fn a_route_without_connect_tells_a_websocket_over_http_2_which_method_it_n
     assert_eq!(status, 405);
     assert_eq!(
         why,
-        "A WebSocket over HTTP/2 is opened by a CONNECT (RFC 8441), which this route does not take: route it by `any` in \
-         the place of `get`"
+        "A WebSocket over HTTP/2 is opened with CONNECT (RFC 8441), but this route does not accept that method: use `any` \
+         instead of `get`"
     );
     // A body that the application has set is kept, and so are answers to other requests.
     assert_eq!(ask("/custom", "websocket").await, (405, "no".to_owned()));

@@ -29,9 +29,9 @@ async fn refusals_by_a_limit_are_logged_once_a_second_with_the_path_and_the_limi
     let request = || UpgradeRequest::new("/");
     let (head, _peer) = Peer::open(TcpStream::connect(address).await.unwrap(), request()).await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    let total = "refused: Server has as many WebSockets open as `ConnectionLimits::total` allows: try again later";
-    let per_key = "refused: Client has as many WebSockets open as `ConnectionLimits::per_key` allows: close one of \
-                   them, or try again later";
+    let total = "refused: Server has reached its limit of open WebSockets (`ConnectionLimits::total`): try again later";
+    let per_key = "refused: Server has reached its limit of open WebSockets for this client, user or other key \
+                   (`ConnectionLimits::per_key`): close one, or try again later";
     let refuse = async |count: usize, request: UpgradeRequest| {
         for _ in 0..count {
             assert!(!exchange(address, &request).await.contains(" 101 "));

@@ -39,11 +39,13 @@ async fn every_rejection_over_http_1_has_its_exact_response() {
     let no_version =
         response(bad, &["sec-websocket-version: 13"], "`Sec-WebSocket-Version` header did not include '13'");
     let key = |value: &str| {
-        let body = format!("`Sec-WebSocket-Key` header must be 16 bytes in base64, and `{value}` is not");
+        let body = format!(
+            "`Sec-WebSocket-Key` header must be 16 bytes in base64 (24 characters, the last two `==`), but is `{value}`"
+        );
         response(bad, &[], &body)
     };
     let repeated = |name: &str, headers: &[&str]| {
-        response(bad, headers, &format!("`{name}` header must not be there more than once"))
+        response(bad, headers, &format!("`{name}` header must not appear more than once: send a single one"))
     };
 
     let cases = [
@@ -66,32 +68,48 @@ async fn every_rejection_over_http_1_has_its_exact_response() {
         (good().without("Sec-WebSocket-Key").header("Sec-WebSocket-Key", "c2hvcnQ="), key("c2hvcnQ=")),
         (good().without("Sec-WebSocket-Key").header("Sec-WebSocket-Key", "a\tb"), key("a\\tb")),
         (good().header("Sec-WebSocket-Key", UpgradeRequest::KEY), repeated("Sec-WebSocket-Key", &[])),
-        (good().without("Host"), response(bad, &[], "`Host` header missing")),
+        (
+            good().without("Host"),
+            response(
+                bad,
+                &[],
+                "`Host` header missing: the request must name its host (over HTTP/2 in `:authority` or `Host`)",
+            ),
+        ),
         (good().header("Host", "localhost"), repeated("Host", &[])),
         (
             good().without("Host").header("Host", "a@b"),
             response(
                 bad,
                 &[],
-                "`Host` header (or the request target's authority) must be a host with at most a port, and `a@b` is \
-                 not",
+                "`Host` header (or the request target's authority) must be `host` or `host:port`, but is `a@b`",
             ),
         ),
         (
             good().header("Sec-WebSocket-Protocol", "a b"),
-            response(bad, &[], "`Sec-WebSocket-Protocol` header must be a list of tokens, and `a b` is not one"),
+            response(
+                bad,
+                &[],
+                "`Sec-WebSocket-Protocol` header must be a comma-separated list of tokens, but `a b` is not a token: expected \
+                 visible ASCII characters without separators such as `/`",
+            ),
         ),
         (
             good().header("Sec-WebSocket-Extensions", "a;"),
-            response(bad, &[], "`Sec-WebSocket-Extensions` header must be a list of extensions, and `a;` is not one"),
+            response(
+                bad,
+                &[],
+                "`Sec-WebSocket-Extensions` header must be a comma-separated list of extensions, but `a;` is not an \
+                 extension: expected tokens in the form `name; parameter; parameter=value`",
+            ),
         ),
         (
             good().header("Origin", "https://evil.example"),
             response(
                 "HTTP/1.1 403 Forbidden",
                 &[],
-                "Origin `https://evil.example` may not open a WebSocket on host `localhost`: this server takes them from \
-                 pages of its own host, or of those that it lists, and this is none of them",
+                "Origin `https://evil.example` is not allowed to open a WebSocket on host `localhost`: the server's operator \
+                 can allow this origin",
             ),
         ),
     ];

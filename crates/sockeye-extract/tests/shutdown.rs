@@ -77,9 +77,11 @@ async fn a_shutdown_refuses_new_upgrades_with_503_and_retry_after() {
         let address = serve(app(&shutdown)).await;
         let peer = echoed(open(address).await).await;
         shutdown.begin();
+        let text = format!("Server is shutting down and accepts no new WebSockets: try again in {seconds} s");
         let refused = format!(
             "HTTP/1.1 503 Service Unavailable\nretry-after: {seconds}\ncontent-type: text/plain; charset=utf-8\n\
-             content-length: 52\n\nServer is shutting down, and takes no new WebSockets"
+             content-length: {}\n\n{text}",
+            text.len()
         );
         assert_eq!(exchange(address, UpgradeRequest::new("/")).await, refused);
 

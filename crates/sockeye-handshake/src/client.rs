@@ -83,26 +83,34 @@ pub struct Accepted {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The URI is not that of a WebSocket: it needs `ws://` or `wss://` (or `http://` or `https://` instead), and a host.
-    #[error("`{value}` is not the URI of a WebSocket: it needs `ws://` or `wss://`, and a host")]
+    /// The URI is not that of a WebSocket: `ws://` or `wss://` (or `http://` or `https://` instead), then a host.
+    #[error(
+        "`{value}` is not a WebSocket URI: expected `ws://` or `wss://` (or `http://`, `https://`), then a valid host"
+    )]
     InvalidUri {
         /// The URI.
         value: String,
     },
     /// A subprotocol is not a token.
-    #[error("`{value}` is not a subprotocol: it must be a token")]
+    #[error(
+        "subprotocol `{value}` is not a token: expected one or more visible ASCII characters, without separators such as \
+         `,` or `/`"
+    )]
     InvalidSubprotocol {
         /// The subprotocol.
         value: String,
     },
     /// A subprotocol is requested twice.
-    #[error("subprotocol `{value}` is requested twice")]
+    #[error("subprotocol `{value}` is requested twice: request each subprotocol once")]
     RepeatedSubprotocol {
         /// The subprotocol.
         value: String,
     },
-    /// The handshake sets this header itself, or it belongs to the connection.
-    #[error("header `{name}` is set by the handshake")]
+    /// This header belongs to the handshake or to the connection.
+    #[error(
+        "header `{name}` belongs to the handshake and cannot be added: the URI sets the host, `protocols` sets the \
+         subprotocols, and `offer` sets the extensions"
+    )]
     ReservedHeader {
         /// The header.
         name: HeaderName,
@@ -114,31 +122,35 @@ pub enum RequestError {
 #[non_exhaustive]
 pub enum AnswerError {
     /// The status is neither 101 over HTTP/1.1 nor 2xx over HTTP/2: a refusal, a redirect, or a request to authenticate.
-    #[error("the server answered with status {0}")]
+    #[error("the server answered with status {0}: expected 101 over HTTP/1.1, or 2xx over HTTP/2")]
     Status(StatusCode),
     /// `Upgrade` is missing or not `websocket`.
-    #[error("the answer's `Upgrade` header is not `websocket`")]
+    #[error("the answer's `Upgrade` header must be `websocket`, but is missing or different")]
     UpgradeHeader,
     /// `Connection` is missing or does not list `upgrade`.
-    #[error("the answer's `Connection` header does not list `upgrade`")]
+    #[error("the answer's `Connection` header must list `upgrade`, but is missing or lists only other options")]
     ConnectionHeader,
-    /// `Sec-WebSocket-Accept` is missing or does not match our key: the server does not speak WebSocket.
-    #[error("the answer's `Sec-WebSocket-Accept` header does not answer our key")]
+    /// `Sec-WebSocket-Accept` is missing or does not match the request's key: the server does not speak WebSocket, or the
+    /// answer belongs to another request.
+    #[error(
+        "the answer's `Sec-WebSocket-Accept` header is missing or does not match the request's key: the server does not \
+         speak WebSocket, or the answer belongs to another request"
+    )]
     AcceptHeader,
     /// The server chose a subprotocol that was not requested.
-    #[error("the server chose subprotocol `{value}`, which was not requested")]
+    #[error("the server chose subprotocol `{value}`, which was not requested: expected a requested one, or none")]
     SubprotocolNotRequested {
         /// The subprotocol.
         value: String,
     },
     /// The server accepted an extension that was not offered.
-    #[error("the server accepted extension `{value}`, which was not offered")]
+    #[error("the server accepted extension `{value}`, which was not offered: expected an offered one, or none")]
     ExtensionNotOffered {
         /// The extension's name.
         value: String,
     },
     /// The server's answer about an extension does not fit the offer.
-    #[error("the server answered `{value}`, which is not what was offered")]
+    #[error("the server accepted `{value}`, which does not match any offer of this extension")]
     ExtensionParameters {
         /// The answer.
         value: String,
@@ -147,7 +159,7 @@ pub enum AnswerError {
     #[error("the answer's `Sec-WebSocket-Extensions` header is malformed: {0}")]
     MalformedExtensions(#[from] extension::Malformed),
     /// A header is on several lines where its RFC allows one.
-    #[error("the answer has more than one `{name}` header")]
+    #[error("the answer has more than one `{name}` header: expected a single one")]
     RepeatedHeader {
         /// The header.
         name: HeaderName,
@@ -200,11 +212,11 @@ impl ClientRequest {
         })
     }
 
-    /// Adds subprotocols to request, in order of preference.
+    /// Requests subprotocols, in order of preference, after those requested before.
     ///
     /// # Errors
     ///
-    /// If one of them is not a token, or has been added already.
+    /// If one of them is not a token, or is requested already.
     pub fn protocols<I>(mut self, protocols: I) -> Result<Self, RequestError>
     where
         I: IntoIterator,
@@ -269,7 +281,7 @@ impl ClientRequest {
 
     /// The extended CONNECT that opens a stream of an HTTP/2 connection, and what its answer must say.
     ///
-    /// The caller may send it once the server has sent `SETTINGS_ENABLE_CONNECT_PROTOCOL`. The caller has to add the
+    /// The caller may send the request once the server has sent `SETTINGS_ENABLE_CONNECT_PROTOCOL`. The caller has to add the
     /// pseudo-header `:protocol` with the value `websocket`, which [`http`] has no place for (in hyper: the extension
     /// `hyper::ext::Protocol`).
     #[must_use]
@@ -297,7 +309,7 @@ impl ClientRequest {
 }
 
 impl Expected {
-    /// The `Sec-WebSocket-Accept` that matches our key; `None` over HTTP/2.
+    /// The `Sec-WebSocket-Accept` that matches the request's key; `None` over HTTP/2.
     #[must_use]
     pub fn accept(&self) -> Option<&HeaderValue> {
         self.accept.as_ref()
@@ -308,7 +320,7 @@ impl Expected {
     /// # Errors
     ///
     /// The first rule that the answer breaks. The caller must then close the connection, except after [`AnswerError::Status`]:
-    /// then it still is an HTTP connection.
+    /// then the connection still speaks HTTP.
     pub fn check<B>(&self, response: &Response<B>) -> Result<Accepted, AnswerError> {
         let headers = response.headers();
         match &self.accept {

@@ -28,7 +28,8 @@ const SERVER_MAX_WINDOW_BITS: &str = "server_max_window_bits";
 const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 
 /// The server's side: the answer to the first of `offers` that the server supports, and the parameters that are agreed on.
-/// `None` if it supports none of them. A server declines an offer by not answering it, which is not an error.
+/// Returns `None` if the server supports none of the offers. A server declines an offer by not answering it, which is not an
+/// error.
 #[must_use]
 pub fn accept(offers: &[Offer], compression: &Compression) -> Option<(Offer, Parameters)> {
     // RFC 7692 §5: "a client makes a list" of configurations, "a server can choose" one: the client prefers the first.
@@ -119,8 +120,8 @@ impl Offered {
         &self.offers
     }
 
-    /// The parameters that are agreed on. `extensions` are all extensions in the server's answer. `None` if the server has
-    /// declined.
+    /// The parameters that are agreed on. `extensions` are all extensions in the server's answer. Returns `None` if the server
+    /// has declined every offer.
     ///
     /// # Errors
     ///

@@ -24,8 +24,8 @@ use crate::{grammar, reject::shown};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// A name, then `;` and a parameter for each parameter: a token, or two with `=` between them. So it is never longer than
-    /// the text that it was read from.
+    /// A name, then for each parameter `;` and a token, or two tokens with `=` between them. So this text is never longer than
+    /// the one that the offer was read from.
     ///
     /// Parameters keep the order of the header, and repetitions: RFC 7692 §7.1 makes a repetition an error, which the extension
     /// has to find.
@@ -94,17 +94,15 @@ impl FromStr for Offer {
 #[non_exhaustive]
 pub enum Malformed {
     /// An element does not follow the grammar.
-    #[error(
-        "`{value}` is not an extension: a name, then parameters after `;`, each a token that may have a value after `=`"
-    )]
+    #[error("`{value}` is not an extension: expected tokens in the form `name; parameter; parameter=value`")]
     Grammar {
-        /// What was there, escaped, at most 256 bytes.
+        /// The element, escaped, at most 256 bytes.
         value: String,
     },
     /// There are more than [`MAX_OFFERS`] extensions, or one has more than [`MAX_PARAMETERS`].
-    #[error("there may be at most {max} {what}, and there are more")]
+    #[error("too many {what}: at most {max} are allowed")]
     TooMany {
-        /// What there are too many of: `extensions`, or `parameters of an extension`.
+        /// What there are too many of: `extensions`, or `parameters in one extension`.
         what: &'static str,
         /// How many there may be.
         max: usize,
@@ -114,11 +112,12 @@ pub enum Malformed {
 /// All extensions in a message's `Sec-WebSocket-Extensions` headers, in order: "the order of extensions is significant" (RFC
 /// 6455 §9.1), and the sender prefers the first.
 ///
-/// They take at most twice the memory of the headers, plus 2 KiB. An empty header counts as no header.
+/// The list takes at most twice the memory of the headers, plus 2 KiB. An empty header counts as no header.
 ///
 /// # Errors
 ///
-/// If one element does not follow the grammar, or there are more than [`MAX_OFFERS`], or more than [`MAX_PARAMETERS`] of one.
+/// If one element does not follow the grammar, if there are more than [`MAX_OFFERS`] extensions, or if one extension has more
+/// than [`MAX_PARAMETERS`] parameters.
 pub fn parse(headers: &HeaderMap) -> Result<Vec<Offer>, Malformed> {
     let mut offers = Vec::new();
     for element in grammar::elements(headers, &SEC_WEBSOCKET_EXTENSIONS) {
@@ -143,7 +142,7 @@ pub(crate) fn list(extensions: &[Offer]) -> Option<HeaderValue> {
 fn offer(element: &[u8]) -> Result<Offer, Malformed> {
     // The parts are counted before anything is allocated. The first part is the name.
     if grammar::split(element, b';').nth(MAX_PARAMETERS + 1).is_some() {
-        return Err(Malformed::TooMany { what: "parameters of an extension", max: MAX_PARAMETERS });
+        return Err(Malformed::TooMany { what: "parameters in one extension", max: MAX_PARAMETERS });
     }
     // RFC 6455 §9.1: "If a value is received by either the client or the server during negotiation that does not
     // conform to the ABNF below, the recipient of such malformed data MUST immediately _Fail the WebSocket

@@ -29,8 +29,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Most proxies write one of the two headers, and pass on what a client claims in the other. So if both are present, they have
 /// to agree. If they do not, one of them is forged, and nobody can tell which.
 ///
-/// `None` if that address is not known: neither header is present, the two contradict each other, the list has fewer entries
-/// than `trusted_hops`, the entry is not an address (such as `unknown`), or `trusted_hops` is 0. An IPv4 address that is
+/// Returns `None` if that address is not known: neither header is present, the two contradict each other, the list has fewer
+/// entries than `trusted_hops`, the entry is not an address (such as `unknown`), or `trusted_hops` is 0. An IPv4 address that is
 /// written as IPv6 (`::ffff:192.0.2.1`) is returned as IPv4.
 ///
 /// ```
@@ -58,8 +58,9 @@ pub fn client_address(headers: &HeaderMap, trusted_hops: usize) -> Option<IpAddr
 
 /// The address of the peer that connected to the `trusted_hops`-th proxy from the right, from `X-Forwarded-For` alone.
 ///
-/// An entry is an address, with or without a port. An IPv6 address may be in brackets, and has to be if there is a port. `None`
-/// as for [`client_address`].
+/// An entry is an address, with or without a port. An IPv6 address may be in brackets, and has to be if there is a port.
+/// Returns `None` if there is no `X-Forwarded-For` header, the list has fewer than `trusted_hops` entries, `trusted_hops` is 0,
+/// or the entry is not an address.
 #[must_use]
 pub fn x_forwarded_for(headers: &HeaderMap, trusted_hops: usize) -> Option<IpAddr> {
     // Quotes have no meaning here. Otherwise a client could open a quoted string that hides what a proxy appends.
@@ -70,8 +71,9 @@ pub fn x_forwarded_for(headers: &HeaderMap, trusted_hops: usize) -> Option<IpAdd
 /// The address of the peer that connected to the `trusted_hops`-th proxy from the right, from `Forwarded` ([RFC 7239 §4])
 /// alone.
 ///
-/// It is the entry's parameter `for`. `None` as for [`client_address`], and if there is no such parameter, if there are
-/// several, or if it is an obfuscated identifier ([§6.3]) instead of an address.
+/// The address is the entry's `for` parameter. Returns `None` if there is no `Forwarded` header, the list has fewer than
+/// `trusted_hops` entries, `trusted_hops` is 0, or the entry does not have exactly one `for` parameter with an address.
+/// `unknown` and obfuscated identifiers ([§6.3]) are not addresses.
 ///
 /// [RFC 7239 §4]: https://www.rfc-editor.org/rfc/rfc7239#section-4
 /// [§6.3]: https://www.rfc-editor.org/rfc/rfc7239#section-6.3
@@ -100,7 +102,7 @@ fn lines(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     headers.get_all(name).iter().rev().map(HeaderValue::as_bytes)
 }
 
-/// An empty entry counts. If it were skipped, the entry further left would be read, which anybody may have written.
+/// An empty entry counts. If it were skipped, the entry further left would be read, and anybody may have written that one.
 fn nth_from_the_right<'a>(mut entries: impl Iterator<Item = &'a [u8]>, n: usize) -> Option<&'a [u8]> {
     entries.nth(n.checked_sub(1)?)
 }

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, Request, Uri, Version, request::Parts};
 /// The parts of a request's head that the handshake reads, borrowed from a [`Request`] or from its [`Parts`].
 ///
 /// The `:protocol` pseudo-header of an extended CONNECT (RFC 8441 §4) has no place in the [`http`] crate. Each HTTP
-/// implementation keeps it somewhere else: pass it to [`protocol`](Self::protocol).
+/// implementation keeps its value somewhere else: pass the value to [`protocol`](Self::protocol).
 ///
 /// ```
 /// use sockeye_handshake::{Head, asks_for_websocket};
@@ -25,7 +25,7 @@ pub struct Head<'a> {
 impl<'a> Head<'a> {
     /// Adds the value of the `:protocol` pseudo-header, which an extended CONNECT over HTTP/2 has.
     ///
-    /// In hyper it is `request.extensions().get::<hyper::ext::Protocol>()`.
+    /// In hyper, the value is `request.extensions().get::<hyper::ext::Protocol>()`.
     #[must_use]
     pub fn protocol(mut self, protocol: Option<&'a str>) -> Self {
         self.protocol = protocol;

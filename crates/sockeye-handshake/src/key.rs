@@ -20,7 +20,7 @@ use tungstenite::handshake::{client::generate_key, derive_accept_key};
 pub struct Key(HeaderValue);
 
 impl Key {
-    /// The key of a request; `None` if it does not decode to 16 bytes.
+    /// The key of a request; `None` if the value does not decode to 16 bytes.
     #[must_use]
     pub fn parse(value: &HeaderValue) -> Option<Self> {
         is_sixteen_bytes(value.as_bytes()).then(|| Self(value.clone()))

@@ -12,8 +12,9 @@ const SHOWN: usize = 256;
 
 /// Why a client's opening handshake is refused. There is a variant for each mistake; its text is the response's body.
 ///
-/// The first eight have exactly the statuses and texts of axum 0.8's rejections. The others say what was wrong and with which
-/// value. The value is escaped to printable ASCII and truncated to 256 bytes, so that it is safe in a log.
+/// The first eight have exactly the statuses and texts of axum 0.8's rejections. The others say what was wrong, with which
+/// value, what was expected, and what to do. The value is escaped to printable ASCII and truncated to 256 bytes, so that it is
+/// safe in a log.
 ///
 /// ```
 /// use sockeye_handshake::Reject;
@@ -59,61 +60,67 @@ pub enum Reject {
     ConnectionNotUpgradable,
 
     /// `Sec-WebSocket-Key` does not decode to 16 bytes (RFC 6455 §4.2.1, item 5).
-    #[error("`Sec-WebSocket-Key` header must be 16 bytes in base64, and `{value}` is not")]
+    #[error(
+        "`Sec-WebSocket-Key` header must be 16 bytes in base64 (24 characters, the last two `==`), but is `{value}`"
+    )]
     InvalidWebSocketKey {
-        /// What was there.
+        /// The header's value.
         value: String,
     },
 
     /// A header is on several lines where its RFC allows one.
-    #[error("`{name}` header must not be there more than once")]
+    #[error("`{name}` header must not appear more than once: send a single one")]
     RepeatedHeader {
         /// The header's name as its RFC spells it.
         name: &'static str,
     },
 
     /// The request does not say which host it is for (RFC 6455 §4.2.1, item 2).
-    #[error("`Host` header missing")]
+    #[error("`Host` header missing: the request must name its host (over HTTP/2 in `:authority` or `Host`)")]
     HostMissing,
 
     /// The host in the request is not a host with at most a port (RFC 9112 §3.2).
-    #[error(
-        "`Host` header (or the request target's authority) must be a host with at most a port, and `{value}` is not"
-    )]
+    #[error("`Host` header (or the request target's authority) must be `host` or `host:port`, but is `{value}`")]
     InvalidHost {
-        /// What was there.
+        /// The value of the header or the authority.
         value: String,
     },
 
     /// The request has content, whose bytes would be read as frames (RFC 9110 §7.8).
     #[error(
-        "A request for a WebSocket must not have content, and this one has the header `{header}`: send no body with it"
+        "A WebSocket request must not have a body, but this one has a `{header}` header: send the request without a body"
     )]
     ContentNotAllowed {
-        /// The header that says so: `Content-Length` or `Transfer-Encoding`.
+        /// The header that announces content: `Content-Length` or `Transfer-Encoding`.
         header: &'static str,
     },
 
     /// The client waits for a 100 before it sends content, but the request has no content (RFC 9110 §10.1.1).
-    #[error("`Expect` header must not be there in a request for a WebSocket, which has no content to wait for")]
+    #[error("`Expect` header is not allowed in a WebSocket request, which has no body: remove the header")]
     ExpectationFailed,
 
     /// `Sec-WebSocket-Protocol` is not a list of tokens (RFC 6455 §4.3).
-    #[error("`Sec-WebSocket-Protocol` header must be a list of tokens, and `{value}` is not one")]
+    #[error(
+        "`Sec-WebSocket-Protocol` header must be a comma-separated list of tokens, but `{value}` is not a token: expected \
+         visible ASCII characters without separators such as `/`"
+    )]
     InvalidSubprotocol {
         /// The element that is wrong.
         value: String,
     },
 
     /// `Sec-WebSocket-Extensions` does not follow its grammar (RFC 6455 §9.1).
-    #[error("`Sec-WebSocket-Extensions` header must be a list of extensions, and `{value}` is not one")]
+    #[error(
+        "`Sec-WebSocket-Extensions` header must be a comma-separated list of extensions, but `{value}` is not an \
+         extension: expected tokens in the form `name; parameter; parameter=value`"
+    )]
     InvalidExtensions {
         /// The element that is wrong.
         value: String,
     },
 
     /// A list has more entries than any client in use sends, and each entry would take memory (RFC 6585 §5).
-    #[error("`{name}` header may have at most {max} {what}, and has more: send fewer")]
+    #[error("`{name}` header has too many {what}: send at most {max}")]
     ListTooLong {
         /// The header's name as its RFC spells it.
         name: &'static str,
@@ -125,8 +132,7 @@ pub enum Reject {
 
     /// The page's origin is not allowed to open a WebSocket here (RFC 6455 §10.2).
     #[error(
-        "Origin `{origin}` may not open a WebSocket on host `{host}`: this server takes them from pages of its own host, or \
-         of those that it lists, and this is none of them"
+        "Origin `{origin}` is not allowed to open a WebSocket on host `{host}`: the server's operator can allow this origin"
     )]
     OriginNotAllowed {
         /// The `Origin` header.
@@ -136,27 +142,29 @@ pub enum Reject {
     },
 
     /// The server is shutting down, and accepts no new connections.
-    #[error("Server is shutting down, and takes no new WebSockets")]
+    #[error("Server is shutting down and accepts no new WebSockets: try again in {} s", seconds(.retry_after))]
     ShuttingDown {
         /// How long the client should wait before it tries again: `Retry-After`, in whole seconds, rounded up, and at least
         /// one, so that no client retries in a busy loop.
         retry_after: Duration,
     },
 
-    /// As many WebSockets are open as the server allows. The number is in the server's log, and not here: it would tell an
-    /// attacker how many connections are missing.
-    #[error("Server has as many WebSockets open as `ConnectionLimits::total` allows: try again later")]
+    /// As many WebSockets are open as the server allows. The number is in the server's log, and not here: the number would
+    /// tell an attacker how many connections are missing.
+    #[error("Server has reached its limit of open WebSockets (`ConnectionLimits::total`): try again later")]
     TooManyConnections,
 
     /// As many WebSockets are open as the server allows for one client, or for another key that it counts by (RFC 6585 §4).
     #[error(
-        "Client has as many WebSockets open as `ConnectionLimits::per_key` allows: close one of them, or try again later"
+        "Server has reached its limit of open WebSockets for this client, user or other key (`ConnectionLimits::per_key`): \
+         close one, or try again later"
     )]
     TooManyConnectionsPerKey,
 
     /// As many WebSockets are being opened as the server allows at once.
     #[error(
-        "Server is opening as many WebSockets at once as `ConnectionLimits::upgrades_in_flight` allows: try again later"
+        "Server has reached its limit of WebSockets that are being opened (`ConnectionLimits::upgrades_in_flight`): try \
+         again later"
     )]
     TooManyUpgrades,
 }
@@ -215,8 +223,7 @@ impl Reject {
             // RFC 9110 §15.6.4: "The server MAY send a Retry-After header field", whose delay is in whole seconds
             // (§10.2.3).
             Self::ShuttingDown { retry_after } => {
-                let seconds = retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0));
-                headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds(retry_after)));
             }
             // An upgrade takes only as long as writing the response, so there is room a moment later.
             Self::TooManyUpgrades => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
@@ -236,7 +243,7 @@ impl Reject {
         self.to_string()
     }
 
-    /// What the server's operator can do about it. It is for the log, and not for the client.
+    /// What the server's operator can do about the refusal. This text is for the log, and not for the client.
     ///
     /// ```
     /// use sockeye_handshake::Reject;
@@ -249,8 +256,9 @@ impl Reject {
     pub fn advice(&self) -> Option<String> {
         match self {
             Self::OriginNotAllowed { origin, .. } => Some(format!(
-                "To allow it, list it: `.origins(Origins::same_origin().and([\"{origin}\"]))`. Behind a proxy that replaces \
-                 the `Host` header, pass it on, or use `.origins(Origins::same_origin().trust_forwarded_host())`"
+                "To allow this origin, add it: `.origins(Origins::same_origin().and([\"{origin}\"]))`. If a proxy replaces the \
+                 `Host` header, configure the proxy to keep the original one; or, if the proxy sets `X-Forwarded-Host`, use \
+                 `.origins(Origins::same_origin().trust_forwarded_host())`"
             )),
             _ => None,
         }
@@ -265,6 +273,11 @@ impl Reject {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         response
     }
+}
+
+/// The value of a `Retry-After`: whole seconds, rounded up, and at least one.
+fn seconds(retry_after: &Duration) -> u64 {
+    retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0)).max(1)
 }
 
 /// A peer's value made safe for a log or a response: printable ASCII, at most [`SHOWN`] bytes.

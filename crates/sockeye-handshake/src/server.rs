@@ -25,9 +25,9 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Whether a request asks for a WebSocket, validly or not.
 ///
-/// It does if it names the protocol, in `Upgrade` or `:protocol`, or has one of the two headers that no other request has:
-/// `Sec-WebSocket-Key` and `Sec-WebSocket-Version`. So a handshake whose `Upgrade` a proxy has removed is an invalid one, and
-/// gets a rejection that says what is missing. A page load of the same path is not a handshake.
+/// A request asks for one if it names the protocol, in `Upgrade` or `:protocol`, or has one of the two headers that no other
+/// request has: `Sec-WebSocket-Key` and `Sec-WebSocket-Version`. So a handshake whose `Upgrade` a proxy has removed is an invalid
+/// one, and gets a rejection that says what is missing. A page load of the same path is not a handshake.
 ///
 /// ```
 /// use http::Request;
@@ -173,8 +173,8 @@ impl OpeningHandshake {
         self.accept_with(protocol, &[])
     }
 
-    /// As [`accept`](Self::accept), with `extensions`: the answers to the [`offers`](Self::offers). For permessage-deflate, the
-    /// module `deflate` makes them.
+    /// Like [`accept`](Self::accept), with `extensions`: the answers to the [`offers`](Self::offers). For permessage-deflate,
+    /// the module `deflate` makes these answers.
     #[must_use]
     pub fn accept_with(&self, protocol: Option<&HeaderValue>, extensions: &[Offer]) -> Response<()> {
         let mut response = Response::new(());

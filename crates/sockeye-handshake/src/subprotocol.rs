@@ -12,12 +12,12 @@ use crate::{
 /// The most subprotocols that are read in one request, including repetitions: 64. Clients request one or two.
 pub const MAX_REQUESTED: usize = 64;
 
-/// The subprotocols that a client requested, in its order of preference, each once. They take at most twice the memory of the
-/// header, plus 4 KiB. An empty header counts as no header.
+/// The subprotocols that a client requested, in its order of preference, each once. The list takes at most twice the memory of
+/// the header, plus 4 KiB. An empty header counts as no header.
 ///
 /// # Errors
 ///
-/// If the header is not a list of tokens, or if there are more than [`MAX_REQUESTED`].
+/// If the header is not a list of tokens, or has more than [`MAX_REQUESTED`] of them.
 pub fn requested(headers: &HeaderMap) -> Result<Vec<HeaderValue>, Reject> {
     let mut requested: Vec<HeaderValue> = Vec::new();
     for (before, element) in grammar::elements(headers, &SEC_WEBSOCKET_PROTOCOL).enumerate() {

@@ -172,3 +172,75 @@ fn a_client_refuses_every_wrong_answer() {
         assert_eq!(expected.check(&response).unwrap_err(), Status(response.status()));
     }
 }
+
+#[test]
+fn the_texts_of_a_clients_errors_say_what_was_expected() {
+    let (_, expected) = upgrade();
+    let answered =
+        |name: &str, lines: &[&str]| expected.check(&answer(&expected, name, lines)).unwrap_err().to_string();
+    let mut refused = answer(&expected, "x", &[]);
+    *refused.status_mut() = StatusCode::FORBIDDEN;
+    let too_many = "a, ".repeat(33);
+    for (text, expected) in [
+        (
+            ClientRequest::new("ftp://a.example/".parse().unwrap()).unwrap_err().to_string(),
+            "`ftp://a.example/` is not a WebSocket URI: expected `ws://` or `wss://` (or `http://`, `https://`), then a valid \
+             host",
+        ),
+        (
+            client("ws://a").protocols(["a b"]).unwrap_err().to_string(),
+            "subprotocol `a b` is not a token: expected one or more visible ASCII characters, without separators such as `,` \
+             or `/`",
+        ),
+        (
+            client("ws://a").protocols(["x", "x"]).unwrap_err().to_string(),
+            "subprotocol `x` is requested twice: request each subprotocol once",
+        ),
+        (
+            client("ws://a").header(header::HOST, HeaderValue::from_static("x")).unwrap_err().to_string(),
+            "header `host` belongs to the handshake and cannot be added: the URI sets the host, `protocols` sets the \
+             subprotocols, and `offer` sets the extensions",
+        ),
+        (
+            expected.check(&refused).unwrap_err().to_string(),
+            "the server answered with status 403 Forbidden: expected 101 over HTTP/1.1, or 2xx over HTTP/2",
+        ),
+        (answered("upgrade", &[]), "the answer's `Upgrade` header must be `websocket`, but is missing or different"),
+        (
+            answered("connection", &[]),
+            "the answer's `Connection` header must list `upgrade`, but is missing or lists only other options",
+        ),
+        (
+            answered("sec-websocket-accept", &[]),
+            "the answer's `Sec-WebSocket-Accept` header is missing or does not match the request's key: the server does not \
+             speak WebSocket, or the answer belongs to another request",
+        ),
+        (
+            answered("sec-websocket-accept", &["x", "x"]),
+            "the answer has more than one `sec-websocket-accept` header: expected a single one",
+        ),
+        (
+            answered("sec-websocket-protocol", &["mqtt"]),
+            "the server chose subprotocol `mqtt`, which was not requested: expected a requested one, or none",
+        ),
+        (
+            answered("sec-websocket-extensions", &["x-foo"]),
+            "the server accepted extension `x-foo`, which was not offered: expected an offered one, or none",
+        ),
+        (
+            answered("sec-websocket-extensions", &["a;"]),
+            "the answer's `Sec-WebSocket-Extensions` header is malformed: `a;` is not an extension: expected tokens in the \
+             form `name; parameter; parameter=value`",
+        ),
+        (
+            answered("sec-websocket-extensions", &[&too_many]),
+            "the answer's `Sec-WebSocket-Extensions` header is malformed: too many extensions: at most 32 are allowed",
+        ),
+        (
+            AnswerError::ExtensionParameters { value: "a; b".into() }.to_string(),
+            "the server accepted `a; b`, which does not match any offer of this extension",
+        ),
+    ] {
+        assert_eq!(text, expected);
+    }
+}

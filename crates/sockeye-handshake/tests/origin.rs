@@ -225,14 +225,15 @@ fn the_refusal_of_an_origin_names_origin_and_host_and_advises_the_operator() {
     assert_eq!(reject.status(), 403);
     assert_eq!(
         reject.body(),
-        "Origin `https://evil.example` may not open a WebSocket on host `a.example`: this server takes them from pages of \
-         its own host, or of those that it lists, and this is none of them"
+        "Origin `https://evil.example` is not allowed to open a WebSocket on host `a.example`: the server's operator can \
+         allow this origin"
     );
     // The advice is for the operator of the server, and not for a stranger.
     assert_eq!(
         reject.advice().unwrap(),
-        "To allow it, list it: `.origins(Origins::same_origin().and([\"https://evil.example\"]))`. Behind a proxy that \
-         replaces the `Host` header, pass it on, or use `.origins(Origins::same_origin().trust_forwarded_host())`"
+        "To allow this origin, add it: `.origins(Origins::same_origin().and([\"https://evil.example\"]))`. If a proxy \
+         replaces the `Host` header, configure the proxy to keep the original one; or, if the proxy sets \
+         `X-Forwarded-Host`, use `.origins(Origins::same_origin().trust_forwarded_host())`"
     );
     let long = format!("https://{}\t", "é".repeat(9_000));
     let reject = check(&upgrade(&[("host", "a.example"), ("origin", &long)]), &Origins::default()).unwrap_err();

@@ -359,17 +359,17 @@ fn lists_of_subprotocols_extensions_and_parameters_are_refused_beyond_their_limi
     let many = tokens(9_000);
     let lines: Vec<_> = many.iter().map(String::as_str).collect();
     for (name, lines, what) in [
-        ("Sec-WebSocket-Protocol", &[list(65).as_str()][..], "64 subprotocols"),
-        ("Sec-WebSocket-Protocol", &[&list(33), &list(32)], "64 subprotocols"),
-        ("Sec-WebSocket-Protocol", &lines, "64 subprotocols"),
-        ("Sec-WebSocket-Extensions", &[&list(33)], "32 extensions"),
-        ("Sec-WebSocket-Extensions", &lines, "32 extensions"),
-        ("Sec-WebSocket-Extensions", &["a", &parameters(17)], "16 parameters of an extension"),
-        ("Sec-WebSocket-Extensions", &[&parameters(9_000)], "16 parameters of an extension"),
+        ("Sec-WebSocket-Protocol", &[list(65).as_str()][..], "subprotocols: send at most 64"),
+        ("Sec-WebSocket-Protocol", &[&list(33), &list(32)], "subprotocols: send at most 64"),
+        ("Sec-WebSocket-Protocol", &lines, "subprotocols: send at most 64"),
+        ("Sec-WebSocket-Extensions", &[&list(33)], "extensions: send at most 32"),
+        ("Sec-WebSocket-Extensions", &lines, "extensions: send at most 32"),
+        ("Sec-WebSocket-Extensions", &["a", &parameters(17)], "parameters in one extension: send at most 16"),
+        ("Sec-WebSocket-Extensions", &[&parameters(9_000)], "parameters in one extension: send at most 16"),
     ] {
         let reject = read(&with(&name.to_ascii_lowercase(), lines)).unwrap_err();
         assert_eq!(reject.status(), 431);
-        assert_eq!(reject.body(), format!("`{name}` header may have at most {what}, and has more: send fewer"));
+        assert_eq!(reject.body(), format!("`{name}` header has too many {what}"));
     }
     assert_eq!(read(&with("connection", &lines)).unwrap_err(), Reject::InvalidConnectionHeader);
 }
@@ -440,7 +440,11 @@ fn each_rejection_has_its_status_headers_and_body() {
         let text = [text, &format!("retry-after: {seconds}")];
         assert_eq!(
             fields(Reject::ShuttingDown { retry_after }),
-            expect(503, &text, "Server is shutting down, and takes no new WebSockets")
+            expect(
+                503,
+                &text,
+                &format!("Server is shutting down and accepts no new WebSockets: try again in {seconds} s")
+            )
         );
     }
     assert_eq!(
@@ -448,7 +452,7 @@ fn each_rejection_has_its_status_headers_and_body() {
         expect(
             503,
             &[text, "retry-after: 10"],
-            "Server has as many WebSockets open as `ConnectionLimits::total` allows: try again later"
+            "Server has reached its limit of open WebSockets (`ConnectionLimits::total`): try again later"
         )
     );
     assert_eq!(
@@ -456,8 +460,8 @@ fn each_rejection_has_its_status_headers_and_body() {
         expect(
             429,
             &[text, "retry-after: 10"],
-            "Client has as many WebSockets open as `ConnectionLimits::per_key` allows: close one of them, or try again \
-             later"
+            "Server has reached its limit of open WebSockets for this client, user or other key \
+             (`ConnectionLimits::per_key`): close one, or try again later"
         )
     );
     assert_eq!(
@@ -465,13 +469,33 @@ fn each_rejection_has_its_status_headers_and_body() {
         expect(
             503,
             &[text, "retry-after: 1"],
-            "Server is opening as many WebSockets at once as `ConnectionLimits::upgrades_in_flight` allows: try again \
-             later"
+            "Server has reached its limit of WebSockets that are being opened (`ConnectionLimits::upgrades_in_flight`): \
+             try again later"
+        )
+    );
+    assert_eq!(
+        fields(Reject::ContentNotAllowed { header: "Content-Length" }),
+        expect(
+            400,
+            &[text],
+            "A WebSocket request must not have a body, but this one has a `Content-Length` header: send the request \
+             without a body"
+        )
+    );
+    assert_eq!(
+        fields(Reject::ExpectationFailed),
+        expect(
+            417,
+            &[text],
+            "`Expect` header is not allowed in a WebSocket request, which has no body: remove the header"
         )
     );
     // Ours name the value, escaped and truncated.
     let reject = read(&with_bytes("sec-websocket-key", &[b"\t\x80a"])).unwrap_err();
-    assert_eq!(reject.body(), r"`Sec-WebSocket-Key` header must be 16 bytes in base64, and `\t\x80a` is not");
+    assert_eq!(
+        reject.body(),
+        "`Sec-WebSocket-Key` header must be 16 bytes in base64 (24 characters, the last two `==`), but is `\\t\\x80a`"
+    );
     let reject = read(&with_bytes("sec-websocket-key", &[&[0x80; 9_000]])).unwrap_err();
     let Reject::InvalidWebSocketKey { value } = &reject else { panic!("{reject}") };
     assert!(value.len() <= 256 && value.ends_with(r"\x80..."), "{value}");

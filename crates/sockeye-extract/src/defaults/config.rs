@@ -50,7 +50,7 @@ impl PartialConfig {
         self.values.clone()
     }
 
-    /// The fields of both; what is set here overrides `other`.
+    /// Merges the fields of both; what is set here overrides `other`.
     pub(crate) fn over(&self, other: &Self) -> Self {
         if self.is_whole || (!other.is_whole && other.set == 0) {
             return self.clone();

@@ -27,7 +27,8 @@ impl<S> Layer<S> for WebSocketDefaults {
     }
 }
 
-/// The service that [`WebSocketDefaults`] make as a layer. It adds them to each request; they override those of outer layers.
+/// The service that [`WebSocketDefaults`] make as a layer. It adds these defaults to each request, where they override those of
+/// outer layers.
 #[derive(Clone, Debug)]
 pub struct WithDefaults<S> {
     inner: S,
@@ -127,11 +128,11 @@ where
 }
 
 impl Connect {
-    /// Explains the 405 of a route for `GET`, which does not take the `CONNECT` that opens a WebSocket over HTTP/2. Neither the
-    /// 405 nor the browser says what is wrong.
+    /// Explains the 405 of a route that accepts only `GET`, and not the `CONNECT` that opens a WebSocket over HTTP/2. Neither
+    /// the 405 nor the browser says what is wrong.
     fn explain(&self, response: &mut Response) {
-        const WHY: &str = "A WebSocket over HTTP/2 is opened by a CONNECT (RFC 8441), which this route does not take: route it by \
-                           `any` in the place of `get`";
+        const WHY: &str = "A WebSocket over HTTP/2 is opened with CONNECT (RFC 8441), but this route does not accept that \
+                           method: use `any` instead of `get`";
         if response.status() != StatusCode::METHOD_NOT_ALLOWED || response.body().size_hint().exact() != Some(0) {
             return;
         }

@@ -53,7 +53,8 @@ impl ConnectionLimits {
         counts.open.look(*total).map_err(Reason::Total)
     }
 
-    /// Takes the places. If one of them is full, since others have come after the look, dropping the rest gives those back.
+    /// Takes the places. If other requests have filled one of them since the look, the places that were taken so far are dropped,
+    /// and so given back.
     fn take(&self, mut keys: Vec<Box<dyn Key>>) -> Result<(Permit, InFlight), Reason> {
         let LimitSettings { total, upgrades_in_flight, counts, .. } = &*self.settings;
         keys.iter_mut().try_for_each(|key| key.take()).map_err(Reason::PerKey)?;

@@ -61,13 +61,13 @@ impl From<Option<IpAddr>> for ClientNetwork {
 /// # What a client can claim
 ///
 /// Anybody can send these headers. Each proxy appends the address of the peer that connected to it. So the last `trusted_hops`
-/// entries are true, and the first of those is the client's. Entries to the left of it are never read. This is true only if
+/// entries are true, and the first of those is the client's. Entries further left are never read. This is true only if
 /// every request has come through all of the proxies, so the server must not be reachable without them. If `trusted_hops` is
 /// too high, the entry is one that the client has written itself. Without a proxy, count by the peer's own address instead.
 ///
 /// All requests whose client is not known count as one client: [`ClientNetwork::UNKNOWN`]. Such a request has neither header,
 /// or fewer entries than `trusted_hops`, or an entry that is not an address, or two headers that contradict each other. In the
-/// last case the proxies write one header and pass on the client's own in the other: configure them to remove it.
+/// last case the proxies write one header, and pass on the other as the client has sent it: configure them to remove the other.
 ///
 /// # Panics
 ///
@@ -75,7 +75,8 @@ impl From<Option<IpAddr>> for ClientNetwork {
 pub fn by_forwarded(trusted_hops: usize) -> impl Fn(&Parts) -> Option<ClientNetwork> + Clone + Send + Sync + 'static {
     assert_ne!(
         trusted_hops, 0,
-        "`by_forwarded` counts the proxies in front of the server; where there is none, count by the peer's address"
+        "`by_forwarded(0)`: `trusted_hops` must be the number of proxies in front of the server, at least 1; without a proxy, \
+         use the peer's address as the key"
     );
     move |parts| Some(client_address(&parts.headers, trusted_hops).into())
 }

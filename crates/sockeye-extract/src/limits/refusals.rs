@@ -96,9 +96,9 @@ impl Refused {
                 limit,
                 per_key,
                 suppressed,
-                "refused: {reject}. The client's address was not known, so that it counts as one with all others like it: \
-                 look at what the key reads (`by_forwarded(hops)`: the proxies and their number; `ConnectInfo`: \
-                 `into_make_service_with_connect_info`)"
+                "refused: {reject}. The client's address is unknown, and all such clients share one count. For \
+                 `by_forwarded(hops)`, check which header the proxies write and how many proxies there are; for \
+                 `by_connect_info`, serve with `into_make_service_with_connect_info`"
             ),
         }
         reject

@@ -32,8 +32,8 @@ async fn no_more_upgrades_are_in_flight_than_upgrades_in_flight_allows() {
     assert_eq!(
         exchange(address, request()).await,
         "HTTP/1.1 503 Service Unavailable\nretry-after: 1\ncontent-type: text/plain; charset=utf-8\n\
-         content-length: 110\n\nServer is opening as many WebSockets at once as `ConnectionLimits::upgrades_in_flight` \
-         allows: try again later"
+         content-length: 122\n\nServer has reached its limit of WebSockets that are being opened \
+         (`ConnectionLimits::upgrades_in_flight`): try again later"
     );
     let refused = limits.refused();
     assert_eq!((refused.upgrades_in_flight, refused.all()), (1, 1));

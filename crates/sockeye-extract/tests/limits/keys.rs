@@ -23,8 +23,8 @@ async fn one_connection_too_many_with_a_key_is_refused_with_429_and_other_keys_a
     assert_eq!(
         exchange(address, of("ada")).await,
         "HTTP/1.1 429 Too Many Requests\nretry-after: 10\ncontent-type: text/plain; charset=utf-8\n\
-         content-length: 111\n\nClient has as many WebSockets open as `ConnectionLimits::per_key` allows: close one of \
-         them, or try again later"
+         content-length: 143\n\nServer has reached its limit of open WebSockets for this client, user or other key \
+         (`ConnectionLimits::per_key`): close one, or try again later"
     );
     let _other = open(address, of("grace")).await;
     assert_eq!((limits.refused().per_key, limits.refused().all(), limits.open()), (1, 1, 3));
@@ -145,7 +145,7 @@ fn a_client_network_is_one_ipv4_address_or_one_ipv6_prefix_of_64_bits() {
 }
 
 #[test]
-#[should_panic(expected = "`by_forwarded` counts the proxies")]
+#[should_panic(expected = "`trusted_hops` must be the number of proxies")]
 fn by_forwarded_with_no_proxies_panics() {
     let _ = by_forwarded(0);
 }

@@ -23,7 +23,8 @@ async fn one_connection_too_many_is_refused_with_503() {
     assert_eq!(
         exchange(address, request()).await,
         "HTTP/1.1 503 Service Unavailable\nretry-after: 10\ncontent-type: text/plain; charset=utf-8\n\
-         content-length: 87\n\nServer has as many WebSockets open as `ConnectionLimits::total` allows: try again later"
+         content-length: 92\n\nServer has reached its limit of open WebSockets (`ConnectionLimits::total`): try again \
+         later"
     );
     let refused = limits.refused();
     assert_eq!((refused.total, refused.per_key, refused.upgrades_in_flight, refused.all()), (1, 0, 0, 1));
