@@ -6,6 +6,7 @@
 
 mod closing;
 mod nginx;
+mod scripts;
 
 use crate::context::Context;
 use crate::environment;
@@ -14,6 +15,7 @@ use crate::flags::{Checks, InteropFlags};
 use crate::tools::Tool;
 use anyhow::{Context as _, Result, bail};
 use nginx::Nginx;
+use scripts::{node_script, scripts};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -123,27 +125,6 @@ fn empty_folder(ctx: &Context, run: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn scripts(ctx: &Context) -> PathBuf {
-    ctx.workspace.root.join("xtask/interop")
-}
-
-/// The command that runs a script, from the folder with the `node_modules` that it needs.
-fn node_script(ctx: &Context, name: &str) -> Result<Command> {
-    let folder = environment::node(ctx)?;
-    // Node looks for modules from the folder of the script, and `node_modules` must not be in the checkout. All scripts are
-    // copied, since they import each other.
-    let sources = scripts(ctx);
-    for entry in fs::read_dir(&sources).with_context(|| format!("cannot read {}", sources.display()))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "mjs") {
-            ctx.sh.copy_file(&path, &folder)?;
-        }
-    }
-    let mut command = Command::new(Tool::Node.require(ctx)?);
-    command.arg(folder.join(name));
-    Ok(command)
-}
-
 /// Starts the example, runs the script against it, and checks that both end with success.
 fn check(ctx: &Context, example: &str, arguments: &[&str], name: &str, script: Command) -> Result<()> {
     let server = Server::example(ctx, example, arguments, &format!("interop/{name}.log"))?;
@@ -174,21 +155,4 @@ fn talk(mut server: Server, name: &str, mut script: Command) -> Result<Vec<Strin
         bail!("{name} found what it did not expect ({status}); the server{ended} has its log in {}", log.display());
     }
     server.ends()
-}
-
-/// The port in `http://127.0.0.1:PORT`.
-fn port_of(url: &str) -> Result<u16> {
-    let port = url.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    port.with_context(|| format!("`{url}` ends in no port"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::port_of;
-
-    #[test]
-    fn the_port_of_an_address_is_its_end() {
-        assert_eq!(port_of("http://127.0.0.1:3000").unwrap(), 3000);
-        assert!(port_of("http://localhost").is_err());
-    }
 }

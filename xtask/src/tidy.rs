@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: checks the rules that neither rustc nor clippy checks. docs/STYLE.md has the reasons.
 
+mod file;
 mod manifests;
 mod markdown;
 mod source;
@@ -8,45 +9,13 @@ mod words;
 
 use crate::context::Context;
 use anyhow::{Context as _, Result, bail};
-use std::fmt;
+use file::{Problem, SourceFile, slashes};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use xshell::cmd;
 
 /// The licences in the root and in each published crate.
 pub(crate) const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
-
-/// A file of the repository, committed or not yet.
-#[derive(Debug)]
-struct SourceFile {
-    /// The path from the root, with `/`.
-    path: String,
-    text: String,
-}
-
-/// A broken rule, and what to do about it.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Problem {
-    path: String,
-    /// The line, from 1; 0 stands for the whole file.
-    line: usize,
-    what: String,
-}
-
-impl Problem {
-    fn new(path: impl Into<String>, line: usize, what: impl Into<String>) -> Self {
-        Self { path: path.into(), line, what: what.into() }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => write!(f, "{}: {}", self.path, self.what),
-            line => write!(f, "{}:{line}: {}", self.path, self.what),
-        }
-    }
-}
 
 pub(crate) fn run(ctx: &Context) -> Result<()> {
     let files = files(ctx)?;
@@ -148,24 +117,4 @@ fn lock_file(ctx: &Context, problems: &mut Vec<Problem>) {
 
 fn read(folder: &Path, name: &str) -> Option<String> {
     fs::read_to_string(folder.join(name)).ok()
-}
-
-fn slashes(path: &Path) -> String {
-    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-    parts.join("/")
-}
-
-/// `path` of a file, relative to the folder that `from` is in, with `.` and `..` taken out.
-fn resolve(from: &str, path: &str) -> PathBuf {
-    let mut resolved = Path::new(from).parent().unwrap_or(Path::new("")).to_owned();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                resolved.pop();
-            }
-            part => resolved.push(part),
-        }
-    }
-    resolved
 }

@@ -5,7 +5,7 @@
 //! the reset overtakes the Close. With nginx in between it is harder: nginx treats the end of one direction as the end of both.
 
 use super::nginx::Nginx;
-use super::{node_script, scripts};
+use super::scripts::{node_script, scripts};
 use crate::context::Context;
 use crate::environment;
 use crate::examples::{self, Server};

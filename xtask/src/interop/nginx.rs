@@ -1,6 +1,5 @@
 //! nginx as a proxy of servers on this machine, as one process without privileges.
 
-use super::port_of;
 use crate::context::Context;
 use crate::tools::Tool;
 use anyhow::{Context as _, Result, bail};
@@ -81,6 +80,12 @@ impl Drop for Nginx {
     }
 }
 
+/// The port in `http://127.0.0.1:PORT`.
+fn port_of(url: &str) -> Result<u16> {
+    let port = url.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    port.with_context(|| format!("`{url}` ends in no port"))
+}
+
 /// Different ports that are free now.
 fn free_ports(count: usize) -> Result<Vec<u16>> {
     // All of them are held before the first is released, so no two are the same.
@@ -128,6 +133,12 @@ http {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_port_of_an_address_is_its_end() {
+        assert_eq!(port_of("http://127.0.0.1:3000").unwrap(), 3000);
+        assert!(port_of("http://localhost").is_err());
+    }
 
     #[test]
     fn each_server_behind_the_nginx_of_interop_has_its_own_port() {

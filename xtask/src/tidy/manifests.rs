@@ -1,6 +1,6 @@
 //! Rules for `Cargo.toml`: the members inherit the settings of the workspace.
 
-use super::{Problem, SourceFile, slashes};
+use super::file::{Problem, SourceFile, slashes};
 use crate::workspace::Workspace;
 
 /// The manifest that has the `rust-version` of all tools.

@@ -1,6 +1,6 @@
 //! Checks that links in Markdown lead to files that exist.
 
-use super::{Problem, SourceFile, resolve};
+use super::file::{Problem, SourceFile, resolve};
 use std::path::Path;
 
 pub(super) fn check(root: &Path, file: &SourceFile, problems: &mut Vec<Problem>) {

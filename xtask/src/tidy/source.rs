@@ -1,6 +1,6 @@
 //! Rules for Rust code.
 
-use super::{Problem, SourceFile};
+use super::file::{Problem, SourceFile};
 use crate::rust_source::{attributes, closing, code_only, line_of, words};
 
 /// The most lines of a file. A longer file must be split.

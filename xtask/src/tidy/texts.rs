@@ -1,6 +1,6 @@
 //! Rules for every text file.
 
-use super::{Problem, SourceFile};
+use super::file::{Problem, SourceFile};
 
 /// Folders that exist on one machine only. Their names are written in two parts, since this file is checked too.
 const MACHINE: [&str; 5] =

@@ -3,7 +3,7 @@
 //! Each of these words meant several things, or something that already had a name. They are refused as identifiers only:
 //! comments and strings may use them.
 
-use super::{Problem, SourceFile};
+use super::file::{Problem, SourceFile};
 use crate::rust_source::{code_only, identifiers, line_of};
 
 /// Where a word is refused.
