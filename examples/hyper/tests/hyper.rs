@@ -86,7 +86,10 @@ async fn requests_without_an_upgrade_get_an_http_response() {
     let evil = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: https://evil.example\r\n";
     let evil = exchange(addr, &get("/ws", evil)).await;
-    assert!(evil.starts_with("HTTP/1.1 403 ") && evil.contains("Origin `https://evil.example` is not allowed"), "{evil}");
+    assert!(
+        evil.starts_with("HTTP/1.1 403 ") && evil.contains("Origin `https://evil.example` is not allowed"),
+        "{evil}"
+    );
 }
 
 #[tokio::test]
