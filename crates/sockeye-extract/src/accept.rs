@@ -92,7 +92,7 @@ impl<F> WebSocketUpgrade<F> {
     /// use sockeye_extract::{Rejection, WebSocketUpgrade};
     ///
     /// async fn service(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
-    ///     match WebSocketUpgrade::from_request(&mut request) {
+    ///     match WebSocketUpgrade::from_hyper(&mut request) {
     ///         Ok(ws) => {
     ///             let response = ws.accept(|_socket| async {});
     ///             let text = response.extensions().get().map(Rejection::body_text).unwrap_or_default();

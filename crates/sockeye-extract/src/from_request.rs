@@ -22,7 +22,7 @@ impl WebSocketUpgrade {
     ///
     /// If the request is not a valid opening handshake, or cannot be upgraded. The request is then unchanged, and keeps its
     /// upgrade.
-    pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
+    pub fn from_hyper<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
         let handshake = OpeningHandshake::read(&head(Head::from(&*request), request.extensions()));
         let uri = request.uri().clone();
         let mut upgrade = Self::new(handshake, uri, request.extensions_mut())?;

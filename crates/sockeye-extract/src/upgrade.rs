@@ -19,7 +19,7 @@ use tracing::Span;
 use crate::transport::Transport;
 use crate::{ConnectionLimits, DefaultOnFailedUpgrade, defaults::Settings, limits::Key};
 
-/// A valid request for a WebSocket: the extractor for axum, and [`from_request`](WebSocketUpgrade::from_request) for bare
+/// A valid request for a WebSocket: the extractor for axum, and [`from_hyper`](WebSocketUpgrade::from_hyper) for bare
 /// hyper.
 ///
 /// Its methods set up the connection. `on_upgrade` or [`accept`](Self::accept) answers the request and runs a handler on the

@@ -7,6 +7,7 @@ mod common;
 
 use axum::{
     Router,
+    extract::{self, FromRequest as _},
     response::{IntoResponse, Response},
     routing::{any, connect, get},
 };
@@ -198,7 +199,7 @@ async fn an_upgrade_that_fails_calls_on_failed_upgrade() {
     let service = service_fn(move |mut request: Request<Incoming>| {
         let sender = sender.clone();
         async move {
-            let ws = WebSocketUpgrade::from_request(&mut request)?;
+            let ws = WebSocketUpgrade::from_hyper(&mut request)?;
             let ws = ws.on_failed_upgrade(move |error: axum::Error| sender.send(error.to_string()).unwrap());
             Ok::<_, Rejection>(ws.on_upgrade(|_| async { unreachable!() }))
         }
@@ -245,4 +246,16 @@ async fn a_handler_may_use_split_the_question_mark_and_every_size_as_with_axum()
     peer.expect_text("not masked").await;
     peer.send(Frame::text("x".repeat(1025))).await;
     peer.expect_close(1009).await;
+}
+
+#[tokio::test]
+async fn the_method_of_the_trait_from_request_can_be_called_by_its_name() {
+    async fn handler(request: extract::Request) -> Result<Response, Rejection> {
+        let ws = WebSocketUpgrade::from_request(request, &()).await?;
+        Ok(ws.on_upgrade(echo))
+    }
+    let address = serve(Router::new().route("/ws", any(handler))).await;
+    let (mut client, _) = connect_async(format!("ws://{address}/ws")).await.unwrap();
+    client.send(tungstenite::Message::text("hi")).await.unwrap();
+    assert_eq!(client.next().await.unwrap().unwrap(), tungstenite::Message::text("hi"));
 }

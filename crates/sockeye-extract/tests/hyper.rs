@@ -1,4 +1,4 @@
-//! Without axum: `from_request` and `accept` in a service of bare hyper.
+//! Without axum: `from_hyper` and `accept` in a service of bare hyper.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
@@ -28,7 +28,7 @@ use tokio::{
 async fn service(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let defaults = WebSocketDefaults::new().origins(Origins::list(["https://app.example"]));
     request.extensions_mut().insert(defaults);
-    Ok(match WebSocketUpgrade::from_request(&mut request) {
+    Ok(match WebSocketUpgrade::from_hyper(&mut request) {
         Ok(ws) => {
             let response = ws.protocols(["echo"]).accept(echo);
             let text = response.extensions().get().map(Rejection::body_text).unwrap_or_default();
@@ -138,7 +138,7 @@ async fn a_bare_hyper_service_limits_by_a_key_of_the_whole_head_of_the_request()
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(WebSocketDefaults::new().limits(own.clone()));
         request.extensions_mut().insert(SocketAddr::from(([192, 0, 2, 1], 1)));
-        let ws = WebSocketUpgrade::from_request(&mut request);
+        let ws = WebSocketUpgrade::from_hyper(&mut request);
         assert_eq!((request.method().as_str(), request.version()), ("GET", http::Version::HTTP_11));
         assert_eq!(request.headers()["host"], "localhost");
         assert!(request.uri().path().starts_with('/') && request.extensions().get::<SocketAddr>().is_some());

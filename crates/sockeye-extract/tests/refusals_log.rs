@@ -126,7 +126,7 @@ async fn a_connection_that_is_not_handed_over(log: &Log) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = service_fn(|mut request: Request<Incoming>| async move {
-            let ws = WebSocketUpgrade::from_request(&mut request);
+            let ws = WebSocketUpgrade::from_hyper(&mut request);
             let response =
                 ws.map_or_else(IntoResponse::into_response, |ws| ws.on_upgrade(|_| async { unreachable!() }));
             Ok::<_, Infallible>(response)

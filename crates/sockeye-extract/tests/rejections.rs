@@ -158,7 +158,7 @@ async fn a_request_that_cannot_be_upgraded_is_rejected_with_426() {
         .body(())
         .unwrap();
     assert!(request.extensions().get::<OnUpgrade>().is_none());
-    let rejection = WebSocketUpgrade::from_request(&mut request).unwrap_err();
+    let rejection = WebSocketUpgrade::from_hyper(&mut request).unwrap_err();
     assert!(matches!(rejection, Rejection::ConnectionNotUpgradable(_)));
 
     let response = axum::response::IntoResponse::into_response(rejection);

@@ -113,7 +113,7 @@ where
 fn answer(mut request: Request<Incoming>) -> Response<String> {
     match request.uri().path() {
         "/" => Response::new("There is a WebSocket at /ws\n".to_owned()),
-        "/ws" => match WebSocketUpgrade::from_request(&mut request) {
+        "/ws" => match WebSocketUpgrade::from_hyper(&mut request) {
             Ok(ws) => {
                 let response = ws.accept(echo);
                 // The body is empty unless the request was refused.

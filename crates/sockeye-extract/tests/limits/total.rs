@@ -180,7 +180,7 @@ async fn an_upgrade_that_is_never_handed_over_frees_its_place() {
     let address = listener.local_addr().unwrap();
     let own = limits.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let ws = WebSocketUpgrade::from_request(&mut request).unwrap().limits(own.clone());
+        let ws = WebSocketUpgrade::from_hyper(&mut request).unwrap().limits(own.clone());
         async {
             Ok::<_, Infallible>(ws.accept(|_| async { unreachable!() }).map(|()| Empty::<axum::body::Bytes>::new()))
         }
