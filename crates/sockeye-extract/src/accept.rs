@@ -1,4 +1,4 @@
-//! How a [`WebSocketUpgrade`] is answered, and what runs once the HTTP layer has handed over the connection.
+//! How a [`WebSocketUpgrade`](crate::WebSocketUpgrade) is answered, and what runs once the HTTP layer has handed over the connection.
 
 use std::{
     pin::Pin,
@@ -10,18 +10,20 @@ use http::{HeaderValue, Response, StatusCode, header::SEC_WEBSOCKET_PROTOCOL};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use sockeye_handshake::Reject;
-use sockeye_tokio::{Connection, Role, Shutdown, ShutdownHold, Stream, WebSocket};
+use sockeye_tokio::{Connection, Role, Shutdown, ShutdownHold, Stream};
 use tokio::net::TcpStream;
 use tracing::{Span, field};
 
 use crate::{
-    Rejection, WebSocketUpgrade,
+    Rejection,
     defaults::Settings,
     extensions::NegotiatedExtensions,
     failed::{self, Failed},
     limits::{InFlight, Reason},
+    socket::Socket,
     telemetry,
     transport::{Transport, take},
+    upgrade::Upgrade,
 };
 
 /// Why a valid request is refused.
@@ -32,7 +34,7 @@ enum Refusal {
     Limit(Reason),
 }
 
-impl<F> WebSocketUpgrade<F> {
+impl<S: Socket, F> Upgrade<S, F> {
     /// Whether the request would be accepted now: its origin is allowed, the server is not shutting down, and there is room for
     /// one more connection.
     ///
@@ -109,7 +111,7 @@ impl<F> WebSocketUpgrade<F> {
     #[must_use = "the connection is upgraded when this response has been sent"]
     pub fn accept<C, Fut>(self, callback: C) -> Response<()>
     where
-        C: FnOnce(WebSocket) -> Fut + Send + 'static,
+        C: FnOnce(S) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
         F: Failed,
     {
@@ -122,7 +124,7 @@ impl<F> WebSocketUpgrade<F> {
 
     /// Answers the request, and runs `callback` on the connection in a task of its own, within the current span.
     ///
-    /// The connection closes when the [`WebSocket`] is dropped, in any task. It is registered with the
+    /// The connection closes when the socket is dropped, in any task. It is registered with the
     /// [`shutdown`](Self::shutdown), if one is set. A [refused](Self::check) request is answered with its rejection.
     ///
     /// # Panics
@@ -132,7 +134,7 @@ impl<F> WebSocketUpgrade<F> {
     #[must_use = "to set up the WebSocket connection, this response must be returned"]
     pub fn on_upgrade<C, Fut>(self, callback: C) -> axum_core::response::Response
     where
-        C: FnOnce(WebSocket) -> Fut + Send + 'static,
+        C: FnOnce(S) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
         F: crate::OnFailedUpgrade,
     {
@@ -145,7 +147,7 @@ impl<F> WebSocketUpgrade<F> {
     /// `accept` and `on_upgrade`, without the body.
     fn open<C, Fut>(mut self, callback: C) -> Result<Response<()>, Rejection>
     where
-        C: FnOnce(WebSocket) -> Fut + Send + 'static,
+        C: FnOnce(S) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
         F: Failed,
     {
@@ -180,8 +182,8 @@ impl<F> WebSocketUpgrade<F> {
         let connection = connect(self.on_upgrade, self.on_failed_upgrade, self.settings, accepted, callback);
         // Two types of task, so that a connection without limits spends no memory on them.
         match permit {
-            None => drop(tokio::spawn(Upgrade::new(connection, span, ()))),
-            Some(permit) => drop(tokio::spawn(Upgrade::new(connection, span, permit))),
+            None => drop(tokio::spawn(Task::new(connection, span, ()))),
+            Some(permit) => drop(tokio::spawn(Task::new(connection, span, permit))),
         }
         Ok(response)
     }
@@ -189,8 +191,8 @@ impl<F> WebSocketUpgrade<F> {
 
 /// The task of a connection: waits for the upgrade, then runs the connection, within its span. What the waiting needs is freed
 /// when the connection starts.
-struct Upgrade<C, S, P> {
-    stage: Stage<C, S>,
+struct Task<C, R, P> {
+    stage: Stage<C, R>,
     /// `None` if the span is disabled. The box keeps the field as small as a pointer.
     span: Option<Box<Span>>,
     /// The permit of the connection, if connections are limited. It is dropped after the connection, and gives the place back
@@ -198,23 +200,23 @@ struct Upgrade<C, S, P> {
     _permit: P,
 }
 
-enum Stage<C, S> {
+enum Stage<C, R> {
     Coming(Pin<Box<C>>),
-    Running(S),
+    Running(R),
     Done,
 }
 
-impl<C, S, P> Upgrade<C, S, P> {
+impl<C, R, P> Task<C, R, P> {
     fn new(connection: C, span: Span, permit: P) -> Self {
         let span = (!span.is_disabled()).then(|| Box::new(span));
         Self { stage: Stage::Coming(Box::pin(connection)), span, _permit: permit }
     }
 }
 
-impl<C, S> Stage<C, S>
+impl<C, R> Stage<C, R>
 where
-    C: Future<Output = Option<S>>,
-    S: Future<Output = ()> + Unpin,
+    C: Future<Output = Option<R>>,
+    R: Future<Output = ()> + Unpin,
 {
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -236,10 +238,10 @@ where
     }
 }
 
-impl<C, S, P> Future for Upgrade<C, S, P>
+impl<C, R, P> Future for Task<C, R, P>
 where
-    C: Future<Output = Option<S>>,
-    S: Future<Output = ()> + Unpin,
+    C: Future<Output = Option<R>>,
+    R: Future<Output = ()> + Unpin,
     P: Unpin,
 {
     type Output = ();
@@ -260,7 +262,7 @@ fn within<T>(span: &Span, work: impl FnOnce() -> T) -> T {
     span.in_scope(work)
 }
 
-impl<C, S, P> Drop for Upgrade<C, S, P> {
+impl<C, R, P> Drop for Task<C, R, P> {
     /// What the connection logs when it is dropped belongs to its span too.
     fn drop(&mut self) {
         let _entered = self.span.as_deref().map(Span::enter);
@@ -281,7 +283,7 @@ struct Accepted {
 
 /// Waits until the HTTP layer hands over the stream, and returns the future that runs the connection. If the upgrade fails,
 /// calls `on_failed_upgrade`, and returns `None`.
-async fn connect<F, C, Fut>(
+async fn connect<S, F, C, Fut>(
     on_upgrade: OnUpgrade,
     on_failed_upgrade: F,
     settings: Settings,
@@ -289,8 +291,9 @@ async fn connect<F, C, Fut>(
     callback: C,
 ) -> Option<impl Future<Output = ()> + Unpin>
 where
+    S: Socket,
     F: Failed,
-    C: FnOnce(WebSocket) -> Fut + Send + 'static,
+    C: FnOnce(S) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
     let upgraded = match on_upgrade.await {
@@ -310,7 +313,7 @@ where
         runtime.unread = None;
     }
     let connection = Connection::new(stream, Role::Server).settings(runtime).protocol(protocol);
-    let connection = extensions.apply(connection).serve(callback);
+    let connection = extensions.apply(connection).serve(move |socket| callback(S::from_websocket(socket)));
     // The connection is registered by now.
     drop(hold);
     Some(connection)

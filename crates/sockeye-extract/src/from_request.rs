@@ -1,17 +1,17 @@
-//! How a request becomes a [`WebSocketUpgrade`].
+//! How a request becomes a [`WebSocketUpgrade`](crate::WebSocketUpgrade).
 
-use std::{mem::swap, sync::atomic::AtomicBool};
+use std::{marker::PhantomData, mem::swap, sync::atomic::AtomicBool};
 
 use http::{Extensions, Request, Uri, request::Parts};
 use hyper::{ext::Protocol, upgrade::OnUpgrade};
 use sockeye_handshake::{Head, OpeningHandshake, Reject};
 
 use crate::{
-    DefaultOnFailedUpgrade, Rejection, WebSocketDefaults, WebSocketUpgrade, rejection::ConnectionNotUpgradable,
-    telemetry,
+    DefaultOnFailedUpgrade, Rejection, WebSocketDefaults, rejection::ConnectionNotUpgradable, socket::Socket,
+    telemetry, upgrade::Upgrade,
 };
 
-impl WebSocketUpgrade {
+impl<S: Socket> Upgrade<S> {
     /// Reads the opening handshake in a request from hyper, and takes the connection's upgrade out of the request.
     ///
     /// The settings start with the [`WebSocketDefaults`] in the request's extensions. [`accept`](Self::accept) checks origin,
@@ -53,6 +53,7 @@ impl WebSocketUpgrade {
             settings: WebSocketDefaults::settings_of(extensions),
             keys: Vec::new(),
             on_failed_upgrade: DefaultOnFailedUpgrade,
+            socket: PhantomData,
         })
     }
 
@@ -91,7 +92,7 @@ mod axum {
 
     use super::*;
 
-    impl<S: Send + Sync> FromRequestParts<S> for WebSocketUpgrade<DefaultOnFailedUpgrade> {
+    impl<K: Socket, S: Send + Sync> FromRequestParts<S> for Upgrade<K> {
         type Rejection = Rejection;
 
         async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
@@ -102,7 +103,7 @@ mod axum {
         }
     }
 
-    impl<S: Send + Sync> OptionalFromRequestParts<S> for WebSocketUpgrade<DefaultOnFailedUpgrade> {
+    impl<K: Socket, S: Send + Sync> OptionalFromRequestParts<S> for Upgrade<K> {
         type Rejection = Rejection;
 
         async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {

@@ -32,6 +32,7 @@ mod failed;
 mod from_request;
 mod limits;
 pub mod rejection;
+mod socket;
 mod telemetry;
 mod throttle;
 mod transport;
@@ -45,6 +46,8 @@ pub use failed::DefaultOnFailedUpgrade;
 pub use failed::OnFailedUpgrade;
 pub use limits::{ClientNetwork, ConnectionLimits, Refusals, by_forwarded};
 pub use rejection::WebSocketUpgradeRejection as Rejection;
+#[doc(hidden)]
+pub use socket::Socket;
 pub use sockeye_handshake::Origins;
 #[cfg(feature = "deflate")]
 pub use sockeye_tokio::proto::deflate::{Compression, Memory};
@@ -52,4 +55,4 @@ pub use sockeye_tokio::{
     Budget, CloseCode, CloseFrame, Config, Drained, Error, Message, Outgoing, Overflow, PreparedMessage, Pushed,
     ReceiveHalf, SendHalf, Sender, Settings, Shutdown, Timeouts, TrySendError, Unread, WebSocket, close_code,
 };
-pub use upgrade::WebSocketUpgrade;
+pub use upgrade::{Upgrade, WebSocketUpgrade};

@@ -4,13 +4,14 @@
 use std::os::fd::BorrowedFd;
 use std::{
     fmt,
+    marker::PhantomData,
     sync::{Arc, atomic::AtomicBool},
 };
 
 use http::{HeaderValue, Uri, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use sockeye_handshake::{OpeningHandshake, Origins};
-use sockeye_tokio::{Budget, Config, Overflow, Shutdown, Timeouts, Unread};
+use sockeye_tokio::{Budget, Config, Overflow, Shutdown, Timeouts, Unread, WebSocket};
 #[cfg(unix)]
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Span;
@@ -30,8 +31,12 @@ use crate::{ConnectionLimits, DefaultOnFailedUpgrade, defaults::Settings, limits
 ///
 /// HTTP/1.1 needs a route for `GET`, and HTTP/2 needs a route for `CONNECT`; `any` serves both. See the [crate's page](crate)
 /// for examples.
+pub type WebSocketUpgrade<F = DefaultOnFailedUpgrade> = Upgrade<WebSocket, F>;
+
+/// A valid request for a WebSocket, which hands a socket of type `S` over to the handler. Use it as [`WebSocketUpgrade`]: this
+/// type is generic so that crates with other socket types have the same extractor.
 #[must_use = "nothing is answered before `on_upgrade` or `accept` is called"]
-pub struct WebSocketUpgrade<F = DefaultOnFailedUpgrade> {
+pub struct Upgrade<S, F = DefaultOnFailedUpgrade> {
     pub(crate) handshake: OpeningHandshake,
     pub(crate) on_upgrade: OnUpgrade,
     /// Chosen by the handler. It is sent only if the client requested it.
@@ -46,9 +51,10 @@ pub struct WebSocketUpgrade<F = DefaultOnFailedUpgrade> {
     /// The request's keys for the limits in `settings`.
     pub(crate) keys: Vec<Box<dyn Key>>,
     pub(crate) on_failed_upgrade: F,
+    pub(crate) socket: PhantomData<fn() -> S>,
 }
 
-impl<F> WebSocketUpgrade<F> {
+impl<S, F> Upgrade<S, F> {
     /// How many bytes are read from the stream at once. Default 64 KiB, which is also the maximum. A connection borrows the
     /// buffer only during a read, so a smaller buffer saves no memory on an idle connection.
     pub fn read_buffer_size(mut self, size: usize) -> Self {
@@ -209,10 +215,10 @@ impl<F> WebSocketUpgrade<F> {
     /// Sets the type of stream that this connection runs over, if that is not a plain `TcpStream`: see
     /// [`WebSocketDefaults::transport`](crate::WebSocketDefaults::transport).
     #[cfg(unix)]
-    pub fn transport<S, Ask>(mut self, socket: Ask) -> Self
+    pub fn transport<T, Ask>(mut self, socket: Ask) -> Self
     where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        Ask: Fn(&S) -> Option<BorrowedFd<'_>> + Clone + Send + Sync + Unpin + 'static,
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        Ask: Fn(&T) -> Option<BorrowedFd<'_>> + Clone + Send + Sync + Unpin + 'static,
     {
         self.settings.transport = Some(Transport::over(socket));
         self
@@ -334,8 +340,8 @@ impl<F> WebSocketUpgrade<F> {
     /// }
     /// ```
     #[cfg(feature = "axum")]
-    pub fn on_failed_upgrade<C: crate::OnFailedUpgrade>(self, callback: C) -> WebSocketUpgrade<C> {
-        WebSocketUpgrade {
+    pub fn on_failed_upgrade<C: crate::OnFailedUpgrade>(self, callback: C) -> Upgrade<S, C> {
+        Upgrade {
             handshake: self.handshake,
             on_upgrade: self.on_upgrade,
             protocol: self.protocol,
@@ -345,11 +351,12 @@ impl<F> WebSocketUpgrade<F> {
             span: self.span,
             keys: self.keys,
             on_failed_upgrade: callback,
+            socket: PhantomData,
         }
     }
 }
 
-impl<F> fmt::Debug for WebSocketUpgrade<F> {
+impl<S, F> fmt::Debug for Upgrade<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocketUpgrade")
             .field("handshake", &self.handshake)
