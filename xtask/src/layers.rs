@@ -128,7 +128,23 @@ const TABLE: &[Row] = &[
     Row {
         name: "sockeye-axum",
         part: Part::Crate,
-        may: &[to("axum"), to("sockeye-extract")],
+        may: &[to("axum"), to("sockeye-extract"), optional("futures-util")],
+        never: &[],
+    },
+    Row {
+        name: "sockeye-exact",
+        part: Part::Crate,
+        may: &[
+            to("axum-core"), to("sockeye-extract"), to("bytes"), to("futures"), to("http"),
+            // Bytes that are valid UTF-8: safe code alone would check them at each access.
+            to("bytestring"),
+        ],
+        never: &["axum"],
+    },
+    Row {
+        name: "sockeye-axum-exact",
+        part: Part::Crate,
+        may: &[to("sockeye-axum"), optional("sockeye-exact")],
         never: &[],
     },
     Row {

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 type Features = BTreeMap<String, Vec<String>>;
 
-/// The features of this crate, and of the axum that it is built with.
-fn features() -> (Features, Features) {
+/// What cargo says about the package with this name.
+fn package(name: &str) -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
@@ -17,13 +17,16 @@ fn features() -> (Features, Features) {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let package = |name: &str| {
-        let mut found = metadata["packages"].as_array().unwrap().iter().filter(|package| package["name"] == name);
-        let package = found.next().unwrap();
-        assert!(found.next().is_none(), "there is one {name}");
-        serde_json::from_value(package["features"].clone()).unwrap()
-    };
-    (package(env!("CARGO_PKG_NAME")), package("axum"))
+    let mut found = metadata["packages"].as_array().unwrap().iter().filter(|package| package["name"] == name);
+    let package = found.next().unwrap().clone();
+    assert!(found.next().is_none(), "there is one {name}");
+    package
+}
+
+/// The features of this crate, and of the axum that it is built with.
+fn features() -> (Features, Features) {
+    let features = |name| serde_json::from_value(package(name)["features"].clone()).unwrap();
+    (features(env!("CARGO_PKG_NAME")), features("axum"))
 }
 
 #[test]
@@ -48,4 +51,13 @@ fn each_feature_turns_on_the_feature_of_axum_with_the_same_name() {
         assert_eq!(enables, &[format!("axum/{name}")]);
     }
     assert!(!ours["ws"].iter().any(|enabled| enabled.starts_with("axum/")), "axum's own stays off: {:?}", ours["ws"]);
+}
+
+#[test]
+fn ws_turns_on_the_sinks_of_futures_util_as_axums_does() {
+    let package = package(env!("CARGO_PKG_NAME"));
+    assert!(package["features"]["ws"].to_string().contains("dep:futures-util"));
+    let mut dependencies = package["dependencies"].as_array().unwrap().iter();
+    let futures = dependencies.find(|other| other["name"] == "futures-util" && other["kind"].is_null()).unwrap();
+    assert!(futures["features"].as_array().unwrap().contains(&"sink".into()), "{futures}");
 }
