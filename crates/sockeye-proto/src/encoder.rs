@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::{
-    CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Message, Outgoing, PayloadEncoder, PreparedMessage,
-    Refusal, Refused, Rsv, Violation,
+    CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Message, Outgoing, PayloadEncoder, Refusal, Refused,
+    Rsv, Violation,
     control::Control,
     extensions::PayloadEncoders,
     header::{Header, MAX_CONTROL, MAX_HEADER, OpCode},
@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod position;
+mod shared;
 mod writing;
 
 pub use self::position::Position;
@@ -180,6 +181,7 @@ impl Encoder {
             Outgoing::Message(message) => self.enqueue_message(message, false),
             Outgoing::Secret(message) => self.enqueue_message(*message, true),
             Outgoing::Prepared(message) => self.enqueue_prepared(message),
+            Outgoing::Shared(message) => self.enqueue_shared(message),
         }
     }
 
@@ -434,33 +436,6 @@ impl Encoder {
         let header = self.header(opcode, rsv, payload.len());
         let most = MAX_HEADER + payload.len();
         self.unwritten += self.data_queue.get_or_default().inline(most, |output| write(output, header, payload));
-    }
-
-    fn enqueue_prepared(&mut self, message: PreparedMessage) {
-        let message = match self.transform.as_deref_mut() {
-            None => message,
-            Some(Transform { masks: None, extensions }) if !message.is_secret() => {
-                match extensions.transform(message) {
-                    Ok(transformed) => transformed,
-                    Err(message) => return self.enqueue_data(message.opcode(), message.payload().to_vec()),
-                }
-            }
-            Some(Transform { masks: None, .. }) => message,
-            // RFC 6455 §5.3: each frame of a client has its own masking key, so its bytes cannot be shared.
-            Some(_) if message.is_secret() => {
-                return self.untransformed(message.opcode(), message.payload().to_vec());
-            }
-            Some(_) => return self.enqueue_data(message.opcode(), message.payload().to_vec()),
-        };
-        let frame = message.frame();
-        let queue = self.data_queue.get_or_default();
-        self.unwritten += frame.len();
-        if frame.len() <= COPY {
-            // A separate piece of the queue, and another slice of the write, would cost more than a copy of such a frame.
-            queue.inline(frame.len(), |output| output.extend_from_slice(frame));
-        } else {
-            queue.prepared(message);
-        }
     }
 
     fn enqueue_control(&mut self, opcode: OpCode, payload: &[u8]) {

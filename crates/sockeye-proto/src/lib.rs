@@ -58,6 +58,7 @@ mod pool;
 mod prepared;
 mod queue;
 mod rsv;
+mod shared_message;
 mod utf8;
 
 pub use buffer::Buffer;
@@ -75,3 +76,4 @@ pub use outgoing::{Outgoing, Refusal, Refused};
 pub use prepared::PreparedMessage;
 pub use queue::Dropped;
 pub use rsv::Rsv;
+pub use shared_message::SharedMessage;

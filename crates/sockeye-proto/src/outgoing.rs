@@ -1,8 +1,9 @@
 //! `Outgoing`: what can be sent, and why a message is refused.
 
+use bytes::Bytes;
 use thiserror::Error;
 
-use crate::{Message, PreparedMessage, Violation};
+use crate::{Message, PreparedMessage, SharedMessage, Violation, header::OpCode, queue::COPY};
 
 /// Something that can be sent: a message of one connection, or a shared message.
 #[derive(Debug, Clone)]
@@ -12,6 +13,8 @@ pub enum Outgoing {
     Message(Message),
     /// A message that is sent to many connections.
     Prepared(PreparedMessage),
+    /// A message whose payload others hold as well. The box keeps the other variants small.
+    Shared(Box<SharedMessage>),
     /// A message that no extension may transform. It is not compressed, so its length on the wire reveals nothing about its
     /// content. The box keeps the other variants small.
     Secret(Box<Message>),
@@ -27,13 +30,13 @@ impl Outgoing {
         Self::Secret(Box::new(message))
     }
 
-    /// The message, if it belongs to this connection. `None` for a message that is sent to many connections.
+    /// The message, if it belongs to this connection. `None` for a message whose memory is shared.
     #[inline]
     pub fn message(&self) -> Option<&Message> {
         match self {
             Self::Message(message) => Some(message),
             Self::Secret(message) => Some(message),
-            Self::Prepared(_) => None,
+            Self::Prepared(_) | Self::Shared(_) => None,
         }
     }
 }
@@ -47,6 +50,33 @@ impl From<Message> for Outgoing {
 impl From<PreparedMessage> for Outgoing {
     fn from(message: PreparedMessage) -> Self {
         Self::Prepared(message)
+    }
+}
+
+impl From<SharedMessage> for Outgoing {
+    /// Memory without another owner becomes a [`Message`] without a copy. A payload of at most
+    /// [`COPIED`](crate::Encoder::COPIED) bytes is copied, since a reference would cost more.
+    fn from(message: SharedMessage) -> Self {
+        if message.payload().len() > COPY && !message.payload().is_unique() {
+            return Self::Shared(Box::new(message));
+        }
+        let (opcode, payload) = message.into_parts();
+        let payload = Vec::from(payload);
+        Self::Message(match opcode {
+            // Checked once more: the memory may belong to a mapped file, which has changed meanwhile.
+            OpCode::Text => Message::Text(
+                String::from_utf8(payload)
+                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+            ),
+            _ => Message::Binary(payload),
+        })
+    }
+}
+
+impl From<Bytes> for Outgoing {
+    /// A binary message, as from a [`SharedMessage`].
+    fn from(payload: Bytes) -> Self {
+        SharedMessage::binary(payload).into()
     }
 }
 

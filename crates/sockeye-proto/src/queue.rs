@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, io::IoSlice, thread::LocalKey};
 
 use crate::{
-    Buffer, PreparedMessage,
+    Buffer, PreparedMessage, SharedMessage,
     header::frame_len,
     pool::{Pool, Poolable},
 };
@@ -85,6 +85,8 @@ enum Chunk {
     Inline(Buffer),
     /// The payload whose header is at the end of the chunk before.
     Payload(Vec<u8>),
+    /// The same, in memory that others hold as well.
+    Shared(Box<SharedMessage>),
     /// A whole frame.
     Prepared(PreparedMessage),
 }
@@ -94,6 +96,7 @@ impl Chunk {
         match self {
             Self::Inline(buffer) => buffer,
             Self::Payload(payload) => payload,
+            Self::Shared(message) => message.payload(),
             Self::Prepared(message) => message.frame(),
         }
     }
@@ -155,6 +158,12 @@ impl Queue {
         self.chunks.push_back(Chunk::Payload(payload));
     }
 
+    /// Appends the message whose header was just written.
+    pub(crate) fn shared(&mut self, message: Box<SharedMessage>) {
+        self.seal();
+        self.chunks.push_back(Chunk::Shared(message));
+    }
+
     /// How many bytes the chunks take apart from their content. The small frames in the tail take nothing more.
     #[inline]
     pub(crate) fn overhead(&self) -> usize {
@@ -184,7 +193,7 @@ impl Queue {
             let next = start + bytes.len();
             match chunk {
                 // The header is in the chunk before. If there is no such chunk, the header has been written.
-                Some(Chunk::Payload(_)) => end = next,
+                Some(Chunk::Payload(_) | Chunk::Shared(_)) => end = next,
                 Some(Chunk::Prepared(_)) if begun > start => end = next,
                 Some(Chunk::Prepared(_)) => {}
                 Some(Chunk::Inline(_)) | None => {
@@ -224,6 +233,11 @@ impl Queue {
     #[inline]
     pub(crate) fn pass_gap(&mut self, written: usize) -> usize {
         self.gap.pass(written)
+    }
+
+    /// How many bytes before the gap are unwritten, and how many dropped bytes do not count as written yet.
+    pub(crate) fn gap(&self) -> (usize, usize) {
+        (self.gap.before, self.gap.bytes)
     }
 
     /// How many dropped bytes do not count as written yet.

@@ -32,8 +32,8 @@ impl Queue {
                     self.chunks.remove(index);
                 }
                 // The header is in the chunk before.
-                Chunk::Payload(payload) => {
-                    dropped.bytes += payload.len();
+                chunk @ (Chunk::Payload(_) | Chunk::Shared(_)) => {
+                    dropped.bytes += chunk.bytes().len();
                     self.chunks.remove(index);
                 }
                 Chunk::Inline(buffer) => {
@@ -43,9 +43,8 @@ impl Queue {
                     let is_all = end == buffer.len();
                     buffer.drain(start..end);
                     if has_header_of_next {
-                        if let Some(Chunk::Payload(payload)) = self.chunks.get(index + 1) {
-                            dropped.bytes += payload.len();
-                            self.chunks.remove(index + 1);
+                        if let Some(payload) = self.chunks.remove(index + 1) {
+                            dropped.bytes += payload.bytes().len();
                         }
                     }
                     if is_all && start == 0 {
