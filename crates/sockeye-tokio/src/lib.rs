@@ -78,7 +78,8 @@ pub use limits::{
 pub use sender::{Sender, push_batch::PushBatch, try_send_error::TrySendError};
 pub use shutdown::{Drained, Shutdown, ShutdownHold};
 pub use sockeye_proto::{
-    self as proto, CloseCode, CloseFrame, Config, Message, Outgoing, PreparedMessage, Role, Violation, close_code,
+    self as proto, CloseCode, CloseFrame, Config, Message, Outgoing, PreparedMessage, Role, SharedMessage, Violation,
+    close_code,
 };
 pub use split::{ReceiveHalf, SendHalf};
 pub use stream::Stream;

@@ -19,11 +19,14 @@ use crate::{
 };
 
 mod end;
+mod payloads;
+mod shared;
 mod unread;
 pub(crate) mod waiters;
 mod waiting;
 mod writing;
 
+use self::payloads::Payloads;
 use self::waiters::{Epoch, Waiters};
 pub(crate) use self::writing::Flush;
 
@@ -78,6 +81,8 @@ struct Rare {
     reported: usize,
     /// Data queued between this position and the Close was dropped, because the connection failed or was evicted.
     lost: Option<Position>,
+    /// The shared payloads in the queue, so that none is dropped under the lock.
+    payloads: Payloads,
     /// What to do after the lock is released, besides waking the writer.
     others: List,
 }
@@ -203,6 +208,9 @@ impl Send {
     }
 
     fn encode_recorded(&mut self, message: Outgoing) -> Result<(), Error> {
+        if let Outgoing::Shared(message) = message {
+            return self.encode_shared(message);
+        }
         let kind = Kind::of_outgoing(&message);
         let payload = message.message().map_or_else(|| length(&message), payload_len);
         let close = match message.message() {
@@ -308,6 +316,7 @@ impl Send {
     pub(crate) fn make_room(&mut self, message: &Outgoing) -> usize {
         let missing = self.encoder.held() + length(message);
         let dropped = self.encoder.drop_oldest(missing.saturating_sub(self.max_buffered())).messages;
+        self.release_payloads();
         self.count_dropped(dropped);
         dropped
     }
@@ -427,6 +436,7 @@ fn plain(message: &Outgoing) -> Option<(Kind, usize)> {
 fn length(message: &Outgoing) -> usize {
     match message {
         Outgoing::Prepared(message) => message.payload().len(),
+        Outgoing::Shared(message) => message.payload().len(),
         other => other.message().map_or(0, Message::len),
     }
 }

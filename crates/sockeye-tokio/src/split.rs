@@ -123,6 +123,20 @@ impl SendHalf {
         Sending::new(&self.handle, Who::Handle, message.into())
     }
 
+    /// Sends anything that can be sent: besides a [`Message`], for example `Bytes` or a [`SharedMessage`](crate::SharedMessage), whose
+    /// memory others hold as well. A server without compression queues a reference to such a payload of more than 4 KiB.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_outgoing(&self, message: impl Into<Outgoing>) -> impl Future<Output = Result<(), Error>> + Send {
+        Sending::new(&self.handle, Who::Handle, message.into())
+    }
+
     /// Sends a message that is encoded once and sent to many.
     ///
     /// # Errors

@@ -149,6 +149,20 @@ impl WebSocket {
         Sending::new(&self.handle, Who::Handle, message.into())
     }
 
+    /// Sends anything that can be sent: besides a [`Message`], for example `Bytes` or a [`SharedMessage`](crate::SharedMessage), whose
+    /// memory others hold as well. A server without compression queues a reference to such a payload of more than 4 KiB.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_outgoing(&mut self, message: impl Into<Outgoing>) -> impl Future<Output = Result<(), Error>> + Send {
+        Sending::new(&self.handle, Who::Handle, message.into())
+    }
+
     /// Sends a message that is encoded once and sent to many.
     ///
     /// # Errors
@@ -306,6 +320,15 @@ impl WebSocket {
         (SendHalf { sender, handle: handle.clone() }, ReceiveHalf { handle, borrowed: BorrowedMessage::default() })
     }
 
+    /// As `Sink::start_send`, for crates with other types of message. Not covered by semantic versioning.
+    #[doc(hidden)]
+    pub fn start_send_outgoing(&mut self, message: Outgoing) -> Result<(), Error> {
+        // An abandoned flush does not include this message.
+        self.stop_flushing();
+        let mut send = self.handle.lock_send();
+        self.handle.queue_unwritten(&mut send, message)
+    }
+
     fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let flushing = &mut self.beside.get_or_insert_default().flushing;
         let (flush, ticket) = flushing.get_or_insert_with(|| (self.handle.lock_send().flush(), None));
@@ -349,10 +372,7 @@ impl Sink<Message> for WebSocket {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        // An abandoned flush does not include this message.
-        self.stop_flushing();
-        let mut send = self.handle.lock_send();
-        self.handle.queue_unwritten(&mut send, message.into())
+        self.start_send_outgoing(message.into())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -121,6 +121,7 @@ pub(crate) fn push_locked(
     match overflow.unwrap_or(send.overflow()) {
         Overflow::Wait => Err(TrySendError::Full(message)),
         Overflow::DropNewest => {
+            send.discard(message);
             send.count_dropped(1);
             Ok(Pushed::Dropped)
         }
@@ -129,7 +130,8 @@ pub(crate) fn push_locked(
             match try_queue(shared, send, message) {
                 Ok(()) => Ok(Pushed::Displaced(displaced)),
                 // The rest of a partly written message leaves no space for this one.
-                Err(TrySendError::Full(_)) => {
+                Err(TrySendError::Full(message)) => {
+                    send.discard(message);
                     send.count_dropped(1);
                     Ok(Pushed::Dropped)
                 }
@@ -138,6 +140,7 @@ pub(crate) fn push_locked(
         }
         Overflow::Disconnect(code) => match shared.disconnect(send, code) {
             Ok(()) => {
+                send.discard(message);
                 send.count_dropped(1);
                 Ok(Pushed::Disconnected)
             }

@@ -21,6 +21,7 @@ impl Send {
         let close = CloseReason::SlowReader(code).frame();
         self.check(&Message::Close(Some(close.clone())).into())?;
         let dropped = self.encoder.drop_oldest(usize::MAX).messages;
+        self.release_payloads();
         self.count_dropped(dropped);
         let closed = self.encode(Message::Close(Some(close)).into());
         self.report_queued();
@@ -73,6 +74,7 @@ impl Send {
     pub(crate) fn stream_failed(&mut self, error: Error) -> Error {
         let before = self.encoder.closing();
         self.encoder.ended();
+        self.release_all_payloads();
         self.record_stream_end(before, error)
     }
 
@@ -100,6 +102,7 @@ impl Send {
     /// lock.
     pub(crate) fn detach_stream(&mut self) -> Option<WriteHalf> {
         self.encoder.ended();
+        self.release_all_payloads();
         self.wake_all();
         self.report_queued();
         if let Some(rare) = &mut self.rare {

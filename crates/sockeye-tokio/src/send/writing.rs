@@ -152,6 +152,7 @@ impl Send {
             return Err(io::ErrorKind::WriteZero.into());
         }
         self.encoder.advance(written);
+        self.release_payloads();
         if self.is_waited_for() {
             self.wake(For::Writing);
             self.call();
@@ -225,6 +226,7 @@ impl Send {
     /// was anything to drop.
     pub(crate) fn drop_data(&mut self) -> bool {
         let Some((dropped, before)) = self.encoder.drop_data() else { return false };
+        self.release_payloads();
         self.count_dropped(dropped.messages);
         self.rare.get_or_insert_default().lost.get_or_insert(before);
         self.wake(For::Writing);

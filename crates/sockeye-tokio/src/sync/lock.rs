@@ -5,6 +5,7 @@ use std::{
     task::Waker,
 };
 
+use bytes::Bytes;
 use sockeye_proto::CloseFrame;
 
 use crate::{
@@ -50,6 +51,8 @@ pub(crate) enum Later {
     Forget(Waker),
     /// Drops a stream that has failed.
     Close(WriteHalf),
+    /// Drops a payload, whose memory may belong to the application.
+    Drop(Bytes),
 }
 
 /// Pieces of work for the time after the release, in order. Nearly always empty, so this is only a pointer.
@@ -81,6 +84,7 @@ impl List {
                 Later::Log(event) => event.log(),
                 Later::Forget(waker) => drop(waker),
                 Later::Close(stream) => drop(stream),
+                Later::Drop(payload) => drop(payload),
             }
         }
     }

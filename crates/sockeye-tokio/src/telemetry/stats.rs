@@ -28,6 +28,7 @@ impl Kind {
     pub(crate) fn of_outgoing(message: &Outgoing) -> Self {
         match message {
             Outgoing::Prepared(message) if message.is_text() => Self::Text,
+            Outgoing::Shared(message) if message.is_text() => Self::Text,
             other => other.message().map_or(Self::Binary, Self::of),
         }
     }
