@@ -135,7 +135,7 @@ const TABLE: &[Row] = &[
         name: "sockeye-exact",
         part: Part::Crate,
         may: &[
-            to("axum-core"), to("sockeye-extract"), to("bytes"), to("futures"), to("http"),
+            to("axum-core"), to("sockeye-extract"), to("bytes"), to("futures-core"), to("futures-sink"), to("http"),
             // Bytes that are valid UTF-8: safe code alone would check them at each access.
             to("bytestring"),
         ],

@@ -42,9 +42,9 @@ pub use message::{CloseFrame, Message};
 pub use sender::Sender;
 pub use sockeye_extract::{
     Budget, ClientNetwork, CloseCode, Config, ConnectionLimits, DefaultOnFailedUpgrade, Drained, Error,
-    OnFailedUpgrade, Origins, Outgoing, Overflow, PreparedMessage, Pushed, Refusals, Rejection, Settings, Shutdown,
-    Timeouts, TrySendError, Unread, WebSocketDefaults, WithDefaults, WithDefaultsFuture, by_forwarded, close_code,
-    rejection,
+    OnFailedUpgrade, Origins, Outgoing, Overflow, PreparedMessage, Pushed, Refusals, Rejection, Settings,
+    SharedMessage, Shutdown, Timeouts, TrySendError, Unread, WebSocketDefaults, WithDefaults, WithDefaultsFuture,
+    by_forwarded, close_code, rejection,
 };
 #[cfg(feature = "deflate")]
 pub use sockeye_extract::{Compression, Memory};

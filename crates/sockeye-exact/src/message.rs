@@ -2,7 +2,7 @@
 
 use axum_core::Error;
 use bytes::Bytes;
-use sockeye_extract::{CloseCode, CloseFrame as TheirFrame, Message as Theirs, Outgoing};
+use sockeye_extract::{CloseCode, CloseFrame as TheirFrame, Message as Theirs, Outgoing, SharedMessage};
 
 use crate::Utf8Bytes;
 
@@ -88,15 +88,16 @@ impl Message {
         }
     }
 
+    /// The message for [`Outgoing::secret`], which never shares memory.
     pub(crate) fn into_theirs(self) -> Theirs {
         match self {
-            Self::Text(text) => Theirs::Text(text.into_string()),
+            Self::Text(text) => Theirs::Text(text.as_str().to_owned()),
             Self::Binary(data) => Theirs::Binary(data.into()),
             Self::Ping(data) => Theirs::Ping(data.into()),
             Self::Pong(data) => Theirs::Pong(data.into()),
-            Self::Close(frame) => {
-                Theirs::Close(frame.map(|frame| TheirFrame { code: frame.code, reason: frame.reason.into_string() }))
-            }
+            Self::Close(frame) => Theirs::Close(
+                frame.map(|frame| TheirFrame { code: frame.code, reason: frame.reason.as_str().to_owned() }),
+            ),
         }
     }
 }
@@ -118,7 +119,15 @@ impl From<Theirs> for Message {
 
 impl From<Message> for Outgoing {
     fn from(message: Message) -> Self {
-        message.into_theirs().into()
+        match message {
+            Message::Binary(data) => SharedMessage::binary(data).into(),
+            Message::Text(text) => match SharedMessage::text(text.into()) {
+                Ok(text) => text.into(),
+                // `Utf8Bytes` are valid, unless they lie in a mapped file that has changed.
+                Err(bytes) => Theirs::text(String::from_utf8_lossy(&bytes)).into(),
+            },
+            other => other.into_theirs().into(),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ impl Sender {
     ///
     /// As for [`sockeye_extract::Sender::send`].
     pub async fn send(&self, message: Message) -> Result<(), Error> {
-        self.0.send(message.into_theirs()).await
+        self.0.send_outgoing(message).await
     }
 
     /// Sends a message that is encoded once and sent to many.

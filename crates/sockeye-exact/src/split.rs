@@ -30,7 +30,7 @@ impl SendHalf {
     ///
     /// As for [`sockeye_extract::WebSocket::send`].
     pub async fn send(&self, message: Message) -> Result<(), Error> {
-        self.0.send(message.into_theirs()).await
+        self.0.send_outgoing(message).await
     }
 
     /// Sends a message that is encoded once and sent to many.

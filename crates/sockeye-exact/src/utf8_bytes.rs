@@ -28,13 +28,6 @@ impl Utf8Bytes {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The text as a `String`. Copies nothing if this is the only owner of memory that was a `String`.
-    pub(crate) fn into_string(self) -> String {
-        let bytes = Vec::from(self.0.into_bytes());
-        // The bytes are valid, so nothing is ever replaced.
-        String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-    }
 }
 
 impl Deref for Utf8Bytes {

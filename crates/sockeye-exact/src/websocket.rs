@@ -47,7 +47,7 @@ impl WebSocket {
     ///
     /// If the future is dropped before it completes, the message was not queued.
     pub async fn send(&mut self, message: Message) -> Result<(), AxumError> {
-        self.inner.send(message.into_theirs()).await.map_err(AxumError::from)
+        self.inner.send_outgoing(message).await.map_err(AxumError::from)
     }
 
     /// The subprotocol that the opening handshake has negotiated. `None` if it has negotiated none.
@@ -197,7 +197,7 @@ impl Sink<Message> for WebSocket {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), AxumError> {
-        Pin::new(&mut self.inner).start_send(message.into_theirs()).map_err(AxumError::from)
+        self.inner.start_send_outgoing(message.into()).map_err(AxumError::from)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), AxumError>> {
