@@ -343,8 +343,9 @@ impl Encoder {
         if wanted == 0 {
             return None;
         }
+        let end = self.written_up_to.data + (begun + data.dropped_within(begun)) as u64;
         let dropped = data.drop_until(|bytes, _| bytes >= wanted);
-        let before = Position { data: self.written_up_to.data + begun as u64, control: self.written_up_to.control };
+        let before = Position { data: end, control: self.written_up_to.control };
         self.dropped(begun, dropped);
         Some((dropped, before))
     }

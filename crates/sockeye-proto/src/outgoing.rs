@@ -1,5 +1,7 @@
 //! `Outgoing`: what can be sent, and why a message is refused.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use thiserror::Error;
 
@@ -13,8 +15,8 @@ pub enum Outgoing {
     Message(Message),
     /// A message that is sent to many connections.
     Prepared(PreparedMessage),
-    /// A message whose payload others hold as well. The box keeps the other variants small.
-    Shared(Box<SharedMessage>),
+    /// A message whose payload others hold as well. An encoder drops its reference once the payload is written or dropped.
+    Shared(Arc<SharedMessage>),
     /// A message that no extension may transform. It is not compressed, so its length on the wire reveals nothing about its
     /// content. The box keeps the other variants small.
     Secret(Box<Message>),
@@ -58,7 +60,7 @@ impl From<SharedMessage> for Outgoing {
     /// [`COPIED`](crate::Encoder::COPIED) bytes is copied, since a reference would cost more.
     fn from(message: SharedMessage) -> Self {
         if message.payload().len() > COPY && !message.payload().is_unique() {
-            return Self::Shared(Box::new(message));
+            return Self::Shared(Arc::new(message));
         }
         let (opcode, payload) = message.into_parts();
         let payload = Vec::from(payload);

@@ -1,6 +1,6 @@
 //! The transmit queue: whole frames in order, and the next byte to write.
 
-use std::{collections::VecDeque, io::IoSlice, thread::LocalKey};
+use std::{collections::VecDeque, io::IoSlice, sync::Arc, thread::LocalKey};
 
 use crate::{
     Buffer, PreparedMessage, SharedMessage,
@@ -41,7 +41,7 @@ pub(crate) struct Queue {
     frame: usize,
     /// How many of the next bytes were offered to a stream that was not ready. The stream may have taken them all the same.
     offered: usize,
-    gap: Gap,
+    gaps: Gaps,
 }
 
 /// The first frame in the queue that has not begun, or the end of the queue.
@@ -55,27 +55,57 @@ struct Unbegun {
     start: usize,
 }
 
-/// The gap where messages were dropped after a begun frame.
-#[derive(Debug, Default)]
+/// A place where messages were dropped after what had begun.
+#[derive(Debug)]
 struct Gap {
     /// How many bytes before the gap are unwritten.
     before: usize,
-    /// How many bytes were dropped.
+    /// How many bytes were dropped here.
     bytes: usize,
 }
 
-impl Gap {
-    /// Records that `bytes` bytes were dropped after the `before` unwritten bytes of the begun frame.
+/// All gaps, in order. There can be several: a stream may be offered several frames at once, which then count as begun, and the
+/// messages dropped after these frames leave a gap. The next offer may end elsewhere.
+#[derive(Debug, Default)]
+struct Gaps {
+    gaps: Vec<Gap>,
+    /// The sum of their bytes.
+    bytes: usize,
+}
+
+impl Gaps {
+    /// Records that the `bytes` bytes after the `before` unwritten bytes of what has begun were dropped.
     fn widen(&mut self, before: usize, bytes: usize) {
-        self.before = before;
+        for gap in &mut self.gaps {
+            // What was dropped is no longer before the gaps behind it. A gap within it is now at its start.
+            gap.before = if gap.before <= before { gap.before } else { before.max(gap.before.saturating_sub(bytes)) };
+        }
+        let index = self.gaps.partition_point(|gap| gap.before < before);
+        match self.gaps.get_mut(index) {
+            Some(gap) if gap.before == before => gap.bytes += bytes,
+            _ => self.gaps.insert(index, Gap { before, bytes }),
+        }
         self.bytes += bytes;
     }
 
-    /// Records that `written` more bytes have been written. Once the gap is reached, returns how many bytes were dropped
-    /// there, and closes the gap. Before, returns 0.
+    /// How many bytes were dropped within the next `unwritten` bytes, or at their end.
+    fn within(&self, unwritten: usize) -> usize {
+        self.gaps.iter().filter(|gap| gap.before <= unwritten).map(|gap| gap.bytes).sum()
+    }
+
+    /// Records that `written` more bytes have been written. Returns how many bytes were dropped at the gaps that are reached
+    /// now, and closes these gaps.
     fn pass(&mut self, written: usize) -> usize {
-        self.before = self.before.saturating_sub(written);
-        if self.before == 0 { std::mem::take(&mut self.bytes) } else { 0 }
+        let mut passed = 0;
+        self.gaps.retain_mut(|gap| {
+            gap.before = gap.before.saturating_sub(written);
+            if gap.before == 0 {
+                passed += gap.bytes;
+            }
+            gap.before > 0
+        });
+        self.bytes -= passed;
+        passed
     }
 }
 
@@ -86,7 +116,7 @@ enum Chunk {
     /// The payload whose header is at the end of the chunk before.
     Payload(Vec<u8>),
     /// The same, in memory that others hold as well.
-    Shared(Box<SharedMessage>),
+    Shared(Arc<SharedMessage>),
     /// A whole frame.
     Prepared(PreparedMessage),
 }
@@ -115,7 +145,9 @@ impl Poolable for Queue {
         }
         self.tail.clear();
         (self.position, self.frame, self.offered) = (0, 0, 0);
-        self.gap = Gap::default();
+        if self.gaps.bytes > 0 {
+            self.gaps = Gaps::default();
+        }
         self.tail.capacity() == Buffer::SIZE && self.chunks.capacity() <= CHUNKS
     }
 }
@@ -159,7 +191,7 @@ impl Queue {
     }
 
     /// Appends the message whose header was just written.
-    pub(crate) fn shared(&mut self, message: Box<SharedMessage>) {
+    pub(crate) fn shared(&mut self, message: Arc<SharedMessage>) {
         self.seal();
         self.chunks.push_back(Chunk::Shared(message));
     }
@@ -225,25 +257,25 @@ impl Queue {
 
     /// Records that `bytes` bytes were dropped after the `before` unwritten bytes of what has begun.
     pub(crate) fn widen_gap(&mut self, before: usize, bytes: usize) {
-        self.gap.widen(before, bytes);
+        self.gaps.widen(before, bytes);
     }
 
     /// Records that `written` more bytes have been written. Once that reaches the gap, returns the size of the gap, which
     /// now counts as written; before, returns 0.
     #[inline]
     pub(crate) fn pass_gap(&mut self, written: usize) -> usize {
-        self.gap.pass(written)
+        self.gaps.pass(written)
     }
 
-    /// How many bytes before the gap are unwritten, and how many dropped bytes do not count as written yet.
-    pub(crate) fn gap(&self) -> (usize, usize) {
-        (self.gap.before, self.gap.bytes)
+    /// How many bytes were dropped within the next `unwritten` bytes, or at their end.
+    pub(crate) fn dropped_within(&self, unwritten: usize) -> usize {
+        self.gaps.within(unwritten)
     }
 
     /// How many dropped bytes do not count as written yet.
     #[inline]
     pub(crate) fn gap_bytes(&self) -> usize {
-        self.gap.bytes
+        self.gaps.bytes
     }
 
     /// Appends the next bytes to `output`, at most `room`, for a stream that is not ready but may take them. These are the

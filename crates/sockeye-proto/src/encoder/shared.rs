@@ -1,5 +1,7 @@
 //! Messages whose memory is shared: queued by reference where that is possible.
 
+use std::sync::Arc;
+
 use super::{Encoder, Transform};
 use crate::{PreparedMessage, Rsv, SharedMessage, header::MAX_HEADER, queue::COPY};
 
@@ -37,10 +39,9 @@ impl Encoder {
         }
     }
 
-    pub(super) fn enqueue_shared(&mut self, message: Box<SharedMessage>) {
+    pub(super) fn enqueue_shared(&mut self, message: Arc<SharedMessage>) {
         if !self.shares_payloads() {
-            let (opcode, payload) = message.into_parts();
-            return self.enqueue_data(opcode, payload.into());
+            return self.enqueue_data(message.opcode(), message.payload().to_vec());
         }
         let length = message.payload().len();
         let header = self.header(message.opcode(), Rsv::NONE, length);

@@ -1,6 +1,6 @@
 //! How a caller writes the queue: which bytes are next, and how many have been written.
 
-use std::{io::IoSlice, ops::Range};
+use std::io::IoSlice;
 
 use super::{Encoder, Position};
 use crate::{
@@ -176,14 +176,6 @@ impl Encoder {
     /// As [`written`](Self::written), but only the bytes of data frames and Closes.
     pub fn written_data(&self) -> u64 {
         self.written_up_to.data
-    }
-
-    /// The bytes, in the count of [`queued_data`](Self::queued_data), that were [dropped](Self::drop_oldest) and do not count as
-    /// written yet.
-    pub fn dropped_data(&self) -> Range<u64> {
-        let (before, bytes) = self.data_queue.get().map_or((0, 0), Queue::gap);
-        let start = self.written_up_to.data + before as u64;
-        start..start + bytes as u64
     }
 
     /// How many bytes go out before a Ping or Pong that is queued now: the rest of a begun frame, and the queued control
