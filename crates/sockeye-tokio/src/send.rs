@@ -209,7 +209,9 @@ impl Send {
 
     fn encode_recorded(&mut self, message: Outgoing) -> Result<(), Error> {
         if let Outgoing::Shared(message) = message {
-            return self.encode_shared(message);
+            let queued = self.encode_shared(&message);
+            self.discard(Outgoing::Shared(message));
+            return queued;
         }
         let kind = Kind::of_outgoing(&message);
         let payload = message.message().map_or_else(|| length(&message), payload_len);

@@ -9,17 +9,22 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use common::{connect_with_capacity, sender_of, settled, start, tcp};
 use sockeye_testkit::{Frame, Peer, PipeEnd};
 use sockeye_tokio::{
-    Budget, Config, Connection, Message, Overflow, Pushed, Role, Sender, SharedMessage, close_code, serve,
+    Budget, Config, Connection, Message, Overflow, PushBatch, Pushed, Role, Sender, SharedMessage, Timeouts,
+    close_code, serve,
 };
 use tokio::{io::AsyncReadExt, sync::oneshot, task::JoinHandle};
 
 const LONG: usize = 20_000;
+
+/// Three of these are offered to a boxed stream at once.
+const SHORT: usize = 5_000;
 
 /// What the payloads call when they are dropped, and how often they have done so.
 #[derive(Clone, Default)]
@@ -31,7 +36,11 @@ struct Owner {
 impl Owner {
     /// A payload that calls the connection when it is dropped.
     fn payload(&self) -> Bytes {
-        Bytes::from_owner(Payload { bytes: vec![7; LONG], owner: self.clone() })
+        self.payload_of(LONG)
+    }
+
+    fn payload_of(&self, length: usize) -> Bytes {
+        Bytes::from_owner(Payload { bytes: vec![7; length], owner: self.clone() })
     }
 
     fn drops(&self) -> usize {
@@ -208,4 +217,77 @@ async fn a_send_that_is_given_up_lets_its_payload_go() {
     assert!(waiting.as_mut().poll(&mut cx).is_pending());
     drop(waiting);
     assert_eq!(owner.drops(), 1);
+}
+
+/// A boxed stream is offered several frames at once, so messages are dropped behind several places.
+#[tokio::test(start_paused = true)]
+async fn payloads_behind_several_offers_are_let_go_when_they_are_written_or_dropped() {
+    let set = |config: &mut Config| (config.write_buffer_size, config.max_write_buffer_size) = (1000, 45_000);
+    for pings in [false, true] {
+        let (client, connection) = connect_with_capacity(4_000);
+        let (sender, _task) = sender_of(connection.config(common::config(set)).timeouts(Timeouts::none())).await;
+        let owner = Owner::default();
+        owner.sender.set(sender.clone()).ok().unwrap();
+        let control = client.stream().control();
+        let mut client = client;
+        let mut pushed = 0;
+        for round in 0..40 {
+            for _ in 0..8 {
+                sender.push_with(owner.payload_of(SHORT), Overflow::DropOldest).unwrap();
+                pushed += 1;
+            }
+            if pings && round % 3 == 0 {
+                sender.try_send(Message::Ping(vec![1])).unwrap();
+            }
+            settled().await;
+            // The client reads a part of a frame, or some frames.
+            let mut some = vec![0; 500 + 1300 * (round % 9)];
+            let read = tokio::time::timeout(Duration::from_millis(1), client.stream_mut().read(&mut some)).await;
+            assert!(read.is_ok_and(|read| read.unwrap() > 0));
+            settled().await;
+        }
+        assert!(owner.drops() > 200, "{} of {pushed}", owner.drops());
+        drop((client, control));
+        sender.closed().await;
+        settled().await;
+        assert_eq!(owner.drops(), pushed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_converts_before_it_takes_a_lock() {
+    let (mut client, sender, owner, _task) = slow(|connection| connection).await;
+    let mut batch = PushBatch::new();
+    // So short that it is copied, and dropped at once.
+    batch.push(&sender, owner.payload_of(10), None).unwrap();
+    assert_eq!(owner.drops(), 1);
+    drop(batch);
+    client.expect_text("dropped").await;
+    client.expect_binary(vec![7; 10]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_destructor_keeps_nobody_waiting() {
+    struct Panics;
+    impl AsRef<[u8]> for Panics {
+        fn as_ref(&self) -> &[u8] {
+            &[7; LONG]
+        }
+    }
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            assert!(std::thread::panicking(), "a destructor panics");
+        }
+    }
+    let config = common::config(|config| (config.write_buffer_size, config.max_write_buffer_size) = (1000, LONG + 100));
+    let (_client, sender, _owner, _task) = slow(|connection| connection.config(config)).await;
+    sender.push(Bytes::from_owner(Panics)).unwrap();
+    let waits = tokio::spawn({
+        let sender = sender.clone();
+        async move { sender.send(Message::text("waits")).await.is_err() }
+    });
+    settled().await;
+    let full = || sender.push_with(Message::binary(vec![0; LONG]), Overflow::Disconnect(close_code::AGAIN));
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(full));
+    assert!(waits.await.unwrap(), "it is woken, and told that the connection is closed");
 }

@@ -74,7 +74,7 @@ impl Send {
     pub(crate) fn stream_failed(&mut self, error: Error) -> Error {
         let before = self.encoder.closing();
         self.encoder.ended();
-        self.release_all_payloads();
+        self.release_payloads();
         self.record_stream_end(before, error)
     }
 
@@ -102,7 +102,7 @@ impl Send {
     /// lock.
     pub(crate) fn detach_stream(&mut self) -> Option<WriteHalf> {
         self.encoder.ended();
-        self.release_all_payloads();
+        self.release_payloads();
         self.wake_all();
         self.report_queued();
         if let Some(rare) = &mut self.rare {

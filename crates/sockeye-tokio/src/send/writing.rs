@@ -152,7 +152,7 @@ impl Send {
             return Err(io::ErrorKind::WriteZero.into());
         }
         self.encoder.advance(written);
-        self.release_payloads();
+        self.release_written_payloads();
         if self.is_waited_for() {
             self.wake(For::Writing);
             self.call();

@@ -15,7 +15,8 @@ use crate::{
 ///
 /// Queuing a message runs code of other crates: it wakes tasks, and reports events to `tracing` and counts to `metrics`.
 /// That code could deadlock if it takes the caller's lock. The batch delays that code until the batch is dropped: create the
-/// batch before you take the lock, and drop it after the release.
+/// batch before you take the lock, and drop it after the release. Only the conversion of a message into an [`Outgoing`] runs at
+/// once.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -60,9 +61,11 @@ impl PushBatch {
         message: impl Into<Outgoing>,
         overflow: impl Into<Option<Overflow>>,
     ) -> Result<Pushed, TrySendError> {
+        // Conversions are code of others, too.
+        let (message, overflow) = (message.into(), overflow.into());
         let shared = to.shared();
         let mut send = shared.lock_send_nested();
-        let pushed = push_locked(shared, &mut send, message.into(), overflow.into());
+        let pushed = push_locked(shared, &mut send, message, overflow);
         if send.has_wakeups() {
             self.later.add(send.take_wakeups());
         }

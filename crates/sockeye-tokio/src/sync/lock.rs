@@ -2,11 +2,11 @@
 
 use std::{
     ops::{Deref, DerefMut},
+    sync::Arc,
     task::Waker,
 };
 
-use bytes::Bytes;
-use sockeye_proto::CloseFrame;
+use sockeye_proto::{CloseFrame, SharedMessage};
 
 use crate::{
     stream::WriteHalf,
@@ -51,8 +51,8 @@ pub(crate) enum Later {
     Forget(Waker),
     /// Drops a stream that has failed.
     Close(WriteHalf),
-    /// Drops a payload, whose memory may belong to the application.
-    Drop(Bytes),
+    /// Drops a message, whose memory may belong to the application.
+    Drop(Arc<SharedMessage>),
 }
 
 /// Pieces of work for the time after the release, in order. Nearly always empty, so this is only a pointer.
@@ -78,13 +78,15 @@ impl List {
 
     /// Does all the work. Must be called without any lock.
     pub(crate) fn run(self) {
+        // Dropped last: the destructor of a payload may be slow, or panic.
+        let mut messages = Vec::new();
         for later in self.0.map(|list| *list).into_iter().flatten() {
             match later {
                 Later::Wake(waker) => waker.wake(),
                 Later::Log(event) => event.log(),
                 Later::Forget(waker) => drop(waker),
                 Later::Close(stream) => drop(stream),
-                Later::Drop(payload) => drop(payload),
+                Later::Drop(message) => messages.push(message),
             }
         }
     }
