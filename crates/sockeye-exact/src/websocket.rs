@@ -45,7 +45,7 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it completes, the message was not queued.
+    /// As for [`sockeye_extract::WebSocket::send`].
     pub async fn send(&mut self, message: Message) -> Result<(), AxumError> {
         self.inner.send_outgoing(message).await.map_err(AxumError::from)
     }
@@ -103,21 +103,8 @@ impl WebSocket {
         self.inner.flushed().await
     }
 
-    /// Begins the close handshake with 1000, and waits until the kernel has the Close. See
-    /// [`sockeye_extract::WebSocket::close`].
-    ///
-    /// # Errors
-    ///
-    /// The error that keeps the Close from being written. It is no error if the connection is already closing.
-    ///
-    /// # Cancel safety
-    ///
-    /// The first poll queues the Close, which is written even if the future is dropped.
-    pub async fn close(&mut self) -> Result<(), AxumError> {
-        self.inner.close().await.map_err(AxumError::from)
-    }
-
-    /// Like [`close`](Self::close), with a code and a reason.
+    /// Begins the close handshake with a code and a reason, and waits until the kernel has the Close. `SinkExt::close`, as with
+    /// axum, does it with 1000. See [`sockeye_extract::WebSocket::close_with`].
     ///
     /// # Errors
     ///
@@ -125,7 +112,7 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// As for [`close`](Self::close).
+    /// As for [`sockeye_extract::WebSocket::close_with`].
     pub async fn close_with(&mut self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
         self.inner.close_with(code, reason).await
     }

@@ -89,6 +89,7 @@ fn head<'a>(head: Head<'a>, extensions: &'a Extensions) -> Head<'a> {
 mod axum {
     use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
     use sockeye_handshake::asks_for_websocket;
+    use sockeye_tokio::WebSocket;
 
     use super::*;
 
@@ -103,7 +104,9 @@ mod axum {
         }
     }
 
-    impl<K: Socket, S: Send + Sync> OptionalFromRequestParts<S> for Upgrade<K> {
+    // Not for other types of socket, which are exactly axum's: there is no such implementation in axum, and with it a call of
+    // `from_request_parts` is ambiguous if both traits are in scope.
+    impl<S: Send + Sync> OptionalFromRequestParts<S> for Upgrade<WebSocket> {
         type Rejection = Rejection;
 
         async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
