@@ -251,7 +251,10 @@ pub(crate) fn run(ctx: &Context, flags: &CiFlags) -> Result<ExitCode> {
     for (index, step) in steps.iter().enumerate() {
         // A single step is what this process runs beside the others, or what somebody looks at.
         if is_ci() && step.name == BESIDE && index + 1 < steps.len() {
-            beside = Some(Beside::start(ctx, step)?);
+            match Beside::start(ctx, step) {
+                Ok(started) => beside = Some(started),
+                Err(error) => results.push((step, Outcome::Failed(format!("{error:#}")), Duration::ZERO)),
+            }
             continue;
         }
         let (outcome, time) = if stopped { (Outcome::NotRun, Duration::ZERO) } else { run_step(ctx, step) };
@@ -306,8 +309,10 @@ struct Beside {
 }
 
 impl Beside {
-    /// Starts `cargo xtask ci --only STEP`. Its output goes to a file.
+    /// Starts `cargo xtask ci --only STEP`. Its output goes to a file. Its tools are installed before that: two processes cannot
+    /// install packages at the same time.
     fn start(ctx: &Context, step: &'static Step) -> Result<Self> {
+        slow_peers::require_tools(ctx)?;
         let folder = ctx.workspace.target.join("ci");
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let log = folder.join(format!("{}.log", step.name));
@@ -326,10 +331,10 @@ impl Beside {
         let Self { step, log, ending } = self;
         let (ended, time) = ending.join().unwrap_or_else(|panic| resume_unwind(panic));
         eprintln!("\n=== {}: output", step.name);
-        eprint!(
-            "{}",
-            fs::read_to_string(&log).unwrap_or_else(|error| format!("cannot read {}: {error}", log.display()))
-        );
+        match fs::read(&log) {
+            Ok(output) => eprint!("{}", String::from_utf8_lossy(&output)),
+            Err(error) => eprintln!("cannot read {}: {error}", log.display()),
+        }
         let outcome = match ended {
             Ok(status) if status.success() => Outcome::Passed,
             Ok(status) => Outcome::Failed(format!("it ended with {status}; its output is above")),
