@@ -1,4 +1,5 @@
-//! The interface for extensions that transform whole payloads and mark them with a reserved bit, such as permessage-deflate.
+//! The interface for extensions that transform whole payloads and mark them with a reserved bit, such as permessage-deflate. A
+//! second extension begins in the server's negotiation, `extensions.rs` of sockeye-extract, and implements these traits.
 
 use std::{any::TypeId, fmt};
 

@@ -1,4 +1,5 @@
-//! `Hub`: the live connections of an application, and broadcast to them.
+//! `Hub`: the live connections of an application in one process, and broadcast to them. A broker that connects the hubs of several
+//! processes is a crate of its own, above this one; xtask/src/layers.rs has the rows.
 
 use std::{
     collections::BTreeMap,

@@ -20,9 +20,6 @@
 //! } // here she leaves
 //! ```
 
-// A broker that connects the hubs of several processes belongs in a crate of its own, above this one: see the table of
-// `cargo xtask layers`.
-
 #![forbid(unsafe_code)]
 
 mod hub;
