@@ -208,18 +208,16 @@ impl Send {
     }
 
     fn encode_recorded(&mut self, message: Outgoing) -> Result<(), Error> {
-        if let Outgoing::Shared(message) = message {
-            let queued = self.encode_shared(&message);
-            self.discard(Outgoing::Shared(message));
-            return queued;
-        }
         let kind = Kind::of_outgoing(&message);
         let payload = message.message().map_or_else(|| length(&message), payload_len);
         let close = match message.message() {
             Some(Message::Close(frame)) => Some(frame.as_ref().map(|frame| (frame.code, frame.reason.len()))),
             _ => None,
         };
-        self.push(message)?;
+        match message {
+            Outgoing::Shared(message) => self.push_shared(message)?,
+            message => self.push(message)?,
+        }
         self.record_sent(kind, payload);
         if let Some(frame) = close {
             match frame {

@@ -5,26 +5,23 @@ use std::sync::Arc;
 use sockeye_proto::{Outgoing, SharedMessage};
 
 use super::Send;
-use crate::{Error, sync::lock::Later, telemetry::stats::Kind};
+use crate::{Error, sync::lock::Later};
 
 impl Send {
     /// Queues a message whose payload others hold as well. Fails as [`encode`](Self::encode) does.
     #[cold]
-    pub(super) fn encode_shared(&mut self, message: &SharedMessage) -> Result<(), Error> {
-        let kind = if message.is_text() { Kind::Text } else { Kind::Binary };
-        let length = message.payload().len();
+    pub(super) fn push_shared(&mut self, message: Arc<SharedMessage>) -> Result<(), Error> {
         // The only references are this one and that of the queue.
-        let message = Arc::new(message.clone());
+        let own = Arc::new(SharedMessage::clone(&message));
+        self.let_go(Later::Drop(message));
         // First, since an extension is called, and could panic.
-        self.rare.get_or_insert_default().payloads.push(message.clone());
-        let pushed = self.push(Outgoing::Shared(message));
+        self.rare.get_or_insert_default().payloads.push(own.clone());
+        let pushed = self.push(Outgoing::Shared(own));
         // A message that was refused or copied is not in the queue.
         if pushed.is_err() || !self.encoder.shares_payloads() {
             self.release_payloads();
         }
-        pushed?;
-        self.record_sent(kind, length);
-        Ok(())
+        pushed
     }
 
     /// Drops a message that is not queued, after the release of the lock.

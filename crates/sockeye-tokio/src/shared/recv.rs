@@ -274,7 +274,7 @@ impl Shared {
     }
 
     /// Makes the sending half answer what was received. The receiving half takes over the wakeups of the sending half.
-    fn answer<T>(&self, receive: &mut Receive, by_driver: bool, answer: impl FnOnce(&mut Send) -> T) -> T {
+    pub(super) fn answer<T>(&self, receive: &mut Receive, by_driver: bool, answer: impl FnOnce(&mut Send) -> T) -> T {
         // The driver writes after it has read. If it woke itself, it would run before tasks that have yielded.
         let writes_next = by_driver || !self.driven || self.is_own();
         self.with_send(receive, |send| self.queue_answer(send, writes_next, answer))
@@ -282,7 +282,7 @@ impl Shared {
 
     /// Locks the sending half and runs `work` on it. The caller holds the receiving half, which takes over the wakeups and
     /// wakes the tasks when it is released.
-    pub(super) fn with_send<T>(&self, receive: &mut Receive, work: impl FnOnce(&mut Send) -> T) -> T {
+    fn with_send<T>(&self, receive: &mut Receive, work: impl FnOnce(&mut Send) -> T) -> T {
         let mut send = self.lock_send();
         let done = work(&mut send);
         let wakeups = send.take_wakeups();

@@ -231,9 +231,7 @@ impl Shared {
     pub(crate) fn time_out(&self, error: Error) {
         let mut receive = self.lock_receive();
         let reason = CloseReason::Deadline(error.clone());
-        self.with_send(&mut receive, |send| {
-            self.queue_answer(send, true, |send| send.fail(error.clone(), &reason));
-        });
+        self.answer(&mut receive, true, |send| send.fail(error.clone(), &reason));
         receive.fail(error);
     }
 
