@@ -4,11 +4,11 @@
 //! runs beside those after it.
 
 use crate::context::{Context, is_ci};
-use crate::flags::{AutobahnFlags, Checks, CiFlags, FuzzFlags, InteropFlags};
+use crate::flags::{AutobahnFlags, Checks, CiFlags, CompatFlags, FuzzFlags, InteropFlags};
 use crate::tools::{Skip, Tool};
 use crate::{
-    autobahn, bench, cargo, docs, examples, features, fuzz, interop, layers, loom, modules, msrv, package, slow_peers,
-    soak, tidy,
+    autobahn, bench, cargo, compat, docs, examples, features, fuzz, interop, layers, loom, modules, msrv, package,
+    slow_peers, soak, tidy,
 };
 use anyhow::{Context as _, Result, bail};
 use std::env;
@@ -150,6 +150,13 @@ const STEPS: &[Step] = &[
                with PART in their name",
         needs: &[],
         run: slow_peers::check,
+    },
+    Step {
+        name: "compat",
+        checks: "WebSocket tests that others wrote for axum 0.8, with sockeye-axum-exact or patch/axum in axum's place",
+        hint: "`cargo xtask compat`; the sources are under target/compat; after a new axum, `cargo xtask compat --update` locks it",
+        needs: &[Tool::Cxx],
+        run: |ctx| compat::run(ctx, &CompatFlags::default()),
     },
     Step {
         name: "autobahn",

@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Package,
     /// Run the Autobahn test suite against example-echo, or against our client
     Autobahn(AutobahnFlags),
+    /// Run the WebSocket tests of axum and of projects that use it, with Sockeye in axum's place
+    Compat(CompatFlags),
     /// Test the examples with third-party clients, directly and through nginx
     Interop(InteropFlags),
     /// Let libFuzzer search for inputs that break a guarantee of the library
@@ -74,6 +76,13 @@ pub(crate) enum Command {
     Bench(BenchFlags),
     /// Build the chat and serve it
     Demo(DemoFlags),
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct CompatFlags {
+    /// Take the newest versions of the other projects, and write the lock files in xtask/compat
+    #[arg(long)]
+    pub(crate) update: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod autobahn;
 mod bench;
 mod cargo;
 mod ci;
+mod compat;
 mod context;
 mod demo;
 mod docs;
@@ -60,6 +61,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Features => features::run(&ctx)?,
         Command::Package => package::run(&ctx)?,
         Command::Autobahn(flags) => autobahn::run(&ctx.installing(flags.install), &flags)?,
+        Command::Compat(flags) => compat::run(&ctx, &flags)?,
         Command::Interop(flags) => interop::run(&ctx.installing(flags.install), &flags)?,
         Command::Fuzz(flags) => fuzz::run(&ctx.installing(flags.install), &flags)?,
         Command::Soak(flags) => soak::run(&ctx, &flags)?,
