@@ -36,3 +36,6 @@ pub mod many_cores {}
 
 #[doc = include_str!("../guide/coming-from-axum.md")]
 pub mod coming_from_axum {}
+
+#[doc = include_str!("../guide/libraries-over-axum.md")]
+pub mod libraries_over_axum {}
