@@ -86,10 +86,9 @@ async fn play(plan: Plan) {
     for control in [left.control(), right.control()] {
         chunks(&control, &plan);
     }
-    let mut config = Config::default();
-    config.write_buffer_size = usize::from(plan.write_buffer) * 32;
+    let config = Config::new().write_buffer_size(usize::from(plan.write_buffer) * 32);
     let how = How {
-        may_be_queued: config.write_buffer_size == 0 || plan.sender == Home::Undriven,
+        may_be_queued: config.get_write_buffer_size() == 0 || plan.sender == Home::Undriven,
         is_driven: plan.sender != Home::Undriven,
         // Without a driver a drop ends the stream without a Close.
         closes: plan.closes || plan.sender == Home::Undriven,

@@ -181,11 +181,12 @@ impl Limits {
         match *self {
             Self::Default => {}
             Self::Small { frame, message, fragments } => {
-                config.max_frame_size = frame.into();
-                config.max_message_size = message.into();
-                config.max_fragments = fragments.into();
+                config = config
+                    .max_frame_size(frame.into())
+                    .max_message_size(message.into())
+                    .max_fragments(fragments.into());
             }
-            Self::Unmasked => config.accept_unmasked_frames = true,
+            Self::Unmasked => config = config.accept_unmasked_frames(true),
         }
         config
     }

@@ -51,7 +51,7 @@ impl Plan {
     fn config(&self) -> Config {
         let mut config = Config::default();
         if let Some(max) = self.max {
-            config.max_message_size = max.into();
+            config = config.max_message_size(max.into());
         }
         config
     }
@@ -75,7 +75,7 @@ impl Plan {
         let chopped = decode(self.decoder(Role::Server), pieces);
         assert_eq!(chopped, whole, "it depends on how it arrives");
         for message in whole.iter().flatten() {
-            assert!(message.as_bytes().len() <= self.config().max_message_size, "longer than the limit");
+            assert!(message.as_bytes().len() <= self.config().get_max_message_size(), "longer than the limit");
         }
         whole
     }

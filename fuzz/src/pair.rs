@@ -145,13 +145,12 @@ async fn open(
     role: Role,
     control: Control,
 ) -> (Side, Vec<tokio::task::JoinHandle<()>>) {
-    let mut config = Config::default();
-    config.write_buffer_size = usize::from(settings.write_buffer) * 64;
-    config.max_write_buffer_size = config.write_buffer_size + 4096;
+    let write_buffer_size = usize::from(settings.write_buffer) * 64;
+    let mut config = Config::new().write_buffer_size(write_buffer_size).max_write_buffer_size(write_buffer_size + 4096);
     if let Some(size) = settings.read_buffer {
-        config.read_buffer_size = size.into();
+        config = config.read_buffer_size(size.into());
     }
-    let is_unbuffered = config.write_buffer_size == 0;
+    let is_unbuffered = write_buffer_size == 0;
     let home = settings.home;
     let (commands, queue) = mpsc::unbounded_channel();
     let log = Log::new(role == Role::Client);

@@ -110,15 +110,16 @@ impl WebSocketDefaults {
         self
     }
 
-    /// The largest frame that is received, in bytes. Default 16 MiB, as in axum. A larger frame closes the connection with 1009
-    /// before anything is allocated for it.
+    /// The largest frame that is received, in bytes. Default 16 MiB, as in axum, or `max_message_size` if that is raised above
+    /// its default. A larger frame closes the connection with 1009 before anything is allocated for it.
     pub fn max_frame_size(mut self, max: usize) -> Self {
-        self.config.set(Field::MaxFrameSize, |config| config.max_frame_size = max);
+        self.config.set(Field::MaxFrameSize, |config| config.max_frame_size(max));
         self
     }
 
     /// The largest message that is received, in bytes: all of its frames together. Default 64 MiB, as in axum. A larger message
-    /// closes the connection with 1009 before anything is allocated for it.
+    /// closes the connection with 1009 before anything is allocated for it. A value above the default also raises
+    /// [`max_frame_size`](Self::max_frame_size), unless that is set.
     ///
     /// ```
     /// use sockeye_extract::WebSocketDefaults;
@@ -126,40 +127,40 @@ impl WebSocketDefaults {
     /// let defaults = WebSocketDefaults::new().max_message_size(64 * 1024);
     /// ```
     pub fn max_message_size(mut self, max: usize) -> Self {
-        self.config.set(Field::MaxMessageSize, |config| config.max_message_size = max);
+        self.config.set(Field::MaxMessageSize, |config| config.max_message_size(max));
         self
     }
 
     /// The most frames that one received message may have. Default 131,072: see [`Config::max_fragments`]. A message with more
     /// frames closes the connection with 1009.
     pub fn max_fragments(mut self, max: usize) -> Self {
-        self.config.set(Field::MaxFragments, |config| config.max_fragments = max);
+        self.config.set(Field::MaxFragments, |config| config.max_fragments(max));
         self
     }
 
     /// How many bytes are read from the stream at once. Default 64 KiB, which is also the maximum.
     pub fn read_buffer_size(mut self, size: usize) -> Self {
-        self.config.set(Field::ReadBufferSize, |config| config.read_buffer_size = size);
+        self.config.set(Field::ReadBufferSize, |config| config.read_buffer_size(size));
         self
     }
 
     /// `send` waits while this many bytes are queued. Default 128 KiB, as in axum. With 0 it waits until the kernel has taken
     /// all of them.
     pub fn write_buffer_size(mut self, size: usize) -> Self {
-        self.config.set(Field::WriteBufferSize, |config| config.write_buffer_size = size);
+        self.config.set(Field::WriteBufferSize, |config| config.write_buffer_size(size));
         self
     }
 
     /// `try_send` refuses a message that would make the queue longer than this, in bytes. An empty queue takes a message of any
     /// length. Default 1 MiB. A value below [`write_buffer_size`](Self::write_buffer_size) is raised to it.
     pub fn max_write_buffer_size(mut self, max: usize) -> Self {
-        self.config.set(Field::MaxWriteBufferSize, |config| config.max_write_buffer_size = max);
+        self.config.set(Field::MaxWriteBufferSize, |config| config.max_write_buffer_size(max));
         self
     }
 
     /// Whether frames without a mask are received, against RFC 6455 §5.1. Default `false`.
     pub fn accept_unmasked_frames(mut self, accept: bool) -> Self {
-        self.config.set(Field::AcceptUnmaskedFrames, |config| config.accept_unmasked_frames = accept);
+        self.config.set(Field::AcceptUnmaskedFrames, |config| config.accept_unmasked_frames(accept));
         self
     }
 

@@ -58,40 +58,48 @@ impl<S, F> Upgrade<S, F> {
     /// How many bytes are read from the stream at once. Default 64 KiB, which is also the maximum. A connection borrows the
     /// buffer only during a read, so a smaller buffer saves no memory on an idle connection.
     pub fn read_buffer_size(mut self, size: usize) -> Self {
-        self.change().read_buffer_size = size;
+        self.change(|config| config.read_buffer_size(size));
         self
     }
 
     /// `send` waits while this many bytes are queued. Default 128 KiB. With 0 it waits until the kernel has taken all of them.
     pub fn write_buffer_size(mut self, size: usize) -> Self {
-        self.change().write_buffer_size = size;
+        self.change(|config| config.write_buffer_size(size));
         self
     }
 
     /// `try_send` refuses a message that would make the queue longer than this, in bytes. An empty queue takes a message of any
     /// length. Default 1 MiB. A value below [`write_buffer_size`](Self::write_buffer_size) is raised to it.
     pub fn max_write_buffer_size(mut self, max: usize) -> Self {
-        self.change().max_write_buffer_size = max;
+        self.change(|config| config.max_write_buffer_size(max));
         self
     }
 
     /// The largest message that is received, in bytes: all of its frames together. Default 64 MiB. A larger message closes the
-    /// connection with 1009 before anything is allocated for it.
+    /// connection with 1009 before anything is allocated for it. A value above the default also raises
+    /// [`max_frame_size`](Self::max_frame_size), unless that is set.
     pub fn max_message_size(mut self, max: usize) -> Self {
-        self.change().max_message_size = max;
+        self.change(|config| config.max_message_size(max));
         self
     }
 
-    /// The largest frame that is received, in bytes. Default 16 MiB. A larger frame closes the connection with 1009 before
-    /// anything is allocated for it.
+    /// The largest frame that is received, in bytes. Default 16 MiB, or `max_message_size` if that is raised above its
+    /// default. A larger frame closes the connection with 1009 before anything is allocated for it.
     pub fn max_frame_size(mut self, max: usize) -> Self {
-        self.change().max_frame_size = max;
+        self.change(|config| config.max_frame_size(max));
+        self
+    }
+
+    /// The most frames that one received message may have. Default 131,072: see [`Config::max_fragments`]. A message with more
+    /// frames closes the connection with 1009.
+    pub fn max_fragments(mut self, max: usize) -> Self {
+        self.change(|config| config.max_fragments(max));
         self
     }
 
     /// Whether frames without a mask are received, against RFC 6455 §5.1. Default `false`.
     pub fn accept_unmasked_frames(mut self, accept: bool) -> Self {
-        self.change().accept_unmasked_frames = accept;
+        self.change(|config| config.accept_unmasked_frames(accept));
         self
     }
 
@@ -123,9 +131,10 @@ impl<S, F> Upgrade<S, F> {
         self
     }
 
-    /// The config of this connection alone, for changes.
-    fn change(&mut self) -> &mut Config {
-        Arc::make_mut(&mut self.settings.connection.config)
+    /// Changes the config of this connection alone.
+    fn change(&mut self, change: impl FnOnce(Config) -> Config) {
+        let config = Arc::make_mut(&mut self.settings.connection.config);
+        *config = change(*config);
     }
 
     /// Sets what happens to messages that are [pushed](sockeye_tokio::Sender::push) to a peer that reads too slowly. Default:

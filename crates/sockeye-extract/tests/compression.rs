@@ -151,8 +151,7 @@ async fn secret_messages_are_not_compressed_and_prepared_ones_are() {
 
 #[tokio::test]
 async fn max_message_size_limits_the_inflated_message() {
-    let mut config = Config::default();
-    config.max_message_size = 10_000;
+    let config = Config::new().max_message_size(10_000);
     let compressed = |ws: WebSocketUpgrade| async { ws.compression(Compression::new()).on_upgrade(echo) };
     let app = Router::new().route("/", get(compressed));
     let address = serve(app.layer(WebSocketDefaults::new().config(config))).await;

@@ -122,19 +122,25 @@ async fn each_size_of_the_configuration_is_merged_by_itself() {
 }
 
 #[tokio::test]
+async fn the_frame_limit_follows_a_raised_message_limit_unless_a_layer_sets_it() {
+    let raised = || app().layer(defaults().max_fragments(3)).layer(defaults().max_message_size(100_000_000));
+    assert!(said(raised()).await.contains("max_frame_size: 100000000"));
+    assert!(said(raised().layer(defaults().max_frame_size(1))).await.contains("max_frame_size: 1,"));
+}
+
+#[tokio::test]
 async fn a_layer_with_a_whole_config_sets_all_of_its_sizes() {
-    let mut config = Config::default();
-    config.max_frame_size = 1;
+    let config = Config::new().max_frame_size(1);
     // Settings of another layer, and of the same layer before and after it.
     for app in [
-        app().layer(defaults().config(config.clone())).layer(defaults().max_frame_size(9).max_message_size(9)),
-        app().layer(defaults().max_frame_size(9).max_message_size(9).config(config.clone())),
+        app().layer(defaults().config(config)).layer(defaults().max_frame_size(9).max_message_size(9)),
+        app().layer(defaults().max_frame_size(9).max_message_size(9).config(config)),
     ] {
         let said = said(app).await;
         assert!(said.contains("max_frame_size: 1, max_message_size: 67108864"), "{said}");
     }
     for app in [
-        app().layer(defaults().max_message_size(2)).layer(defaults().config(config.clone())),
+        app().layer(defaults().max_message_size(2)).layer(defaults().config(config)),
         app().layer(defaults().config(config).max_message_size(2)),
     ] {
         let said = said(app).await;

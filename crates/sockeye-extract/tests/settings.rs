@@ -63,8 +63,7 @@ async fn allowed_origins_may_be_a_default_or_the_handlers_own() {
 
 #[tokio::test]
 async fn max_message_size_may_be_a_default_or_the_handlers_own() {
-    let mut config = Config::default();
-    config.max_message_size = 10;
+    let config = Config::new().max_message_size(10);
     let app = Router::new()
         .route("/default", get(handler))
         .route("/own", get(|ws: WebSocketUpgrade| async { ws.max_message_size(20).on_upgrade(echo) }))
@@ -81,8 +80,7 @@ async fn max_message_size_may_be_a_default_or_the_handlers_own() {
 
 /// Settings with this limit, and with a shutdown.
 fn settings(max_message_size: usize, shutdown: &Shutdown) -> Settings {
-    let mut config = Config::default();
-    config.max_message_size = max_message_size;
+    let config = Config::new().max_message_size(max_message_size);
     let mut settings = Settings::new();
     settings.config = config.into();
     settings.shutdown = Some(shutdown.clone());

@@ -72,9 +72,7 @@ fn measure<R>(act: impl FnOnce() -> R) -> (R, Cost) {
 const UNFINISHED: usize = 192;
 
 fn unlimited() -> Config {
-    let mut config = Config::default();
-    (config.max_frame_size, config.max_message_size) = (usize::MAX, usize::MAX);
-    config
+    Config::new().max_frame_size(usize::MAX).max_message_size(usize::MAX)
 }
 
 #[test]
@@ -84,7 +82,7 @@ fn a_declared_length_allocates_nothing_by_itself() {
             for sent in [0, 1, 100, 10_000] {
                 let frame = Frame::new(op, vec![b'x'; sent]).declared_len(len).bytes();
                 let config = unlimited();
-                let mut decoder = Decoder::new(Role::Server, &config);
+                let mut decoder = Decoder::new(Role::Server, config);
                 let (_, cost) = measure(|| {
                     assert_eq!(decoder.decode(&mut &frame[..]), Ok(None));
                     // A request for a direct buffer does not change that.

@@ -211,7 +211,7 @@ fn when_both_ends_close_at_once_neither_answers() {
     let (to_client, to_server) = (server.take_bytes(), client.take_bytes());
     let ends = [(Role::Client, &mut client, to_client, 1001), (Role::Server, &mut server, to_server, 1000)];
     for (role, encoder, wire, code) in ends {
-        let Ok(Some(Message::Close(Some(frame)))) = Decoder::new(role, &config).decode(&mut &wire[..]) else {
+        let Ok(Some(Message::Close(Some(frame)))) = Decoder::new(role, config).decode(&mut &wire[..]) else {
             panic!("no Close for {role:?}")
         };
         assert_eq!(frame.code, code);

@@ -37,9 +37,7 @@ const MAX_FRAME: usize = 1_500;
 const MAX_MESSAGE: usize = 2_500;
 
 fn config() -> Config {
-    let mut config = Config::default();
-    (config.max_frame_size, config.max_message_size) = (MAX_FRAME, MAX_MESSAGE);
-    config
+    Config::new().max_frame_size(MAX_FRAME).max_message_size(MAX_MESSAGE)
 }
 
 /// A stream that yields its input, and ignores what is written to it.

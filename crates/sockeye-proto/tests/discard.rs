@@ -7,9 +7,7 @@ use sockeye_testkit::{Frame, opcode, wire};
 
 /// Limits that a short message exceeds.
 fn small() -> Config {
-    let mut config = Config::default();
-    (config.max_frame_size, config.max_message_size, config.max_fragments) = (1_000, 1_500, 4);
-    config
+    Config::new().max_frame_size(1_000).max_message_size(1_500).max_fragments(4)
 }
 
 /// All messages in the pieces, up to the first error.

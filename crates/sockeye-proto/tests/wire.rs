@@ -103,8 +103,7 @@ fn the_text_of_a_decoding_error_says_what_was_expected() {
     let outcome = decode(Role::Server, &Config::default(), &Frame::text("x").rsv(2).bytes());
     let text = outcome.error.unwrap().to_string();
     assert!(text.contains("reserved bit") && text.contains("RFC 6455 section 5.2"), "{text}");
-    let mut config = Config::default();
-    config.max_frame_size = 7;
+    let config = Config::new().max_frame_size(7);
     let outcome = decode(Role::Server, &config, &Frame::text("12345678").bytes());
     let text = outcome.error.unwrap().to_string();
     assert!(text.contains("max_frame_size is 7") && text.contains('8'), "{text}");

@@ -103,8 +103,7 @@ async fn leaving_the_hub_does_not_close_the_connection() {
 async fn a_member_that_reads_too_slowly_is_disconnected_with_1013_and_counted() {
     let hub = Hub::new();
     let (mut quick, _) = join(&hub, "quick").await;
-    let mut config = Config::default();
-    (config.write_buffer_size, config.max_write_buffer_size) = (1024, 4096);
+    let config = Config::new().write_buffer_size(1024).max_write_buffer_size(4096);
     let (slow, server) = pipe_with_capacity(64);
     let slow_task = connect(&hub, "slow", server, config);
     quick.expect_text("slow joined").await;

@@ -179,7 +179,7 @@ impl Connection {
 
     fn into_shared(self, driven: bool) -> Arc<Shared> {
         let Settings { config, overflow, budget, unread, .. } = self.settings;
-        if config.max_write_buffer_size <= config.write_buffer_size {
+        if config.get_max_write_buffer_size() <= config.get_write_buffer_size() {
             warn_once(&config);
         }
         let mut encoder = match self.role {
@@ -246,7 +246,8 @@ fn warn_once(config: &Config) {
     /// More pairs of values than any program has. For further pairs, every connection warns.
     const MOST: usize = 64;
 
-    let Config { max_write_buffer_size, write_buffer_size, .. } = *config;
+    let (max_write_buffer_size, write_buffer_size) =
+        (config.get_max_write_buffer_size(), config.get_write_buffer_size());
     let is_news = {
         let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = !warned.contains(&(max_write_buffer_size, write_buffer_size));

@@ -119,7 +119,7 @@ impl Send {
     /// Whether every `send` returns only when the kernel has the message.
     #[inline]
     pub(crate) fn is_unbuffered(&self) -> bool {
-        self.config.write_buffer_size == 0
+        self.config.get_write_buffer_size() == 0
     }
 
     /// Drops `waker`, if there is one, after the lock is released.
@@ -153,7 +153,7 @@ impl Send {
     /// The limit of the queue, in bytes, for callers that do not wait, such as `try_send`. It is never below the limit for
     /// callers that wait.
     fn max_buffered(&self) -> usize {
-        self.config.max_write_buffer_size.max(self.config.write_buffer_size)
+        self.config.get_max_write_buffer_size().max(self.config.get_write_buffer_size())
     }
 
     /// Whether `message` fits into the queue without waiting.

@@ -5,9 +5,9 @@ mod common;
 
 use std::{future::Future, time::Duration};
 
-use common::{config, connect, connect_with_capacity, give_away, poll_once, receive_all, server_end, start};
+use common::{connect, connect_with_capacity, give_away, poll_once, receive_all, server_end, start};
 use sockeye_testkit::Frame;
-use sockeye_tokio::{Message, PreparedMessage, Shutdown, close_code};
+use sockeye_tokio::{Config, Message, PreparedMessage, Shutdown, close_code};
 
 /// Drops and makes anew what `make` makes, until one is ready at its first poll.
 async fn insist<'a, T: 'a, F, Fut>(mut make: F) -> T
@@ -103,7 +103,7 @@ async fn a_recv_in_another_task_that_is_dropped_at_any_byte_loses_nothing() {
 async fn a_send_that_is_dropped_has_queued_the_whole_message_or_nothing() {
     for prepared in [false, true] {
         let (mut client, connection) = connect_with_capacity(16);
-        let config = config(|config| config.write_buffer_size = 1);
+        let config = Config::new().write_buffer_size(1);
         let task = tokio::spawn(connection.config(config).serve(move |mut socket| async move {
             for i in 0..20 {
                 let text = format!("{i} {}", "x".repeat(50));

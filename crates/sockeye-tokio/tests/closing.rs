@@ -5,10 +5,10 @@ mod common;
 
 use std::{future::pending, io, time::Duration};
 
-use common::{config, connect, connect_with_capacity, give_away, server_end, settled, start};
+use common::{connect, connect_with_capacity, give_away, server_end, settled, start};
 use futures_util::FutureExt;
 use sockeye_testkit::{Frame, Peer, PipeEnd};
-use sockeye_tokio::{Error, Message, Sender, WebSocket, close_code};
+use sockeye_tokio::{Config, Error, Message, Sender, WebSocket, close_code};
 use tokio::{
     sync::oneshot,
     task::{JoinHandle, yield_now},
@@ -33,7 +33,7 @@ async fn those_who_wait(sender: &Sender) -> [JoinHandle<Result<(), Error>>; 3] {
 /// The peer reads nothing and says nothing: no time may pass until everybody knows.
 async fn learn_of_a_close_at_once(close: impl AsyncFnOnce(WebSocket)) {
     let (_client, connection) = connect_with_capacity(16);
-    let (socket, _task) = give_away(connection.config(config(|config| config.write_buffer_size = 50))).await;
+    let (socket, _task) = give_away(connection.config(Config::new().write_buffer_size(50))).await;
     let [closed, first, second] = those_who_wait(&socket.sender()).await;
     let begun = Instant::now();
     close(socket).await;

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use common::{config, connect, connect_with_capacity, echo, receive_all, start, start_with};
+use common::{connect, connect_with_capacity, echo, receive_all, start, start_with};
 use sockeye_testkit::{Frame, pipe};
 use sockeye_tokio::{Config, Message, Role, Stream, TrySendError, WebSocket};
 use tracing::{
@@ -50,7 +50,7 @@ impl Subscriber for Log {
 }
 
 fn buffers(write: usize, max: usize) -> Config {
-    config(|config| (config.write_buffer_size, config.max_write_buffer_size) = (write, max))
+    Config::new().write_buffer_size(write).max_write_buffer_size(max)
 }
 
 fn log_of(work: impl FnOnce()) -> String {
@@ -77,7 +77,7 @@ fn a_max_write_buffer_size_not_above_write_buffer_size_is_a_warning() {
     }
     assert_eq!(connect(1000, 1001), "");
     let defaults = Config::default();
-    assert_eq!(connect(defaults.write_buffer_size, defaults.max_write_buffer_size), "");
+    assert_eq!(connect(defaults.get_write_buffer_size(), defaults.get_max_write_buffer_size()), "");
 }
 
 #[test]
@@ -116,7 +116,7 @@ async fn a_violation_of_the_peer_is_logged_below_warning() {
 #[tokio::test]
 async fn a_read_buffer_size_may_be_as_small_as_zero() {
     for size in [0, 1, 7] {
-        let config = config(|config| config.read_buffer_size = size);
+        let config = Config::new().read_buffer_size(size);
         let (mut client, _task) = start_with(|connection| connection.config(config), echo);
         client.send(Frame::binary(vec![3; 40_000])).await;
         client.expect_binary(vec![3; 40_000]).await;
@@ -125,7 +125,7 @@ async fn a_read_buffer_size_may_be_as_small_as_zero() {
 
 #[tokio::test]
 async fn frames_without_a_mask_are_accepted_with_accept_unmasked_frames() {
-    let config = config(|config| config.accept_unmasked_frames = true);
+    let config = Config::new().accept_unmasked_frames(true);
     let (mut client, _task) = start_with(|connection| connection.config(config), echo);
     client.send_all([Frame::text("bare").unmasked(), Frame::text("masked")]).await;
     client.expect_text("bare").await;

@@ -6,9 +6,9 @@ mod common;
 
 use std::{future::pending, time::Duration};
 
-use common::{config, connect_with_capacity, receive_all, server_end, settled, start, start_with};
+use common::{connect_with_capacity, receive_all, server_end, settled, start, start_with};
 use sockeye_testkit::{Frame, Peer, PipeEnd, RawFrame, opcode};
-use sockeye_tokio::{Message, Overflow, Shutdown, Timeouts, close_code};
+use sockeye_tokio::{Config, Message, Overflow, Shutdown, Timeouts, close_code};
 use tokio::{
     io::AsyncReadExt,
     sync::oneshot,
@@ -85,7 +85,7 @@ async fn the_server_ends_the_stream_at_once_when_the_peer_closes_first() {
 fn closing_with(code: u16) -> (Peer<PipeEnd>, JoinHandle<()>) {
     match code {
         1009 => {
-            let config = config(|config| config.max_message_size = 1000);
+            let config = Config::new().max_message_size(1000);
             start_with(|connection| connection.config(config), receive_all)
         }
         1007 => start(receive_all),

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::{config, connection, server_end, settled, start, undriven, undriven_with_capacity};
+use common::{connection, server_end, settled, start, undriven, undriven_with_capacity};
 use futures_util::FutureExt;
 use sockeye_testkit::{Frame, Peer, PipeEnd, opcode, pipe_with_capacity};
 use sockeye_tokio::{Config, Connection, Message, Role, Stream, WebSocket};
@@ -195,7 +195,7 @@ async fn flushed_waits_until_a_buffering_stream_is_flushed() {
 #[tokio::test(start_paused = true)]
 async fn flushed_does_not_wait_for_messages_that_others_queue_later() {
     let (mut client, connection) = buffered();
-    let config = config(|config| config.write_buffer_size = 1 << 20);
+    let config = Config::new().write_buffer_size(1 << 20);
     let (tell, mut told) = oneshot::channel();
     tokio::spawn(connection.config(config).serve(|mut socket| async move {
         let sender = socket.sender();

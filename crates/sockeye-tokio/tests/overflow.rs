@@ -5,10 +5,10 @@ mod common;
 
 use std::{future::pending, time::Duration};
 
-use common::{config, connect_with_capacity, receive_all, sender_of, server_end};
+use common::{connect_with_capacity, receive_all, sender_of, server_end};
 use sockeye_testkit::{Peer, PipeEnd, opcode};
 use sockeye_tokio::{
-    Budget, Connection, Message, Overflow, PreparedMessage, Pushed, Sender, Timeouts, TrySendError, close_code,
+    Budget, Config, Connection, Message, Overflow, PreparedMessage, Pushed, Sender, Timeouts, TrySendError, close_code,
 };
 use tokio::{sync::oneshot, task::yield_now, time::sleep};
 
@@ -18,7 +18,7 @@ const UNIT: usize = 17 << 10;
 /// A peer that reads nothing unless it is asked to, and the sender to it: 10 units may be queued, one is in the pipe.
 async fn slow(set: impl FnOnce(Connection) -> Connection) -> (Peer<PipeEnd>, Sender) {
     let (client, connection) = connect_with_capacity(UNIT);
-    let config = config(|config| (config.write_buffer_size, config.max_write_buffer_size) = (UNIT, 10 * UNIT));
+    let config = Config::new().write_buffer_size(UNIT).max_write_buffer_size(10 * UNIT);
     let (sender, _task) = sender_of(set(connection.config(config))).await;
     (client, sender)
 }

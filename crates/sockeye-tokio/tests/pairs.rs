@@ -23,11 +23,10 @@ use std::{
     time::Duration,
 };
 
-use common::config;
 use proptest::{collection::vec, option, prelude::*};
 use sockeye_testkit::{Control, PipeEnd, pipe};
 use sockeye_tokio::{
-    CloseCode, CloseFrame, Connection, Error, Message, ReceiveHalf, Role, SendHalf, Sender, Stream, WebSocket,
+    CloseCode, CloseFrame, Config, Connection, Error, Message, ReceiveHalf, Role, SendHalf, Sender, Stream, WebSocket,
     close_code,
 };
 use tokio::{
@@ -281,7 +280,7 @@ fn start(
     seen: Arc<Mutex<Seen>>,
     running: mpsc::Sender<()>,
 ) -> [JoinHandle<()>; 2] {
-    let config = config(|config| config.write_buffer_size = program.room);
+    let config = Config::new().write_buffer_size(program.room);
     let connection = Connection::new(Stream::boxed(end), role).config(config);
     let Program { home, acts, finish, .. } = program;
     if home == Home::Handler {

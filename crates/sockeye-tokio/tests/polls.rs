@@ -11,9 +11,9 @@ use std::{
     time::Duration,
 };
 
-use common::{config, connect, connect_with_capacity, server_end};
+use common::{connect, connect_with_capacity, server_end};
 use sockeye_testkit::{Frame, Peer, PipeEnd, RawFrame, opcode};
-use sockeye_tokio::{Connection, Error, Message, PreparedMessage, Shutdown, WebSocket};
+use sockeye_tokio::{Config, Connection, Error, Message, PreparedMessage, Shutdown, WebSocket};
 use tokio::{join, task::yield_now};
 
 /// Polls `future` at most so often, lets all others run in between, and drops it.
@@ -41,7 +41,7 @@ async fn at_each_poll(once: impl AsyncFn(usize) -> bool) {
 /// Little goes through at once, so whoever writes has to wait many times.
 fn narrow(write_buffer_size: usize) -> (Peer<PipeEnd>, Connection) {
     let (client, connection) = connect_with_capacity(7);
-    (client, connection.config(config(|config| config.write_buffer_size = write_buffer_size)))
+    (client, connection.config(Config::new().write_buffer_size(write_buffer_size)))
 }
 
 fn long(c: &str) -> Message {

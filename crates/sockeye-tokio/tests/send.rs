@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::{config, connect_with_capacity, sender_of};
+use common::{connect_with_capacity, sender_of};
 use sockeye_testkit::{DEFAULT_CAPACITY, Frame, Peer, PipeEnd, opcode, pipe};
 use sockeye_tokio::{
     Config, Connection, Message, Overflow, PreparedMessage, Pushed, Role, Sender, Stream, TrySendError,
@@ -29,7 +29,7 @@ async fn sending(capacity: usize, config: Config) -> (Peer<PipeEnd>, Sender, Joi
 }
 
 fn buffers(write: usize, max: usize) -> Config {
-    config(|config| (config.write_buffer_size, config.max_write_buffer_size) = (write, max))
+    Config::new().write_buffer_size(write).max_write_buffer_size(max)
 }
 
 /// Polls once, with a waker that nobody listens to.
@@ -268,7 +268,7 @@ async fn a_send_that_waits_is_not_starved_by_pushes() {
 
 #[tokio::test(start_paused = true)]
 async fn thousands_of_waiting_sends_may_be_dropped_in_any_order() {
-    let config = config(|config| config.write_buffer_size = 1);
+    let config = Config::new().write_buffer_size(1);
     let (mut client, sender, _task) = sending(16, config).await;
     sender.send(Message::text("x".repeat(100))).await.unwrap();
     let wait = |number: usize| {

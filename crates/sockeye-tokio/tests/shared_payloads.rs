@@ -92,9 +92,7 @@ async fn a_written_payload_is_let_go_and_its_destructor_may_call_the_connection(
 
 #[tokio::test(start_paused = true)]
 async fn a_payload_that_makes_room_is_let_go() {
-    let limit =
-        |config: &mut Config| (config.write_buffer_size, config.max_write_buffer_size) = (1000, 2 * LONG + 1000);
-    let config = common::config(limit);
+    let config = Config::new().write_buffer_size(1000).max_write_buffer_size(2 * LONG + 1000);
     let (mut client, sender, owner, _task) = slow(|connection| connection.config(config)).await;
     for _ in 0..2 {
         assert_eq!(sender.push(owner.payload()).unwrap(), Pushed::Queued);
@@ -114,7 +112,7 @@ async fn a_payload_that_makes_room_is_let_go() {
 
 #[tokio::test(start_paused = true)]
 async fn a_payload_of_a_peer_that_is_too_slow_is_let_go() {
-    let config = common::config(|config| (config.write_buffer_size, config.max_write_buffer_size) = (1000, 2 * LONG));
+    let config = Config::new().write_buffer_size(1000).max_write_buffer_size(2 * LONG);
     let (_client, sender, owner, _task) = slow(|connection| connection.config(config)).await;
     assert_eq!(sender.push(owner.payload()).unwrap(), Pushed::Queued);
     let full = sender.push_with(owner.payload(), Overflow::Disconnect(close_code::AGAIN)).unwrap();
@@ -209,7 +207,7 @@ async fn the_destructor_of_a_payload_may_call_its_handler_s_connection() {
 /// The future of a `send` that waits for room owns its message.
 #[tokio::test(start_paused = true)]
 async fn a_send_that_is_given_up_lets_its_payload_go() {
-    let config = common::config(|config| config.write_buffer_size = 1000);
+    let config = Config::new().write_buffer_size(1000);
     let (_client, sender, owner, _task) = slow(|connection| connection.config(config)).await;
     sender.push(Message::binary(vec![0; LONG])).unwrap();
     let mut waiting = Box::pin(sender.send_outgoing(owner.payload()));
@@ -222,10 +220,10 @@ async fn a_send_that_is_given_up_lets_its_payload_go() {
 /// A boxed stream is offered several frames at once, so messages are dropped behind several places.
 #[tokio::test(start_paused = true)]
 async fn payloads_behind_several_offers_are_let_go_when_they_are_written_or_dropped() {
-    let set = |config: &mut Config| (config.write_buffer_size, config.max_write_buffer_size) = (1000, 45_000);
+    let config = Config::new().write_buffer_size(1000).max_write_buffer_size(45_000);
     for pings in [false, true] {
         let (client, connection) = connect_with_capacity(4_000);
-        let (sender, _task) = sender_of(connection.config(common::config(set)).timeouts(Timeouts::none())).await;
+        let (sender, _task) = sender_of(connection.config(config).timeouts(Timeouts::none())).await;
         let owner = Owner::default();
         owner.sender.set(sender.clone()).ok().unwrap();
         let control = client.stream().control();
@@ -279,7 +277,7 @@ async fn a_panic_in_a_destructor_keeps_nobody_waiting() {
             assert!(std::thread::panicking(), "a destructor panics");
         }
     }
-    let config = common::config(|config| (config.write_buffer_size, config.max_write_buffer_size) = (1000, LONG + 100));
+    let config = Config::new().write_buffer_size(1000).max_write_buffer_size(LONG + 100);
     let (_client, sender, _owner, _task) = slow(|connection| connection.config(config)).await;
     sender.push(Bytes::from_owner(Panics)).unwrap();
     let waits = tokio::spawn({

@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use common::{config, connect_with_capacity, receive_all, server_end, start, undriven_with_capacity};
+use common::{connect_with_capacity, receive_all, server_end, start, undriven_with_capacity};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use sockeye_testkit::{Frame, Peer, PipeEnd};
-use sockeye_tokio::{Message, Sender, WebSocket};
+use sockeye_tokio::{Config, Message, Sender, WebSocket};
 use tokio::{
     sync::oneshot,
     task::{JoinHandle, yield_now},
@@ -24,7 +24,7 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let (client, connection) = connect_with_capacity(16);
-    let config = config(|config| config.write_buffer_size = 50);
+    let config = Config::new().write_buffer_size(50);
     (client, tokio::spawn(connection.config(config).serve(handler)))
 }
 

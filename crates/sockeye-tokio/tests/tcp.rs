@@ -6,7 +6,7 @@ mod common;
 use std::future::Future;
 
 use bytes::Bytes;
-use common::{config, echo, receive_all, tcp};
+use common::{echo, receive_all, tcp};
 use futures_util::{SinkExt, StreamExt};
 use http::HeaderValue;
 use sockeye_testkit::{Frame, Peer, parse_frames};
@@ -102,7 +102,7 @@ async fn a_tcp_stream_sends_small_messages_without_nagles_delay() {
 }
 
 fn small_limit() -> Config {
-    config(|config| config.max_message_size = 1 << 20)
+    Config::new().max_message_size(1 << 20)
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn an_orderly_end(client: &mut Peer<TcpStream>, code: u16) {
 
 #[tokio::test]
 async fn a_peer_that_sends_less_than_a_mebibyte_too_much_sees_1009_and_no_reset() {
-    let config = config(|config| config.max_message_size = 1000);
+    let config = Config::new().max_message_size(1000);
     let (client, task) = start(config, echo).await;
     let mut client = Peer::client(client);
     // All of it, before anything is read.

@@ -5,10 +5,10 @@ mod common;
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use common::{config, connection, echo, tcp};
+use common::{connection, echo, tcp};
 use futures_util::{SinkExt, StreamExt};
 use sockeye_testkit::pipe_with_capacity;
-use sockeye_tokio::{Message, Role, WebSocket, serve};
+use sockeye_tokio::{Config, Message, Role, WebSocket, serve};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
@@ -133,12 +133,12 @@ async fn client(stream: impl AsyncRead + AsyncWrite + Unpin, seed: usize, larges
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_way_to_echo_on_several_threads_over_tcp_loses_nothing_and_ends() {
     for (name, handler) in WAYS {
-        let config = config(|config| config.write_buffer_size = 64 << 10);
+        let config = Config::new().write_buffer_size(64 << 10);
         let mut both = Vec::new();
         for seed in 0..12 {
             let (stream, server) = tcp().await;
             both.push(tokio::spawn(client(stream, seed, 200_000)));
-            both.push(tokio::spawn(serve(server, Role::Server, config.clone(), handler)));
+            both.push(tokio::spawn(serve(server, Role::Server, config, handler)));
         }
         for task in both {
             // Not a limit on its speed: somebody waits for ever.
@@ -150,7 +150,7 @@ async fn every_way_to_echo_on_several_threads_over_tcp_loses_nothing_and_ends() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_way_to_echo_on_several_threads_over_a_narrow_stream_loses_nothing_and_ends() {
     for (name, handler) in WAYS {
-        let config = config(|config| config.write_buffer_size = 3000);
+        let config = Config::new().write_buffer_size(3000);
         let mut both = Vec::new();
         for seed in 0..12 {
             let (near, far) = pipe_with_capacity(1000 + seed);
@@ -158,7 +158,7 @@ async fn every_way_to_echo_on_several_threads_over_a_narrow_stream_loses_nothing
             near.control().set_drop_resets(false);
             far.control().set_vectored(seed % 2 == 0);
             both.push(tokio::spawn(client(near, seed, 80_000)));
-            both.push(tokio::spawn(connection(far).config(config.clone()).serve(handler)));
+            both.push(tokio::spawn(connection(far).config(config).serve(handler)));
         }
         for task in both {
             timeout(Duration::from_secs(120), task).await.expect(name).expect(name);

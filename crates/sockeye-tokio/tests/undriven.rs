@@ -9,7 +9,7 @@ use std::{
     task::{Context, Wake, Waker},
 };
 
-use common::{config, connect_with_capacity, receive_all, start, undriven, undriven_with_capacity};
+use common::{connect_with_capacity, receive_all, start, undriven, undriven_with_capacity};
 use futures_util::{FutureExt, SinkExt, StreamExt, stream::FusedStream};
 use sockeye_testkit::{Frame, Peer, PipeEnd, pipe_with_capacity};
 use sockeye_tokio::{Config, Message, Role, Stream, WebSocket};
@@ -180,7 +180,7 @@ async fn the_stream_and_the_sink_of_a_driven_socket_keep_their_contract() {
 #[tokio::test]
 async fn a_sink_waits_for_room_and_a_feed_that_was_dropped_loses_no_other() {
     let (mut client, connection) = connect_with_capacity(16);
-    let config = config(|config| config.write_buffer_size = 50);
+    let config = Config::new().write_buffer_size(50);
     let (tell, told) = oneshot::channel();
     tokio::spawn(connection.config(config).serve(|mut socket| async move {
         socket.feed(Message::text("x".repeat(100))).await.unwrap();

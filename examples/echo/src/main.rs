@@ -44,9 +44,7 @@ impl Options {
     fn defaults(&self) -> WebSocketDefaults {
         let defaults = WebSocketDefaults::new().compression(self.compression());
         let Some(size) = self.max_message_size else { return defaults };
-        let mut config = Config::default();
-        config.max_frame_size = size;
-        config.max_message_size = size;
+        let config = Config::new().max_frame_size(size).max_message_size(size);
         defaults.config(config)
     }
 

@@ -40,8 +40,8 @@ impl PartialConfig {
     }
 
     /// Sets one field: `change` sets it in the values.
-    pub(crate) fn set(&mut self, field: Field, change: impl FnOnce(&mut Config)) {
-        change(Arc::make_mut(&mut self.values));
+    pub(crate) fn set(&mut self, field: Field, change: impl FnOnce(Config) -> Config) {
+        self.values = Arc::new(change(*self.values));
         self.set |= field.bit();
     }
 
@@ -78,15 +78,15 @@ impl Field {
         1 << self as u8
     }
 
-    fn copy(self, from: &Config, to: &mut Config) {
+    fn copy(self, from: &Config, to: Config) -> Config {
         match self {
-            Self::MaxFrameSize => to.max_frame_size = from.max_frame_size,
-            Self::MaxMessageSize => to.max_message_size = from.max_message_size,
-            Self::MaxFragments => to.max_fragments = from.max_fragments,
-            Self::ReadBufferSize => to.read_buffer_size = from.read_buffer_size,
-            Self::WriteBufferSize => to.write_buffer_size = from.write_buffer_size,
-            Self::MaxWriteBufferSize => to.max_write_buffer_size = from.max_write_buffer_size,
-            Self::AcceptUnmaskedFrames => to.accept_unmasked_frames = from.accept_unmasked_frames,
+            Self::MaxFrameSize => to.max_frame_size(from.get_max_frame_size()),
+            Self::MaxMessageSize => to.max_message_size(from.get_max_message_size()),
+            Self::MaxFragments => to.max_fragments(from.get_max_fragments()),
+            Self::ReadBufferSize => to.read_buffer_size(from.get_read_buffer_size()),
+            Self::WriteBufferSize => to.write_buffer_size(from.get_write_buffer_size()),
+            Self::MaxWriteBufferSize => to.max_write_buffer_size(from.get_max_write_buffer_size()),
+            Self::AcceptUnmaskedFrames => to.accept_unmasked_frames(from.get_accept_unmasked_frames()),
         }
     }
 }

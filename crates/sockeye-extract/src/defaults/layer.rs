@@ -162,11 +162,11 @@ mod tests {
             WebSocketDefaults::settings_of(&extensions).connection.config
         };
         assert!(Arc::ptr_eq(&config(&one), &config(&two)), "no connection has a copy of its own");
-        assert_eq!((config(&one).max_frame_size, config(&one).max_message_size), (1, 2));
+        assert_eq!((config(&one).get_max_frame_size(), config(&one).get_max_message_size()), (1, 2));
 
         // Another outer layer gives another merged value.
         let other = over(WebSocketDefaults::new().max_frame_size(3)).over(None);
-        assert_eq!(config(&inner.over(Some(&other))).max_frame_size, 3);
-        assert_eq!(config(&inner.over(Some(&outer))).max_frame_size, 1);
+        assert_eq!(config(&inner.over(Some(&other))).get_max_frame_size(), 3);
+        assert_eq!(config(&inner.over(Some(&outer))).get_max_frame_size(), 1);
     }
 }

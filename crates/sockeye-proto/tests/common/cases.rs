@@ -102,7 +102,7 @@ impl Table {
         let (name, frames, messages) = (name.into(), frames.into_iter(), messages.into());
         for role in ROLES {
             let wire = sent_to(role, frames.clone());
-            self.raw(format!("{name} ({role:?})"), role, config.clone(), wire, messages.clone(), end);
+            self.raw(format!("{name} ({role:?})"), role, *config, wire, messages.clone(), end);
         }
     }
 

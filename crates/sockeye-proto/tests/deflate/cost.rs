@@ -23,9 +23,7 @@ fn zeros(count: usize) -> Vec<u8> {
 }
 
 fn limited(max: usize) -> Config {
-    let mut config = Config::default();
-    config.max_message_size = max;
-    config
+    Config::new().max_message_size(max)
 }
 
 fn decoder_without_ratio(config: &Config) -> Decoder {

@@ -20,9 +20,7 @@ fn chopped(config: &Config, wire: &[u8], sizes: &[usize]) -> Result<Vec<Message>
 }
 
 fn limited(max: usize) -> Config {
-    let mut config = Config::default();
-    config.max_message_size = max;
-    config
+    Config::new().max_message_size(max)
 }
 
 /// Messages that are fine, and messages with a fault, with the limits for each.

@@ -41,9 +41,7 @@ fn connection() -> (Connection, Far) {
 
 /// A message is admitted only when nothing is queued.
 fn one_at_a_time() -> Config {
-    let mut config = Config::default();
-    config.write_buffer_size = 1;
-    config
+    Config::new().write_buffer_size(1)
 }
 
 /// A connection whose handler waits for messages, and its driver, which rests.

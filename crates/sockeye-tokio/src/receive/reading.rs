@@ -20,7 +20,7 @@ const MOST: usize = 64 << 10;
 impl Receive {
     /// Whether a read may fill a whole buffer.
     pub(super) fn reads_whole(decoder: &Decoder) -> bool {
-        decoder.config().read_buffer_size >= MOST
+        decoder.config().get_read_buffer_size() >= MOST
     }
 
     /// The next message, if it is small and already read, nothing is kept, and other tasks need not run first.
@@ -177,7 +177,7 @@ impl Receive {
         let Some(stream) = &self.stream else { return Poll::Ready(Ok(0)) };
         let direct = if most == usize::MAX { self.decoder.direct().map(|payload| payload.limit()) } else { None };
         let most = direct.unwrap_or_else(|| {
-            most.min(match self.decoder.config().read_buffer_size {
+            most.min(match self.decoder.config().get_read_buffer_size() {
                 MOST.. => Buffer::SIZE,
                 less => less.max(1),
             })

@@ -60,13 +60,15 @@ impl Send {
     #[inline]
     pub(super) fn is_below(&self) -> bool {
         let held = self.encoder.held();
-        held < self.config.write_buffer_size || held == 0
+        held < self.config.get_write_buffer_size() || held == 0
     }
 
     #[inline]
     pub(super) fn has_capacity_for_first(&self) -> bool {
         let first = self.line(For::Capacity).and_then(Line::before_first);
-        first.is_some_and(|before| self.encoder.unwritten_before(before) < self.config.write_buffer_size.max(1) as u64)
+        first.is_some_and(|before| {
+            self.encoder.unwritten_before(before) < self.config.get_write_buffer_size().max(1) as u64
+        })
     }
 
     /// Removes the waiter of `ticket`, which waited for `what`. If it waited for capacity, the next waiter may be called.

@@ -95,13 +95,6 @@ pub(crate) async fn tcp() -> (TcpStream, TcpStream) {
     (client, listener.accept().await.unwrap().0)
 }
 
-/// The default configuration, but for what `set` changes.
-pub(crate) fn config(set: impl FnOnce(&mut Config)) -> Config {
-    let mut config = Config::default();
-    set(&mut config);
-    config
-}
-
 /// A handler that sends every text and binary message back.
 pub(crate) async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {

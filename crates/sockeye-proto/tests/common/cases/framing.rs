@@ -79,9 +79,9 @@ fn masks(table: &mut Table) {
     let message = Message::Binary(super::super::long_binary(97));
     for key in [[0; 4], [0xFF; 4], [1, 0, 0, 0], [0, 0, 0, 1], [0x80, 0x40, 0x20, 0x10]] {
         let name = format!("masked with {key:02x?}");
-        table.raw(name.clone(), Role::Server, config.clone(), masked(key), vec![message.clone()], End::Fine);
+        table.raw(name.clone(), Role::Server, config, masked(key), vec![message.clone()], End::Fine);
         let end = protocol(Violation::MaskedFrame);
-        table.raw(format!("{name}, from a server"), Role::Client, config.clone(), masked(key), vec![], end);
+        table.raw(format!("{name}, from a server"), Role::Client, config, masked(key), vec![], end);
     }
     for op in [opcode::CONTINUATION, opcode::TEXT, opcode::BINARY, opcode::CLOSE, opcode::PING, opcode::PONG] {
         for payload in ["", "\u{3}\u{e8}"] {
@@ -89,18 +89,17 @@ fn masks(table: &mut Table) {
             let end = protocol(Violation::UnmaskedFrame);
             let wire = frame.clone().unmasked().bytes();
             let name = format!("opcode {op:#x} of {} bytes", payload.len());
-            table.raw(format!("{name}, not masked"), Role::Server, config.clone(), wire, vec![], end);
+            table.raw(format!("{name}, not masked"), Role::Server, config, wire, vec![], end);
             let wire = frame.mask([1, 2, 3, 4]).bytes();
             let end = protocol(Violation::MaskedFrame);
-            table.raw(format!("{name}, masked by a server"), Role::Client, config.clone(), wire, vec![], end);
+            table.raw(format!("{name}, masked by a server"), Role::Client, config, wire, vec![], end);
         }
     }
-    let mut lenient = Config::default();
-    lenient.accept_unmasked_frames = true;
+    let lenient = Config::new().accept_unmasked_frames(true);
     let frames = [Frame::text("plain").unmasked(), Frame::text("masked"), Frame::ping("").unmasked()];
     let wire = frames.iter().flat_map(Frame::bytes).collect();
     let messages = vec!["plain".into(), "masked".into(), Message::Ping(vec![])];
-    table.raw("unmasked frames accepted".into(), Role::Server, lenient.clone(), wire, messages, End::Fine);
+    table.raw("unmasked frames accepted".into(), Role::Server, lenient, wire, messages, End::Fine);
     // The option is about clients only.
     let wire = Frame::text("masked").mask([1, 2, 3, 4]).bytes();
     let end = protocol(Violation::MaskedFrame);

@@ -11,15 +11,9 @@ pub(crate) fn cases(table: &mut Table) {
     fragments(table);
 }
 
-fn config(change: impl FnOnce(&mut Config)) -> Config {
-    let mut config = Config::default();
-    change(&mut config);
-    config
-}
-
 fn frame_size(table: &mut Table) {
     for max in [0, 1, 10, 126, 70_000] {
-        let limits = config(|config| config.max_frame_size = max);
+        let limits = Config::new().max_frame_size(max);
         let over = End::Over(Limit::FrameSize, max as u64 + 1);
         let fits = vec![b'x'; max];
         let frames = [Frame::binary(fits.clone())];
@@ -32,18 +26,18 @@ fn frame_size(table: &mut Table) {
         table.limited(format!("continuation over {max}"), &limits, &frames, [], over);
     }
     // Control frames have their own limit, and a connection whose Close is refused cannot be closed.
-    let limits = config(|config| (config.max_frame_size, config.max_message_size) = (0, 0));
+    let limits = Config::new().max_frame_size(0).max_message_size(0);
     let frames = [Frame::ping(vec![1; 125]), Frame::text(""), Frame::close_empty()];
     let messages = [Message::Ping(vec![1; 125]), "".into(), Message::Close(None)];
     table.limited("control frames with limits of 0", &limits, &frames, messages, End::Fine);
     // Each fragment is within the frame limit, and the whole message is not.
-    let limits = config(|config| config.max_frame_size = 3);
+    let limits = Config::new().max_frame_size(3);
     let frames = Frame::fragments(opcode::TEXT, &[b"abc", b"def", b"g"]);
     table.limited("three frames of at most 3", &limits, &frames, ["abcdefg".into()], End::Fine);
 }
 
 fn message_size(table: &mut Table) {
-    let limits = config(|config| config.max_message_size = 10);
+    let limits = Config::new().max_message_size(10);
     let over = |len| End::Over(Limit::MessageSize, len);
     let fits = [
         vec![Frame::text("0123456789")],
@@ -65,14 +59,14 @@ fn message_size(table: &mut Table) {
     // The sum does not wrap. A smaller address space refuses such a frame alone.
     #[cfg(target_pointer_width = "64")]
     {
-        let limits = config(|config| (config.max_frame_size, config.max_message_size) = (usize::MAX, usize::MAX >> 1));
+        let limits = Config::new().max_frame_size(usize::MAX).max_message_size(usize::MAX >> 1);
         let frames = [Frame::binary("a").fin(false), Frame::continuation("").declared_len(i64::MAX as u64)];
         table.limited("2^63", &limits, &frames, [], over(1 << 63));
     }
 }
 
 fn fragments(table: &mut Table) {
-    let limits = config(|config| config.max_fragments = 3);
+    let limits = Config::new().max_fragments(3);
     let over = End::Over(Limit::Fragments, 4);
     let frames = Frame::fragments(opcode::TEXT, &[b"a", b"", b"c"]);
     let twice = [frames.clone(), frames].concat();
