@@ -126,6 +126,17 @@ const TABLE: &[Row] = &[
         never: &["sockeye-redis", "redis", "axum"],
     },
     Row {
+        name: "sockeye-test",
+        part: Part::Crate,
+        may: &[
+            to("sockeye-handshake"), to("sockeye-tokio"), to("hyper"), to("hyper-util"), to("http"), to("http-body-util"),
+            to("tower-service"), to("tokio"), to("bytes"), optional("serde"), optional("serde_json"),
+            // Its own tests go through the extractor.
+            to("sockeye-extract"),
+        ],
+        never: &["axum", "axum-core"],
+    },
+    Row {
         name: "sockeye-axum",
         part: Part::Crate,
         may: &[to("axum"), to("sockeye-extract"), optional("futures-util")],
@@ -154,7 +165,7 @@ const TABLE: &[Row] = &[
             // Not optional: without `Message` the crate would be empty.
             to("sockeye-proto"),
             optional("sockeye-handshake"), optional("sockeye-tokio"), optional("sockeye-extract"), optional("sockeye-client"),
-            optional("sockeye-state"), optional("sockeye-redis"), optional("sockeye-nats"),
+            optional("sockeye-state"), optional("sockeye-redis"), optional("sockeye-nats"), optional("sockeye-test"),
         ],
         never: &["axum"],
     },
