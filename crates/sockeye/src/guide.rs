@@ -28,6 +28,10 @@ pub mod shutting_down {}
 #[doc = include_str!("../guide/security.md")]
 pub mod security {}
 
+#[cfg(feature = "test")]
+#[doc = include_str!("../guide/testing.md")]
+pub mod testing {}
+
 #[doc = include_str!("../guide/metrics-and-tracing.md")]
 pub mod metrics_and_tracing {}
 

@@ -13,6 +13,8 @@
 //!   compressed unless this method is called.
 //! * `metrics`: counters for connections and for refused requests, through the `metrics` facade.
 //! * `state`: the module [`state`], with the [`Hub`](state::Hub) of live connections.
+//! * `test`: the module [`test`](mod@test), with a client in memory for tests of handlers and applications. Enable it among the
+//!   `[dev-dependencies]`.
 //! * `tungstenite`: conversions between [`Message`] and `tungstenite::Message`. Each release of tungstenite is a breaking
 //!   change.
 //!
@@ -58,3 +60,7 @@ pub use sockeye_extract::{
 /// Shared state, such as the hub of live connections: the crate `sockeye-state`.
 #[cfg(feature = "state")]
 pub use sockeye_state as state;
+
+/// Tests of handlers and applications without a network: the crate `sockeye-test`.
+#[cfg(feature = "test")]
+pub use sockeye_test as test;
