@@ -3,39 +3,35 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use futures_util::{SinkExt, StreamExt};
+use axum::Router;
 use serde_json::{Value, json};
-use sockeye::Shutdown;
+use sockeye::{Message, Shutdown, close_code, test::Client};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 
-async fn serve(shutdown: &Shutdown) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(axum::serve(listener, example_chat::app(shutdown)).into_future());
-    addr
+fn app() -> Router {
+    example_chat::app(&Shutdown::new())
 }
 
-struct Visitor(WebSocketStream<MaybeTlsStream<TcpStream>>);
+struct Visitor(Client);
 
 impl Visitor {
-    async fn connect(addr: SocketAddr) -> Self {
-        Self(connect_async(format!("ws://{addr}/ws")).await.unwrap().0)
+    async fn connect(app: &Router) -> Self {
+        Self(Client::to(app.clone()).path("/ws").connect().await.unwrap())
     }
 
     /// Connects and joins, and returns the welcome too.
-    async fn join(addr: SocketAddr, name: &str) -> (Self, Value) {
-        let mut visitor = Self::connect(addr).await;
+    async fn join(app: &Router, name: &str) -> (Self, Value) {
+        let mut visitor = Self::connect(app).await;
         visitor.tell(json!({ "type": "join", "name": name, "token": name })).await;
         let welcome = visitor.hear("welcome").await;
         (visitor, welcome)
     }
 
     async fn tell(&mut self, message: Value) {
-        self.0.send(Message::text(message.to_string())).await.unwrap();
+        self.0.send_json(message).await;
     }
 
     async fn say(&mut self, text: &str) {
@@ -44,8 +40,7 @@ impl Visitor {
 
     /// The next message, which must have this type.
     async fn hear(&mut self, kind: &str) -> Value {
-        let message = self.0.next().await.expect("a message").unwrap();
-        let heard: Value = serde_json::from_str(message.to_text().unwrap()).expect("JSON");
+        let heard: Value = self.0.recv_json().await;
         assert_eq!(heard["type"], kind, "{heard}");
         heard
     }
@@ -61,24 +56,17 @@ impl Visitor {
         assert_eq!(error["code"], code);
         assert!(error["message"].as_str().unwrap().contains(why), "{error}");
     }
-
-    /// The code of the Close, which must come next, with the end of the stream after it.
-    async fn is_closed(&mut self) -> u16 {
-        let Message::Close(Some(close)) = self.0.next().await.unwrap().unwrap() else { panic!("no Close") };
-        assert!(self.0.next().await.is_none());
-        close.code.into()
-    }
 }
 
 #[tokio::test]
 async fn a_line_that_a_visitor_says_reaches_everybody_in_the_same_order() {
-    let addr = serve(&Shutdown::new()).await;
-    let (mut ada, welcome) = Visitor::join(addr, "  Ada ").await;
+    let app = app();
+    let (mut ada, welcome) = Visitor::join(&app, "  Ada ").await;
     assert_eq!(
         (&welcome["name"], &welcome["people"], &welcome["history"]),
         (&json!("Ada"), &json!(["Ada"]), &json!([]))
     );
-    let (mut grace, welcome) = Visitor::join(addr, "Grace").await;
+    let (mut grace, welcome) = Visitor::join(&app, "Grace").await;
     assert_eq!(welcome["people"], json!(["Ada", "Grace"]));
     assert_eq!(ada.hear("joined").await["name"], "Grace");
 
@@ -90,23 +78,23 @@ async fn a_line_that_a_visitor_says_reaches_everybody_in_the_same_order() {
     assert_eq!(grace.hear_line("Grace", "<b>hi</b> 🐟").await, 2);
 
     // With a Close and without one.
-    grace.0.close(None).await.unwrap();
+    grace.0.close(close_code::NORMAL, "").await;
     assert_eq!(ada.hear("left").await["name"], "Grace");
-    let (barbara, _) = Visitor::join(addr, "Barbara").await;
+    let (barbara, _) = Visitor::join(&app, "Barbara").await;
     ada.hear("joined").await;
-    drop(barbara);
+    barbara.0.vanish();
     assert_eq!(ada.hear("left").await["name"], "Barbara");
 }
 
 #[tokio::test]
 async fn a_new_visitor_gets_the_last_50_lines_and_one_who_reconnects_only_the_new_ones() {
-    let addr = serve(&Shutdown::new()).await;
-    let (mut ada, _) = Visitor::join(addr, "Ada").await;
+    let app = app();
+    let (mut ada, _) = Visitor::join(&app, "Ada").await;
     for i in 1..=60 {
         ada.say(&format!("line {i}")).await;
         ada.hear_line("Ada", &format!("line {i}")).await;
     }
-    let (_grace, welcome) = Visitor::join(addr, "Grace").await;
+    let (_grace, welcome) = Visitor::join(&app, "Grace").await;
     let history = welcome["history"].as_array().unwrap();
     let ids: Vec<_> = history.iter().map(|line| line["id"].as_u64().unwrap()).collect();
     assert_eq!(ids, (11..=60).collect::<Vec<_>>());
@@ -116,7 +104,7 @@ async fn a_new_visitor_gets_the_last_50_lines_and_one_who_reconnects_only_the_ne
     for (epoch, after, expected) in
         [(epoch, 58, vec![59, 60]), (epoch, 60, vec![]), (&json!("another run"), 58, (11..=60).collect())]
     {
-        let mut back = Visitor::connect(addr).await;
+        let mut back = Visitor::connect(&app).await;
         back.tell(json!({ "type": "join", "name": "Back", "token": "b", "epoch": epoch, "after": after })).await;
         let welcome = back.hear("welcome").await;
         let history = welcome["history"].as_array().unwrap();
@@ -126,9 +114,9 @@ async fn a_new_visitor_gets_the_last_50_lines_and_one_who_reconnects_only_the_ne
 
 #[tokio::test]
 async fn a_name_is_refused_and_another_one_accepted() {
-    let addr = serve(&Shutdown::new()).await;
-    let (_ada, _) = Visitor::join(addr, "Ada").await;
-    let mut other = Visitor::connect(addr).await;
+    let app = app();
+    let (_ada, _) = Visitor::join(&app, "Ada").await;
+    let mut other = Visitor::connect(&app).await;
     for (name, code, why) in [
         ("aDA", "name_taken", "somebody named Ada already"),
         ("  ", "name_empty", "enter a name"),
@@ -144,29 +132,29 @@ async fn a_name_is_refused_and_another_one_accepted() {
 
 #[tokio::test]
 async fn a_page_that_reconnects_takes_its_own_place() {
-    let addr = serve(&Shutdown::new()).await;
-    let (mut ada, _) = Visitor::join(addr, "Ada").await;
-    let (mut grace, _) = Visitor::join(addr, "Grace").await;
+    let app = app();
+    let (mut ada, _) = Visitor::join(&app, "Ada").await;
+    let (mut grace, _) = Visitor::join(&app, "Grace").await;
     ada.hear("joined").await;
     // The same name and token: the earlier connection is closed, and the others hear of neither a leave nor a join.
-    let (mut again, welcome) = Visitor::join(addr, "Ada").await;
+    let (mut again, welcome) = Visitor::join(&app, "Ada").await;
     assert_eq!(welcome["people"], json!(["Grace", "Ada"]));
-    assert_eq!(ada.is_closed().await, 4000);
+    ada.0.assert_close(4000).await;
     again.say("still me").await;
     grace.hear_line("Ada", "still me").await;
     again.hear_line("Ada", "still me").await;
     // After it has left, the name is free.
-    again.0.close(None).await.unwrap();
+    again.0.close(close_code::NORMAL, "").await;
     assert_eq!(grace.hear("left").await["name"], "Ada");
-    let mut new = Visitor::connect(addr).await;
+    let mut new = Visitor::connect(&app).await;
     new.tell(json!({ "type": "join", "name": "Ada", "token": "another" })).await;
     new.hear("welcome").await;
 }
 
 #[tokio::test]
 async fn a_line_that_cannot_be_said_is_refused_and_the_connection_stays() {
-    let addr = serve(&Shutdown::new()).await;
-    let mut ada = Visitor::connect(addr).await;
+    let app = app();
+    let mut ada = Visitor::connect(&app).await;
     ada.say("too early").await;
     ada.is_refused("not_in", "join first").await;
     ada.tell(json!({ "type": "join", "name": "Ada" })).await;
@@ -179,46 +167,40 @@ async fn a_line_that_cannot_be_said_is_refused_and_the_connection_stays() {
     ada.is_refused("line_long", "at most 1000 characters, this one has 1001").await;
     for malformed in ["", "hello", "[]", "{}", r#"{"type":"shout"}"#, r#"{"type":"say"}"#, r#"{"type":"say","text":1}"#]
     {
-        ada.0.send(Message::text(malformed)).await.unwrap();
+        ada.0.send_text(malformed).await;
         ada.is_refused("malformed", "not understood").await;
     }
-    ada.0.send(Message::binary(vec![0; 10])).await.unwrap();
+    ada.0.send_binary([0; 10]).await;
     ada.is_refused("malformed", "expected text").await;
     ada.say(&"🐟".repeat(1000)).await;
     assert_eq!(ada.hear_line("Ada", &"🐟".repeat(1000)).await, 1);
     // Longer than any message of a page.
-    ada.0.send(Message::text("x".repeat(17 << 10))).await.unwrap();
-    assert_eq!(ada.is_closed().await, 1009);
+    ada.0.send_text("x".repeat(17 << 10)).await;
+    ada.0.assert_close(close_code::SIZE).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_closes_everybody_with_1001() {
     let shutdown = Shutdown::new();
-    let addr = serve(&shutdown).await;
+    let app = example_chat::app(&shutdown);
     let mut visitors = Vec::new();
     for name in ["Ada", "Grace", "Barbara"] {
-        let (mut visitor, _) = Visitor::join(addr, name).await;
-        visitors.push(tokio::spawn(async move {
-            // The joins of later visitors come first.
-            let mut code = None;
-            while let Some(message) = visitor.0.next().await {
-                if let Message::Close(Some(close)) = message.unwrap() {
-                    code = Some(u16::from(close.code));
-                }
-            }
-            code
-        }));
+        visitors.push(Visitor::join(&app, name).await.0);
     }
     let drained = shutdown.drain(Duration::from_secs(60)).await;
     assert_eq!((drained.closed, drained.lost, drained.aborted), (3, 0, 0));
-    for visitor in visitors {
-        assert_eq!(visitor.await.unwrap(), Some(1001));
+    for mut visitor in visitors {
+        // The joins of later visitors come first.
+        while let Some(Message::Text(_)) = visitor.0.recv().await {}
+        visitor.0.assert_close(close_code::AWAY).await;
     }
 }
 
 #[tokio::test]
 async fn the_page_needs_no_other_file() {
-    let addr = serve(&Shutdown::new()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(axum::serve(listener, app()).into_future());
     let mut stream = TcpStream::connect(addr).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut response = String::new();
@@ -246,6 +228,10 @@ async fn ctrl_c_ends_the_program() {
         io::{BufRead, BufReader},
         process::{Command, Stdio},
     };
+
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::{connect_async, tungstenite::Message};
+
     let mut program = Command::new(env!("CARGO_BIN_EXE_example-chat"))
         .args(["--addr", "127.0.0.1:0"])
         .stdout(Stdio::piped())
@@ -255,13 +241,17 @@ async fn ctrl_c_ends_the_program() {
     let mut line = String::new();
     BufReader::new(program.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let addr: SocketAddr = line.trim().strip_prefix("listening on http://").expect(&line).parse().unwrap();
-    let (mut ada, _) = Visitor::join(addr, "Ada").await;
+    let (mut ada, _) = connect_async(format!("ws://{addr}/ws")).await.unwrap();
+    ada.send(Message::text(r#"{"type":"join","name":"Ada"}"#)).await.unwrap();
+    ada.next().await.unwrap().unwrap();
     // A client that never finishes its request does not stop Ada from getting the Close.
     let mut idle = TcpStream::connect(addr).await.unwrap();
     idle.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
 
     assert!(Command::new("kill").args(["-INT", &program.id().to_string()]).status().unwrap().success());
-    assert_eq!(ada.is_closed().await, 1001);
+    let Message::Close(Some(close)) = ada.next().await.unwrap().unwrap() else { panic!("no Close") };
+    assert_eq!(u16::from(close.code), 1001);
+    assert!(ada.next().await.is_none());
     drop((ada, idle));
     let status = tokio::task::spawn_blocking(move || program.wait()).await.unwrap().unwrap();
     assert!(status.success(), "{status}");

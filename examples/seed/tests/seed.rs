@@ -2,44 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
-use std::{
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    process::{Command, Stdio},
-};
-
-use axum::extract::ws::Shutdown;
-use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpListener;
-use tokio_tungstenite::{
-    connect_async,
-    tungstenite::{Message, protocol::frame::coding::CloseCode},
-};
-
-async fn serve() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(axum::serve(listener, example_seed::app(&Shutdown::new())).into_future());
-    addr
-}
+use axum::extract::ws::{Message, Shutdown};
+use sockeye_test::Client;
 
 #[tokio::test]
 async fn hi_gets_echo_hi() {
-    let (mut client, _) = connect_async(format!("ws://{}/ws", serve().await)).await.unwrap();
-    client.send(Message::text("hi")).await.unwrap();
-    assert_eq!(client.next().await.unwrap().unwrap(), Message::text("Echo: hi"));
-    client.close(None).await.unwrap();
-    assert!(client.next().await.unwrap().unwrap().is_close());
-    assert!(client.next().await.is_none());
+    let mut client = Client::to(example_seed::app(&Shutdown::new())).path("/ws").connect().await.unwrap();
+    client.send_text("hi").await;
+    client.assert_text("Echo: hi").await;
+    client.send(Message::Close(None)).await;
+    client.assert_close(1005).await;
 }
 
 #[tokio::test]
 async fn visitors_are_counted_in_the_state() {
-    let addr = serve().await;
+    let app = example_seed::app(&Shutdown::new());
     for number in 1..=3 {
-        let (mut client, _) = connect_async(format!("ws://{addr}/state")).await.unwrap();
-        let greeting = client.next().await.unwrap().unwrap();
-        assert_eq!(greeting, Message::text(format!("You are visitor {number}")));
+        let mut client = Client::to(app.clone()).path("/state").connect().await.unwrap();
+        client.assert_text(format!("You are visitor {number}")).await;
     }
 }
 
@@ -47,6 +27,17 @@ async fn visitors_are_counted_in_the_state() {
 #[cfg(unix)]
 #[tokio::test]
 async fn ctrl_c_closes_with_1001_and_ends_the_program() {
+    use std::{
+        io::{BufRead, BufReader},
+        process::{Command, Stdio},
+    };
+
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::{
+        connect_async,
+        tungstenite::{Message, protocol::frame::coding::CloseCode},
+    };
+
     let mut server = Command::new(env!("CARGO_BIN_EXE_example-seed"))
         .args(["--addr", "127.0.0.1:0"])
         .stdout(Stdio::piped())

@@ -3,34 +3,18 @@
 
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
-use sockeye::Shutdown;
-use tokio::net::TcpListener;
-use tokio_tungstenite::{connect_async, tungstenite::Message};
+use sockeye::{Shutdown, close_code, test::Client};
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_server_sends_ticks_and_answers_until_it_is_closed() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let app = example_split::app(Duration::from_millis(1), &Shutdown::new());
-    tokio::spawn(axum::serve(listener, app).into_future());
-    let (mut client, _) = connect_async(format!("ws://{addr}/ws")).await.unwrap();
+    let app = example_split::app(Duration::from_secs(1), &Shutdown::new());
+    let mut client = Client::to(app).path("/ws").connect().await.unwrap();
+    client.assert_text("tick 0").await;
+    client.assert_text("tick 1").await;
+    client.send_text("hi").await;
+    client.assert_text("you said hi").await;
+    client.assert_text("tick 2").await;
 
-    client.send(Message::text("hi")).await.unwrap();
-    let (mut ticks, mut answered) = (0, false);
-    while ticks < 3 || !answered {
-        let message = client.next().await.unwrap().unwrap();
-        if message == Message::text("you said hi") {
-            answered = true;
-        } else {
-            assert_eq!(message, Message::text(format!("tick {ticks}")));
-            ticks += 1;
-        }
-    }
-
-    client.close(None).await.unwrap();
-    while let Some(message) = client.next().await {
-        let message = message.unwrap();
-        assert!(message.is_text() || message.is_close());
-    }
+    client.close(close_code::NORMAL, "").await;
+    client.assert_close(close_code::NORMAL).await;
 }
