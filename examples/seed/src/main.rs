@@ -1,6 +1,6 @@
 //! The listings as a program.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use anyhow::Context;
 use axum::extract::ws::Shutdown;
@@ -30,9 +30,14 @@ async fn main() -> anyhow::Result<()> {
     let begun = shutdown.clone();
     let server = axum::serve(listener, example_seed::app(&shutdown));
     let server = server.with_graceful_shutdown(async move { begun.begun().await });
-    let server = tokio::spawn(server.into_future());
+    let mut server = pin!(server.into_future());
 
-    tokio::signal::ctrl_c().await?;
+    tokio::select! {
+        // First, so that Ctrl-C is waited for before the first client is accepted.
+        biased;
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        served = &mut server => return Ok(served?),
+    }
     tracing::info!("shutting down");
     // Both waits run at the same time: a request that never ends must not delay the Closes of the WebSockets, and the deadline
     // ends both.
