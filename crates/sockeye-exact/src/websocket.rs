@@ -1,6 +1,7 @@
 //! `WebSocket`: what axum's has, and what Sockeye's has in addition.
 
 use std::{
+    borrow::Cow,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -156,6 +157,9 @@ impl WebSocket {
 }
 
 impl Socket for WebSocket {
+    // As axum has it: an application's own type may convert to this and to nothing else.
+    type Protocol = Cow<'static, str>;
+
     fn from_websocket(inner: Inner) -> Self {
         Self { inner }
     }

@@ -5,7 +5,11 @@
 macro_rules! written_for {
     ($name:ident, $($ws:ident)::+) => {
         mod $name {
-            use std::{borrow::Cow, str::Utf8Error};
+            use std::{
+                borrow::Cow,
+                panic::{RefUnwindSafe, UnwindSafe},
+                str::Utf8Error,
+            };
 
             use axum::{
                 Error, Router,
@@ -109,6 +113,21 @@ macro_rules! written_for {
                 ws.on_failed_upgrade(|error: Error| eprintln!("{error}")).on_upgrade(run)
             }
 
+            /// A subprotocol that converts to nothing but what axum asks for.
+            struct Chat;
+
+            impl From<Chat> for Cow<'static, str> {
+                fn from(_: Chat) -> Self {
+                    Cow::Borrowed("chat")
+                }
+            }
+
+            async fn by_type(ws: WebSocketUpgrade) -> Response {
+                let name: &'static String = Box::leak(Box::default());
+                let ws = ws.protocols([Chat]).protocols(vec!["v2".to_owned()]).protocols([name]);
+                ws.protocols([Cow::Borrowed("v3"), Cow::Owned(name.clone())]).on_upgrade(run)
+            }
+
             async fn run(socket: WebSocket) {
                 let _protocol: Option<&HeaderValue> = socket.protocol();
                 let (write, read) = socket.split();
@@ -152,6 +171,8 @@ macro_rules! written_for {
 
             fn is_extractor<E: FromRequestParts<(), Rejection = WebSocketUpgradeRejection> + Send + std::fmt::Debug>() {}
 
+            fn is_unwind_safe<T: UnwindSafe + RefUnwindSafe>() {}
+
             fn is_rejection<R: IntoResponse + std::error::Error>() {}
 
             fn is_callback<C: OnFailedUpgrade>() {}
@@ -162,10 +183,11 @@ macro_rules! written_for {
 
             #[tokio::test]
             async fn the_code_of_applications_compiles() {
-                let _routes: [MethodRouter; 2] = [any(handler), any(by_name)];
+                let _routes: [MethodRouter; 3] = [any(handler), any(by_name), any(by_type)];
                 let _router: Router = Router::new().route("/", any(async |ws: WebSocketUpgrade| named(ws).on_upgrade(run)));
                 is_socket::<WebSocket>();
                 is_extractor::<WebSocketUpgrade>();
+                is_unwind_safe::<WebSocketUpgrade>();
                 is_callback::<DefaultOnFailedUpgrade>();
                 is_rejection::<WebSocketUpgradeRejection>();
                 is_rejection::<ConnectionNotUpgradable>();

@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::{
     fmt,
     marker::PhantomData,
+    panic::{RefUnwindSafe, UnwindSafe},
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -18,7 +19,7 @@ use tracing::Span;
 
 #[cfg(unix)]
 use crate::transport::Transport;
-use crate::{ConnectionLimits, DefaultOnFailedUpgrade, defaults::Settings, limits::Key};
+use crate::{ConnectionLimits, DefaultOnFailedUpgrade, Socket, defaults::Settings, limits::Key};
 
 /// A valid request for a WebSocket: the extractor for axum, and [`from_hyper`](WebSocketUpgrade::from_hyper) for bare
 /// hyper.
@@ -294,7 +295,8 @@ impl<S, F> Upgrade<S, F> {
     }
 
     /// Chooses the subprotocol: the first of `protocols`, in the server's order of preference, that the client requested. If
-    /// the client requested none of them, no subprotocol is chosen.
+    /// the client requested none of them, no subprotocol is chosen. The items of `protocols` convert to a `String`; in
+    /// `sockeye-exact`, to a `Cow<'static, str>`, as in axum.
     ///
     /// ```
     /// # use axum::response::Response;
@@ -308,8 +310,9 @@ impl<S, F> Upgrade<S, F> {
     /// ```
     pub fn protocols<I>(mut self, protocols: I) -> Self
     where
+        S: Socket,
         I: IntoIterator,
-        I::Item: Into<String>,
+        I::Item: Into<S::Protocol>,
     {
         self.protocol = self.handshake.choose_protocol(protocols.into_iter().map(Into::into));
         self
@@ -364,6 +367,11 @@ impl<S, F> Upgrade<S, F> {
         }
     }
 }
+
+// A panic leaves nothing half-changed: each method takes the extractor by value, only reads it, or sets one field. The compiler
+// cannot know this, because the keys, the transport and the subscriber may be of any type.
+impl<S, F: UnwindSafe> UnwindSafe for Upgrade<S, F> {}
+impl<S, F: RefUnwindSafe> RefUnwindSafe for Upgrade<S, F> {}
 
 impl<S, F> fmt::Debug for Upgrade<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
