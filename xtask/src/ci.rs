@@ -7,7 +7,7 @@ use crate::context::{Context, is_ci};
 use crate::flags::{AutobahnFlags, Checks, CiFlags, CompatFlags, FuzzFlags, InteropFlags};
 use crate::tools::{Skip, Tool};
 use crate::{
-    autobahn, bench, cargo, compat, docs, examples, features, fuzz, interop, layers, loom, modules, msrv, package,
+    api, autobahn, bench, cargo, compat, docs, examples, features, fuzz, interop, layers, loom, modules, msrv, package,
     slow_peers, soak, tidy,
 };
 use anyhow::{Context as _, Result, bail};
@@ -84,6 +84,13 @@ const STEPS: &[Step] = &[
         hint: "`cargo xtask doc --open` shows the result",
         needs: &[],
         run: |ctx| docs::run(ctx, false),
+    },
+    Step {
+        name: "api",
+        checks: "every declaration of axum::extract::ws, against sockeye-axum-exact; the guide's page of the differences",
+        hint: "mend sockeye-exact, or give a reason in xtask/src/api/reasons.rs; `cargo xtask api --write` writes the page",
+        needs: &[],
+        run: |ctx| api::run(ctx, false),
     },
     Step {
         name: "package",

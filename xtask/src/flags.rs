@@ -39,6 +39,12 @@ pub(crate) enum Command {
         #[arg(long)]
         open: bool,
     },
+    /// Compare what is public in axum::extract::ws with what sockeye-axum-exact has in its place
+    Api {
+        /// Write the guide's page of the differences, instead of checking that it is up to date
+        #[arg(long)]
+        write: bool,
+    },
     /// Compare what each crate depends on with the table of the design
     Layers {
         /// Print the circles in which files inside a crate use each other; fail if sockeye-tokio, sockeye-proto or bench/load

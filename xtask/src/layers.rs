@@ -206,6 +206,8 @@ const TABLE: &[Row] = &[
             to("anyhow"), to("clap"), to("serde_json"), to("xshell"),
             // They parse the imports for `layers --modules`, with their lines.
             bare("proc-macro2", &["span-locations"]), bare("syn", &["full", "parsing", "visit"]),
+            // It reads what rustdoc says about axum, for `api`. The format changes with the compiler.
+            to("rustdoc-types"),
         ],
         never: &[],
     },

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
 mod autobahn;
 mod bench;
 mod cargo;
@@ -55,6 +56,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Lint { fix } => cargo::lint(&ctx, fix)?,
         Command::Fmt { check } => cargo::fmt(&ctx, check)?,
         Command::Doc { open } => docs::run(&ctx, open)?,
+        Command::Api { write } => api::run(&ctx, write)?,
         Command::Layers { modules: false } => layers::run(&ctx)?,
         Command::Layers { modules: true } => modules::run(&ctx)?,
         Command::Tidy => tidy::run(&ctx)?,

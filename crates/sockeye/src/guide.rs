@@ -43,3 +43,6 @@ pub mod coming_from_axum {}
 
 #[doc = include_str!("../guide/libraries-over-axum.md")]
 pub mod libraries_over_axum {}
+
+#[doc = include_str!("../guide/axum-api.md")]
+pub mod axum_api {}
