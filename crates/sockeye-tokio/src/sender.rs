@@ -182,14 +182,15 @@ impl Sender {
     }
 
     /// Begins the close handshake with a code and a reason. Returns at once: the Close is queued behind earlier messages,
-    /// and the handler receives the peer's Close.
+    /// and the handler receives the peer's Close. Does nothing if the connection is already closing, whichever end began.
     ///
     /// # Errors
     ///
-    /// [`Error::is_closed`] after an earlier Close. [`Error::is_invalid`] if the code is not allowed in a Close. Otherwise the
-    /// error that has ended the connection. A reason that is [too long](CloseFrame::MAX_REASON) is truncated.
+    /// [`Error::is_invalid`] if the code [cannot be sent](crate::close_code::is_valid_on_wire); the connection stays open.
+    /// [`Error::is_abrupt`] or [`Error::is_io`] if the stream has ended without a Close. A reason that is
+    /// [too long](CloseFrame::MAX_REASON) is truncated, and a warning is logged.
     pub fn close_with(&self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
-        self.shared.close(CloseFrame::new(code, reason))
+        self.shared.begin_close(CloseFrame::new(code, reason))
     }
 
     /// Whether sending is no longer possible.

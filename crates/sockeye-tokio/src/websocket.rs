@@ -240,11 +240,8 @@ impl WebSocket {
     ///
     /// As for [`close`](Self::close).
     pub async fn close_with(&mut self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
-        match self.handle.close(CloseFrame::new(code, reason)) {
-            // Either end has already begun to close: what is queued must still be written.
-            Err(error) if error.is_closed() || error.is_violation() || error.is_limit() || error.is_timeout() => {}
-            closed => closed?,
-        }
+        self.handle.begin_close(CloseFrame::new(code, reason))?;
+        // If the connection was closing already, what is queued must still be written.
         closed(flushed(&self.handle, Who::Handle).await)
     }
 

@@ -149,6 +149,14 @@ impl Shared {
         self.queue(&mut send, self.is_own(), |send| send.encode(message))
     }
 
+    /// Begins the close handshake, unless either end has begun to close, or a deadline has passed.
+    pub(crate) fn begin_close(&self, frame: CloseFrame) -> Result<(), Error> {
+        match self.close(frame) {
+            Err(error) if error.is_closed() || error.is_violation() || error.is_limit() || error.is_timeout() => Ok(()),
+            closed => closed,
+        }
+    }
+
     /// Queues an answer to something that was received.
     pub(super) fn queue_answer<T>(&self, send: &mut Send, writes_next: bool, answer: impl FnOnce(&mut Send) -> T) -> T {
         let Ok(answered) = self.queue(send, writes_next, |send| Ok::<_, Infallible>(answer(send)));
