@@ -313,7 +313,8 @@ where
         runtime.unread = None;
     }
     let connection = Connection::new(stream, Role::Server).settings(runtime).protocol(protocol);
-    let connection = extensions.apply(connection).serve(move |socket| callback(S::from_websocket(socket)));
+    let connection =
+        extensions.apply(connection).serve_in_current_span(move |socket| callback(S::from_websocket(socket)));
     // The connection is registered by now.
     drop(hold);
     Some(connection)

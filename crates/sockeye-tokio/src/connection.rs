@@ -10,11 +10,20 @@ use std::{
 
 use http::HeaderValue;
 use sockeye_proto::{Config, Decoder, Encoder, PayloadDecoder, PayloadEncoder, Role};
+use tracing::Span;
 
 use crate::{
-    Budget, Error, Overflow, Settings, Shutdown, Stream, Timeouts, Unread, WebSocket, connection::masks::RandomMasks,
-    driver::Driver, handle::Handle, receive::Receive, send::Send, shared::Shared, shared::waker_set::WakerSet,
-    shutdown::registration::Registration, stream::READ_AHEAD,
+    Budget, Error, Overflow, Settings, Shutdown, Stream, Timeouts, Unread, WebSocket,
+    connection::masks::RandomMasks,
+    driver::Driver,
+    handle::Handle,
+    receive::Receive,
+    send::Send,
+    shared::Shared,
+    shared::waker_set::WakerSet,
+    shutdown::registration::Registration,
+    stream::READ_AHEAD,
+    telemetry::span::{self, InSpan},
 };
 
 /// Runs `handler` on a stream whose opening handshake is done, with the connection's driver beside it. The future completes
@@ -60,12 +69,20 @@ pub struct Connection {
     settings: Settings,
     protocol: Option<HeaderValue>,
     extensions: Vec<(Box<dyn PayloadEncoder>, Box<dyn PayloadDecoder>)>,
+    span: Option<Span>,
 }
 
 impl Connection {
     /// Creates a connection over `stream` with default settings. `role` says which end this is.
     pub fn new(stream: impl Into<Stream>, role: Role) -> Self {
-        Self { stream: stream.into(), role, settings: Settings::new(), protocol: None, extensions: Vec::new() }
+        Self {
+            stream: stream.into(),
+            role,
+            settings: Settings::new(),
+            protocol: None,
+            extensions: Vec::new(),
+            span: None,
+        }
     }
 
     /// Replaces all [`Settings`] at once, including those that [`config`](Self::config), [`timeouts`](Self::timeouts) and
@@ -150,6 +167,17 @@ impl Connection {
         self
     }
 
+    /// Sets the [`tracing`] span that the connection and its handler run in. If the span has the field `sent.bytes`, the
+    /// connection fills in `close.code`, `close.by`, `duration`, `received.messages`, `received.bytes`, `sent.messages` and
+    /// `sent.bytes` when it ends, as far as the span has them.
+    ///
+    /// Default: a new span `websocket` of the level `DEBUG` and the target `sockeye`, with the field `role` and these fields. Its
+    /// parent is the span in which [`serve`](Self::serve) is called. [`into_websocket`](Self::into_websocket) ignores this setting.
+    pub fn span(mut self, span: Span) -> Self {
+        self.span = Some(span);
+        self
+    }
+
     /// Runs `handler` on the WebSocket, with the connection's driver beside it.
     ///
     /// The connection closes when the [`WebSocket`] is dropped. The handler may move the `WebSocket` to another task. The
@@ -161,7 +189,26 @@ impl Connection {
     /// The future resumes a panic of the handler once the connection has ended. The panic drops the handler's socket, and so
     /// closes the connection with 1011. The future also panics outside a tokio runtime with timers, as soon as it needs a
     /// timer.
-    pub fn serve<F, Fut>(self, handler: F) -> impl Future<Output = ()> + Unpin
+    pub fn serve<F, Fut>(mut self, handler: F) -> impl Future<Output = ()> + Unpin
+    where
+        F: FnOnce(WebSocket) -> Fut,
+        Fut: Future<Output = ()>,
+    {
+        let span = self.span.take().unwrap_or_else(|| span::new(self.role));
+        InSpan::new(self.drive(handler, !span.is_disabled()), span)
+    }
+
+    /// As [`serve`](Self::serve), in the span that the caller enters for each poll, and that is of this connection alone.
+    #[doc(hidden)]
+    pub fn serve_in_current_span<F, Fut>(self, handler: F) -> impl Future<Output = ()> + Unpin
+    where
+        F: FnOnce(WebSocket) -> Fut,
+        Fut: Future<Output = ()>,
+    {
+        self.drive(handler, true)
+    }
+
+    fn drive<F, Fut>(self, handler: F, records: bool) -> Driver<F, Fut>
     where
         F: FnOnce(WebSocket) -> Fut,
         Fut: Future<Output = ()>,
@@ -169,7 +216,7 @@ impl Connection {
         let (role, timeouts, shutdown) = (self.role, self.settings.timeouts.clone(), self.settings.shutdown.clone());
         let shared = self.into_shared(true);
         let registration = shutdown.map(|shutdown| Registration::new(shutdown, &shared));
-        Driver::new(shared, handler, role, timeouts, registration)
+        Driver::new(shared, handler, records, role, timeouts, registration)
     }
 
     /// Creates a WebSocket without a driver; see [`WebSocket::new`].

@@ -22,7 +22,7 @@ use crate::{
     shared::Shared,
     shutdown::{Outcome, registration::Registration},
     stream::coop::unconstrained,
-    telemetry::{metrics, span},
+    telemetry::{metrics, span, span::Abandon},
     time::connection_timer::ConnectionTimer,
     time::deadlines::Action,
 };
@@ -48,10 +48,17 @@ struct Upkeep {
 
 /// The first poll calls the handler, so that a panic in that call is treated like a panic of its future.
 enum Handler<F, Fut> {
-    Start(Box<(F, WebSocket)>),
+    Start(Box<Start<F>>),
     /// Boxed, so that the memory of a finished handler is freed while the connection ends.
     Running(Pin<Box<Fut>>),
     Done,
+}
+
+struct Start<F> {
+    handler: F,
+    socket: WebSocket,
+    /// Whether the span of the first poll is that of this connection, and so records its figures.
+    records: bool,
 }
 
 enum Stage {
@@ -68,6 +75,7 @@ where
     pub(crate) fn new(
         shared: Arc<Shared>,
         handler: F,
+        records: bool,
         role: Role,
         timeouts: Arc<Timeouts>,
         registration: Option<Registration>,
@@ -76,7 +84,7 @@ where
         let socket = WebSocket::from_handle(Handle::new(shared.clone()));
         Self {
             shared,
-            handler: Handler::Start(Box::new((handler, socket))),
+            handler: Handler::Start(Box::new(Start { handler, socket, records })),
             panic: None,
             upkeep: Upkeep { stage: Stage::Open, role, time: ConnectionTimer::new(timeouts), registration },
         }
@@ -111,8 +119,10 @@ where
     #[cold]
     fn start(&mut self) {
         if let Self::Start(start) = std::mem::replace(self, Self::Done) {
-            let (handler, socket) = *start;
-            span::begin(socket.shared());
+            let Start { handler, socket, records } = *start;
+            if records {
+                span::begin(socket.shared());
+            }
             *self = Self::Running(Box::pin(handler(socket)));
         }
     }
@@ -304,13 +314,19 @@ where
     }
 }
 
-impl<F, Fut> Drop for Driver<F, Fut> {
-    /// If the future is dropped before it is done, drops the handler and the stream. The remaining handles get an error.
-    fn drop(&mut self) {
+impl<F, Fut> Abandon for Driver<F, Fut> {
+    /// If the future is not done, drops the handler and the stream. The remaining handles get an error.
+    fn abandon(&mut self) {
         if !matches!(self.upkeep.stage, Stage::Done) {
             // Drops the handler first, so that its own handle does not see this error.
             self.handler = Handler::Done;
             self.upkeep.finish(&self.shared, Some(Error::abrupt()));
         }
+    }
+}
+
+impl<F, Fut> Drop for Driver<F, Fut> {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }

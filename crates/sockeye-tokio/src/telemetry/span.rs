@@ -1,7 +1,13 @@
-//! The span of a connection: what it records when the connection ends.
+//! The span of a connection: the future that runs in the span, and what the span records when the connection ends.
 
-use sockeye_proto::close_code;
-use tracing::Span;
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use sockeye_proto::{Role, close_code};
+use tracing::{Span, field, span::Entered};
 
 use super::{
     metrics,
@@ -18,6 +24,69 @@ const RECEIVED_MESSAGES: &str = "received.messages";
 const RECEIVED_BYTES: &str = "received.bytes";
 const SENT_MESSAGES: &str = "sent.messages";
 const SENT_BYTES: &str = "sent.bytes";
+
+/// The span of a connection whose creator has given none: a child of the current span.
+pub(crate) fn new(role: Role) -> Span {
+    let role = match role {
+        Role::Server => "server",
+        Role::Client => "client",
+    };
+    tracing::debug_span!(
+        target: "sockeye",
+        "websocket",
+        role,
+        close.code = field::Empty,
+        close.by = field::Empty,
+        duration = field::Empty,
+        received.messages = field::Empty,
+        received.bytes = field::Empty,
+        sent.messages = field::Empty,
+        sent.bytes = field::Empty,
+    )
+}
+
+/// A future that is polled and dropped in its span.
+pub(crate) struct InSpan<D: Abandon> {
+    inner: D,
+    /// `None` if the span is disabled. The box keeps the field as small as a pointer.
+    span: Option<Box<Span>>,
+}
+
+/// A future whose work can be given up before the future is dropped.
+pub(crate) trait Abandon {
+    fn abandon(&mut self);
+}
+
+impl<D: Abandon> InSpan<D> {
+    pub(crate) fn new(inner: D, span: Span) -> Self {
+        Self { inner, span: (!span.is_disabled()).then(|| Box::new(span)) }
+    }
+}
+
+impl<D: Abandon + Future<Output = ()> + Unpin> Future for InSpan<D> {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { inner, span } = &mut *self;
+        // One call of the inner future, so that the compiler inlines it.
+        let _entered = span.as_deref().map(enter);
+        Pin::new(inner).poll(cx)
+    }
+}
+
+// Not inlined: entering a span is much code, and the path without a span is short.
+#[inline(never)]
+fn enter(span: &Span) -> Entered<'_> {
+    span.enter()
+}
+
+impl<D: Abandon> Drop for InSpan<D> {
+    fn drop(&mut self) {
+        let _entered = self.span.as_deref().map(enter);
+        self.inner.abandon();
+    }
+}
 
 /// A connection begins. Its messages are counted if the current span declares the fields.
 pub(crate) fn begin(shared: &Shared) {
@@ -46,7 +115,7 @@ pub(crate) fn end(shared: &Shared) {
         let span = Span::current();
         span.record(CLOSE_CODE, code);
         span.record(CLOSED_BY, by.name());
-        span.record(DURATION, tracing::field::debug(began.elapsed()));
+        span.record(DURATION, field::debug(began.elapsed()));
         span.record(RECEIVED_MESSAGES, received.messages);
         span.record(RECEIVED_BYTES, received.bytes);
         span.record(SENT_MESSAGES, sent.messages);
