@@ -10,13 +10,17 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::{Router, routing::any};
 use common::{connect, echo, h2, serve};
 use http_body_util::Empty;
-use hyper::{body::Bytes, client::conn::http2::SendRequest, upgrade::Upgraded};
-use hyper_util::rt::TokioIo;
+use hyper::{body::Bytes, client::conn::http2::SendRequest, server::conn::http2, upgrade::Upgraded};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    service::TowerToHyperService,
+};
 use sockeye_extract::{
     Budget, Error, Message, Timeouts, Unread, WebSocket, WebSocketDefaults, WebSocketUpgrade, close_code,
 };
 use sockeye_testkit::{Frame, Peer};
 use tokio::{
+    net::TcpListener,
     sync::{Notify, mpsc},
     task::yield_now,
 };
@@ -37,6 +41,14 @@ struct Server {
 
 impl Server {
     async fn new(defaults: WebSocketDefaults) -> Self {
+        Self::start(defaults, serve).await
+    }
+
+    /// `serve` serves the application, and returns its address.
+    async fn start<F: Future<Output = SocketAddr>>(
+        defaults: WebSocketDefaults,
+        serve: impl FnOnce(Router) -> F,
+    ) -> Self {
         let gate = Arc::new(Notify::new());
         let (sender, received) = mpsc::unbounded_channel();
         let opened = gate.clone();
@@ -98,6 +110,22 @@ async fn assert_lives(other: &mut Client) {
     other.expect_text("still here").await;
 }
 
+/// As the guide says in *Over HTTP/2*.
+async fn serve_with_a_window_for_many_streams(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let service = TowerToHyperService::new(app.clone());
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.enable_connect_protocol().initial_connection_window_size(16 << 20);
+            tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    address
+}
+
 #[tokio::test]
 async fn a_handler_that_does_not_receive_ends_no_other_websocket_and_then_receives_all_in_order() {
     for count in [2_300, 10_000] {
@@ -146,7 +174,9 @@ async fn a_websocket_with_more_unread_than_its_bound_is_closed_alone_with_1013()
 #[tokio::test]
 async fn large_messages_over_http_2_wait_for_their_handler_as_over_tcp() {
     let budget = Budget::new(1 << 30);
-    let mut server = Server::new(WebSocketDefaults::new().budget(budget.clone())).await;
+    // By hyper's default, what one stream may have unread fills the window of the connection.
+    let mut server =
+        Server::start(WebSocketDefaults::new().budget(budget.clone()), serve_with_a_window_for_many_streams).await;
     let (mut late, mut other) = (server.open("/late").await, server.open("/echo").await);
     let sent = tokio::spawn(async move {
         for letter in ["a", "b", "c"] {
