@@ -2,6 +2,7 @@
 
 use crate::cargo;
 use crate::context::Context;
+use crate::guide::{self, Section};
 use crate::workspace::Package;
 use anyhow::{Context as _, Result, bail};
 use std::fmt::Write as _;
@@ -9,11 +10,9 @@ use std::fs;
 use std::path::Path;
 use xshell::cmd;
 
-/// The path of the guide in the output: it is a module of the facade.
-const GUIDE: &str = "sockeye/guide/index.html";
-
 pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
     let sh = &ctx.sh;
+    let guide = guide::load(ctx)?;
     // The facade comes first, then the others by name. The index page describes each crate.
     let mut crates: Vec<&Package> = ctx.workspace.packages.iter().filter(|package| package.is_library()).collect();
     crates.sort_by_key(|package| (!package.published, package.name != "sockeye"));
@@ -24,7 +23,7 @@ pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
 
     let folder = ctx.workspace.target.join("doc");
     let index = folder.join("index.html");
-    let page = page(&crates, &rust_version(&crates));
+    let page = page(&guide, &crates, &rust_version(&crates));
     fs::write(&index, &page).with_context(|| format!("cannot write {}", index.display()))?;
     let dead = dead_links(&page, &folder);
     if !dead.is_empty() {
@@ -41,8 +40,17 @@ pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
     Ok(())
 }
 
-/// The page at `target/doc/index.html`: an introduction, a link to the guide, and a table of all crates.
-fn page(crates: &[&Package], rust_version: &str) -> String {
+/// The page at `target/doc/index.html`: an introduction, all pages of the guide, and a table of all crates.
+fn page(guide: &[Section], crates: &[&Package], rust_version: &str) -> String {
+    let mut pages = String::new();
+    for section in guide {
+        let _ = writeln!(pages, "<h3>{}</h3>\n<ul>", escape(&section.title));
+        for page in &section.pages {
+            let (html, title, about) = (page.html(), escape(&page.title), with_code(&page.about));
+            let _ = writeln!(pages, "<li><a href=\"{html}\">{title}</a>: {about}");
+        }
+        pages.push_str("</ul>\n");
+    }
     let mut rows = String::new();
     for package in crates {
         let Some(library) = &package.library else { continue };
@@ -65,6 +73,8 @@ fn page(crates: &[&Package], rust_version: &str) -> String {
   :root {{ color-scheme: light dark }}
   body {{ font: 1.05rem/1.5 system-ui, sans-serif; max-width: 52rem; margin: 3rem auto; padding: 0 1.2rem }}
   h1 {{ margin-bottom: 0 }}
+  h3 {{ margin: 1rem 0 0 }}
+  ul {{ margin: .2rem 0 }}
   table {{ border-collapse: collapse; width: 100% }}
   td {{ border-top: 1px solid #8886; padding: .5rem .8rem .5rem 0; vertical-align: top }}
   td:first-child {{ white-space: nowrap; font-family: ui-monospace, monospace }}
@@ -72,9 +82,8 @@ fn page(crates: &[&Package], rust_version: &str) -> String {
 </style>
 <h1>Sockeye</h1>
 <p>WebSockets for Rust servers. Rust {rust_version} or later.
-<h2>Start here</h2>
-<p><a href="{GUIDE}">The guide</a>: quick start, choosing crates, state and extractors, many cores, coming from <code>axum::extract::ws</code>.
-<h2>Crates</h2>
+<h2>The guide</h2>
+{pages}<h2>Crates</h2>
 <table>
 {rows}</table>
 </html>
@@ -96,6 +105,13 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// One line of Markdown as HTML: only code is marked up.
+fn with_code(text: &str) -> String {
+    let parts = escape(text);
+    let parts = parts.split('`').enumerate();
+    parts.map(|(index, part)| if index % 2 == 0 { part.to_owned() } else { format!("<code>{part}</code>") }).collect()
+}
+
 fn browse(ctx: &Context, page: &Path) -> Result<()> {
     let sh = &ctx.sh;
     let chosen = std::env::var("BROWSER").ok();
@@ -111,6 +127,11 @@ fn browse(ctx: &Context, page: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn code_in_a_line_of_the_index_page_is_marked_up() {
+        assert_eq!(with_code("one `a<b>` & two"), "one <code>a&lt;b&gt;</code> &amp; two");
+    }
 
     #[test]
     fn a_link_to_a_missing_page_is_found() {

@@ -16,6 +16,7 @@ mod examples;
 mod features;
 mod flags;
 mod fuzz;
+mod guide;
 mod interop;
 mod layers;
 mod loom;

@@ -1,7 +1,31 @@
-//! The guide. Every listing on these pages is compiled with the tests.
+//! The pages are in the order in which a project needs them. Every listing is compiled with the tests.
+//!
+//! ## Begin
+//!
+//! * [Quick start](quick_start): a server that receives, sends, closes and shuts down, and a test of its handler.
+//! * [Coming from axum::extract::ws](coming_from_axum): one line of `Cargo.toml`, what proxies must pass on, what differs and why.
+//! * [Choosing crates](choosing_crates): which crate you need with axum, with hyper, with another stream, or without tokio.
+//!
+//! ## Write the application
+//!
+//! * [State and extractors](state_and_extractors): the application's state, settings for all handlers, a hub for broadcasts.
+//! * [Slow clients](slow_clients): what waits, what is dropped, and how much memory the queues may take.
+//! * [Keep-alive and timeouts](keep_alive_and_timeouts): Pings, idle connections, and every deadline with its default.
+//! * [Compression](compression): when permessage-deflate is worth its cost, and how to set it.
+//!
+//! ## Go to production
+//!
+//! * [Security](security): other sites' pages, limits, TLS, and what is left to you; all settings of a server in one listing.
+//! * [Shutting down](shutting_down): every client gets a 1001, spread over a window, until a deadline.
+//! * [Metrics and tracing](metrics_and_tracing): a span for each connection, what is logged, and what is counted.
+//! * [Over HTTP/2](http_2): what WebSockets on one connection share, and what to set in hyper.
+//! * [Many cores](many_cores): one runtime with many threads, or one for each core.
 
 #[doc = include_str!("../guide/quick-start.md")]
 pub mod quick_start {}
+
+#[doc = include_str!("../guide/coming-from-axum.md")]
+pub mod coming_from_axum {}
 
 #[doc = include_str!("../guide/choosing-crates.md")]
 pub mod choosing_crates {}
@@ -9,30 +33,27 @@ pub mod choosing_crates {}
 #[doc = include_str!("../guide/state-and-extractors.md")]
 pub mod state_and_extractors {}
 
-#[doc = include_str!("../guide/keep-alive-and-timeouts.md")]
-pub mod keep_alive_and_timeouts {}
-
 #[doc = include_str!("../guide/slow-clients.md")]
 pub mod slow_clients {}
 
-#[doc = include_str!("../guide/http-2.md")]
-pub mod http_2 {}
+#[doc = include_str!("../guide/keep-alive-and-timeouts.md")]
+pub mod keep_alive_and_timeouts {}
 
 #[cfg(feature = "deflate")]
 #[doc = include_str!("../guide/compression.md")]
 pub mod compression {}
 
-#[doc = include_str!("../guide/shutting-down.md")]
-pub mod shutting_down {}
-
 #[doc = include_str!("../guide/security.md")]
 pub mod security {}
+
+#[doc = include_str!("../guide/shutting-down.md")]
+pub mod shutting_down {}
 
 #[doc = include_str!("../guide/metrics-and-tracing.md")]
 pub mod metrics_and_tracing {}
 
+#[doc = include_str!("../guide/http-2.md")]
+pub mod http_2 {}
+
 #[doc = include_str!("../guide/many-cores.md")]
 pub mod many_cores {}
-
-#[doc = include_str!("../guide/coming-from-axum.md")]
-pub mod coming_from_axum {}
