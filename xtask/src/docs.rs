@@ -10,6 +10,14 @@ use std::fs;
 use std::path::Path;
 use xshell::cmd;
 
+const DENY_WARNINGS: &str = "-D warnings";
+
+/// The step of `cargo xtask ci`.
+pub(crate) fn check(ctx: &Context) -> Result<()> {
+    with_fewer_features(ctx)?;
+    run(ctx, false)
+}
+
 pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
     let sh = &ctx.sh;
     let guide = guide::load(ctx)?;
@@ -18,7 +26,7 @@ pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
     crates.sort_by_key(|package| (!package.published, package.name != "sockeye"));
     let packages = cargo::packages(crates.iter().map(|package| package.name.as_str()));
 
-    let _denied = cargo::push_flags(sh, "RUSTDOCFLAGS", "-D warnings");
+    let _denied = cargo::push_flags(sh, "RUSTDOCFLAGS", DENY_WARNINGS);
     cmd!(sh, "cargo doc --no-deps --all-features {packages...}").run()?;
 
     let folder = ctx.workspace.target.join("doc");
@@ -36,6 +44,25 @@ pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
     println!("documentation: {}", index.display());
     if open {
         browse(ctx, &index)?;
+    }
+    Ok(())
+}
+
+/// Builds the documentation of each published crate with its default features, and with none, as users do who depend on it by
+/// path: a link to what a feature hides is an error in their builds.
+fn with_fewer_features(ctx: &Context) -> Result<()> {
+    let sh = &ctx.sh;
+    let _denied = cargo::push_flags(sh, "RUSTDOCFLAGS", DENY_WARNINGS);
+    for package in ctx.workspace.published().filter(|package| !package.features.is_empty()) {
+        let name = &package.name;
+        for features in [&[][..], &["--no-default-features"]] {
+            cmd!(sh, "cargo doc --quiet --no-deps --package {name} {features...}").run()?;
+        }
+        // cargo would take these pages for those with all features, which are in the same folder.
+        if let Some(library) = &package.library {
+            let page = ctx.workspace.target.join("doc").join(library).join("index.html");
+            fs::remove_file(&page).with_context(|| format!("cannot remove {}", page.display()))?;
+        }
     }
     Ok(())
 }

@@ -21,25 +21,41 @@
 //! * [Over HTTP/2](http_2): what WebSockets on one connection share, and what to set in hyper.
 //! * [Many cores](many_cores): one runtime with many threads, or one for each core.
 
+// A page is also read without some of the features. So a link to what a feature hides has no target in the page. Its target is
+// here, before the page: the item, or else the list of features.
+
 #[doc = include_str!("../guide/quick-start.md")]
 pub mod quick_start {}
 
+#[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
 #[doc = include_str!("../guide/coming-from-axum.md")]
 pub mod coming_from_axum {}
 
 #[doc = include_str!("../guide/choosing-crates.md")]
 pub mod choosing_crates {}
 
+#[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
 #[doc = include_str!("../guide/state-and-extractors.md")]
 pub mod state_and_extractors {}
 
+#[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
 #[doc = include_str!("../guide/slow-clients.md")]
 pub mod slow_clients {}
 
 #[doc = include_str!("../guide/keep-alive-and-timeouts.md")]
 pub mod keep_alive_and_timeouts {}
 
-#[cfg(feature = "deflate")]
+#[cfg_attr(feature = "deflate", doc = "[`level`]: crate::Compression::level")]
+#[cfg_attr(not(feature = "deflate"), doc = "[`level`]: crate#features")]
+#[cfg_attr(feature = "deflate", doc = "[`max_ratio`]: crate::Compression::max_ratio")]
+#[cfg_attr(not(feature = "deflate"), doc = "[`max_ratio`]: crate#features")]
+#[cfg_attr(feature = "deflate", doc = "[`memory`]: crate::Compression::memory")]
+#[cfg_attr(not(feature = "deflate"), doc = "[`memory`]: crate#features")]
+#[cfg_attr(feature = "deflate", doc = "[`threshold`]: crate::Compression::threshold")]
+#[cfg_attr(not(feature = "deflate"), doc = "[`threshold`]: crate#features")]
 #[doc = include_str!("../guide/compression.md")]
 pub mod compression {}
 

@@ -1,18 +1,22 @@
+// A link to what a feature hides leads to the list of features instead: a user who depends on this crate by path builds its
+// documentation with his own features.
+#![cfg_attr(feature = "ws", doc = "[`guide`]: crate::guide")]
+#![cfg_attr(not(feature = "ws"), doc = "[`guide`]: #features")]
 #![doc = include_str!("../README.md")]
 //!
 //! # Guide
 //!
 //! The module [`guide`] has a page on getting started, one on coming from axum, and one on each topic that matters for a server
-//! in production.
+//! in production. It is there with the feature `ws`.
 //!
 //! # Features
 //!
-//! * `ws` (on by default): [`WebSocketUpgrade`], the extractor for axum and for bare hyper requests, [`WebSocket`], and the
-//!   types that they use.
-//! * `deflate`: `Compression`, for the method `compression` of [`WebSocketUpgrade`] and of [`WebSocketDefaults`]. Nothing is
+//! * `ws` (on by default): `WebSocketUpgrade`, the extractor for axum and for bare hyper requests, `WebSocket`, and the types
+//!   that they use.
+//! * `deflate`: `Compression`, for the method `compression` of `WebSocketUpgrade` and of `WebSocketDefaults`. Nothing is
 //!   compressed unless this method is called.
 //! * `metrics`: counters for connections and for refused requests, through the `metrics` facade.
-//! * `state`: the module [`state`], with the [`Hub`](state::Hub) of live connections.
+//! * `state`: the module `state`, with the `Hub` of live connections.
 //! * `tungstenite`: conversions between [`Message`] and `tungstenite::Message`. Each release of tungstenite is a breaking
 //!   change.
 //!
@@ -20,7 +24,8 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(all(any(doc, doctest), feature = "ws", feature = "state"))]
+// Its listings use all features. Its text is also read without them.
+#[cfg(all(doc, feature = "ws", any(not(doctest), all(feature = "deflate", feature = "state"))))]
 pub mod guide;
 
 /// The protocol as values, without I/O: the crate `sockeye-proto`.
