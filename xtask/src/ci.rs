@@ -80,8 +80,9 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "doc",
-        checks: "the documentation of all crates, with all features and with fewer, and the links of its index page",
-        hint: "`cargo xtask doc --open` shows the result; for a link to what a feature hides, see crates/sockeye/src/guide.rs",
+        checks: "the documentation of all crates, with all features and with fewer; its index page; the guide's copy in docs/guide",
+        hint: "`cargo xtask doc --open` shows the result, and writes docs/guide; for a link to what a feature hides, see \
+               crates/sockeye/src/guide.rs",
         needs: &[],
         run: docs::check,
     },

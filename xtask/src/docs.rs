@@ -15,10 +15,28 @@ const DENY_WARNINGS: &str = "-D warnings";
 /// The step of `cargo xtask ci`.
 pub(crate) fn check(ctx: &Context) -> Result<()> {
     with_fewer_features(ctx)?;
-    run(ctx, false)
+    let outdated = build(ctx)?;
+    if !outdated.is_empty() {
+        bail!("{} did not have the guide's present text; now they have it, commit them", outdated.join(", "));
+    }
+    Ok(())
 }
 
 pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
+    for file in build(ctx)? {
+        println!("{file} has the guide's present text");
+    }
+    let index = ctx.workspace.target.join("doc/index.html");
+    println!("documentation: {}", index.display());
+    if open {
+        browse(ctx, &index)?;
+    }
+    Ok(())
+}
+
+/// Builds the documentation of all crates, its index page, and the copy of the guide. Returns the files of the copy that were
+/// not up to date.
+fn build(ctx: &Context) -> Result<Vec<String>> {
     let sh = &ctx.sh;
     let guide = guide::load(ctx)?;
     // The facade comes first, then the others by name. The index page describes each crate.
@@ -41,11 +59,7 @@ pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
             dead.join(", ")
         );
     }
-    println!("documentation: {}", index.display());
-    if open {
-        browse(ctx, &index)?;
-    }
-    Ok(())
+    guide::readable::write(ctx, &guide, &folder)
 }
 
 /// Builds the documentation of each published crate with its default features, and with none, as users do who depend on it by

@@ -33,7 +33,7 @@ pub(crate) enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Build the documentation of every crate, with warnings as errors
+    /// Build the documentation of every crate, with warnings as errors, and the copy of the guide in docs/guide
     Doc {
         /// Open the index page in a browser
         #[arg(long)]

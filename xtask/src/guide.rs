@@ -1,5 +1,7 @@
 //! The guide's pages, from their list in `crates/sockeye/src/guide.rs`. Whatever else lists them is made from that list.
 
+pub(crate) mod readable;
+
 use crate::context::Context;
 use anyhow::{Context as _, Result, bail};
 use std::fs;
@@ -9,7 +11,10 @@ use std::path::{Path, PathBuf};
 const LIST: &str = "crates/sockeye/src/guide.rs";
 
 /// The folder with the pages.
-const FOLDER: &str = "crates/sockeye/guide";
+pub(crate) const FOLDER: &str = "crates/sockeye/guide";
+
+/// The file of that folder that leads its readers to the copy.
+const README: &str = "README.md";
 
 /// The pages under one heading of the list.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -56,7 +61,7 @@ pub(crate) fn load(ctx: &Context) -> Result<Vec<Section>> {
     }
     for file in files(&root.join(FOLDER))? {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !pages.iter().any(|page| page.file() == name) {
+        if name != README && !pages.iter().any(|page| page.file() == name) {
             problems.push(format!("{FOLDER}/{name} is not in the list"));
         }
     }
