@@ -3,12 +3,14 @@
 //! ## Begin
 //!
 //! * [Quick start](quick_start): a server that receives, sends, closes and shuts down, and a test of its handler.
-//! * [Coming from axum::extract::ws](coming_from_axum): one line of `Cargo.toml`, what proxies must pass on, what differs and why.
+//! * [Coming from axum::extract::ws](coming_from_axum): one line of `Cargo.toml`, what proxies must do, what differs, and why.
 //! * [Choosing crates](choosing_crates): which crate you need with axum, with hyper, with another stream, or without tokio.
 //!
 //! ## Write the application
 //!
 //! * [State and extractors](state_and_extractors): the application's state, settings for all handlers, a hub for broadcasts.
+//! * [Authentication](authentication): by a cookie, the first message, a subprotocol or a ticket; what happens when it expires.
+//! * [Large messages](large_messages): limits, memory, and how to send and receive more than fits into memory.
 //! * [Slow clients](slow_clients): what waits, what is dropped, and how much memory the queues may take.
 //! * [Keep-alive and timeouts](keep_alive_and_timeouts): Pings, idle connections, and every deadline with its default.
 //! * [Compression](compression): when permessage-deflate is worth its cost, and how to set it.
@@ -16,10 +18,15 @@
 //! ## Go to production
 //!
 //! * [Security](security): other sites' pages, limits, TLS, and what is left to you; all settings of a server in one listing.
+//! * [Deploying](deploying): nginx, HAProxy, Caddy, load balancers and Kubernetes, with configurations that are tested.
 //! * [Shutting down](shutting_down): every client gets a 1001, spread over a window, until a deadline.
 //! * [Metrics and tracing](metrics_and_tracing): a span for each connection, what is logged, and what is counted.
 //! * [Over HTTP/2](http_2): what WebSockets on one connection share, and what to set in hyper.
 //! * [Many cores](many_cores): one runtime with many threads, or one for each core.
+//!
+//! ## Look up
+//!
+//! * [Questions and answers](faq): what 1006 means, why a 403, who closed, why nothing is sent, what survives a deploy.
 
 // A page is also read without some of the features. So a link to what a feature hides has no target in the page. Its target is
 // here, before the page: the item, or else the list of features.
@@ -39,6 +46,12 @@ pub mod choosing_crates {}
 #[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
 #[doc = include_str!("../guide/state-and-extractors.md")]
 pub mod state_and_extractors {}
+
+#[doc = include_str!("../guide/authentication.md")]
+pub mod authentication {}
+
+#[doc = include_str!("../guide/large-messages.md")]
+pub mod large_messages {}
 
 #[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
 #[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
@@ -62,6 +75,11 @@ pub mod compression {}
 #[doc = include_str!("../guide/security.md")]
 pub mod security {}
 
+#[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
+#[doc = include_str!("../guide/deploying.md")]
+pub mod deploying {}
+
 #[doc = include_str!("../guide/shutting-down.md")]
 pub mod shutting_down {}
 
@@ -73,3 +91,8 @@ pub mod http_2 {}
 
 #[doc = include_str!("../guide/many-cores.md")]
 pub mod many_cores {}
+
+#[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
+#[doc = include_str!("../guide/faq.md")]
+pub mod faq {}

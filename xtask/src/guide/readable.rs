@@ -137,23 +137,25 @@ fn copy(markdown: &str, links: &[String]) -> Result<String> {
     let (mut copy, mut links) = (String::new(), links.iter());
     // Between two fences, as one text: a link may begin on one line and end on the next.
     let mut prose = String::new();
-    let mut listing: Option<Vec<&str>> = None;
+    // What follows the opening fence, and the lines.
+    let mut listing: Option<(&str, Vec<&str>)> = None;
     for line in markdown.lines() {
-        let is_fence = line.trim_start().starts_with("```");
-        match &mut listing {
-            Some(lines) if is_fence => {
-                copy.push_str(&without_hidden(lines));
+        let fence = line.trim_start().strip_prefix("```");
+        match (&mut listing, fence) {
+            (Some((info, lines)), Some(_)) => {
+                let is_rust = info.is_empty() || info.starts_with("rust");
+                copy.push_str(&if is_rust { without_hidden(lines) } else { joined(lines) });
                 let _ = writeln!(copy, "{line}");
                 listing = None;
             }
-            Some(lines) => lines.push(line),
-            None if is_fence => {
+            (Some((_, lines)), None) => lines.push(line),
+            (None, Some(info)) => {
                 copy.push_str(&relinked(&std::mem::take(&mut prose), &mut links)?);
                 // `rust,no_run` and the like are for rustdoc.
                 let _ = writeln!(copy, "{}", line.split(',').next().unwrap_or(line));
-                listing = Some(Vec::new());
+                listing = Some((info, Vec::new()));
             }
-            None => {
+            (None, None) => {
                 let _ = writeln!(prose, "{line}");
             }
         }
@@ -177,7 +179,11 @@ fn without_hidden(lines: &[&str]) -> String {
     if shown.last().is_some_and(|last| last.trim().is_empty()) {
         shown.pop();
     }
-    shown.iter().map(|line| format!("{line}\n")).collect()
+    joined(&shown)
+}
+
+fn joined(lines: &[&str]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// `prose` with a target of `links` in each link to an item or a page.
@@ -244,6 +250,8 @@ mod tests {
             "a\n\n```rust,no_run\n# use b;\n\n#[derive(C)]\nstruct D;\n#\n# fn e() {\n\nlet f = 1;\n# }\n```\n\ng\n";
         let copied = "a\n\n```rust\n#[derive(C)]\nstruct D;\n\nlet f = 1;\n```\n\ng\n";
         assert_eq!(copy(page, &[]).unwrap(), copied);
+        let other = "```sh\n# a comment\n\n\nb\n```\n";
+        assert_eq!(copy(other, &[]).unwrap(), other);
     }
 
     #[test]
