@@ -224,6 +224,13 @@ const STEPS: &[Step] = &[
         needs: &[Tool::Nginx, Tool::Node, Tool::Npm],
         run: |ctx| interop(ctx, Checks::Shutdown),
     },
+    Step {
+        name: "interop-deploying",
+        checks: "the configurations of nginx, HAProxy and Caddy in the guide's page Deploying, with 70 s of silence and a shutdown",
+        hint: "`cargo xtask interop --only deploying`; the script is xtask/interop/deploying.mjs, logs are under target/interop",
+        needs: &[Tool::Nginx, Tool::Haproxy, Tool::Caddy, Tool::Node, Tool::Npm],
+        run: |ctx| interop(ctx, Checks::Deploying),
+    },
 ];
 
 /// How a step ended.

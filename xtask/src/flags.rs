@@ -141,6 +141,8 @@ pub(crate) enum Checks {
     Closing,
     /// Forty clients of Node's `ws` with example-shutdown, through nginx
     Shutdown,
+    /// Node's `ws` behind nginx, HAProxy and Caddy, with the configurations of the guide's page Deploying; takes 75 seconds
+    Deploying,
 }
 
 /// A server that `closing` is compared with.
