@@ -16,7 +16,7 @@ const PATIENT = ['caddyfile'];
 const CLIENTS = 4;
 
 /** Each has a name and, for each of the three servers, the address of the proxy in front. */
-const proxies = JSON.parse(args.proxies);
+const proxies = JSON.parse(args.input);
 
 /** A client that is open, and a promise of how it ends. */
 async function open(url, options = {}) {

@@ -7,8 +7,8 @@ use crate::context::{Context, is_ci};
 use crate::flags::{AutobahnFlags, Checks, CiFlags, FuzzFlags, InteropFlags};
 use crate::tools::{Skip, Tool};
 use crate::{
-    autobahn, bench, cargo, docs, examples, features, fuzz, interop, layers, loom, modules, msrv, package, slow_peers,
-    soak, tidy,
+    autobahn, bench, cargo, doc_search, docs, examples, features, fuzz, interop, layers, loom, modules, msrv, package,
+    slow_peers, soak, tidy,
 };
 use anyhow::{Context as _, Result, bail};
 use std::env;
@@ -85,6 +85,13 @@ const STEPS: &[Step] = &[
                crates/sockeye/src/guide.rs",
         needs: &[],
         run: docs::check,
+    },
+    Step {
+        name: "doc-search",
+        checks: "what people type into the search of the documentation finds the right page first, in Chromium",
+        hint: "the lines above say what was found; an alias on a page of the guide is in crates/sockeye/src/guide.rs",
+        needs: &[Tool::Chromium, Tool::Node, Tool::Npm],
+        run: doc_search::run,
     },
     Step {
         name: "package",

@@ -36,7 +36,7 @@ pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
 
 /// Builds the documentation of all crates, its index page, and the copy of the guide. Returns the files of the copy that were
 /// not up to date.
-fn build(ctx: &Context) -> Result<Vec<String>> {
+pub(crate) fn build(ctx: &Context) -> Result<Vec<String>> {
     let sh = &ctx.sh;
     let guide = guide::load(ctx)?;
     // The facade comes first, then the others by name. The index page describes each crate.

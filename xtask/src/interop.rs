@@ -9,7 +9,7 @@ mod closing;
 mod deploying;
 mod nginx;
 mod proxy;
-mod scripts;
+pub(crate) mod scripts;
 
 use crate::context::Context;
 use crate::environment;

@@ -10,6 +10,7 @@ mod cargo;
 mod ci;
 mod context;
 mod demo;
+mod doc_search;
 mod docs;
 mod environment;
 mod examples;

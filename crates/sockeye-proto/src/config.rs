@@ -31,6 +31,7 @@ pub struct Config {
     /// The largest received message, with all of its fragments. Default 64 MiB, as in axum. The limit is checked with each
     /// header, before anything is allocated; for a compressed message, it is checked against the inflated bytes while they
     /// grow. A larger message ends the connection with 1009.
+    #[doc(alias("max message size", "message size"))]
     pub max_message_size: usize,
     /// The largest number of frames in one received message. Default 131,072: a message of the largest size can arrive in
     /// fragments of 512 bytes, but a peer cannot send empty fragments for ever. More frames end the connection with 1009.

@@ -18,6 +18,7 @@
 //! ## Go to production
 //!
 //! * [Security](security): other sites' pages, limits, TLS, and what is left to you; all settings of a server in one listing.
+//! * [TLS](tls): in a proxy in front, or in your process with `tokio-rustls`.
 //! * [Deploying](deploying): nginx, HAProxy, Caddy, load balancers and Kubernetes, with configurations that are tested.
 //! * [Shutting down](shutting_down): every client gets a 1001, spread over a window, until a deadline.
 //! * [Metrics and tracing](metrics_and_tracing): a span for each connection, what is logged, and what is counted.
@@ -31,6 +32,7 @@
 // A page is also read without some of the features. So a link to what a feature hides has no target in the page. Its target is
 // here, before the page: the item, or else the list of features.
 
+#[doc(alias("testing", "tutorial"))]
 #[doc = include_str!("../guide/quick-start.md")]
 pub mod quick_start {}
 
@@ -44,17 +46,21 @@ pub mod choosing_crates {}
 
 #[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
 #[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
+#[cfg_attr(not(feature = "state"), doc(alias("broadcast", "rooms")))]
 #[doc = include_str!("../guide/state-and-extractors.md")]
 pub mod state_and_extractors {}
 
+#[doc(alias("cookie", "login", "token"))]
 #[doc = include_str!("../guide/authentication.md")]
 pub mod authentication {}
 
+#[doc(alias("chunks", "streaming", "upload"))]
 #[doc = include_str!("../guide/large-messages.md")]
 pub mod large_messages {}
 
 #[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
 #[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
+#[doc(alias = "backpressure")]
 #[doc = include_str!("../guide/slow-clients.md")]
 pub mod slow_clients {}
 
@@ -69,20 +75,28 @@ pub mod keep_alive_and_timeouts {}
 #[cfg_attr(not(feature = "deflate"), doc = "[`memory`]: crate#features")]
 #[cfg_attr(feature = "deflate", doc = "[`threshold`]: crate::Compression::threshold")]
 #[cfg_attr(not(feature = "deflate"), doc = "[`threshold`]: crate#features")]
+#[doc(alias = "permessage-deflate")]
 #[doc = include_str!("../guide/compression.md")]
 pub mod compression {}
 
+#[doc(alias = "rate limit")]
 #[doc = include_str!("../guide/security.md")]
 pub mod security {}
 
+#[doc(alias = "wss")]
+#[doc = include_str!("../guide/tls.md")]
+pub mod tls {}
+
 #[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
 #[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
+#[doc(alias("caddy", "haproxy", "kubernetes", "nginx", "reverse proxy"))]
 #[doc = include_str!("../guide/deploying.md")]
 pub mod deploying {}
 
 #[doc = include_str!("../guide/shutting-down.md")]
 pub mod shutting_down {}
 
+#[doc(alias("logging", "prometheus"))]
 #[doc = include_str!("../guide/metrics-and-tracing.md")]
 pub mod metrics_and_tracing {}
 
@@ -94,5 +108,6 @@ pub mod many_cores {}
 
 #[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
 #[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
+#[doc(alias = "reconnect")]
 #[doc = include_str!("../guide/faq.md")]
 pub mod faq {}

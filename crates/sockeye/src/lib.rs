@@ -46,9 +46,13 @@ pub use sockeye_tokio as runtime;
 
 #[cfg(feature = "ws")]
 pub use sockeye_tokio::{
-    Budget, Connection, Drained, Error, Overflow, Pushed, ReceiveHalf, SendHalf, Sender, Settings, Shutdown, Stream,
-    Timeouts, TrySendError, Unread, WebSocket, serve,
+    Budget, Connection, Drained, Error, Overflow, Pushed, ReceiveHalf, SendHalf, Sender, Settings, Stream, Timeouts,
+    TrySendError, Unread, WebSocket, serve,
 };
+// On its re-export: rustdoc passes the alias of a method on, and not that of a type.
+#[cfg(feature = "ws")]
+#[doc(alias = "graceful")]
+pub use sockeye_tokio::Shutdown;
 
 /// The extractor: the crate `sockeye-extract`.
 #[cfg(feature = "ws")]
@@ -56,10 +60,15 @@ pub use sockeye_extract as extract;
 
 #[cfg(feature = "ws")]
 pub use sockeye_extract::{
-    ClientNetwork, ConnectionLimits, DefaultOnFailedUpgrade, OnFailedUpgrade, Origins, Refusals, Rejection,
-    WebSocketDefaults, WebSocketUpgrade, WithDefaults, by_forwarded, rejection,
+    ClientNetwork, ConnectionLimits, DefaultOnFailedUpgrade, OnFailedUpgrade, Refusals, Rejection, WebSocketDefaults,
+    WebSocketUpgrade, WithDefaults, by_forwarded, rejection,
 };
+
+#[cfg(feature = "ws")]
+#[doc(alias("cors", "csrf"))]
+pub use sockeye_extract::Origins;
 
 /// Shared state, such as the hub of live connections: the crate `sockeye-state`.
 #[cfg(feature = "state")]
+#[doc(inline)]
 pub use sockeye_state as state;

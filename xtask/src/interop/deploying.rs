@@ -81,7 +81,7 @@ pub(super) fn run(ctx: &Context) -> Result<()> {
         urls.push(of_kind);
     }
     let mut script = node_script(ctx, "deploying.mjs")?;
-    script.args(["--proxies", &json!(urls).to_string()]);
+    script.args(["--input", &json!(urls).to_string()]);
     let output = talk(ending, "deploying/ending", script)?;
     counting.still_runs()?;
     silent.still_runs()?;
