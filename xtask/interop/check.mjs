@@ -5,7 +5,7 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 
 const option = { type: 'string' };
-const options = { url: option, nginx: option, pid: option, chromium: option, firefox: option, output: option };
+const options = { url: option, nginx: option, input: option, pid: option, chromium: option, firefox: option, output: option };
 export const { values: args } = parseArgs({ options });
 
 /** The server's address for a WebSocket. */

@@ -7,8 +7,8 @@ use crate::context::{Context, is_ci};
 use crate::flags::{AutobahnFlags, Checks, CiFlags, CompatFlags, FuzzFlags, InteropFlags};
 use crate::tools::{Skip, Tool};
 use crate::{
-    api, autobahn, bench, cargo, compat, docs, examples, features, fuzz, interop, layers, loom, modules, msrv, package,
-    slow_peers, soak, tidy,
+    api, autobahn, bench, cargo, compat, doc_search, docs, examples, features, fuzz, interop, layers, loom, modules,
+    msrv, package, slow_peers, soak, tidy,
 };
 use anyhow::{Context as _, Result, bail};
 use std::env;
@@ -80,10 +80,18 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "doc",
-        checks: "the documentation of all crates, with warnings as errors, and the links of its index page",
-        hint: "`cargo xtask doc --open` shows the result",
+        checks: "the documentation of all crates, with all features and with fewer; its index page; the guide's copy in docs/guide",
+        hint: "`cargo xtask doc --open` shows the result, and writes docs/guide; for a link to what a feature hides, see \
+               crates/sockeye/src/guide.rs",
         needs: &[],
-        run: |ctx| docs::run(ctx, false),
+        run: docs::check,
+    },
+    Step {
+        name: "doc-search",
+        checks: "what people type into the search of the documentation finds the right page first, in Chromium",
+        hint: "the lines above say what was found; an alias on a page of the guide is in crates/sockeye/src/guide.rs",
+        needs: &[Tool::Chromium, Tool::Node, Tool::Npm],
+        run: doc_search::run,
     },
     Step {
         name: "api",
@@ -236,6 +244,13 @@ const STEPS: &[Step] = &[
         hint: "`cargo xtask interop --only shutdown`; the script is xtask/interop/shutdown.mjs, logs are under target/interop",
         needs: &[Tool::Nginx, Tool::Node, Tool::Npm],
         run: |ctx| interop(ctx, Checks::Shutdown),
+    },
+    Step {
+        name: "interop-deploying",
+        checks: "the configurations of nginx, HAProxy and Caddy in the guide's page Deploying, with 70 s of silence and a shutdown",
+        hint: "`cargo xtask interop --only deploying`; the script is xtask/interop/deploying.mjs, logs are under target/interop",
+        needs: &[Tool::Nginx, Tool::Haproxy, Tool::Caddy, Tool::Node, Tool::Npm],
+        run: |ctx| interop(ctx, Checks::Deploying),
     },
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::cargo;
 use crate::context::Context;
+use crate::guide::{self, Section};
 use crate::workspace::Package;
 use anyhow::{Context as _, Result, bail};
 use std::fmt::Write as _;
@@ -9,22 +10,46 @@ use std::fs;
 use std::path::Path;
 use xshell::cmd;
 
-/// The path of the guide in the output: it is a module of the facade.
-const GUIDE: &str = "sockeye/guide/index.html";
+const DENY_WARNINGS: &str = "-D warnings";
+
+/// The step of `cargo xtask ci`.
+pub(crate) fn check(ctx: &Context) -> Result<()> {
+    with_fewer_features(ctx)?;
+    let outdated = build(ctx)?;
+    if !outdated.is_empty() {
+        bail!("{} did not have the guide's present text; now they have it, commit them", outdated.join(", "));
+    }
+    Ok(())
+}
 
 pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
+    for file in build(ctx)? {
+        println!("{file} has the guide's present text");
+    }
+    let index = ctx.workspace.target.join("doc/index.html");
+    println!("documentation: {}", index.display());
+    if open {
+        browse(ctx, &index)?;
+    }
+    Ok(())
+}
+
+/// Builds the documentation of all crates, its index page, and the copy of the guide. Returns the files of the copy that were
+/// not up to date.
+pub(crate) fn build(ctx: &Context) -> Result<Vec<String>> {
     let sh = &ctx.sh;
+    let guide = guide::load(ctx)?;
     // The facade comes first, then the others by name. The index page describes each crate.
     let mut crates: Vec<&Package> = ctx.workspace.packages.iter().filter(|package| package.is_library()).collect();
     crates.sort_by_key(|package| (!package.published, package.name != "sockeye"));
     let packages = cargo::packages(crates.iter().map(|package| package.name.as_str()));
 
-    let _denied = cargo::push_flags(sh, "RUSTDOCFLAGS", "-D warnings");
+    let _denied = cargo::push_flags(sh, "RUSTDOCFLAGS", DENY_WARNINGS);
     cmd!(sh, "cargo doc --no-deps --all-features {packages...}").run()?;
 
     let folder = ctx.workspace.target.join("doc");
     let index = folder.join("index.html");
-    let page = page(&crates, &rust_version(&crates));
+    let page = page(&guide, &crates, &rust_version(&crates));
     fs::write(&index, &page).with_context(|| format!("cannot write {}", index.display()))?;
     let dead = dead_links(&page, &folder);
     if !dead.is_empty() {
@@ -34,15 +59,39 @@ pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
             dead.join(", ")
         );
     }
-    println!("documentation: {}", index.display());
-    if open {
-        browse(ctx, &index)?;
+    guide::readable::write(ctx, &guide, &folder)
+}
+
+/// Builds the documentation of each published crate with its default features, and with none, as users do who depend on it by
+/// path: a link to what a feature hides is an error in their builds.
+fn with_fewer_features(ctx: &Context) -> Result<()> {
+    let sh = &ctx.sh;
+    let _denied = cargo::push_flags(sh, "RUSTDOCFLAGS", DENY_WARNINGS);
+    for package in ctx.workspace.published().filter(|package| !package.features.is_empty()) {
+        let name = &package.name;
+        for features in [&[][..], &["--no-default-features"]] {
+            cmd!(sh, "cargo doc --quiet --no-deps --package {name} {features...}").run()?;
+        }
+        // cargo would take these pages for those with all features, which are in the same folder.
+        if let Some(library) = &package.library {
+            let page = ctx.workspace.target.join("doc").join(library).join("index.html");
+            fs::remove_file(&page).with_context(|| format!("cannot remove {}", page.display()))?;
+        }
     }
     Ok(())
 }
 
-/// The page at `target/doc/index.html`: an introduction, a link to the guide, and a table of all crates.
-fn page(crates: &[&Package], rust_version: &str) -> String {
+/// The page at `target/doc/index.html`: an introduction, all pages of the guide, and a table of all crates.
+fn page(guide: &[Section], crates: &[&Package], rust_version: &str) -> String {
+    let mut pages = String::new();
+    for section in guide {
+        let _ = writeln!(pages, "<h3>{}</h3>\n<ul>", escape(&section.title));
+        for page in &section.pages {
+            let (html, title, about) = (page.html(), escape(&page.title), with_code(&page.about));
+            let _ = writeln!(pages, "<li><a href=\"{html}\">{title}</a>: {about}");
+        }
+        pages.push_str("</ul>\n");
+    }
     let mut rows = String::new();
     for package in crates {
         let Some(library) = &package.library else { continue };
@@ -65,6 +114,8 @@ fn page(crates: &[&Package], rust_version: &str) -> String {
   :root {{ color-scheme: light dark }}
   body {{ font: 1.05rem/1.5 system-ui, sans-serif; max-width: 52rem; margin: 3rem auto; padding: 0 1.2rem }}
   h1 {{ margin-bottom: 0 }}
+  h3 {{ margin: 1rem 0 0 }}
+  ul {{ margin: .2rem 0 }}
   table {{ border-collapse: collapse; width: 100% }}
   td {{ border-top: 1px solid #8886; padding: .5rem .8rem .5rem 0; vertical-align: top }}
   td:first-child {{ white-space: nowrap; font-family: ui-monospace, monospace }}
@@ -72,9 +123,8 @@ fn page(crates: &[&Package], rust_version: &str) -> String {
 </style>
 <h1>Sockeye</h1>
 <p>WebSockets for Rust servers. Rust {rust_version} or later.
-<h2>Start here</h2>
-<p><a href="{GUIDE}">The guide</a>: quick start, choosing crates, state and extractors, many cores, coming from <code>axum::extract::ws</code>.
-<h2>Crates</h2>
+<h2>The guide</h2>
+{pages}<h2>Crates</h2>
 <table>
 {rows}</table>
 </html>
@@ -96,6 +146,13 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// One line of Markdown as HTML: only code is marked up.
+fn with_code(text: &str) -> String {
+    let parts = escape(text);
+    let parts = parts.split('`').enumerate();
+    parts.map(|(index, part)| if index % 2 == 0 { part.to_owned() } else { format!("<code>{part}</code>") }).collect()
+}
+
 fn browse(ctx: &Context, page: &Path) -> Result<()> {
     let sh = &ctx.sh;
     let chosen = std::env::var("BROWSER").ok();
@@ -111,6 +168,11 @@ fn browse(ctx: &Context, page: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn code_in_a_line_of_the_index_page_is_marked_up() {
+        assert_eq!(with_code("one `a<b>` & two"), "one <code>a&lt;b&gt;</code> &amp; two");
+    }
 
     #[test]
     fn a_link_to_a_missing_page_is_found() {

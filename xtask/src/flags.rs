@@ -33,7 +33,7 @@ pub(crate) enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Build the documentation of every crate, with warnings as errors
+    /// Build the documentation of every crate, with warnings as errors, and the copy of the guide in docs/guide
     Doc {
         /// Open the index page in a browser
         #[arg(long)]
@@ -156,6 +156,8 @@ pub(crate) enum Checks {
     Closing,
     /// Forty clients of Node's `ws` with example-shutdown, through nginx
     Shutdown,
+    /// Node's `ws` behind nginx, HAProxy and Caddy, with the configurations of the guide's page Deploying; takes 75 seconds
+    Deploying,
 }
 
 /// A server that `closing` is compared with.

@@ -2,11 +2,14 @@
 //!
 //! The scripts are in `xtask/interop`. Each script gets the server's address and process id, and prints what it has checked. At
 //! its end, while it is still connected, it interrupts the server as Ctrl-C would do: the server must close with 1001 and end
-//! by itself. The clients of `closing` are small programs that print a code; the result is a table.
+//! by itself. The clients of `closing` are small programs that print a code; the result is a table. `deploying` runs the proxies
+//! that the guide configures.
 
 mod closing;
+mod deploying;
 mod nginx;
-mod scripts;
+mod proxy;
+pub(crate) mod scripts;
 
 use crate::context::Context;
 use crate::environment;
@@ -14,7 +17,6 @@ use crate::examples::{self, Server};
 use crate::flags::{Checks, InteropFlags};
 use crate::tools::Tool;
 use anyhow::{Context as _, Result, bail};
-use nginx::Nginx;
 use scripts::{node_script, scripts};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,6 +48,7 @@ pub(crate) fn run(ctx: &Context, flags: &InteropFlags) -> Result<()> {
             Checks::Firefox => firefox(ctx)?,
             Checks::Closing => closing::run(ctx, flags.control)?,
             Checks::Shutdown => shutdown(ctx)?,
+            Checks::Deploying => deploying::run(ctx)?,
         }
     }
     Ok(())
@@ -140,7 +143,7 @@ fn check_behind_nginx(
     mut script: Command,
 ) -> Result<Vec<String>> {
     let server = Server::example(ctx, example, arguments, &format!("interop/{name}.log"))?;
-    let nginx = Nginx::start(ctx, name, &[&server.url])?;
+    let nginx = nginx::start(ctx, name, &[&server.url])?;
     script.args(["--nginx", &nginx.urls[0]]);
     talk(server, name, script)
 }

@@ -37,13 +37,13 @@
 //!
 //! # Features
 //!
-//! This crate has the features of axum, with the same names and the same defaults. `ws` enables our [`extract::ws`], and axum's
+//! This crate has the features of axum, with the same names and the same defaults. `ws` enables our `extract::ws`, and axum's
 //! own feature `ws` stays off. A further feature, `deflate`, adds the method `compression` to
-//! [`extract::ws::WebSocketUpgrade`].
+//! `extract::ws::WebSocketUpgrade`.
 
 pub use sockeye_axum::*;
 
-/// All of `axum::extract`, but with the module [`ws`](extract::ws) of this crate.
+/// All of `axum::extract`, but with the module `ws` of this crate.
 pub mod extract {
     pub use sockeye_axum::extract::*;
     // An explicit re-export has priority over a glob.

@@ -34,16 +34,16 @@
 //!
 //! # Features
 //!
-//! This crate has the features of axum, with the same names and the same defaults. `ws` enables our [`extract::ws`], and axum's
+//! This crate has the features of axum, with the same names and the same defaults. `ws` enables our `extract::ws`, and axum's
 //! own feature `ws` stays off. A further feature, `deflate`, adds the method `compression` to
-//! [`extract::ws::WebSocketUpgrade`].
+//! `extract::ws::WebSocketUpgrade`.
 
 #[cfg(feature = "ws")]
 mod connect_info;
 
 pub use axum::*;
 
-/// All of `axum::extract`, but with the module [`ws`](extract::ws) of this crate.
+/// All of `axum::extract`, but with the module `ws` of this crate.
 pub mod extract {
     pub use axum::extract::*;
     // An explicit re-export has priority over a glob, even if another crate has turned axum's `ws` on.

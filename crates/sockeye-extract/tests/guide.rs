@@ -1,5 +1,5 @@
-//! The guide's listings work together: one router has every layer of the pages *Security*, *Shutting down*, *Slow clients*,
-//! *Over HTTP/2*, *Compression* and *Keep-alive and timeouts*, and all their settings apply.
+//! The guide's listings work together: one router has every layer of the pages *Security*, *TLS*, *Shutting down*,
+//! *Slow clients*, *Over HTTP/2*, *Compression* and *Keep-alive and timeouts*, and all their settings apply.
 
 #![cfg(all(feature = "axum", feature = "deflate", unix))]
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
@@ -44,7 +44,7 @@ fn pasted() -> (Router, Server) {
         .per_key(100, by_forwarded(1)) // else 429
         .upgrades_in_flight(1_000); // else 503
     let app = app.layer(WebSocketDefaults::new().limits(limits.clone()));
-    // Security: TLS.
+    // TLS.
     use std::os::fd::AsFd;
     use tokio_rustls::server::TlsStream;
     let defaults = WebSocketDefaults::new().transport(|tls: &TlsStream<TcpStream>| Some(tls.get_ref().0.as_fd()));

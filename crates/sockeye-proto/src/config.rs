@@ -70,6 +70,7 @@ impl Config {
     /// checked against the inflated bytes while they grow.
     ///
     /// Default 64 MiB, as in axum. A larger value also raises [`max_frame_size`](Self::max_frame_size), unless that is set.
+    #[doc(alias("max message size", "message size"))]
     pub const fn max_message_size(mut self, max: usize) -> Self {
         self.max_message_size = max;
         if !self.is_max_frame_size_set {

@@ -23,6 +23,7 @@ use sockeye_tokio::{Overflow, PushBatch, Pushed, Sender, TrySendError};
 /// assert!(hub.is_empty());
 /// assert_eq!(hub.broadcast("anybody?").queued, 0);
 /// ```
+#[doc(alias = "rooms")]
 pub struct Hub<T> {
     inner: Arc<Inner<T>>,
 }

@@ -1,48 +1,154 @@
-//! The guide. Every listing on these pages is compiled with the tests.
+//! The pages are in the order in which a project needs them. Every listing is compiled with the tests.
+//!
+//! ## Begin
+//!
+//! * [Quick start](quick_start): a server that receives, sends, closes and shuts down, and a test of its handler.
+//! * [Coming from axum::extract::ws](coming_from_axum): one line of `Cargo.toml`, what proxies must do, what differs, and why.
+//! * [Testing](testing): a client in memory for the tests of handlers and applications, slow and vanishing clients, paused time.
+//! * [Choosing crates](choosing_crates): which crate you need with axum, with hyper, with another stream, or without tokio.
+//!
+//! ## Write the application
+//!
+//! * [State and extractors](state_and_extractors): the application's state, settings for all handlers, a hub for broadcasts.
+//! * [Authentication](authentication): by a cookie, the first message, a subprotocol or a ticket; what happens when it expires.
+//! * [Large messages](large_messages): limits, memory, and how to send and receive more than fits into memory.
+//! * [Slow clients](slow_clients): what waits, what is dropped, and how much memory the queues may take.
+//! * [Keep-alive and timeouts](keep_alive_and_timeouts): Pings, idle connections, and every deadline with its default.
+//! * [Compression](compression): when permessage-deflate is worth its cost, and how to set it.
+//!
+//! ## Go to production
+//!
+//! * [Security](security): other sites' pages, limits, TLS, and what is left to you; all settings of a server in one listing.
+//! * [TLS](tls): in a proxy in front, or in your process with `tokio-rustls`.
+//! * [Deploying](deploying): nginx, HAProxy, Caddy, load balancers and Kubernetes, with configurations that are tested.
+//! * [Shutting down](shutting_down): every client gets a 1001, spread over a window, until a deadline.
+//! * [Metrics and tracing](metrics_and_tracing): a span for each connection, what is logged, and what is counted.
+//! * [Over HTTP/2](http_2): what WebSockets on one connection share, and what to set in hyper.
+//! * [Many cores](many_cores): one runtime with many threads, or one for each core.
+//!
+//! ## Look up
+//!
+//! * [Libraries over axum](libraries_over_axum): how libraries that depend on axum itself use Sockeye too.
+//! * [The API beside axum's](axum_api): what `sockeye-axum-exact` has that axum has not, item by item.
+//! * [Questions and answers](faq): what 1006 means, why a 403, who closed, why nothing is sent, what survives a deploy.
 
+// A page is also read without some of the features. So a link to what a feature hides has no target in the page. Its target is
+// here, before the page: the item, or else the list of features.
+
+#[doc(alias("tutorial"))]
 #[doc = include_str!("../guide/quick-start.md")]
 pub mod quick_start {}
+
+#[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
+#[doc = include_str!("../guide/coming-from-axum.md")]
+pub mod coming_from_axum {}
+
+#[cfg_attr(feature = "test", doc = "[`Client::to`]: crate::test::Client::to")]
+#[cfg_attr(not(feature = "test"), doc = "[`Client::to`]: crate#features")]
+#[cfg_attr(feature = "test", doc = "[`Client`]: crate::test::Client")]
+#[cfg_attr(not(feature = "test"), doc = "[`Client`]: crate#features")]
+#[cfg_attr(feature = "test", doc = "[`Refused`]: crate::test::Refused")]
+#[cfg_attr(not(feature = "test"), doc = "[`Refused`]: crate#features")]
+#[cfg_attr(feature = "test", doc = "[`assert_ping`]: crate::test::Client::assert_ping")]
+#[cfg_attr(not(feature = "test"), doc = "[`assert_ping`]: crate#features")]
+#[cfg_attr(feature = "test", doc = "[`assert_pong`]: crate::test::Client::assert_pong")]
+#[cfg_attr(not(feature = "test"), doc = "[`assert_pong`]: crate#features")]
+#[cfg_attr(feature = "test", doc = "[`connect_to`]: crate::test::connect_to")]
+#[cfg_attr(not(feature = "test"), doc = "[`connect_to`]: crate#features")]
+#[cfg_attr(feature = "test", doc = "[`connect_with`]: crate::test::connect_with")]
+#[cfg_attr(not(feature = "test"), doc = "[`connect_with`]: crate#features")]
+#[cfg_attr(feature = "test", doc = "[`extension`]: crate::test::ClientBuilder::extension")]
+#[cfg_attr(not(feature = "test"), doc = "[`extension`]: crate#features")]
+#[cfg_attr(feature = "test", doc = "[`read_rate`]: crate::test::Client::read_rate")]
+#[cfg_attr(not(feature = "test"), doc = "[`read_rate`]: crate#features")]
+#[cfg_attr(feature = "test", doc = "[`set_timeout`]: crate::test::Client::set_timeout")]
+#[cfg_attr(not(feature = "test"), doc = "[`set_timeout`]: crate#features")]
+#[cfg_attr(feature = "test", doc = "[`silence`]: crate::test::Client::silence")]
+#[cfg_attr(not(feature = "test"), doc = "[`silence`]: crate#features")]
+#[cfg_attr(feature = "test", doc = "[`stop_reading`]: crate::test::Client::stop_reading")]
+#[cfg_attr(not(feature = "test"), doc = "[`stop_reading`]: crate#features")]
+#[cfg_attr(feature = "test", doc = "[`test`]: crate::test")]
+#[cfg_attr(not(feature = "test"), doc = "[`test`]: crate#features")]
+#[cfg_attr(feature = "test", doc = "[`vanish`]: crate::test::Client::vanish")]
+#[cfg_attr(not(feature = "test"), doc = "[`vanish`]: crate#features")]
+#[doc(alias = "mock")]
+#[doc = include_str!("../guide/testing.md")]
+pub mod testing {}
 
 #[doc = include_str!("../guide/choosing-crates.md")]
 pub mod choosing_crates {}
 
+#[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
+#[cfg_attr(not(feature = "state"), doc(alias("broadcast", "rooms")))]
 #[doc = include_str!("../guide/state-and-extractors.md")]
 pub mod state_and_extractors {}
+
+#[doc(alias("cookie", "login", "token"))]
+#[doc = include_str!("../guide/authentication.md")]
+pub mod authentication {}
+
+#[doc(alias("chunks", "streaming", "upload"))]
+#[doc = include_str!("../guide/large-messages.md")]
+pub mod large_messages {}
+
+#[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
+#[doc(alias = "backpressure")]
+#[doc = include_str!("../guide/slow-clients.md")]
+pub mod slow_clients {}
 
 #[doc = include_str!("../guide/keep-alive-and-timeouts.md")]
 pub mod keep_alive_and_timeouts {}
 
-#[doc = include_str!("../guide/slow-clients.md")]
-pub mod slow_clients {}
-
-#[doc = include_str!("../guide/http-2.md")]
-pub mod http_2 {}
-
-#[cfg(feature = "deflate")]
+#[cfg_attr(feature = "deflate", doc = "[`level`]: crate::Compression::level")]
+#[cfg_attr(not(feature = "deflate"), doc = "[`level`]: crate#features")]
+#[cfg_attr(feature = "deflate", doc = "[`max_ratio`]: crate::Compression::max_ratio")]
+#[cfg_attr(not(feature = "deflate"), doc = "[`max_ratio`]: crate#features")]
+#[cfg_attr(feature = "deflate", doc = "[`memory`]: crate::Compression::memory")]
+#[cfg_attr(not(feature = "deflate"), doc = "[`memory`]: crate#features")]
+#[cfg_attr(feature = "deflate", doc = "[`threshold`]: crate::Compression::threshold")]
+#[cfg_attr(not(feature = "deflate"), doc = "[`threshold`]: crate#features")]
+#[doc(alias = "permessage-deflate")]
 #[doc = include_str!("../guide/compression.md")]
 pub mod compression {}
+
+#[doc(alias = "rate limit")]
+#[doc = include_str!("../guide/security.md")]
+pub mod security {}
+
+#[doc(alias = "wss")]
+#[doc = include_str!("../guide/tls.md")]
+pub mod tls {}
+
+#[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
+#[doc(alias("caddy", "haproxy", "kubernetes", "nginx", "reverse proxy"))]
+#[doc = include_str!("../guide/deploying.md")]
+pub mod deploying {}
 
 #[doc = include_str!("../guide/shutting-down.md")]
 pub mod shutting_down {}
 
-#[doc = include_str!("../guide/security.md")]
-pub mod security {}
-
-#[cfg(feature = "test")]
-#[doc = include_str!("../guide/testing.md")]
-pub mod testing {}
-
+#[doc(alias("logging", "prometheus"))]
 #[doc = include_str!("../guide/metrics-and-tracing.md")]
 pub mod metrics_and_tracing {}
 
+#[doc = include_str!("../guide/http-2.md")]
+pub mod http_2 {}
+
 #[doc = include_str!("../guide/many-cores.md")]
 pub mod many_cores {}
-
-#[doc = include_str!("../guide/coming-from-axum.md")]
-pub mod coming_from_axum {}
 
 #[doc = include_str!("../guide/libraries-over-axum.md")]
 pub mod libraries_over_axum {}
 
 #[doc = include_str!("../guide/axum-api.md")]
 pub mod axum_api {}
+
+#[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
+#[doc(alias = "reconnect")]
+#[doc = include_str!("../guide/faq.md")]
+pub mod faq {}

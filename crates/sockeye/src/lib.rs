@@ -1,19 +1,23 @@
+// A link to what a feature hides leads to the list of features instead: a user who depends on this crate by path builds its
+// documentation with his own features.
+#![cfg_attr(feature = "ws", doc = "[`guide`]: crate::guide")]
+#![cfg_attr(not(feature = "ws"), doc = "[`guide`]: #features")]
 #![doc = include_str!("../README.md")]
 //!
 //! # Guide
 //!
 //! The module [`guide`] has a page on getting started, one on coming from axum, and one on each topic that matters for a server
-//! in production.
+//! in production. It is there with the feature `ws`.
 //!
 //! # Features
 //!
-//! * `ws` (on by default): [`WebSocketUpgrade`], the extractor for axum and for bare hyper requests, [`WebSocket`], and the
-//!   types that they use.
-//! * `deflate`: `Compression`, for the method `compression` of [`WebSocketUpgrade`] and of [`WebSocketDefaults`]. Nothing is
+//! * `ws` (on by default): `WebSocketUpgrade`, the extractor for axum and for bare hyper requests, `WebSocket`, and the types
+//!   that they use.
+//! * `deflate`: `Compression`, for the method `compression` of `WebSocketUpgrade` and of `WebSocketDefaults`. Nothing is
 //!   compressed unless this method is called.
 //! * `metrics`: counters for connections and for refused requests, through the `metrics` facade.
-//! * `state`: the module [`state`], with the [`Hub`](state::Hub) of live connections.
-//! * `test`: the module [`test`](mod@test), with a client in memory for tests of handlers and applications. Enable it among the
+//! * `state`: the module `state`, with the `Hub` of live connections.
+//! * `test`: the module `test`, with a client in memory for tests of handlers and applications. Enable it among the
 //!   `[dev-dependencies]`.
 //! * `tungstenite`: conversions between [`Message`] and `tungstenite::Message`. Each release of tungstenite is a breaking
 //!   change.
@@ -22,7 +26,8 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(all(any(doc, doctest), feature = "ws", feature = "state"))]
+// Its listings use all features. Its text is also read without them.
+#[cfg(all(doc, feature = "ws", any(not(doctest), all(feature = "deflate", feature = "state"))))]
 pub mod guide;
 
 /// The protocol as values, without I/O: the crate `sockeye-proto`.
@@ -43,9 +48,13 @@ pub use sockeye_tokio as runtime;
 
 #[cfg(feature = "ws")]
 pub use sockeye_tokio::{
-    Budget, Connection, Drained, Error, Overflow, Pushed, ReceiveHalf, SendHalf, Sender, Settings, Shutdown, Stream,
-    Timeouts, TrySendError, Unread, WebSocket, serve,
+    Budget, Connection, Drained, Error, Overflow, Pushed, ReceiveHalf, SendHalf, Sender, Settings, Stream, Timeouts,
+    TrySendError, Unread, WebSocket, serve,
 };
+// On its re-export: rustdoc passes the alias of a method on, and not that of a type.
+#[cfg(feature = "ws")]
+#[doc(alias = "graceful")]
+pub use sockeye_tokio::Shutdown;
 
 /// The extractor: the crate `sockeye-extract`.
 #[cfg(feature = "ws")]
@@ -53,14 +62,20 @@ pub use sockeye_extract as extract;
 
 #[cfg(feature = "ws")]
 pub use sockeye_extract::{
-    ClientNetwork, ConnectionLimits, DefaultOnFailedUpgrade, OnFailedUpgrade, Origins, Refusals, Rejection,
-    WebSocketDefaults, WebSocketUpgrade, WithDefaults, by_forwarded, rejection,
+    ClientNetwork, ConnectionLimits, DefaultOnFailedUpgrade, OnFailedUpgrade, Refusals, Rejection, WebSocketDefaults,
+    WebSocketUpgrade, WithDefaults, by_forwarded, rejection,
 };
+
+#[cfg(feature = "ws")]
+#[doc(alias("cors", "csrf"))]
+pub use sockeye_extract::Origins;
 
 /// Shared state, such as the hub of live connections: the crate `sockeye-state`.
 #[cfg(feature = "state")]
+#[doc(inline)]
 pub use sockeye_state as state;
 
 /// Tests of handlers and applications without a network: the crate `sockeye-test`.
 #[cfg(feature = "test")]
+#[doc(inline)]
 pub use sockeye_test as test;

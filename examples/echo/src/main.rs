@@ -1,11 +1,13 @@
 //! The echo server as a program.
 
-use std::{net::SocketAddr, num::NonZero, thread::available_parallelism};
+use std::{net::SocketAddr, num::NonZero, thread::available_parallelism, time::Duration};
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use example_echo::per_core::PerCore;
-use sockeye::{Compression, Config, Drained, Memory, Shutdown, WebSocketDefaults};
+use sockeye::{
+    Compression, Config, ConnectionLimits, Drained, Memory, Shutdown, Timeouts, WebSocketDefaults, by_forwarded,
+};
 use tokio::{net::TcpListener, runtime::Builder, signal::ctrl_c};
 
 /// A WebSocket echo server at /ws.
@@ -30,6 +32,12 @@ struct Options {
     /// A frame or a message with more bytes closes the connection with 1009. Default: 16 MiB for a frame, 64 MiB for a message.
     #[arg(long)]
     max_message_size: Option<usize>,
+    /// After how many seconds of silence a client is sent a Ping; 0 stands for never. Default: 20.
+    #[arg(long)]
+    keep_alive: Option<u64>,
+    /// How many connections one client may have. The client is the address that one proxy in front has seen.
+    #[arg(long)]
+    per_client: Option<usize>,
 }
 
 /// The values of [`Memory`] for the command line.
@@ -42,10 +50,18 @@ enum Budget {
 
 impl Options {
     fn defaults(&self) -> WebSocketDefaults {
-        let defaults = WebSocketDefaults::new().compression(self.compression());
-        let Some(size) = self.max_message_size else { return defaults };
-        let config = Config::new().max_frame_size(size).max_message_size(size);
-        defaults.config(config)
+        let mut defaults = WebSocketDefaults::new().compression(self.compression());
+        if let Some(size) = self.max_message_size {
+            defaults = defaults.config(Config::new().max_frame_size(size).max_message_size(size));
+        }
+        if let Some(seconds) = self.keep_alive {
+            let after = (seconds > 0).then(|| Duration::from_secs(seconds));
+            defaults = defaults.timeouts(Timeouts::new().keep_alive(after));
+        }
+        if let Some(max) = self.per_client {
+            defaults = defaults.limits(ConnectionLimits::new().per_key(max, by_forwarded(1)));
+        }
+        defaults
     }
 
     fn compression(&self) -> Option<Compression> {

@@ -4,7 +4,7 @@
 //! only if the server continues to read until the client has read the Close: a stream that is closed too early is reset, and
 //! the reset overtakes the Close. With nginx in between it is harder: nginx treats the end of one direction as the end of both.
 
-use super::nginx::Nginx;
+use super::nginx;
 use super::scripts::{node_script, scripts};
 use crate::context::Context;
 use crate::environment;
@@ -59,7 +59,7 @@ pub(super) fn run(ctx: &Context, control: Option<Control>) -> Result<()> {
     for excess in &EXCESSES {
         servers.push(server(ctx, excess, control)?);
     }
-    let nginx = Nginx::start(ctx, "closing", &servers.iter().map(|server| server.url.as_str()).collect::<Vec<_>>())?;
+    let nginx = nginx::start(ctx, "closing", &servers.iter().map(|server| server.url.as_str()).collect::<Vec<_>>())?;
 
     let mut columns = Vec::new();
     for (excess, (server, proxy)) in EXCESSES.iter().zip(servers.iter().zip(&nginx.urls)) {

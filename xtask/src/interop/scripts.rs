@@ -13,7 +13,7 @@ pub(super) fn scripts(ctx: &Context) -> PathBuf {
 }
 
 /// The command that runs a script, from the folder with the `node_modules` that it needs.
-pub(super) fn node_script(ctx: &Context, name: &str) -> Result<Command> {
+pub(crate) fn node_script(ctx: &Context, name: &str) -> Result<Command> {
     let folder = environment::node(ctx)?;
     // Node looks for modules from the folder of the script, and `node_modules` must not be in the checkout. All scripts are
     // copied, since they import each other.

@@ -88,6 +88,7 @@ impl Timeouts {
     /// Default 20 s: some mobile networks and proxies forget a silent connection after 30 s.
     ///
     /// [RFC 6455 §5.5.2]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.2
+    #[doc(alias("heartbeat", "keep alive", "ping interval"))]
     pub fn keep_alive(mut self, after: impl Into<Option<Duration>>) -> Self {
         self.keep_alive = after.into();
         self
