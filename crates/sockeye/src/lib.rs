@@ -77,5 +77,6 @@ pub use sockeye_state as state;
 
 /// Tests of handlers and applications without a network: the crate `sockeye-test`.
 #[cfg(feature = "test")]
-#[doc(inline)]
+// Not inline: the search for `timeout` would find a setting of a test's client before those of a server.
+#[doc(no_inline)]
 pub use sockeye_test as test;
