@@ -37,7 +37,7 @@ impl CloseFrame {
     /// Fails if the code of this Close must not be sent.
     pub(crate) fn check(&self) -> Result<(), Violation> {
         if !close_code::is_valid_on_wire(self.code) {
-            return Err(Violation::InvalidCloseCode);
+            return Err(Violation::InvalidCloseCode(self.code));
         }
         Ok(())
     }
@@ -58,7 +58,7 @@ impl CloseFrame {
             [high, low, reason @ ..] => {
                 let code = CloseCode::from_be_bytes([*high, *low]);
                 if !close_code::is_valid_on_wire(code) {
-                    return Err(Violation::InvalidCloseCode);
+                    return Err(Violation::InvalidCloseCode(code));
                 }
                 // RFC 6455 §5.5.1: the reason is "UTF-8-encoded data".
                 let reason = utf8::whole(reason.to_vec()).map_err(|_| Violation::InvalidCloseReason)?;

@@ -51,9 +51,11 @@ pub enum Violation {
     /// §5.5.1: the body of a Close is a single byte.
     #[error("the body of a Close is one byte long: expected none, or a code of two (RFC 6455 section 5.5.1)")]
     InvalidCloseLength,
-    /// §7.4: a Close has a code that must not be on the wire.
-    #[error("the close code cannot be sent: expected 1000-1003, 1007-1014 or 3000-4999 (RFC 6455 section 7.4)")]
-    InvalidCloseCode,
+    /// §7.4: a Close has this code, which must not be on the wire.
+    #[error(
+        "close code {0} must not be in a Close frame: expected 1000 to 1003, 1007 to 1014 or 3000 to 4999 (RFC 6455 section 7.4)"
+    )]
+    InvalidCloseCode(CloseCode),
     /// §5.5.1: the reason of a Close is not valid UTF-8.
     #[error("the reason of a Close is not valid UTF-8 (RFC 6455 section 5.5.1)")]
     InvalidCloseReason,
@@ -91,7 +93,7 @@ impl Violation {
             | Self::UnexpectedContinuation
             | Self::UnfinishedMessage
             | Self::InvalidCloseLength
-            | Self::InvalidCloseCode => close_code::PROTOCOL,
+            | Self::InvalidCloseCode(_) => close_code::PROTOCOL,
         }
     }
 }

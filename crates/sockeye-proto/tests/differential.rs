@@ -172,7 +172,7 @@ fn compare(run: &Run, theirs: &mut Theirs) -> Option<Stricter> {
     if error == Some(Error::Violation(Violation::NonMinimalLength)) {
         return Some(Stricter::NonMinimalLength);
     }
-    if error == Some(Error::Violation(Violation::InvalidCloseCode)) {
+    if matches!(error, Some(Error::Violation(Violation::InvalidCloseCode(_)))) {
         assert_eq!(theirs.messages[ours.len()..], [replaced()]);
         return Some(Stricter::CloseCode);
     }

@@ -123,13 +123,19 @@ fn a_message_that_may_not_be_sent_is_refused_and_the_encoder_goes_on() {
     let refused = [
         (Message::Ping(vec![0; 126]), Violation::OversizedControl),
         (Message::Pong(vec![0; 126]), Violation::OversizedControl),
-        (Message::Close(Some(CloseFrame::new(close_code::STATUS, ""))), Violation::InvalidCloseCode),
-        (Message::Close(Some(CloseFrame::new(close_code::ABNORMAL, ""))), Violation::InvalidCloseCode),
-        (Message::Close(Some(CloseFrame::new(close_code::TLS, ""))), Violation::InvalidCloseCode),
-        (Message::Close(Some(CloseFrame::new(1004, ""))), Violation::InvalidCloseCode),
-        (Message::Close(Some(CloseFrame::new(0, ""))), Violation::InvalidCloseCode),
-        (Message::Close(Some(CloseFrame::new(2999, ""))), Violation::InvalidCloseCode),
-        (Message::Close(Some(CloseFrame::new(5000, ""))), Violation::InvalidCloseCode),
+        (
+            Message::Close(Some(CloseFrame::new(close_code::STATUS, ""))),
+            Violation::InvalidCloseCode(close_code::STATUS),
+        ),
+        (
+            Message::Close(Some(CloseFrame::new(close_code::ABNORMAL, ""))),
+            Violation::InvalidCloseCode(close_code::ABNORMAL),
+        ),
+        (Message::Close(Some(CloseFrame::new(close_code::TLS, ""))), Violation::InvalidCloseCode(close_code::TLS)),
+        (Message::Close(Some(CloseFrame::new(1004, ""))), Violation::InvalidCloseCode(1004)),
+        (Message::Close(Some(CloseFrame::new(0, ""))), Violation::InvalidCloseCode(0)),
+        (Message::Close(Some(CloseFrame::new(2999, ""))), Violation::InvalidCloseCode(2999)),
+        (Message::Close(Some(CloseFrame::new(5000, ""))), Violation::InvalidCloseCode(5000)),
     ];
     for mut encoder in [server(), client()] {
         for (message, violation) in &refused {

@@ -26,7 +26,7 @@ fn every_close_code_is_allowed_or_refused_as_the_registry_says() {
         let allowed = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
         assert_eq!(close_code::is_valid_on_wire(code), allowed, "{code}");
         let outcome = decode(Role::Client, &Config::default(), &Frame::close(code, "").server_bytes());
-        let error = (!allowed).then_some(Error::Violation(Violation::InvalidCloseCode));
+        let error = (!allowed).then_some(Error::Violation(Violation::InvalidCloseCode(code)));
         assert_eq!((outcome.messages.len(), outcome.error), (usize::from(allowed), error), "{code}");
     }
 }
@@ -107,6 +107,9 @@ fn the_text_of_a_decoding_error_says_what_was_expected() {
     let outcome = decode(Role::Server, &config, &Frame::text("12345678").bytes());
     let text = outcome.error.unwrap().to_string();
     assert!(text.contains("max_frame_size is 7") && text.contains('8'), "{text}");
+    let outcome = decode(Role::Server, &Config::new(), &Frame::close(1005, "").bytes());
+    let text = outcome.error.unwrap().to_string();
+    assert!(text.contains("close code 1005") && text.contains("1000 to 1003"), "{text}");
 }
 
 /// A decoder reports whether a message is incomplete, and how much of it has arrived.

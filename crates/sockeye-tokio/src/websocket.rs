@@ -216,6 +216,8 @@ impl WebSocket {
     /// Begins the close handshake with 1000, and waits until the kernel has the Close. Then call [`recv`](Self::recv) for
     /// what the peer still sends, up to its own Close, or drop the socket.
     ///
+    /// To close with another code, or with a reason, call [`close_with`](Self::close_with).
+    ///
     /// # Errors
     ///
     /// Returns the error that keeps the Close from being written. It is no error if the connection is already closing.

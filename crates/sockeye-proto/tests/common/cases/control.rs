@@ -55,7 +55,7 @@ fn close_bodies(table: &mut Table) {
     for code in [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 10_000, 0x7FFF, 0xFFFF] {
         for reason in ["", "why"] {
             let frame = Frame::close(code, reason);
-            let end = protocol(Violation::InvalidCloseCode);
+            let end = protocol(Violation::InvalidCloseCode(code));
             table.both(format!("Close {code} {reason:?}"), [&frame], [], end);
         }
     }
@@ -71,7 +71,7 @@ fn close_bodies(table: &mut Table) {
     }
     // The first fault is reported: a forbidden code with a forbidden reason is a fault of the code.
     let frame = Frame::close_raw([0, 0, 0xFF]);
-    table.both("Close 0 with a bad reason", [&frame], [], protocol(Violation::InvalidCloseCode));
+    table.both("Close 0 with a bad reason", [&frame], [], protocol(Violation::InvalidCloseCode(0)));
 }
 
 fn after_close(table: &mut Table) {
