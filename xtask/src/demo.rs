@@ -6,6 +6,17 @@ use crate::flags::DemoFlags;
 use anyhow::{Context as _, Result};
 use std::process::Command;
 
+/// What there is to see.
+const TRY: &str = "
+Try this:
+  * Open the page in two windows, choose two names, and write.
+  * Choose the same name in a third window: the older one is closed, and told why.
+  * Close a window without leaving: the others see who has left.
+  * Press Ctrl-C here: all windows are closed with 1001, at different moments, and the program ends when they have answered.
+    Start it again: the windows connect again by themselves.
+The code is examples/chat/src/room.rs. Its tests need no browser: examples/chat/tests/chat.rs.
+";
+
 pub(crate) fn run(ctx: &Context, flags: &DemoFlags) -> Result<()> {
     let profile: &[&str] = if flags.release { &["--release"] } else { &[] };
     let chat = cargo::executable(ctx, &[&["--package", "example-chat"], profile].concat(), "example-chat")?;
@@ -14,8 +25,9 @@ pub(crate) fn run(ctx: &Context, flags: &DemoFlags) -> Result<()> {
     if addr.port() == 0 {
         println!("The chat says below where it listens.");
     } else {
-        println!("The chat: http://{addr}  (open it in two windows; Ctrl-C ends it)");
+        println!("The chat: http://{addr}");
     }
+    println!("{TRY}");
     let mut command = Command::new(chat);
     command.arg("--addr").arg(addr.to_string());
     become_it(command).context("cannot run example-chat")
