@@ -8,7 +8,7 @@ use crate::flags::{AutobahnFlags, Checks, CiFlags, CompatFlags, FuzzFlags, Inter
 use crate::tools::{Skip, Tool};
 use crate::{
     api, autobahn, bench, cargo, compat, doc_search, docs, examples, features, fuzz, interop, layers, loom, modules,
-    msrv, package, slow_peers, soak, tidy,
+    msrv, package, readme, slow_peers, soak, tidy,
 };
 use anyhow::{Context as _, Result, bail};
 use std::env;
@@ -106,6 +106,13 @@ const STEPS: &[Step] = &[
         hint: "a file outside the crate's folder is not in its package; a dependency needs a version to be published",
         needs: &[],
         run: package::run,
+    },
+    Step {
+        name: "readme",
+        checks: "the first listing of README.md, alone with its dependencies in edition 2021: it compiles, and echoes",
+        hint: "the package is target/readme",
+        needs: &[],
+        run: readme::run,
     },
     Step {
         name: "msrv",

@@ -27,6 +27,7 @@ mod miri;
 mod modules;
 mod msrv;
 mod package;
+mod readme;
 mod rust_source;
 mod slow_peers;
 mod soak;
