@@ -1,9 +1,10 @@
-// Node's `ws` behind the proxies that the guide's page Deploying configures: what the page says about each of them.
+// Node's `ws` behind the proxies that the guide's page Deploying configures: what the page says about each of them,
+// and the code that the guide gives to a page that must reconnect.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import WebSocket from 'ws';
+import WebSocket, { WebSocketServer } from 'ws';
 import { args, check, interruptServer, script } from './check.mjs';
 
 /** For how long nothing happens. The proxies that give up on silence do so after 60 s. */
@@ -15,8 +16,11 @@ const PATIENT = ['caddyfile'];
 /** The clients of each proxy when the server is shut down. */
 const CLIENTS = 4;
 
-/** Each has a name and, for each of the three servers, the address of the proxy in front. */
-const proxies = JSON.parse(args.input);
+/**
+ * Each proxy has a name and, for each of the three servers, the address of the proxy in front. `reconnect` is the code that the
+ * guide gives to pages.
+ */
+const { proxies, reconnect } = JSON.parse(args.input);
 
 /** A client that is open, and a promise of how it ends. */
 async function open(url, options = {}) {
@@ -43,6 +47,38 @@ async function echo({ socket }, text) {
   const answer = once(socket, 'message');
   socket.send(text);
   assert.equal((await answer)[0].toString(), text);
+}
+
+/** Runs the page's code with a server that ends each connection in its own way. Returns what the page has done. */
+async function reconnects(endings) {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  await once(server, 'listening');
+  const url = 'wss://example.com/ws';
+  assert.ok(reconnect.includes(url), `the listing does not connect to ${url}`);
+  const code = reconnect.replace(url, `ws://127.0.0.1:${server.address().port}`);
+  const shown = [];
+  const waits = [];
+  const later = (callback, wait, ...rest) => {
+    waits.push(wait);
+    return setTimeout(callback, 0, ...rest);
+  };
+  let left = endings.length;
+  const over = new Promise((resolve) => {
+    server.on('connection', (socket) => {
+      socket.on('close', () => {
+        left -= 1;
+        if (left === 0) resolve();
+      });
+      socket.send(`connection ${endings.length - left}`);
+      endings[endings.length - left](socket);
+    });
+  });
+  new Function('WebSocket', 'setTimeout', 'show', `${code}; connect();`)(WebSocket, later, (data) => shown.push(data));
+  await over;
+  // Whatever the page still does.
+  await sleep(500);
+  server.close();
+  return { shown, waits };
 }
 
 await script("Node's ws behind the proxies of the guide", async () => {
@@ -78,6 +114,19 @@ await script("Node's ws behind the proxies of the guide", async () => {
       const { code, wasClean } = await end;
       assert.deepEqual({ code, wasClean }, { code: 1001, wasClean: true });
     }
+  });
+
+  await check('the page of the guide reconnects after 1001 and 1006, waits at random, and stops after 1000', async () => {
+    const { shown, waits } = await reconnects([
+      (socket) => socket.close(1001),
+      (socket) => socket.terminate(),
+      (socket) => socket.close(1000),
+    ]);
+    // A connection that is terminated may have lost its message.
+    assert.equal(shown.at(0), 'connection 0');
+    assert.equal(shown.at(-1), 'connection 2');
+    assert.equal(waits.length, 2);
+    assert.ok(waits.every((wait) => wait >= 0 && wait <= 2_000), `${waits}`);
   });
 
   await sleep(Math.max(0, began + SILENCE - Date.now()));

@@ -2,6 +2,7 @@
 //!
 //! Only addresses and ports are replaced, and what a proxy needs to run without privileges is put around the text. Each proxy
 //! runs three times: in front of a server that counts its clients, of one that sends no Pings, and of one that is shut down.
+//! While the proxies wait, the code for pages that reconnect, from *Questions and answers*, is run too.
 
 use super::nginx;
 use super::proxy::{Proxy, port_of};
@@ -58,8 +59,11 @@ const KINDS: [Kind; 3] = [
 ];
 
 pub(super) fn run(ctx: &Context) -> Result<()> {
-    let path = ctx.workspace.root.join(FOLDER).join(PAGE);
-    let page = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let read = |page: &str| {
+        let path = ctx.workspace.root.join(FOLDER).join(page);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let (page, questions) = (read(PAGE)?, read("faq.md")?);
     let server = |name: &str, example: &str, arguments: &[&str]| {
         Server::example(ctx, example, arguments, &format!("interop/deploying/{name}.log"))
     };
@@ -81,7 +85,8 @@ pub(super) fn run(ctx: &Context) -> Result<()> {
         urls.push(of_kind);
     }
     let mut script = node_script(ctx, "deploying.mjs")?;
-    script.args(["--input", &json!(urls).to_string()]);
+    let reconnect = listing(&questions, "js")?;
+    script.args(["--input", &json!({ "proxies": urls, "reconnect": reconnect }).to_string()]);
     let output = talk(ending, "deploying/ending", script)?;
     counting.still_runs()?;
     silent.still_runs()?;
@@ -128,13 +133,13 @@ fn caddy(program: &Path, folder: &Path, listing: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// The only listing of this language in a page.
+/// The only listing of this language in a page of the guide.
 fn listing(page: &str, language: &str) -> Result<String> {
     let fence = format!("```{language}\n");
     let listings: Vec<&str> = page.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).collect();
     match listings[..] {
         [only] => Ok(only.to_owned()),
-        _ => bail!("{PAGE} has {} listings of `{language}`; it must have one", listings.len()),
+        _ => bail!("the page has {} listings of `{language}`; it must have one", listings.len()),
     }
 }
 
