@@ -191,14 +191,21 @@ impl<S> ClientBuilder<S> {
             let (stream, server) = serve(self.app, self.extensions);
             let response = match within(timeout, at, send(stream, request)).await {
                 Ok(response) => response,
-                Err(error) => panic!("the application has not answered: {}\n  at {at}", ended(server, error).await),
+                Err(error) => {
+                    let why = within(timeout, at, ended(server, error)).await;
+                    panic!("the application has not answered: {why}\n  at {at}")
+                }
             };
             let accepted = match expected.check(&response) {
                 Ok(accepted) => accepted,
                 Err(AnswerError::Status(_)) => {
-                    return match within(timeout, at, refused(response)).await {
-                        Ok(refused) => Err(refused),
-                        Err(error) => panic!("the body of the application's answer is cut off: {error}\n  at {at}"),
+                    let status = response.status();
+                    return match tokio::time::timeout(timeout, refused(response)).await {
+                        Ok(Ok(refused)) => Err(refused),
+                        Err(_) => {
+                            panic!("the application has answered {status}, with a body that does not end\n  at {at}")
+                        }
+                        Ok(Err(error)) => panic!("the body of the application's answer is cut off: {error}\n  at {at}"),
                     };
                 }
                 Err(error) => panic!("the application's answer opens no WebSocket: {error}\n  at {at}"),
@@ -211,7 +218,9 @@ impl<S> ClientBuilder<S> {
                     Ok(None) => {}
                     Ok(Some(agreed)) => {
                         codec.encoder = codec.encoder.with_extension(agreed.encoder(Role::Client, &compression));
-                        codec.decoder = codec.decoder.with_extension(agreed.decoder(Role::Client, &compression));
+                        // The server is under test, and not the limits of its client.
+                        let unlimited = compression.max_ratio(u32::MAX);
+                        codec.decoder = codec.decoder.with_extension(agreed.decoder(Role::Client, &unlimited));
                     }
                     Err(error) => panic!("the application's answer opens no WebSocket: {error}\n  at {at}"),
                 }

@@ -1,6 +1,6 @@
 //! `Client`: what a test holds of a connection. The methods that receive are in `receive`.
 
-use std::{fmt, future::Future, panic::Location, time::Duration};
+use std::{fmt, future::Future, panic::Location, thread, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::{
     ClientBuilder,
+    handler::Handler,
     inbox::Inbox,
     link::{Codec, IN_FLIGHT, Link, Reading},
     show::{self, Transcript},
@@ -82,8 +83,11 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let (ours, theirs) = tokio::io::duplex(IN_FLIGHT);
-    tokio::spawn(Connection::new(Stream::boxed(theirs), Role::Server).settings(settings).serve(handler));
-    Client::new(Link::start(ours, Bytes::new(), Codec::new()))
+    let handler =
+        Handler::spawn(Connection::new(Stream::boxed(theirs), Role::Server).settings(settings).serve(handler));
+    let mut client = Client::new(Link::start(ours, Bytes::new(), Codec::new()));
+    client.handler = Some(handler);
+    client
 }
 
 /// A WebSocket client for tests, connected in memory.
@@ -107,10 +111,17 @@ where
 /// # Drop
 ///
 /// Dropping the client ends the stream without a Close: see [`vanish`](Self::vanish).
+///
+/// # Panics of the handler
+///
+/// A handler that panics closes the connection with 1011, and the next assertion says so. If no assertion follows, the drop of the
+/// client panics in its place. That needs a handler that has panicked by then: [`finish`](Self::finish) waits for it.
 pub struct Client {
     pub(crate) inbox: Inbox,
     pub(crate) transcript: Transcript,
     pub(crate) timeout: Duration,
+    /// `None` if an application runs the handler.
+    pub(crate) handler: Option<Handler>,
     link: Link,
     headers: HeaderMap,
     protocol: Option<HeaderValue>,
@@ -128,6 +139,7 @@ impl Client {
             inbox,
             transcript: Transcript::default(),
             timeout: TIMEOUT,
+            handler: None,
             link,
             headers: HeaderMap::new(),
             protocol: None,
@@ -255,9 +267,42 @@ impl Client {
     /// The client of a user who has lost the network looks otherwise: [`stop_reading`](Self::stop_reading).
     pub fn vanish(self) {}
 
+    /// Waits until the handler has returned and the connection has ended. The client stays connected meanwhile: a handler that
+    /// receives until its client leaves returns after [`close`](Self::close).
+    ///
+    /// For a client of a whole application, which runs the handler in a task of its own, this waits for the end of the stream.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of the handler, or if the handler has not returned in time.
+    #[track_caller]
+    pub fn finish(mut self) -> impl Future<Output = ()> {
+        let at = Location::caller();
+        async move {
+            let ended = match &mut self.handler {
+                Some(handler) => timeout(self.timeout, handler.returned()).await,
+                None => timeout(self.timeout, self.inbox.over()).await,
+            };
+            if ended.is_err() {
+                let what =
+                    if self.handler.is_some() { "the handler has not returned" } else { "the stream has not ended" };
+                self.fail(at, &format!("{what} within {:?}", self.timeout));
+            }
+        }
+    }
+
     /// Panics with what a test needs to see.
     pub(crate) fn fail(&self, at: &Location<'_>, what: &str) -> ! {
-        panic!("{what}\n  at {at}{}{}", self.transcript.lines(), self.hint());
+        let panicked = match self.handler.as_ref().and_then(Handler::panic) {
+            Some(text) => format!("\n  the handler has panicked: {text}"),
+            None => String::new(),
+        };
+        panic!("{what}\n  at {at}{}{panicked}{}", self.transcript.lines(), self.hint());
+    }
+
+    /// Whether the test has made the client read slowly, or not at all.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.link.reading() != Reading::Free
     }
 
     fn hint(&self) -> &'static str {
@@ -265,6 +310,15 @@ impl Client {
             Reading::Free => "",
             Reading::Rate(_) => "\n  note: `read_rate` makes this client read slowly",
             Reading::Stopped => "\n  note: this client reads nothing, because of `stop_reading`",
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let unknown = self.handler.as_ref().filter(|handler| !handler.is_known && !thread::panicking());
+        if let Some(text) = unknown.and_then(Handler::panic) {
+            panic!("the handler has panicked, and no assertion has seen it: {text}");
         }
     }
 }

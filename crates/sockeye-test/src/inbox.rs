@@ -86,8 +86,14 @@ impl Inbox {
                 self.messages.push_back(message);
             }
             Some(Arrival::Violation(error)) => self.end = Some(End::Violation(error)),
-            Some(Arrival::End) | None => self.end = Some(End::Abrupt),
+            Some(Arrival::End) => self.end = Some(End::Abrupt),
+            None => panic!("the client's own task has panicked"),
         }
         Ok(())
+    }
+
+    /// Waits until the stream has ended. What still arrives is dropped.
+    pub(crate) async fn over(&mut self) {
+        while self.arrivals.recv().await.is_some() {}
     }
 }

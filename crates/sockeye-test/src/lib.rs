@@ -17,6 +17,7 @@
 
 mod builder;
 mod client;
+mod handler;
 mod inbox;
 #[cfg(feature = "json")]
 mod json;

@@ -34,6 +34,9 @@ const READ: usize = 64 << 10;
 /// The reads in each second of a client that reads slowly.
 const READS_PER_SECOND: usize = 10;
 
+/// How late a read of a client that reads slowly may be, and still count as in time.
+const LATE: Duration = Duration::from_millis(10);
+
 /// How the client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
@@ -240,7 +243,10 @@ impl Reader {
                 read = read, if most > 0 => {
                     let read = read?;
                     if let Reading::Rate(rate) = reading {
-                        self.next_read = Instant::now() + Duration::from_secs_f64(read as f64 / rate as f64);
+                        // From when this read was due, so that late wake-ups do not add up; but what was not there to read
+                        // gives no right to read faster later.
+                        let due = self.next_read.max(Instant::now() - LATE);
+                        self.next_read = due + Duration::from_secs_f64(read as f64 / rate as f64);
                     }
                     return Ok(read);
                 }

@@ -126,8 +126,8 @@ impl Client {
         }
     }
 
-    /// Waits for the end of the connection, which must come next and have this code. Returns the reason of the Close, which may
-    /// be empty. A connection that has ended already is as good.
+    /// Waits for the Close, which must come next and have this code. Returns its reason, which may be empty. A Close that was
+    /// received before is as good. [`finish`](Self::finish) waits for what follows: the end of the stream, and of the handler.
     ///
     /// As in a browser, [`close_code::STATUS`] (1005) is a Close without a code, and [`close_code::ABNORMAL`] (1006) is the end
     /// of the stream without a Close ([RFC 6455 §7.1.5]).
@@ -164,7 +164,8 @@ impl Client {
     }
 
     /// Waits for a Ping, past other messages: on the wire, a Ping may overtake these. Returns its payload. The client has
-    /// answered already, unless it is [silent](Self::silence).
+    /// answered already, unless it is [silent](Self::silence). A Ping that came before this call counts, if no other call has
+    /// returned it.
     ///
     /// # Panics
     ///
@@ -175,7 +176,8 @@ impl Client {
         async move { self.control(at, "a Ping", Message::is_ping).await.into_data() }
     }
 
-    /// Waits for a Pong with this payload, past other messages: on the wire, a Pong may overtake these.
+    /// Waits for a Pong with this payload, past other messages: on the wire, a Pong may overtake these. A Pong that came before this
+    /// call counts, if no other call has taken it.
     ///
     /// # Panics
     ///
@@ -197,11 +199,14 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If something comes.
+    /// If something comes, or if the client does not read, or reads slowly: then nothing could be seen.
     #[track_caller]
     pub fn assert_nothing(&mut self, within: Duration) -> impl Future<Output = ()> {
         let at = Location::caller();
         async move {
+            if self.is_slow() {
+                self.fail(at, "`assert_nothing` of a client that does not read everything shows nothing");
+            }
             if let Ok(next) = timeout(within, self.inbox.message()).await {
                 self.fail(at, &format!("expected nothing within {within:?}, got {}", show(&next)));
             }
@@ -226,7 +231,13 @@ impl Client {
     /// The next message that is neither a Ping nor a Pong, or how the connection has ended.
     async fn next(&mut self, at: Caller, wanted: &str) -> Result<Message, End> {
         match timeout(self.timeout, self.inbox.message()).await {
-            Ok(next) => next,
+            Ok(next) => {
+                // The test sees the code of a panic: it is up to the test whether it is expected.
+                if let (Ok(Message::Close(Some(frame))), Some(handler)) = (&next, &mut self.handler) {
+                    handler.is_known |= frame.code == close_code::ERROR;
+                }
+                next
+            }
             Err(_) => self.fail(at, &format!("expected {wanted}, and nothing came within {:?}", self.timeout)),
         }
     }
