@@ -62,6 +62,8 @@ async function reconnects(endings) {
     waits.push(wait);
     return setTimeout(callback, 0, ...rest);
   };
+  // Half of the longest wait, each time.
+  const chance = { min: Math.min, random: () => 0.5 };
   let left = endings.length;
   const over = new Promise((resolve) => {
     server.on('connection', (socket) => {
@@ -69,11 +71,11 @@ async function reconnects(endings) {
         left -= 1;
         if (left === 0) resolve();
       });
-      socket.send(`connection ${endings.length - left}`);
       endings[endings.length - left](socket);
     });
   });
-  new Function('WebSocket', 'setTimeout', 'show', `${code}; connect();`)(WebSocket, later, (data) => shown.push(data));
+  const run = new Function('WebSocket', 'setTimeout', 'Math', 'show', `${code}; connect();`);
+  run(WebSocket, later, chance, (data) => shown.push(data));
   await over;
   // Whatever the page still does.
   await sleep(500);
@@ -116,18 +118,26 @@ await script("Node's ws behind the proxies of the guide", async () => {
     }
   });
 
-  await check('the page of the guide reconnects after 1001 and 1006, waits at random, and stops after 1000', async () => {
+  await check('the page of the guide waits longer with each failure, and a message is a success', async () => {
     const { shown, waits } = await reconnects([
-      (socket) => socket.close(1001),
+      (socket) => socket.close(1013),
       (socket) => socket.terminate(),
+      (socket) => socket.close(1013),
+      (socket) => {
+        socket.send('hello');
+        socket.close(1001);
+      },
       (socket) => socket.close(1000),
     ]);
-    // A connection that is terminated may have lost its message.
-    assert.equal(shown.at(0), 'connection 0');
-    assert.equal(shown.at(-1), 'connection 2');
-    assert.equal(waits.length, 2);
-    assert.ok(waits.every((wait) => wait >= 0 && wait <= 2_000), `${waits}`);
+    assert.deepEqual(shown, ['hello']);
+    assert.deepEqual(waits, [500, 1_000, 2_000, 500]);
   });
+  for (const code of [1000, 1008, 4401]) {
+    await check(`the page of the guide does not come back after ${code}`, async () => {
+      const { waits } = await reconnects([(socket) => socket.close(code)]);
+      assert.deepEqual(waits, []);
+    });
+  }
 
   await sleep(Math.max(0, began + SILENCE - Date.now()));
   for (const { name } of proxies) {

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use xshell::cmd;
 
 /// One line of the list.
 struct Step {
@@ -281,6 +282,7 @@ pub(crate) fn run(ctx: &Context, flags: &CiFlags) -> Result<ExitCode> {
     // In CI the next try costs a whole run, so one run should find all failures.
     let keep_going = flags.keep_going || is_ci();
     let start = Instant::now();
+    let before = if is_ci() { git_status(ctx) } else { String::new() };
     let mut results: Vec<(&Step, Outcome, Duration)> = Vec::new();
     let mut stopped = false;
     let mut beside = None;
@@ -298,6 +300,9 @@ pub(crate) fn run(ctx: &Context, flags: &CiFlags) -> Result<ExitCode> {
         results.push((step, outcome, time));
     }
     results.extend(beside.map(Beside::end));
+    if is_ci() {
+        results.push(unchanged(ctx, &before));
+    }
     Ok(if summarize(&results, start.elapsed()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -308,6 +313,30 @@ fn select(only: &[String]) -> Result<Vec<&'static Step>> {
         bail!("there is no step `{unknown}`; the steps are {}", names.join(", "));
     }
     Ok(STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)).collect())
+}
+
+/// The last line of a run in CI: no step may change a file that git knows, such as a lock file.
+const UNCHANGED: &Step = &Step {
+    name: "unchanged",
+    checks: "no step has changed, added or removed a file outside of the ignored folders",
+    hint: "the files above are written by a step; commit what it writes, or make it write below target/",
+    needs: &[],
+    run: |_| Ok(()),
+};
+
+fn unchanged(ctx: &Context, before: &str) -> (&'static Step, Outcome, Duration) {
+    let after = git_status(ctx);
+    let outcome = match after == before {
+        true => Outcome::Passed,
+        false => Outcome::Failed(format!("before the steps, git status said:\n{before}\nand after them:\n{after}")),
+    };
+    (UNCHANGED, outcome, Duration::ZERO)
+}
+
+fn git_status(ctx: &Context) -> String {
+    let sh = &ctx.sh;
+    // Without git, as in an archive of the sources, nothing is compared.
+    cmd!(sh, "git status --porcelain").quiet().ignore_stderr().read().unwrap_or_default()
 }
 
 fn run_step(ctx: &Context, step: &Step) -> (Outcome, Duration) {

@@ -18,20 +18,23 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use xshell::cmd;
 
-/// The packages whose tests run with sockeye-axum-exact: what `cargo test` is told for each.
-const EXACT: [(&str, &[&str]); 3] = [
-    ("axum-ws", &[]),
+/// A package, what `cargo test` is told for it, and how many tests there are at least: a filter that finds nothing passes too.
+type Tests = (&'static str, &'static [&'static str], u64);
+
+/// The packages whose tests run with sockeye-axum-exact.
+const EXACT: [Tests; 3] = [
+    ("axum-ws", &[], 3),
     // Its other tests are not about WebSockets.
-    ("axum-test", &["--lib", "--features", "ws,yaml,msgpack", "web_socket"]),
-    ("reqwest-websocket", &["--lib", "--features", "json"]),
+    ("axum-test", &["--lib", "--features", "ws,yaml,msgpack", "web_socket"], 16),
+    ("reqwest-websocket", &["--lib", "--features", "json"], 10),
 ];
 
 /// The packages whose tests run through the patch.
-const PATCH: [(&str, &[&str]); 4] = [
-    ("graphql", &[]),
-    ("server-fn-websocket", &[]),
-    ("juniper_axum", &["--features", "subscriptions", "--test", "ws_test_suite"]),
-    ("samod", &["--features", "axum,tokio,tungstenite", "--test", "axum_transport"]),
+const PATCH: [Tests; 4] = [
+    ("graphql", &[], 3),
+    ("server-fn-websocket", &[], 2),
+    ("juniper_axum", &["--features", "subscriptions", "--test", "ws_test_suite"], 2),
+    ("samod", &["--features", "axum,tokio,tungstenite", "--test", "axum_transport"], 2),
 ];
 
 pub(crate) fn run(ctx: &Context, flags: &CompatFlags) -> Result<()> {
@@ -41,11 +44,15 @@ pub(crate) fn run(ctx: &Context, flags: &CompatFlags) -> Result<()> {
 
     exact(ctx, &ours, &folder.join("exact"), &sources)?;
     patch(ctx, &ours, &folder.join("patch"), &sources)?;
+    let axum = sources.version("axum")?;
+    if flags.update {
+        update(ctx, &folder, axum)?;
+    }
+    check_axum(&folder.join("exact"), axum)?;
+    check_axum(&folder.join("patch"), axum)?;
+    check_patch(ctx, &folder.join("patch"), axum)?;
     for (workspace, tests) in [("exact", &EXACT[..]), ("patch", &PATCH[..])] {
-        if !flags.update {
-            check_axum(&folder.join(workspace), sources.version("axum")?)?;
-        }
-        test(ctx, &folder, workspace, tests, flags.update)
+        test(ctx, &folder, workspace, tests)
             .with_context(|| format!("the tests of {workspace} failed; their sources are in {}", folder.display()))?;
         if flags.update {
             copy_file(&folder.join(workspace).join("Cargo.lock"), &ours.join(workspace).join("Cargo.lock"))?;
@@ -76,10 +83,11 @@ fn patch(ctx: &Context, ours: &Path, folder: &Path, sources: &Sources) -> Result
     for name in ["juniper_axum", "samod"] {
         copy_folder(sources.folder(name)?, &folder.join(name))?;
     }
-    // As the page `patching-axum` of the guide tells a user.
+    // As the page *Libraries over axum* of the guide tells a user.
     copy_folder(sources.folder("axum")?, &folder.join("axum-real"))?;
     copy_folder(&root.join("patch/axum"), &folder.join("axum"))?;
     let manifest = folder.join("axum/Cargo.toml");
+    check_features(&read(&sources.folder("axum")?.join("Cargo.toml"))?, &read(&manifest)?)?;
     let text = read(&manifest)?.replace("../../crates/", &format!("{}/crates/", root.display()));
     write(&manifest, &text)
 }
@@ -100,6 +108,21 @@ fn renew(ours: &Path, workspace: &str, folder: &Path, root: &Path) -> Result<()>
     Ok(())
 }
 
+/// Checks that the patch has every feature of axum.
+fn check_features(axum: &str, patch: &str) -> Result<()> {
+    let (axum, patch) = (features(axum), features(patch));
+    let missing: Vec<&str> = axum.into_iter().filter(|feature| !patch.contains(feature)).collect();
+    ensure!(missing.is_empty(), "patch/axum/Cargo.toml has not these features of axum: {}", missing.join(", "));
+    Ok(())
+}
+
+/// The names of a manifest's features.
+fn features(manifest: &str) -> Vec<&str> {
+    let table = manifest.split("\n[features]\n").nth(1).and_then(|rest| rest.split("\n[").next());
+    let lines = table.unwrap_or_default().lines().filter(|line| !line.starts_with([' ', '#', ']']));
+    lines.filter_map(|line| line.split_once(" = ").map(|(name, _)| name)).collect()
+}
+
 /// Checks that the workspace is locked to the axum of our own `Cargo.lock`.
 fn check_axum(workspace: &Path, version: &str) -> Result<()> {
     let lock = read(&workspace.join("Cargo.lock"))?;
@@ -111,20 +134,41 @@ fn check_axum(workspace: &Path, version: &str) -> Result<()> {
     Ok(())
 }
 
+/// Checks that nothing but our package uses the real axum.
+fn check_patch(ctx: &Context, workspace: &Path, version: &str) -> Result<()> {
+    let (sh, manifest, real) = (&ctx.sh, workspace.join("Cargo.toml"), format!("axum@{version}"));
+    let users = cmd!(
+        sh,
+        "cargo tree --locked --manifest-path {manifest} --workspace --all-features --invert {real} --depth 1 --prefix none"
+    )
+    .quiet()
+    .read()?;
+    let others: Vec<&str> = users.lines().skip(1).filter(|user| !user.starts_with("axum v")).collect();
+    ensure!(users.lines().count() > 1, "nothing uses axum {version} in {}", workspace.display());
+    ensure!(others.is_empty(), "patch/axum does not reach these users of axum: {}", others.join(", "));
+    Ok(())
+}
+
+/// Takes the newest versions of the other projects, and the axum of our own `Cargo.lock`.
+fn update(ctx: &Context, folder: &Path, axum: &str) -> Result<()> {
+    let sh = &ctx.sh;
+    let [exact, patch] = ["exact", "patch"].map(|workspace| folder.join(workspace).join("Cargo.toml"));
+    cmd!(sh, "cargo update --manifest-path {exact}").run()?;
+    cmd!(sh, "cargo update --manifest-path {exact} --precise {axum} axum").run()?;
+    cmd!(sh, "cargo update --manifest-path {patch}").run()?;
+    Ok(())
+}
+
 /// Runs the tests of each package in a workspace, and prints how many there were.
-fn test(ctx: &Context, folder: &Path, workspace: &str, tests: &[(&str, &[&str])], update: bool) -> Result<()> {
+fn test(ctx: &Context, folder: &Path, workspace: &str, tests: &[Tests]) -> Result<()> {
     let sh = &ctx.sh;
     let manifest = folder.join(workspace).join("Cargo.toml");
     // A folder of its own: the features of common dependencies differ from ours.
     let target = folder.join("target");
-    let locked = if update { None } else { Some("--locked") };
-    if update {
-        cmd!(sh, "cargo update --manifest-path {manifest}").run()?;
-    }
-    for &(package, arguments) in tests {
+    for &(package, arguments, least) in tests {
         let command = cmd!(
             sh,
-            "cargo test --manifest-path {manifest} --target-dir {target} {locked...} -p {package} {arguments...}"
+            "cargo test --manifest-path {manifest} --target-dir {target} --locked -p {package} {arguments...}"
         );
         eprintln!("$ {command}");
         let output = Command::from(command).stderr(Stdio::inherit()).output()?;
@@ -132,7 +176,7 @@ fn test(ctx: &Context, folder: &Path, workspace: &str, tests: &[(&str, &[&str])]
         print!("{printed}");
         ensure!(output.status.success(), "the tests of {package} failed, or did not compile");
         let passed = passed(&printed);
-        ensure!(passed > 0, "{package} has no such tests any more: see xtask/src/compat.rs");
+        ensure!(passed >= least, "{passed} tests of {package} ran, and not {least}: see xtask/src/compat.rs");
         eprintln!("{workspace}: {passed} tests of {package} passed\n");
     }
     Ok(())
@@ -176,6 +220,16 @@ fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_feature_that_the_patch_lacks_is_named() {
+        let axum =
+            "[package]\n\n[features]\ndefault = [\n    \"json\",\n]\njson = []\nnew = []\n\n[lib]\nname = \"axum\"\n";
+        let patch = "[package]\n\n[features]\n# all\ndefault = []\njson = [\"real/json\"]\n\n[dependencies]\n";
+        let error = check_features(axum, patch).unwrap_err().to_string();
+        assert!(error.ends_with(": new"), "{error}");
+        check_features(patch, axum).unwrap();
+    }
 
     #[test]
     fn the_passed_tests_of_all_files_are_counted() {

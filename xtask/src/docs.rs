@@ -7,7 +7,7 @@ use crate::workspace::Package;
 use anyhow::{Context as _, Result, bail};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use xshell::cmd;
 
 const DENY_WARNINGS: &str = "-D warnings";
@@ -15,18 +15,18 @@ const DENY_WARNINGS: &str = "-D warnings";
 /// The step of `cargo xtask ci`.
 pub(crate) fn check(ctx: &Context) -> Result<()> {
     with_fewer_features(ctx)?;
-    let outdated = build(ctx)?;
+    let outdated = guide::readable::outdated(ctx, &build(ctx)?, &folder(ctx))?;
     if !outdated.is_empty() {
-        bail!("{} did not have the guide's present text; now they have it, commit them", outdated.join(", "));
+        bail!("{} have not the guide's present text: run `cargo xtask doc`, and commit them", outdated.join(", "));
     }
     Ok(())
 }
 
 pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
-    for file in build(ctx)? {
+    for file in guide::readable::write(ctx, &build(ctx)?, &folder(ctx))? {
         println!("{file} has the guide's present text");
     }
-    let index = ctx.workspace.target.join("doc/index.html");
+    let index = folder(ctx).join("index.html");
     println!("documentation: {}", index.display());
     if open {
         browse(ctx, &index)?;
@@ -34,9 +34,13 @@ pub(crate) fn run(ctx: &Context, open: bool) -> Result<()> {
     Ok(())
 }
 
-/// Builds the documentation of all crates, its index page, and the copy of the guide. Returns the files of the copy that were
-/// not up to date.
-pub(crate) fn build(ctx: &Context) -> Result<Vec<String>> {
+/// Where the documentation is.
+fn folder(ctx: &Context) -> PathBuf {
+    ctx.workspace.target.join("doc")
+}
+
+/// Builds the documentation of all crates, and its index page. Returns the sections of the guide.
+pub(crate) fn build(ctx: &Context) -> Result<Vec<Section>> {
     let sh = &ctx.sh;
     let guide = guide::load(ctx)?;
     // The facade comes first, then the others by name. The index page describes each crate.
@@ -47,7 +51,7 @@ pub(crate) fn build(ctx: &Context) -> Result<Vec<String>> {
     let _denied = cargo::push_flags(sh, "RUSTDOCFLAGS", DENY_WARNINGS);
     cmd!(sh, "cargo doc --no-deps --all-features {packages...}").run()?;
 
-    let folder = ctx.workspace.target.join("doc");
+    let folder = folder(ctx);
     let index = folder.join("index.html");
     let page = page(&guide, &crates, &rust_version(&crates));
     fs::write(&index, &page).with_context(|| format!("cannot write {}", index.display()))?;
@@ -59,7 +63,7 @@ pub(crate) fn build(ctx: &Context) -> Result<Vec<String>> {
             dead.join(", ")
         );
     }
-    guide::readable::write(ctx, &guide, &folder)
+    Ok(guide)
 }
 
 /// Builds the documentation of each published crate with its default features, and with none, as users do who depend on it by

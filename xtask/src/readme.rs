@@ -16,19 +16,35 @@ const ADDRESS: &str = "127.0.0.1:3000";
 /// The client, as a test of the package.
 const TEST: &str = r#"
 use sockeye_testkit::{Frame, Peer, UpgradeRequest};
-use std::process::Command;
-use tokio::{net::TcpStream, task::yield_now};
+use std::{
+    process::{Child, Command},
+    time::Duration,
+};
+use tokio::{net::TcpStream, task::yield_now, time::timeout};
+
+/// Ends the program with the test, however that ends.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
 
 #[tokio::test]
 async fn the_listing_echoes() {
-    let mut server = Command::new(env!("CARGO_BIN_EXE_readme")).spawn().unwrap();
-    let stream = loop {
-        if let Ok(stream) = TcpStream::connect("ADDRESS").await {
-            break stream;
+    let mut server = Server(Command::new(env!("CARGO_BIN_EXE_readme")).spawn().unwrap());
+    let connected = timeout(Duration::from_secs(60), async {
+        loop {
+            if let Ok(stream) = TcpStream::connect("ADDRESS").await {
+                break stream;
+            }
+            assert_eq!(server.0.try_wait().unwrap(), None, "the program has ended");
+            yield_now().await;
         }
-        assert_eq!(server.try_wait().unwrap(), None, "the program has ended");
-        yield_now().await;
-    };
+    });
+    let stream = connected.await.expect("the program does not listen at ADDRESS");
     let (_, mut client) = Peer::open(stream, UpgradeRequest::new("/ws")).await;
     client.send(Frame::text("hello")).await;
     client.expect_text("hello").await;
@@ -36,8 +52,6 @@ async fn the_listing_echoes() {
     client.expect_binary([1, 2, 3]).await;
     client.send(Frame::close(1000, "")).await;
     client.expect_close(1000).await;
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
 "#;
 
@@ -65,6 +79,8 @@ pub(crate) fn run(ctx: &Context) -> Result<()> {
     // The versions with which everything else was tested.
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).context("cannot copy Cargo.lock")?;
     let (sh, manifest) = (&ctx.sh, folder.join("Cargo.toml"));
+    // This fetches all that is in Cargo.lock.
+    cmd!(sh, "cargo fetch --quiet --locked").run()?;
     cmd!(sh, "cargo test --offline --manifest-path {manifest}").run()?;
     eprintln!("the first listing of README.md compiles in edition 2021, and echoes");
     Ok(())

@@ -110,15 +110,15 @@ impl WebSocketDefaults {
         self
     }
 
-    /// The largest frame that is received, in bytes. Default 16 MiB, as in axum, or `max_message_size` if that is raised above
-    /// its default. A larger frame closes the connection with 1009 before anything is allocated for it.
+    /// The largest frame that is received, in bytes. Default 16 MiB, as in axum, or `max_message_size` if that is set to
+    /// more. A larger frame closes the connection with 1009 before anything is allocated for it.
     pub fn max_frame_size(mut self, max: usize) -> Self {
         self.config.set(Field::MaxFrameSize, |config| config.max_frame_size(max));
         self
     }
 
     /// The largest message that is received, in bytes: all of its frames together. Default 64 MiB, as in axum. A larger message
-    /// closes the connection with 1009 before anything is allocated for it. A value above the default also raises
+    /// closes the connection with 1009 before anything is allocated for it. A value above 16 MiB also raises
     /// [`max_frame_size`](Self::max_frame_size), unless that is set.
     ///
     /// ```

@@ -77,15 +77,15 @@ impl<S, F> Upgrade<S, F> {
     }
 
     /// The largest message that is received, in bytes: all of its frames together. Default 64 MiB. A larger message closes the
-    /// connection with 1009 before anything is allocated for it. A value above the default also raises
+    /// connection with 1009 before anything is allocated for it. A value above 16 MiB also raises
     /// [`max_frame_size`](Self::max_frame_size), unless that is set.
     pub fn max_message_size(mut self, max: usize) -> Self {
         self.change(|config| config.max_message_size(max));
         self
     }
 
-    /// The largest frame that is received, in bytes. Default 16 MiB, or `max_message_size` if that is raised above its
-    /// default. A larger frame closes the connection with 1009 before anything is allocated for it.
+    /// The largest frame that is received, in bytes. Default 16 MiB, or `max_message_size` if that is set to
+    /// more. A larger frame closes the connection with 1009 before anything is allocated for it.
     pub fn max_frame_size(mut self, max: usize) -> Self {
         self.change(|config| config.max_frame_size(max));
         self

@@ -69,12 +69,13 @@ impl Config {
     /// connection with 1009. The limit is checked with each header, before anything is allocated. For a compressed message, it is
     /// checked against the inflated bytes while they grow.
     ///
-    /// Default 64 MiB, as in axum. A larger value also raises [`max_frame_size`](Self::max_frame_size), unless that is set.
+    /// Default 64 MiB, as in axum. If it is set, it also raises [`max_frame_size`](Self::max_frame_size) to the same value, unless
+    /// that is set too.
     #[doc(alias("max message size", "message size"))]
     pub const fn max_message_size(mut self, max: usize) -> Self {
         self.max_message_size = max;
         if !self.is_max_frame_size_set {
-            self.max_frame_size = if max > MAX_MESSAGE_SIZE { max } else { MAX_FRAME_SIZE };
+            self.max_frame_size = if max > MAX_FRAME_SIZE { max } else { MAX_FRAME_SIZE };
         }
         self
     }
@@ -82,8 +83,8 @@ impl Config {
     /// Sets the largest payload of one received frame, in bytes. A larger frame ends the connection with 1009. The limit is
     /// checked as soon as the header has arrived, before anything is allocated.
     ///
-    /// Default 16 MiB, as in axum. If [`max_message_size`](Self::max_message_size) is raised above its default, the default is that
-    /// size, since many clients send each message as one frame.
+    /// Default 16 MiB, as in axum. If [`max_message_size`](Self::max_message_size) is set to more, the default is the same, since
+    /// many clients send each message as one frame.
     pub const fn max_frame_size(mut self, max: usize) -> Self {
         self.max_frame_size = max;
         self.is_max_frame_size_set = true;

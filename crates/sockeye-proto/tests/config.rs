@@ -11,9 +11,10 @@ const MIB: usize = 1 << 20;
 #[test]
 fn the_frame_limit_follows_a_raised_message_limit_unless_it_is_set() {
     assert_eq!(Config::new().get_max_frame_size(), 16 * MIB);
-    assert_eq!(Config::new().max_message_size(65 * MIB).get_max_frame_size(), 65 * MIB);
-    // A limit of up to the default changes nothing: a message can still be as long.
-    assert_eq!(Config::new().max_message_size(64 * MIB).get_max_frame_size(), 16 * MIB);
+    for max in [17 * MIB, 64 * MIB, 65 * MIB] {
+        assert_eq!(Config::new().max_message_size(max).get_max_frame_size(), max);
+    }
+    // A lower limit of messages is enough.
     assert_eq!(Config::new().max_message_size(MIB).get_max_frame_size(), 16 * MIB);
     // The last value counts.
     assert_eq!(Config::new().max_message_size(65 * MIB).max_message_size(MIB).get_max_frame_size(), 16 * MIB);

@@ -317,9 +317,9 @@ where
 impl<F, Fut> Abandon for Driver<F, Fut> {
     /// If the future is not done, drops the handler and the stream. The remaining handles get an error.
     fn abandon(&mut self) {
+        // The handler first, so that its own handle does not see this error.
+        self.handler = Handler::Done;
         if !matches!(self.upkeep.stage, Stage::Done) {
-            // Drops the handler first, so that its own handle does not see this error.
-            self.handler = Handler::Done;
             self.upkeep.finish(&self.shared, Some(Error::abrupt()));
         }
     }

@@ -13,7 +13,25 @@ pub mod extract {
     #[cfg(feature = "ws")]
     pub use sockeye_exact::WebSocketUpgrade;
 
+    /// All of `sockeye-exact`, and `by_connect_info`, which needs axum.
     #[cfg(feature = "ws")]
-    #[doc(inline)]
-    pub use sockeye_exact as ws;
+    pub mod ws {
+        use real::{
+            extract::{ConnectInfo, connect_info::MockConnectInfo},
+            http::request::Parts,
+        };
+        pub use sockeye_exact::*;
+        use std::net::SocketAddr;
+
+        /// A key for [`ConnectionLimits::per_key`]: the [network](ClientNetwork) of the address that the connection comes from, as in
+        /// `sockeye-axum`.
+        pub fn by_connect_info() -> impl Fn(&Parts) -> Option<ClientNetwork> + Clone + Send + Sync + 'static {
+            |parts| {
+                let real = parts.extensions.get().map(|ConnectInfo(address)| address);
+                let address: Option<&SocketAddr> =
+                    real.or_else(|| parts.extensions.get().map(|MockConnectInfo(address)| address));
+                Some(address.map(SocketAddr::ip).into())
+            }
+        }
+    }
 }

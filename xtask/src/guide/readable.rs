@@ -16,37 +16,49 @@ use std::path::{Path, PathBuf};
 /// The folder with the copy, from the root of the repository.
 const COPY: &str = "docs/guide";
 
-/// Makes the copy from the pages and from the documentation in `doc`, and writes it. Returns the files that were not as they
-/// should be.
+/// The files of the copy that are not what they should be, or should not be there.
+pub(crate) fn outdated(ctx: &Context, sections: &[Section], doc: &Path) -> Result<Vec<String>> {
+    let wanted = wanted(ctx, sections, doc)?;
+    let folder = ctx.workspace.root.join(COPY);
+    let is_right = |name: &String, text: &String| fs::read_to_string(folder.join(name)).is_ok_and(|now| now == *text);
+    let mut outdated: Vec<String> =
+        wanted.iter().filter(|(name, text)| !is_right(name, text)).map(|(name, _)| format!("{COPY}/{name}")).collect();
+    if folder.exists() {
+        let names = super::files(&folder)?.into_iter().filter_map(|file| file.file_name().map(ToOwned::to_owned));
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        outdated.extend(names.filter(|name| !wanted.contains_key(name)).map(|name| format!("{COPY}/{name}")));
+    }
+    Ok(outdated)
+}
+
+/// Writes the copy, and removes the files of pages that there are no more. Returns the files that were not what they should be.
 pub(crate) fn write(ctx: &Context, sections: &[Section], doc: &Path) -> Result<Vec<String>> {
-    let root = &ctx.workspace.root;
+    let outdated = outdated(ctx, sections, doc)?;
+    let wanted = wanted(ctx, sections, doc)?;
+    let folder = ctx.workspace.root.join(COPY);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for path in &outdated {
+        let file = ctx.workspace.root.join(path);
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        match wanted.get(&*name) {
+            Some(text) => fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?,
+            None => fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?,
+        }
+    }
+    Ok(outdated)
+}
+
+/// The files of the copy, by their names.
+fn wanted(ctx: &Context, sections: &[Section], doc: &Path) -> Result<BTreeMap<String, String>> {
     let mut wanted = BTreeMap::from([("README.md".to_owned(), index(sections))]);
     for page in sections.iter().flat_map(|section| &section.pages) {
-        let source = root.join(FOLDER).join(page.file());
+        let source = ctx.workspace.root.join(FOLDER).join(page.file());
         let markdown = fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
         let links = links(&ctx.workspace.packages, sections, page, doc)?;
         let text = copy(&markdown, &links).with_context(|| format!("cannot copy {}", page.file()))?;
         wanted.insert(page.file(), format!("{}{text}", note(&format!("{FOLDER}/{}", page.file()))));
     }
-    let folder = root.join(COPY);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let mut changed = Vec::new();
-    for file in super::files(&folder)? {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !wanted.contains_key(&name) {
-            fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
-            changed.push(format!("{COPY}/{name}"));
-        }
-    }
-    for (name, text) in wanted {
-        let file = folder.join(&name);
-        if fs::read_to_string(&file).is_ok_and(|before| before == text) {
-            continue;
-        }
-        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
-        changed.push(format!("{COPY}/{name}"));
-    }
-    Ok(changed)
+    Ok(wanted)
 }
 
 /// The first lines of a file: where to change it.
