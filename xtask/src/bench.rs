@@ -42,8 +42,8 @@ pub(crate) fn check(ctx: &Context) -> Result<()> {
     }
     let flags = BenchFlags {
         quick: true,
-        only: vec!["text-20".to_owned()],
-        peers: vec!["axum-plain".to_owned()],
+        only: ["text-20", "fan-out-16k"].map(str::to_owned).into(),
+        peers: ["axum-plain", "sockeye-exact", "sockeye-copied"].map(str::to_owned).into(),
         ..Default::default()
     };
     report(ctx, &flags, Profile::Dev)

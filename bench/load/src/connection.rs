@@ -19,6 +19,8 @@ pub(crate) struct Connection {
     echo: Echo,
     /// How much of `messages.wire` has been sent.
     sent: usize,
+    /// Where in `messages.wire` the next start begins.
+    first: usize,
     /// How much of `messages.wire` may be sent now.
     limit: usize,
     /// Bytes that have arrived since the counter was last read.
@@ -43,9 +45,9 @@ impl Connection {
         let interest = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
         epoll::add(epoll, &stream, epoll::EventData::new_u64(number as u64), interest)
             .context("cannot watch a socket")?;
-        let mut connection =
-            Self { stream, messages, echo: Echo::default(), sent: 0, limit: 0, received: 0, begun: Instant::now() };
-        connection.sent = connection.messages.wire.len();
+        let sent = messages.wire.len();
+        let (echo, begun) = (Echo::default(), Instant::now());
+        let mut connection = Self { stream, messages, echo, sent, first: 0, limit: 0, received: 0, begun };
         connection.echo.position = connection.messages.payloads.len();
         connection.echo.receive(&early, &connection.messages)?;
         Ok(connection)
@@ -54,7 +56,7 @@ impl Connection {
     /// Starts over: sends the first `count` messages, and the others after [`Connection::allow`].
     pub(crate) fn start(&mut self, count: usize) -> Result<()> {
         self.echo.restart();
-        self.sent = 0;
+        self.sent = std::mem::replace(&mut self.first, self.messages.once);
         self.begun = Instant::now();
         self.allow(count)
     }
@@ -113,7 +115,8 @@ impl Connection {
             }
         }
         // A Pong goes between two messages. It fits into the socket buffer unless the server has stopped reading.
-        if !self.echo.answers.is_empty() && self.messages.ends.iter().chain([&0]).any(|end| *end == self.sent) {
+        let Messages { ends, once, .. } = &*self.messages;
+        if !self.echo.answers.is_empty() && ends.iter().chain([&0, once]).any(|end| *end == self.sent) {
             let answers = std::mem::take(&mut self.echo.answers);
             self.stream.write_all(&answers).context("cannot send a Pong")?;
         }

@@ -10,6 +10,9 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 /// A text in several scripts, with characters of each length in UTF-8.
 const WIDE: &str = "Grüße an alle, привет всем, 世界こんにちは, ñandú αβγ 🐟🐠 ";
 
+/// A text that asks for the message that the server keeps.
+const ASK: &[u8] = b"to all";
+
 /// The messages that a connection sends at once, masked, and the expected echoes.
 #[derive(Debug)]
 pub(crate) struct Messages {
@@ -23,6 +26,8 @@ pub(crate) struct Messages {
     pub(crate) data: Data,
     /// Whether the echoes may be compressed.
     pub(crate) deflate: bool,
+    /// How many of the first bytes of `wire` are sent only once, before everything else.
+    pub(crate) once: usize,
 }
 
 impl Messages {
@@ -30,7 +35,7 @@ impl Messages {
     pub(crate) fn new(scenario: &Scenario, connection: usize) -> Result<Self> {
         let data = if scenario.content == Content::Binary { Data::Binary } else { Data::Text };
         let deflate = scenario.deflate;
-        let mut messages = Self { wire: Vec::new(), ends: Vec::new(), payloads: Vec::new(), data, deflate };
+        let mut messages = Self { wire: Vec::new(), ends: Vec::new(), payloads: Vec::new(), data, deflate, once: 0 };
         let mut keys = Keys::new(connection);
         for position in 0..scenario.in_flight {
             let payload = payload(scenario.content, scenario.size, connection, position);
@@ -47,6 +52,16 @@ impl Messages {
             messages.ends.push(messages.wire.len());
             messages.payloads.push(payload);
         }
+        Ok(messages)
+    }
+
+    /// A message that the server keeps, which is sent only once, and then the text that asks for it.
+    pub(crate) fn fan_out(scenario: &Scenario) -> Result<Self> {
+        let mut messages = Self::new(scenario, 0)?;
+        messages.once = messages.wire.len();
+        let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+        write_frame(&mut messages.wire, header, [0x3a, 0x91, 0x0f, 0xc6], ASK)?;
+        messages.ends = vec![messages.wire.len()];
         Ok(messages)
     }
 }
@@ -171,6 +186,20 @@ mod tests {
         all.sort();
         all.dedup();
         assert_eq!(all.len(), count);
+    }
+
+    #[test]
+    fn a_fan_out_sends_its_message_once_and_then_only_a_short_text() {
+        let scenario = Scenario::find("fan-out-16k").unwrap();
+        let messages = Messages::fan_out(scenario).unwrap();
+        let whole = Messages::new(scenario, 0).unwrap();
+        assert_eq!(messages.wire[..messages.once], whole.wire);
+        assert_eq!((messages.payloads, messages.data), (whole.payloads, Data::Binary));
+        assert_eq!(messages.ends, [messages.wire.len()]);
+        let mut cursor = std::io::Cursor::new(&messages.wire[messages.once..]);
+        let (header, length) = FrameHeader::parse(&mut cursor).unwrap().unwrap();
+        assert_eq!((header.opcode, header.is_final), (OpCode::Data(Data::Text), true));
+        assert_eq!(messages.once + (cursor.position() + length) as usize, messages.wire.len());
     }
 
     #[test]

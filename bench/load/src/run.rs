@@ -43,7 +43,8 @@ pub fn run(
     let mut generator = Generator::new(scenario, target, *limits)?;
     let outcome = match scenario.measure {
         Measure::Cpu | Measure::Latency => generator.echoes(),
-        Measure::Broadcast => generator.broadcasts(),
+        Measure::Broadcast => generator.broadcasts(Messages::new(scenario, 0)?),
+        Measure::FanOut => generator.broadcasts(Messages::fan_out(scenario)?),
         Measure::Pair { gap } => generator.pairs(gap),
         Measure::Idle { few, many } => generator.idle(few, many),
         Measure::Opening { few, many } => generator.openings(few, many),
@@ -128,9 +129,9 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// One connection sends a message and all receive it; then it sends the next one.
-    fn broadcasts(&mut self) -> Result<Outcome> {
-        let messages = Rc::new(Messages::new(self.scenario, 0)?);
+    /// One connection sends, and all receive a message; then it sends again.
+    fn broadcasts(&mut self, messages: Messages) -> Result<Outcome> {
+        let messages = Rc::new(messages);
         for _ in 0..self.scenario.connections {
             self.connect(messages.clone())?;
         }

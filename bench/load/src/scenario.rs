@@ -53,6 +53,9 @@ pub enum Measure {
     Cpu,
     /// The server's processor time for each delivered message: one connection sends, all receive, and then it sends again.
     Broadcast,
+    /// The server's processor time for each delivered message: the server keeps one message, and sends it to all connections
+    /// whenever one of them asks for it with a short text.
+    FanOut,
     /// The time from a message to its echo.
     Latency,
     /// Two messages, the second a certain time after the first: the time from the second to its echo.
@@ -211,6 +214,14 @@ pub static SCENARIOS: &[Scenario] = &[
         ..BASE
     },
     Scenario {
+        name: "fan-out-16k",
+        about: "16 KiB binary that the server keeps, to 50 connections",
+        size: 16 << 10,
+        connections: 50,
+        measure: Measure::FanOut,
+        ..BASE
+    },
+    Scenario {
         name: "latency-16",
         about: "1 connection, 16 B binary, time to the echo",
         size: 16,
@@ -348,6 +359,10 @@ mod tests {
                 }
                 Measure::Latency => assert_eq!((*connections, *in_flight), (1, 1), "{name}"),
                 Measure::Broadcast => assert_eq!(*in_flight, 1, "{name}"),
+                Measure::FanOut => {
+                    assert!(*in_flight == 1 && http2.is_none() && !deflate && *fragments == 1, "{name}");
+                    assert_eq!(scenario.content, Content::Binary, "{name}: a text asks for it");
+                }
                 Measure::Cpu => {}
             }
         }

@@ -8,6 +8,7 @@
 
 pub mod compressing;
 pub mod corked;
+pub mod hidden;
 pub mod opening;
 
 use anyhow::{Context as _, Result, ensure};

@@ -1,7 +1,7 @@
-//! Figures that do not depend on the machine's state: system calls and instructions for each message, or for each opening.
+//! Figures that do not depend on the machine's state: system calls and instructions for each message, opening or fan-out.
 //!
 //! Each server runs twice under a tracer, with different numbers of messages. The work to start, to open connections and to end
-//! is in both runs, and not in the difference. If openings are counted, their number differs instead.
+//! is in both runs, and not in the difference. If openings or fan-outs are counted, their number differs instead.
 
 use crate::choice::Choice;
 use crate::process::{Running, line};
@@ -18,12 +18,14 @@ use std::fs;
 use std::path::Path;
 
 /// The default scenarios.
-const SCENARIOS_COUNTED: [&str; 7] = [
+const SCENARIOS_COUNTED: [&str; 9] = [
     "text-20",
+    "binary-16k",
     "pipelined-binary-32",
     "pipelined-text-32",
     "boxed-text-20",
     "boxed-pipelined-text-32",
+    "fan-out-16k",
     "opening-300",
     "opening-3000",
 ];
@@ -43,10 +45,10 @@ struct Counts {
     counts: BTreeMap<String, BTreeMap<String, Count>>,
 }
 
-/// The counts for each message, or for each opening.
+/// The counts for each message, or for each opening or fan-out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Count {
-    /// The number of messages, or openings, by which the two runs differ.
+    /// The number of messages, openings or fan-outs by which the two runs differ.
     messages: u64,
     /// System calls except `epoll_wait`; `None` without strace.
     calls: Option<f64>,
@@ -55,14 +57,14 @@ struct Count {
     instructions: Option<f64>,
 }
 
-/// The selected scenarios, or those that show the cost of a small message.
+/// The selected scenarios, or the default ones.
 pub(crate) fn scenarios(only: &[&'static Scenario]) -> Result<Vec<&'static Scenario>> {
     if only.is_empty() {
         return Ok(SCENARIOS.iter().filter(|scenario| SCENARIOS_COUNTED.contains(&scenario.name)).collect());
     }
     for scenario in only {
         ensure!(
-            matches!(scenario.measure, Measure::Cpu | Measure::Opening { .. }),
+            matches!(scenario.measure, Measure::Cpu | Measure::FanOut | Measure::Opening { .. }),
             "nothing is counted under {}: it has no bounded number of messages",
             scenario.name
         );
@@ -135,7 +137,7 @@ fn earlier(file: &Path, machine: &Machine) -> BTreeMap<String, BTreeMap<String, 
     counts.filter(|counts| counts.machine == *machine).map(|counts| counts.counts).unwrap_or_default()
 }
 
-/// The count of one tracer, for each message.
+/// The count of one tracer, for each message, opening or fan-out.
 struct PerMessage {
     tracer: Tracer,
     messages: u64,
@@ -171,7 +173,7 @@ fn difference(
         }
     };
     let (first, second) = (once(few)?, once(many)?);
-    let messages = many - few;
+    let messages = (many - few) / Unit::of(scenario).messages;
     let each = |of: fn(&Counted) -> u64| (of(&second) as f64 - of(&first) as f64) / messages as f64;
     Ok(PerMessage { tracer, messages, main: each(|counted| counted.main), waits: each(|counted| counted.waits) })
 }
@@ -196,24 +198,35 @@ fn once(
     let mut load = generator(scenario, places, &split, &running, &url)?;
     load.args(["--warm-up", "0", "--cpu", "1000", "--wall", "100", "--hold", "--messages", &limit]);
     let outcome = outcome(&line(&mut load, LIMIT, || running.end())?)?;
-    let each = unit(scenario);
-    ensure!(outcome.messages == messages, "{} of {messages} ({each}) came back in time", outcome.messages);
+    let came = outcome.messages;
+    ensure!(came == messages, "{came} of {messages} ({}) came back in time", scenario.name);
     let counted = tracer.counted(&file)?;
     fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
     Ok(counted)
 }
 
 /// What is counted under a scenario.
-fn unit(scenario: &Scenario) -> &'static str {
-    match scenario.measure {
-        Measure::Opening { .. } => "opening",
-        _ => "msg",
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Unit {
+    name: &'static str,
+    /// How many messages, as the load generator counts them, are one of it.
+    messages: u64,
+}
+
+impl Unit {
+    fn of(scenario: &Scenario) -> Self {
+        match scenario.measure {
+            Measure::Opening { .. } => Self { name: "opening", messages: 1 },
+            Measure::FanOut => Self { name: "fan-out", messages: scenario.connections as u64 },
+            _ => Self { name: "msg", messages: 1 },
+        }
     }
 }
 
 fn table(scenario: &Scenario, counts: &BTreeMap<String, Count>) -> String {
     let mut text = format!("\n{}: {}\n", scenario.name, scenario.about);
-    let heads = ["calls", "epoll_wait", "user instructions"].map(|head| format!("{head}/{}", unit(scenario)));
+    let each = Unit::of(scenario).name;
+    let heads = ["calls", "epoll_wait", "user instructions"].map(|head| format!("{head}/{each}"));
     let _ = writeln!(text, "{:<26}{:>14}{:>20}{:>28}", "server", heads[0], heads[1], heads[2]);
     for server in SERVERS {
         let Some(count) = counts.get(server.name) else { continue };
@@ -234,6 +247,14 @@ mod tests {
         assert_eq!(names, SCENARIOS_COUNTED);
         let idle = Scenario::find("idle-20").unwrap();
         assert!(scenarios(&[idle]).unwrap_err().to_string().contains("idle-20"));
+    }
+
+    #[test]
+    fn a_fan_out_is_counted_once_for_all_its_connections() {
+        let unit = |name| Unit::of(Scenario::find(name).unwrap());
+        assert_eq!(unit("fan-out-16k"), Unit { name: "fan-out", messages: 50 });
+        assert_eq!(unit("pipelined-text-32"), Unit { name: "msg", messages: 1 });
+        assert_eq!(unit("opening-300"), Unit { name: "opening", messages: 1 });
     }
 
     #[test]

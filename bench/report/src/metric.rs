@@ -13,7 +13,7 @@ impl Metric {
     /// The main figure of a scenario: less is better.
     pub(crate) fn main(scenario: &Scenario) -> Self {
         match scenario.measure {
-            Measure::Cpu | Measure::Broadcast => {
+            Measure::Cpu | Measure::Broadcast | Measure::FanOut => {
                 Self { of: |outcome| Some(outcome.cpu_us_per_message), unit: "CPU µs/msg" }
             }
             Measure::Opening { .. } => Self { of: |outcome| Some(outcome.cpu_us_per_message), unit: "CPU µs/opening" },
@@ -39,7 +39,7 @@ impl Metric {
         match scenario.measure {
             Measure::Cpu if scenario.threads > 1 => &[RATE, P99, P999],
             Measure::Cpu | Measure::Broadcast if scenario.deflate => &[RATE, RECEIVED, P99],
-            Measure::Cpu | Measure::Broadcast => &[RATE, P99],
+            Measure::Cpu | Measure::Broadcast | Measure::FanOut => &[RATE, P99],
             Measure::Latency => &[P99, P999, CPU],
             Measure::Pair { .. } => &[P99, P999],
             Measure::Idle { .. } => &[RSS],

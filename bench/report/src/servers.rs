@@ -75,17 +75,26 @@ const ALL_COMPRESSED: &str = "sockeye-all";
 /// Ours with a runtime for each thread, which differs only with several threads.
 const PER_CORE: &str = "sockeye-per-core";
 
+/// Ours with axum's exact types.
+const EXACT: &str = "sockeye-exact";
+
+/// Ours, which sends each connection a copy of the same message.
+const COPIED: &str = "sockeye-copied";
+
 /// The servers that accept WebSockets over HTTP/2.
 const HTTP2: [&str; 2] = [SOCKEYE, AXUM];
 
 /// The servers with a boxed stream: ours, and the floor, to which it makes no difference.
-const BOXED: [&str; 2] = [FLOOR, SOCKEYE];
+const BOXED: [&str; 3] = [FLOOR, SOCKEYE, EXACT];
 
 /// The servers that can compress.
 const COMPRESSING: [&str; 5] = [SOCKEYE, ALL_COMPRESSED, "yawc-plain", "yawc-batched", "node-ws"];
 
 /// The servers that broadcast messages to all connections.
 const BROADCASTING: [&str; 4] = [SOCKEYE, ALL_COMPRESSED, "yawc-batched", "node-ws"];
+
+/// The servers that send one kept message to all connections.
+const FANNING_OUT: [&str; 3] = [SOCKEYE, COPIED, EXACT];
 
 /// The level of compression: our default.
 const LEVEL: &str = "3";
@@ -119,6 +128,9 @@ impl Server {
         let is_another = match self.name {
             PER_CORE => scenario.threads > 1,
             ALL_COMPRESSED => scenario.deflate && scenario.size < THRESHOLD,
+            // Types only matter where messages are.
+            EXACT => matches!(scenario.measure, Measure::Cpu | Measure::FanOut),
+            COPIED => scenario.measure == Measure::FanOut,
             _ => true,
         };
         let can = |is_needed: bool, able: &[&str]| !is_needed || able.contains(&self.name);
@@ -128,6 +140,7 @@ impl Server {
             && can(scenario.boxed, &BOXED)
             && can(scenario.deflate, &COMPRESSING)
             && can(scenario.measure == Measure::Broadcast, &BROADCASTING)
+            && can(scenario.measure == Measure::FanOut, &FANNING_OUT)
     }
 }
 
@@ -145,6 +158,8 @@ pub(crate) static SERVERS: &[Server] = &[
         ..peer(ALL_COMPRESSED, "the same, which compresses short messages too; only for those", "", "")
     }
     .always(),
+    peer(EXACT, "ours with axum's exact types: the plain loop", "exact", "plain"),
+    peer(COPIED, "ours, a copy of the message for each connection; only for a fan-out", "fan-out", "copied"),
     peer(AXUM, "axum::extract::ws, the plain loop", "axum", "plain").best(&ALL),
     peer("axum-batched", "axum::extract::ws, one flush for what came together", "axum", "batched"),
     peer("axum-lean", "the same with an 8 KiB read buffer", "axum", "lean"),
@@ -209,11 +224,30 @@ impl Places {
         Ok(command)
     }
 
+    /// The program that sends one kept message to all connections.
+    fn fan_out(&self, server: &Server) -> Result<Command> {
+        let mut command = program(&self.own.join("fan-out"))?;
+        let form = match server.name {
+            SOCKEYE => "shared",
+            EXACT => "exact",
+            _ => "copied",
+        };
+        command.args(["--form", form]);
+        Ok(command)
+    }
+
+    /// The program that only knows boxed streams.
+    fn boxed(&self, server: &Server) -> Result<Command> {
+        program(&self.own.join(if server.name == EXACT { "boxed-exact" } else { "boxed" }))
+    }
+
     /// The command that starts the server on a free port, for this load.
     pub(crate) fn command(&self, server: &Server, scenario: &Scenario) -> Result<Command> {
         let threads = scenario.threads;
         let mut command = match server.program {
             _ if scenario.measure == Measure::Broadcast && server.is_native() => self.broadcast(server)?,
+            _ if scenario.measure == Measure::FanOut => self.fan_out(server)?,
+            _ if scenario.boxed && server.name != FLOOR => self.boxed(server)?,
             Program::Own { binary, form } => {
                 let mut command = program(&self.own.join(binary))?;
                 command.args(["--form", form]);
@@ -222,7 +256,6 @@ impl Places {
                 }
                 command
             }
-            Program::Sockeye if scenario.boxed => program(&self.own.join("boxed"))?,
             Program::Sockeye => {
                 let path = self.sockeye.as_deref().context("--sockeye does not tell where example-echo is")?;
                 let mut command = program(path)?;
@@ -274,6 +307,22 @@ mod tests {
             let best: Vec<&str> =
                 SERVERS.iter().filter(|server| server.best.contains(&kind)).map(|server| server.name).collect();
             assert!(best.len() == 4 && best.contains(&AXUM), "{kind:?}: {best:?}");
+        }
+    }
+
+    #[test]
+    fn servers_with_other_types_or_copies_take_part_where_that_matters() {
+        let servers = |name| -> Vec<&str> {
+            let scenario = Scenario::find(name).unwrap();
+            let ours = SERVERS.iter().filter(|server| server.name == FLOOR || server.name.starts_with(SOCKEYE));
+            ours.filter(|server| server.takes_part(scenario)).map(|server| server.name).collect()
+        };
+        for name in ["text-20", "binary-16k", "pipelined-text-32", "boxed-text-20"] {
+            assert_eq!(servers(name), [FLOOR, SOCKEYE, EXACT], "{name}");
+        }
+        assert_eq!(servers("fan-out-16k"), [SOCKEYE, EXACT, COPIED]);
+        for name in ["opening-300", "idle-20", "latency-16", "h2-text-20"] {
+            assert!(!servers(name).contains(&EXACT), "{name}");
         }
     }
 

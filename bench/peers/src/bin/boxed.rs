@@ -4,18 +4,15 @@
 #![forbid(unsafe_code)]
 
 use anyhow::Result;
+use bench_peers::hidden::Hidden;
 use bench_peers::{accept, opening, run};
 use sockeye::{Connection, Message, Role, Stream, WebSocket};
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 fn main() -> Result<()> {
     run(&["plain"], async |listener: TcpListener, _form| {
         accept(listener, async |stream| {
-            let stream = Socket(opening::open(stream, None).await?);
+            let stream = Hidden(opening::open(stream, None).await?);
             Connection::new(Stream::boxed(stream), Role::Server).serve(echo).await;
             Ok(())
         })
@@ -31,40 +28,5 @@ async fn echo(mut socket: WebSocket) {
         {
             break;
         }
-    }
-}
-
-/// A socket with a type that hides it.
-struct Socket(TcpStream);
-
-impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

@@ -120,7 +120,7 @@ fn best(mut rows: Vec<Row>) -> Vec<Row> {
 /// The name of a server without that of its form.
 fn library(name: &str) -> &str {
     match name.rsplit_once('-') {
-        Some((library, "plain" | "batched" | "lean" | "bare" | "corked" | "all")) => library,
+        Some((library, "plain" | "batched" | "lean" | "bare" | "corked" | "all" | "exact" | "copied")) => library,
         _ => name,
     }
 }
@@ -144,6 +144,7 @@ mod tests {
             best(rows.map(|(name, value)| Row::new(name, value)).into()).iter().map(|row| row.name).collect();
         assert_eq!(names, ["yawc-batched", "axum-lean", AXUM]);
         assert_eq!(library("tokio-websockets-plain"), "tokio-websockets");
+        assert_eq!(library("sockeye-exact"), SOCKEYE);
         assert_eq!(library("node-ws"), "node-ws");
     }
 
