@@ -72,7 +72,7 @@ pub use error::{Error, Limit, Violation};
 pub use extension::{PayloadDecoder, PayloadEncoder, SharedKey};
 pub use input::Input;
 pub use message::Message;
-pub use outgoing::{Outgoing, Refusal, Refused};
+pub use outgoing::{Data, Outgoing, Refusal, Refused};
 pub use prepared::PreparedMessage;
 pub use queue::Dropped;
 pub use rsv::Rsv;

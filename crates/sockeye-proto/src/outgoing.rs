@@ -82,6 +82,45 @@ impl From<Bytes> for Outgoing {
     }
 }
 
+/// A text or binary message whose payload the caller keeps.
+///
+/// ```
+/// use sockeye_proto::{Data, Encoder};
+///
+/// let mut encoder = Encoder::server();
+/// assert!(encoder.push_copy(Data::text("hi")));
+/// assert_eq!(encoder.take_bytes(), b"\x81\x02hi");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Data<'a> {
+    pub(crate) opcode: OpCode,
+    pub(crate) payload: &'a [u8],
+}
+
+impl<'a> Data<'a> {
+    /// A text message.
+    #[inline]
+    pub fn text(text: &'a str) -> Self {
+        Self { opcode: OpCode::Text, payload: text.as_bytes() }
+    }
+
+    /// A binary message.
+    #[inline]
+    pub fn binary(payload: &'a [u8]) -> Self {
+        Self { opcode: OpCode::Binary, payload }
+    }
+
+    /// Whether the message is text, not binary.
+    pub fn is_text(&self) -> bool {
+        self.opcode == OpCode::Text
+    }
+
+    /// The bytes of the payload.
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+}
+
 /// A message that was not queued, and why. The message is handed back, and the connection is unchanged.
 #[derive(Debug, Error)]
 #[error("{reason}")]

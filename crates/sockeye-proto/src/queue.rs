@@ -4,7 +4,7 @@ use std::{collections::VecDeque, io::IoSlice, sync::Arc, thread::LocalKey};
 
 use crate::{
     Buffer, PreparedMessage, SharedMessage,
-    header::frame_len,
+    header::{Header, MAX_HEADER, frame_len},
     pool::{Pool, Poolable},
 };
 
@@ -181,6 +181,19 @@ impl Queue {
         }
         let before = self.tail.len();
         write(&mut self.tail);
+        self.tail.len() - before
+    }
+
+    /// Appends an unmasked frame to the tail. Returns the length of the frame.
+    #[inline(always)]
+    pub(crate) fn frame(&mut self, header: Header, payload: &[u8]) -> usize {
+        if self.tail.len() + MAX_HEADER + payload.len() > TAIL {
+            self.seal();
+        }
+        // Not through `inline`: the compiler would call its closure in a program that sends in several places.
+        let before = self.tail.len();
+        header.write(&mut self.tail);
+        self.tail.extend_from_slice(payload);
         self.tail.len() - before
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::header::OpCode;
+use crate::{header::OpCode, pool};
 
 /// A text or binary message whose payload is shared memory: several connections, and others, can hold it at once. A server's
 /// connection queues a reference to it, and never writes into it. A client masks a copy, and an extension transforms a copy.
@@ -51,6 +51,15 @@ impl SharedMessage {
     /// The bytes of the payload.
     pub fn payload(&self) -> &Bytes {
         &self.payload
+    }
+
+    /// Gives the memory of a small payload to the next message that this thread decodes, as
+    /// [`Message::recycle`](crate::Message::recycle) does. If others hold the payload as well, only drops this reference.
+    #[inline]
+    pub fn recycle(self) {
+        if self.payload.is_unique() {
+            pool::recycle(self.payload.into());
+        }
     }
 
     pub(crate) fn opcode(&self) -> OpCode {

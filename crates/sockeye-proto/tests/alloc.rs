@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicIsize, Ordering};
 
-use sockeye_proto::{Buffer, Config, Decoder, Encoder, Input, Message, Outgoing, PreparedMessage, Role};
+use sockeye_proto::{Buffer, Config, Decoder, Encoder, Input, Message, Outgoing, PreparedMessage, Role, SharedMessage};
 use sockeye_testkit::{Frame, opcode};
 
 struct Counting;
@@ -414,4 +414,25 @@ fn input_that_waits_to_be_decoded_costs_about_its_bytes() {
         input.compact();
     });
     assert!(kept.held < 2_000, "{kept:?}");
+}
+
+#[test]
+fn shared_memory_that_nobody_else_holds_serves_the_next_message() {
+    let wire = Frame::binary(vec![1; 100]).bytes();
+    let mut decoder = Decoder::new(Role::Server, Config::default());
+    let mut receive = || {
+        let message = decoder.decode(&mut &wire[..]).unwrap().unwrap();
+        SharedMessage::binary(message.into_data().into())
+    };
+    receive().recycle();
+    let (_, cost) = measure(|| receive().recycle());
+    assert_eq!(cost.calls, 0, "{cost:?}");
+
+    // What others hold is not reused.
+    let first = receive();
+    let kept = first.clone();
+    first.recycle();
+    let second = receive();
+    assert_ne!(second.payload().as_ptr(), kept.payload().as_ptr());
+    assert_eq!(kept.payload(), second.payload());
 }

@@ -5,7 +5,7 @@
 use std::io::IoSlice;
 
 use bytes::Bytes;
-use sockeye_proto::{Config, Decoder, Encoder, Message, Outgoing, Role, SharedMessage, close_code};
+use sockeye_proto::{Config, Data, Decoder, Encoder, Message, Outgoing, Role, SharedMessage, close_code};
 
 const LONG: usize = Encoder::COPIED + 1;
 
@@ -47,6 +47,33 @@ fn a_short_shared_payload_is_copied() {
     let (bytes, kept) = shared(7, Encoder::COPIED);
     assert_eq!(Outgoing::from(bytes).message(), Some(&Message::binary(&kept[..])));
     assert!(kept.is_unique());
+}
+
+#[test]
+fn a_copy_of_a_small_message_is_queued_like_the_message() {
+    let longest = "x".repeat(Encoder::COPIED);
+    let mut encoder = Encoder::server();
+    assert!(encoder.push_copy(Data::text("κόσμε")));
+    assert!(encoder.push_copy(Data::binary(&[])));
+    encoder.encode(Message::text("between")).unwrap();
+    assert!(encoder.push_copy(Data::text(&longest)));
+    let expected = [Message::text("κόσμε"), Message::binary([]), Message::text("between"), Message::text(&longest)];
+    assert_eq!(received(&mut encoder, Role::Client), expected);
+}
+
+#[test]
+fn a_message_that_cannot_be_copied_leaves_the_queue_as_it_was() {
+    let long = vec![7; LONG];
+    let mut server = Encoder::server();
+    assert!(!server.push_copy(Data::binary(&long)));
+    assert_eq!(server.buffered(), 0);
+    let mut client = Encoder::client(Box::new(|| [1, 2, 3, 4]));
+    assert!(!client.push_copy(Data::binary(&[7])), "it would have to be masked");
+    assert_eq!(client.buffered(), 0);
+    server.fail(close_code::PROTOCOL, "");
+    let queued = server.buffered();
+    assert!(!server.push_copy(Data::binary(&[7])), "nothing follows a Close");
+    assert_eq!(server.buffered(), queued);
 }
 
 #[test]

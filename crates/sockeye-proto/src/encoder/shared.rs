@@ -3,13 +3,28 @@
 use std::sync::Arc;
 
 use super::{Encoder, Transform};
-use crate::{PreparedMessage, Rsv, SharedMessage, header::MAX_HEADER, queue::COPY};
+use crate::{Data, PreparedMessage, Rsv, SharedMessage, header::MAX_HEADER, queue::COPY};
 
 impl Encoder {
     /// Whether the payload of a [`SharedMessage`](crate::SharedMessage) is queued by reference: this encoder neither masks nor
     /// has an extension.
     pub fn shares_payloads(&self) -> bool {
         self.transform.is_none()
+    }
+
+    /// As [`push_small`](Self::push_small), for a message that the caller keeps: its payload is copied. Returns whether the
+    /// message was queued.
+    #[inline(always)]
+    pub fn push_copy(&mut self, data: Data<'_>) -> bool {
+        let Data { opcode, payload } = data;
+        if payload.len() > COPY || self.transform.is_some() || !self.close_state.may_send() {
+            return false;
+        }
+        let header = self.header(opcode, Rsv::NONE, payload.len());
+        let queue = self.data_queue.get_or_take();
+        queue.use_pooled_buffer();
+        self.unwritten += queue.frame(header, payload);
+        true
     }
 
     pub(super) fn enqueue_prepared(&mut self, message: PreparedMessage) {
