@@ -16,7 +16,7 @@ use bytes::Bytes;
 use common::{connect_with_capacity, sender_of, settled, start, tcp};
 use sockeye_testkit::{Frame, Peer, PipeEnd};
 use sockeye_tokio::{
-    Budget, Config, Connection, Message, Overflow, PushBatch, Pushed, Role, Sender, SharedMessage, Timeouts,
+    Budget, Config, Connection, Message, Outgoing, Overflow, PushBatch, Pushed, Role, Sender, SharedMessage, Timeouts,
     close_code, serve,
 };
 use tokio::{io::AsyncReadExt, sync::oneshot, task::JoinHandle};
@@ -86,6 +86,19 @@ async fn a_written_payload_is_let_go_and_its_destructor_may_call_the_connection(
     assert_eq!(owner.drops(), 0);
     client.expect_binary(vec![7; LONG]).await;
     client.expect_text(&"x".repeat(LONG)).await;
+    client.expect_text("dropped").await;
+    assert_eq!(owner.drops(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_sent_twice_is_let_go_after_the_second_time() {
+    let (mut client, sender, owner, _task) = slow(|connection| connection).await;
+    let message = Outgoing::from(owner.payload());
+    sender.push(message.clone()).unwrap();
+    sender.push(message).unwrap();
+    client.expect_binary(vec![7; LONG]).await;
+    assert_eq!(owner.drops(), 0);
+    client.expect_binary(vec![7; LONG]).await;
     client.expect_text("dropped").await;
     assert_eq!(owner.drops(), 1);
 }

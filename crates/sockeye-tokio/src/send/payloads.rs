@@ -9,31 +9,42 @@ use sockeye_proto::SharedMessage;
 /// never drops the last one. Nobody else has a reference to these messages, so the second one is alone once the queue has let
 /// the message go.
 #[derive(Default)]
-pub(super) struct Payloads(VecDeque<Arc<SharedMessage>>);
+pub(super) struct Payloads {
+    /// Apart from the others, since nearly always there is only one, which then needs no allocation.
+    first: Option<Arc<SharedMessage>>,
+    /// Empty while there is no first.
+    others: VecDeque<Arc<SharedMessage>>,
+}
 
 impl Payloads {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.first.is_none()
     }
 
     pub(super) fn push(&mut self, message: Arc<SharedMessage>) {
-        self.0.push_back(message);
+        match self.first {
+            None => self.first = Some(message),
+            Some(_) => self.others.push_back(message),
+        }
     }
 
     /// Takes the first message if it has been written.
     pub(super) fn pop_written(&mut self) -> Option<Arc<SharedMessage>> {
-        let written = if self.0.front().is_some_and(is_alone) { self.0.pop_front() } else { None };
-        if self.0.is_empty() {
+        let written = self.first.take_if(|first| is_alone(first))?;
+        self.first = self.others.pop_front();
+        if self.others.is_empty() {
             // An idle connection keeps no memory for a burst.
-            self.0 = VecDeque::new();
+            self.others = VecDeque::new();
         }
-        written
+        Some(written)
     }
 
     /// Takes all messages that the queue has let go, wherever they were in it.
     pub(super) fn take_gone(&mut self) -> VecDeque<Arc<SharedMessage>> {
-        let (gone, kept) = std::mem::take(&mut self.0).into_iter().partition(is_alone);
-        self.0 = kept;
+        let all = std::mem::take(self);
+        let (gone, mut kept): (VecDeque<_>, VecDeque<_>) = all.first.into_iter().chain(all.others).partition(is_alone);
+        self.first = kept.pop_front();
+        self.others = kept;
         gone
     }
 }

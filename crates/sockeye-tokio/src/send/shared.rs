@@ -10,10 +10,15 @@ use crate::{Error, sync::lock::Later};
 impl Send {
     /// Queues a message whose payload others hold as well. Fails as [`encode`](Self::encode) does.
     #[cold]
-    pub(super) fn push_shared(&mut self, message: Arc<SharedMessage>) -> Result<(), Error> {
+    pub(super) fn push_shared(&mut self, mut message: Arc<SharedMessage>) -> Result<(), Error> {
         // The only references are this one and that of the queue.
-        let own = Arc::new(SharedMessage::clone(&message));
-        self.let_go(Later::Drop(message));
+        let own = if Arc::get_mut(&mut message).is_some() {
+            message
+        } else {
+            let own = Arc::new(SharedMessage::clone(&message));
+            self.let_go(Later::Drop(message));
+            own
+        };
         // First, since an extension is called, and could panic.
         self.rare.get_or_insert_default().payloads.push(own.clone());
         let pushed = self.push(Outgoing::Shared(own));

@@ -78,7 +78,8 @@ impl List {
 
     /// Does all the work. Must be called without any lock.
     pub(crate) fn run(self) {
-        // Dropped last: the destructor of a payload may be slow, or panic.
+        // Dropped last: the destructor of a payload may be slow, or panic. Nearly always there is only one.
+        let mut message = None;
         let mut messages = Vec::new();
         for later in self.0.map(|list| *list).into_iter().flatten() {
             match later {
@@ -86,7 +87,7 @@ impl List {
                 Later::Log(event) => event.log(),
                 Later::Forget(waker) => drop(waker),
                 Later::Close(stream) => drop(stream),
-                Later::Drop(message) => messages.push(message),
+                Later::Drop(next) => messages.extend(message.replace(next)),
             }
         }
     }
