@@ -32,6 +32,7 @@
 //!
 //! What only Sockeye has, such as [`WebSocket::close_with`], returns this [`Error`] itself. `?` converts it to `axum::Error`.
 
+mod futures;
 mod message;
 mod sender;
 mod split;

@@ -2,7 +2,7 @@
 
 use axum_core::Error;
 use bytes::Bytes;
-use sockeye_extract::{CloseCode, CloseFrame as TheirFrame, Message as Theirs, Outgoing, SharedMessage};
+use sockeye_extract::{CloseCode, CloseFrame as TheirFrame, Data, Message as Theirs, Outgoing, SharedMessage};
 
 use crate::Utf8Bytes;
 
@@ -86,6 +86,27 @@ impl Message {
             Self::Close(None) => Ok(""),
             Self::Close(Some(frame)) => Ok(&frame.reason),
         }
+    }
+
+    /// The payload of a text or binary message.
+    #[inline]
+    pub(crate) fn data(&self) -> Option<Data<'_>> {
+        match self {
+            Self::Text(text) => Some(Data::text(text.as_str())),
+            Self::Binary(data) => Some(Data::binary(data)),
+            Self::Ping(_) | Self::Pong(_) | Self::Close(_) => None,
+        }
+    }
+
+    /// Gives the memory of a payload that nobody else has to the next received message.
+    #[inline]
+    pub(crate) fn recycle(self) {
+        let data = match self {
+            Self::Text(text) => text.into(),
+            Self::Binary(data) => data,
+            Self::Ping(_) | Self::Pong(_) | Self::Close(_) => return,
+        };
+        SharedMessage::binary(data).recycle();
     }
 
     /// The message for [`Outgoing::secret`], which never shares memory.

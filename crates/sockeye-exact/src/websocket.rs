@@ -13,7 +13,10 @@ use futures_sink::Sink;
 use http::HeaderValue;
 use sockeye_extract::{CloseCode, Error, Outgoing, PreparedMessage, Socket, TrySendError, WebSocket as Inner};
 
-use crate::{Message, ReceiveHalf, SendHalf, Sender};
+use crate::{
+    Message, ReceiveHalf, SendHalf, Sender,
+    futures::{Receiving, Sending},
+};
 
 /// A WebSocket connection, as in `axum::extract::ws`.
 ///
@@ -34,8 +37,8 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: the connection keeps what has been read.
-    pub async fn recv(&mut self) -> Option<Result<Message, AxumError>> {
-        Some(self.inner.recv().await?.map(Message::from).map_err(AxumError::from))
+    pub fn recv(&mut self) -> impl Future<Output = Option<Result<Message, AxumError>>> + Send {
+        Receiving(&mut self.inner)
     }
 
     /// Queues a message, and waits before that while the queue is full. See [`sockeye_extract::WebSocket::send`].
@@ -47,8 +50,8 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// As for [`sockeye_extract::WebSocket::send`].
-    pub async fn send(&mut self, message: Message) -> Result<(), AxumError> {
-        self.inner.send_outgoing(message).await.map_err(AxumError::from)
+    pub fn send(&mut self, message: Message) -> impl Future<Output = Result<(), AxumError>> + Send {
+        Sending::new(&mut self.inner, message, |inner, message| inner.send_outgoing(message))
     }
 
     /// The subprotocol that the opening handshake has negotiated. `None` if it has negotiated none.

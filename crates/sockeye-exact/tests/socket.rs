@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 
 use axum::{Router, body::Bytes, response::Response, routing::any};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use sockeye_exact::{
     CloseFrame, Error, Message, Outgoing, Pushed, Utf8Bytes, WebSocket, WebSocketDefaults, WebSocketUpgrade, close_code,
 };
@@ -73,6 +73,57 @@ async fn shared_and_static_payloads_are_sent_as_they_are() {
     client.expect_text("static").await;
     client.expect_binary("fed").await;
     client.expect_close(close_code::NORMAL).await;
+}
+
+#[tokio::test]
+async fn small_and_large_messages_keep_their_order() {
+    const SIZES: [usize; 7] = [0, 5000, 20, 4096, 4097, 125, 126];
+    let mut client = serve(|mut socket| async move {
+        for size in SIZES {
+            socket.send(Message::text("x".repeat(size))).await.unwrap();
+            socket.send(Message::binary(vec![7; size])).await.unwrap();
+        }
+        socket.close_with(close_code::NORMAL, "done").await.unwrap();
+        assert!(socket.send(Message::text("late")).await.is_err());
+    })
+    .await;
+    for size in SIZES {
+        client.expect_text(&"x".repeat(size)).await;
+        client.expect_binary(vec![7; size]).await;
+    }
+    client.expect_close(close_code::NORMAL).await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_not_awaited_is_not_sent() {
+    let mut client = serve(|mut socket| async move {
+        drop(socket.send(Message::text("never")));
+        socket.send(Message::text("sent")).await.unwrap();
+        socket.recv().await;
+    })
+    .await;
+    client.expect_text("sent").await;
+}
+
+#[tokio::test]
+async fn a_handler_that_sends_without_end_lets_other_tasks_run() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let tell = std::sync::Arc::new(std::sync::Mutex::new(Some(tell)));
+    let _client = serve(move |mut socket| {
+        let tell = tell.lock().unwrap().take().unwrap();
+        async move {
+            let mut sent = 0;
+            while socket.send(Message::text("a small message")).now_or_never().is_some() {
+                sent += 1;
+            }
+            tell.send((sent, WebSocket::buffered(&socket))).unwrap();
+        }
+    })
+    .await;
+    // tokio gives a task 128 units before it must yield, and each pays for some sixteen small messages.
+    let (sent, buffered) = told.await.unwrap();
+    assert!((64..=128 * 16).contains(&sent), "{sent} messages");
+    assert!(buffered < 64 << 10, "it is not the queue that is full: {buffered} bytes");
 }
 
 #[tokio::test]

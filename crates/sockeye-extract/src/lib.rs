@@ -49,6 +49,8 @@ pub use rejection::WebSocketUpgradeRejection as Rejection;
 #[doc(hidden)]
 pub use socket::Socket;
 pub use sockeye_handshake::Origins;
+#[doc(hidden)]
+pub use sockeye_tokio::proto::Data;
 #[cfg(feature = "deflate")]
 pub use sockeye_tokio::proto::deflate::{Compression, Memory};
 pub use sockeye_tokio::{

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Waker},
 };
 
-use sockeye_proto::{CloseFrame, Closing, Config, Encoder, Message, Outgoing, Position, Refusal};
+use sockeye_proto::{CloseFrame, Closing, Config, Data, Encoder, Message, Outgoing, Position, Refusal};
 
 use crate::{
     Error, Overflow,
@@ -145,6 +145,12 @@ impl Send {
             && if self.rare.is_none() { self.is_below() } else { self.admits(None) }
     }
 
+    /// Whether a unit of the cooperative budget is due.
+    #[inline]
+    pub(crate) fn owes(&self) -> bool {
+        self.unpaid >= UNIT
+    }
+
     /// Records that a unit of the cooperative budget was paid.
     pub(crate) fn paid(&mut self) {
         self.unpaid = 0;
@@ -196,6 +202,21 @@ impl Send {
             metrics::sent(kind, payload);
         }
         Ok(())
+    }
+
+    /// As [`encode_soon_written`](Self::encode_soon_written), for a small message that the caller keeps. Does nothing and returns
+    /// `false` if the message is not small, if it cannot be queued now, or if anything about the connection is unusual.
+    #[inline(always)]
+    pub(crate) fn copies(&mut self, data: Data<'_>) -> bool {
+        let before = self.encoder.buffered();
+        if self.rare.is_some() || self.owes() || !self.is_below() || !self.encoder.push_copy(data) {
+            return false;
+        }
+        self.charge((self.encoder.buffered() - before) as u16);
+        if metrics::IS_ON {
+            metrics::sent(if data.is_text() { Kind::Text } else { Kind::Binary }, data.payload().len());
+        }
+        true
     }
 
     #[cold]

@@ -12,7 +12,7 @@ use std::{
 use futures_core::{FusedStream, Stream as Messages};
 use futures_sink::Sink;
 use http::HeaderValue;
-use sockeye_proto::{CloseCode, CloseFrame, Message, Outgoing, PreparedMessage};
+use sockeye_proto::{CloseCode, CloseFrame, Data, Message, Outgoing, PreparedMessage};
 
 use crate::{
     Error, ReceiveHalf, SendHalf, Sender, TrySendError,
@@ -159,7 +159,10 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// As for [`send`](Self::send).
-    pub fn send_outgoing(&mut self, message: impl Into<Outgoing>) -> impl Future<Output = Result<(), Error>> + Send {
+    pub fn send_outgoing(
+        &mut self,
+        message: impl Into<Outgoing>,
+    ) -> impl Future<Output = Result<(), Error>> + Send + Unpin {
         Sending::new(&self.handle, Who::Handle, message.into())
     }
 
@@ -317,6 +320,14 @@ impl WebSocket {
         let sender = self.sender();
         let handle = Arc::new(self.handle);
         (SendHalf { sender, handle: handle.clone() }, ReceiveHalf { handle, borrowed: BorrowedMessage::default() })
+    }
+
+    /// Queues a copy of a small message, if [`send`](Self::send) would queue the message at once. Returns whether the message
+    /// was queued. For crates with other types of message. Not covered by semantic versioning.
+    #[doc(hidden)]
+    #[inline]
+    pub fn send_copy(&mut self, data: Data<'_>, cx: &mut Context<'_>) -> bool {
+        self.handle.copies(data, cx)
     }
 
     /// As `Sink::start_send`, for crates with other types of message. Not covered by semantic versioning.

@@ -4,12 +4,12 @@
 
 mod common;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, future::poll_fn, task::Poll, time::Duration};
 
 use common::{connect_with_capacity, receive_all, settled};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use sockeye_testkit::{Frame, Peer, PipeEnd};
-use sockeye_tokio::{Message, Overflow, Shutdown, WebSocket};
+use sockeye_tokio::{Message, Overflow, Shutdown, WebSocket, proto::Data};
 use tokio::{sync::oneshot, task::yield_now};
 
 type Snapshot = BTreeMap<String, f64>;
@@ -71,7 +71,12 @@ async fn every_metric_counts_connections_messages_bytes_and_drops() {
     client.expect_close(4321).await;
     client.expect_eof().await;
     drop(client);
-    let mut vanished = start(echo);
+    let mut vanished = start(|mut socket| async move {
+        let copied = poll_fn(|cx| Poll::Ready(socket.send_copy(Data::text("copy"), cx))).await;
+        assert!(copied, "a new connection has nothing that would prevent it");
+        echo(socket).await;
+    });
+    vanished.expect_text("copy").await;
     vanished.send(Frame::text("x")).await;
     vanished.expect_text("x").await;
     drop(vanished);
@@ -107,14 +112,14 @@ async fn every_metric_counts_connections_messages_bytes_and_drops() {
         ("sockeye_messages_total direction=received opcode=ping", 1.0),
         ("sockeye_messages_total direction=received opcode=pong", 1.0),
         ("sockeye_messages_total direction=received opcode=close", 1.0),
-        ("sockeye_messages_total direction=sent opcode=text", 2.0),
+        ("sockeye_messages_total direction=sent opcode=text", 3.0),
         ("sockeye_messages_total direction=sent opcode=binary", 2.0),
         ("sockeye_messages_total direction=sent opcode=ping", 1.0),
         ("sockeye_messages_total direction=sent opcode=pong", 1.0),
         ("sockeye_messages_total direction=sent opcode=close", 2.0),
         ("sockeye_payload_bytes_total direction=received opcode=text", 5.0),
         ("sockeye_payload_bytes_total direction=received opcode=binary", 7.0),
-        ("sockeye_payload_bytes_total direction=sent opcode=text", 5.0),
+        ("sockeye_payload_bytes_total direction=sent opcode=text", 9.0),
         ("sockeye_payload_bytes_total direction=sent opcode=binary", (1 << 20) as f64 + 7.0),
         ("sockeye_messages_dropped_total", 1.0),
         ("sockeye_queue_bytes", 0.0),

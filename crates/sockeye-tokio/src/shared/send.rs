@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use sockeye_proto::{CloseCode, CloseFrame, Message, Outgoing};
+use sockeye_proto::{CloseCode, CloseFrame, Data, Encoder, Message, Outgoing};
 use tokio::task::coop;
 
 use super::{Shared, Who};
@@ -55,6 +55,22 @@ impl Shared {
             if self.is_own() { self.queue_own(&mut send, message) } else { self.queue_unwritten(&mut send, message()) };
         release(self.write_if_long(send, who, cx));
         Poll::Ready(queued)
+    }
+
+    /// Queues a copy of a small message if the handler's own task sends it, and if nothing stands in the way. Otherwise queues
+    /// nothing and returns `false`.
+    #[inline(always)]
+    pub(crate) fn copies(&self, data: Data<'_>, cx: &mut Context<'_>) -> bool {
+        if data.payload().len() > Encoder::COPIED || self.waits || !self.is_own() {
+            return false;
+        }
+        let mut send = self.guard_send();
+        if send.owes() {
+            pay(&mut send, cx);
+        }
+        let copied = self.queue(&mut send, true, |send| send.copies(data).then_some(()).ok_or(())).is_ok();
+        release(self.write_if_long(send, Who::Handle, cx));
+        copied
     }
 
     /// Waits for a unit of the cooperative budget, and for capacity. Pays the unit once there is capacity.
@@ -253,5 +269,16 @@ impl Shared {
         self.signals.notify();
         send.wake(For::End);
         send.encoder.closing().may_send()
+    }
+}
+
+/// Pays a unit of the cooperative budget, if any is left, and if a message can then be queued.
+#[cold]
+fn pay(send: &mut Send, cx: &mut Context<'_>) {
+    if let Poll::Ready(budget) = coop::poll_proceed(cx) {
+        if send.admits(None) && send.encoder.closing().may_send() {
+            budget.made_progress();
+            send.paid();
+        }
     }
 }
