@@ -4,7 +4,10 @@ use super::crates::{Crates, Def};
 use super::items::{self, Named, What};
 use super::term::{Alias, Declaration, Form, Names, Term};
 use super::types::{Scope, impls, qualifiers, sequence};
-use rustdoc_types::{Attribute, Function, Generics, Id, Item, ItemEnum, Struct, StructKind, Trait, Type, VariantKind};
+use rustdoc_types::{
+    AssocItemConstraintKind, Attribute, Function, GenericArgs, GenericBound, Generics, Id, Item, ItemEnum, Struct,
+    StructKind, Trait, Type, VariantKind,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that code can use of a module.
@@ -280,7 +283,8 @@ pub(super) fn associated(item: &Item, scope: &Scope<'_>) -> Option<(Space, Decla
     Some((space, declaration))
 }
 
-/// `async fn send(&mut self, message: Message) -> Result<(), Error>`.
+/// `async fn send(&mut self, message: Message) -> Result<(), Error>`. A function that returns `impl Future + Send` is shown as one
+/// with `async`: to a caller they are the same.
 fn signature(name: &str, function: &Function, scope: &Scope<'_>) -> Declaration {
     let Function { sig, generics, header, .. } = function;
     let input = |(index, (argument, ty)): (usize, &(String, Type))| match ty {
@@ -292,15 +296,41 @@ fn signature(name: &str, function: &Function, scope: &Scope<'_>) -> Declaration 
         _ => sequence([Term::text("self: "), scope.ty(ty)]),
     };
     let inputs = Term::joined(sig.inputs.iter().enumerate().map(input), ", ");
+    let awaited = sig.output.as_ref().filter(|_| !header.is_async).and_then(awaited);
+    let keyword = if awaited.is_some() { "async " } else { "" };
+    let output = match awaited {
+        Some(output) => sequence([Term::text(" -> "), scope.ty(output)]),
+        None => scope.output(sig),
+    };
     let head = sequence([
-        Term::text(format!("{}fn {name}", qualifiers(header))),
+        Term::text(format!("{}{keyword}fn {name}", qualifiers(header))),
         scope.parameters(generics),
         Term::text("("),
         inputs,
         Term::text(if sig.is_c_variadic { ", ...)" } else { ")" }),
-        scope.output(sig),
+        output,
     ]);
     Declaration { clauses: scope.clauses(generics), ..Declaration::new(head) }
+}
+
+/// The output of `impl Future<Output = T>`, with or without `Send`.
+fn awaited(ty: &Type) -> Option<&Type> {
+    let Type::ImplTrait(bounds) = ty else { return None };
+    let mut output = None;
+    for bound in bounds {
+        let GenericBound::TraitBound { trait_, .. } = bound else { return None };
+        match (trait_.path.rsplit("::").next(), trait_.args.as_deref()) {
+            (Some("Send"), _) => {}
+            (Some("Future"), Some(GenericArgs::AngleBracketed { constraints, .. })) => {
+                output = constraints.iter().find_map(|constraint| match &constraint.binding {
+                    AssocItemConstraintKind::Equality(rustdoc_types::Term::Type(ty)) => Some(ty),
+                    _ => None,
+                });
+            }
+            _ => return None,
+        }
+    }
+    output
 }
 
 fn braces(inside: &str) -> String {
@@ -317,5 +347,34 @@ fn generics(item: &Item) -> Option<&Generics> {
         ItemEnum::Enum(item) => Some(&item.generics),
         ItemEnum::Union(item) => Some(&item.generics),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustdoc_types::{AssocItemConstraint, Path, TraitBoundModifier};
+
+    fn bound(path: &str, output: Option<Type>) -> GenericBound {
+        let constraint = |ty| AssocItemConstraint {
+            name: "Output".to_owned(),
+            args: None,
+            binding: AssocItemConstraintKind::Equality(rustdoc_types::Term::Type(ty)),
+        };
+        let args = output.map(|ty| GenericArgs::AngleBracketed { args: Vec::new(), constraints: vec![constraint(ty)] });
+        let trait_ = Path { path: path.to_owned(), id: Id(0), args: args.map(Box::new) };
+        GenericBound::TraitBound { trait_, generic_params: Vec::new(), modifier: TraitBoundModifier::None }
+    }
+
+    #[test]
+    fn a_function_that_returns_a_future_counts_as_async() {
+        let output = Type::Primitive("u8".to_owned());
+        let future = || bound("core::future::Future", Some(output.clone()));
+        assert_eq!(awaited(&Type::ImplTrait(vec![future()])), Some(&output));
+        assert_eq!(awaited(&Type::ImplTrait(vec![future(), bound("Send", None)])), Some(&output));
+        // Whoever gets more than a future, or something else, can tell.
+        assert_eq!(awaited(&Type::ImplTrait(vec![future(), bound("Unpin", None)])), None);
+        assert_eq!(awaited(&Type::ImplTrait(vec![bound("Iterator", Some(output.clone()))])), None);
+        assert_eq!(awaited(&output), None);
     }
 }

@@ -23,7 +23,7 @@ of its features on. A program of the repository, `cargo xtask api`, writes the p
 {same} declarations are the same: types with their fields and variants, constants with their values, methods with the types of
 their arguments and results and with all bounds, and the traits that each type implements, with their associated types. The
 traits include `Send`, `Sync`, `Unpin`, `UnwindSafe` and `RefUnwindSafe`. The names of arguments and of type parameters are not
-compared, and neither are `#[must_use]` and `#[deprecated]`.
+compared, and neither are `#[must_use]` and `#[deprecated]`. `fn` with `impl Future + Send` counts as `async fn`.
 
 [Coming from axum::extract::ws](crate::guide::coming_from_axum) describes what no declaration shows: what is different on the wire
 and in the program. `sockeye` and `sockeye-axum` have other payloads, and are not compared.
