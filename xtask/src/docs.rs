@@ -46,10 +46,13 @@ pub(crate) fn build(ctx: &Context) -> Result<Vec<Section>> {
     // The facade comes first, then the others by name. The index page describes each crate.
     let mut crates: Vec<&Package> = ctx.workspace.packages.iter().filter(|package| package.is_library()).collect();
     crates.sort_by_key(|package| (!package.published, package.name != "sockeye"));
-    let packages = cargo::packages(crates.iter().map(|package| package.name.as_str()));
+    // The facade last: its pages show items of the others, and rustdoc links their sources only if it has documented them already.
+    let others = crates.iter().map(|package| package.name.as_str()).filter(|name| *name != "sockeye");
+    let others = cargo::packages(others);
 
     let _denied = cargo::push_flags(sh, "RUSTDOCFLAGS", DENY_WARNINGS);
-    cmd!(sh, "cargo doc --no-deps --all-features {packages...}").run()?;
+    cmd!(sh, "cargo doc --no-deps --all-features {others...}").run()?;
+    cmd!(sh, "cargo doc --no-deps --all-features --package sockeye").run()?;
 
     let folder = folder(ctx);
     let index = folder.join("index.html");
