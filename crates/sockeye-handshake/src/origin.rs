@@ -66,7 +66,12 @@ impl Origins {
     /// assert!(origins.allows("file://", "chat.example"));
     /// assert!(!origins.allows("file:///", "chat.example"));
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If an entry can be the origin of no page: it has no scheme, a wildcard, or a path.
     #[must_use]
+    #[track_caller]
     pub fn list<I>(origins: I) -> Self
     where
         I: IntoIterator,
@@ -83,13 +88,26 @@ impl Origins {
     }
 
     /// Adds origins, with entries as in [`list`](Self::list).
+    ///
+    /// # Panics
+    ///
+    /// As for [`list`](Self::list).
     #[must_use]
+    #[track_caller]
     pub fn and<I>(mut self, origins: I) -> Self
     where
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        self.listed = self.listed.iter().cloned().chain(origins.into_iter().map(Into::into)).collect();
+        let mut listed = self.listed.to_vec();
+        for origin in origins {
+            let origin = origin.into();
+            if let Some(why) = is_never_sent(&origin) {
+                panic!("`{origin}` is the origin of no page: {why}");
+            }
+            listed.push(origin);
+        }
+        self.listed = listed.into();
         self
     }
 
@@ -161,6 +179,26 @@ fn is_same(listed: &str, origin: &str) -> bool {
         }
         _ => listed.eq_ignore_ascii_case(origin),
     }
+}
+
+/// Why no page can have this origin, and what to write instead. `None` if one can.
+fn is_never_sent(listed: &str) -> Option<&'static str> {
+    if listed == "*" {
+        Some("to allow every origin, use `Origins::any()`")
+    } else if listed.contains('*') {
+        Some("there are no wildcards, list each origin")
+    } else if listed != "null" && !listed.contains(':') {
+        Some("write it with its scheme, such as `https://app.example`")
+    } else {
+        let is_http = ["http://", "https://", "ws://", "wss://"].iter().any(|scheme| starts_with(listed, scheme));
+        let is_valid = HttpOrigin::parse(listed.strip_suffix('/').unwrap_or(listed)).is_some();
+        (is_http && !is_valid)
+            .then_some("expected a scheme, a host and at most a port, such as `https://app.example:8443`")
+    }
+}
+
+fn starts_with(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// Whether there is something between `://` and the next slash.

@@ -127,7 +127,26 @@ fn a_list_of_origins_allows_its_entries_and_nothing_else() {
     assert!(both.allows("null", "server.example"));
     assert!(!both.allows("http://localhost:5174", "server.example"));
     assert!(!Origins::list([""; 0]).allows("", "server.example"));
-    assert!(!Origins::list(["https://*.example"]).allows("https://a.example", "a.example"));
+}
+
+#[test]
+fn an_origin_that_no_page_can_have_is_refused_with_what_to_write() {
+    for (entry, expected) in [
+        ("*", "use `Origins::any()`"),
+        ("https://*.example", "there are no wildcards"),
+        ("app.example", "write it with its scheme"),
+        ("", "write it with its scheme"),
+        ("https://app.example/chat", "expected a scheme, a host and at most a port"),
+        ("https://user@app.example", "expected a scheme, a host and at most a port"),
+        ("HTTP://", "expected a scheme, a host and at most a port"),
+    ] {
+        let panic = std::panic::catch_unwind(|| Origins::same_origin().and([entry])).unwrap_err();
+        let text = panic.downcast_ref::<String>().unwrap();
+        assert!(
+            text.starts_with(&format!("`{entry}` is the origin of no page: ")) && text.contains(expected),
+            "{text}"
+        );
+    }
 }
 
 #[test]
