@@ -49,6 +49,30 @@ impl From<Message> for Outgoing {
     }
 }
 
+impl From<String> for Outgoing {
+    fn from(text: String) -> Self {
+        Message::from(text).into()
+    }
+}
+
+impl From<&str> for Outgoing {
+    fn from(text: &str) -> Self {
+        Message::from(text).into()
+    }
+}
+
+impl From<Vec<u8>> for Outgoing {
+    fn from(data: Vec<u8>) -> Self {
+        Message::from(data).into()
+    }
+}
+
+impl From<&[u8]> for Outgoing {
+    fn from(data: &[u8]) -> Self {
+        Message::from(data).into()
+    }
+}
+
 impl From<PreparedMessage> for Outgoing {
     fn from(message: PreparedMessage) -> Self {
         Self::Prepared(message)

@@ -492,3 +492,16 @@ fn dropping_the_oldest_messages_keeps_pings_and_the_close() {
     assert_eq!(encoder.drop_oldest(usize::MAX).messages, 0);
     assert_eq!(names(&parse_frames(&encoder.take_bytes())), ["9:p", "1:new", "8:"]);
 }
+
+/// Whatever makes a message can be sent as it is.
+#[test]
+fn text_and_bytes_can_be_sent_without_a_message_around_them() {
+    for (sent, expected) in [
+        (Outgoing::from("text"), Message::text("text")),
+        (Outgoing::from("text".to_owned()), Message::text("text")),
+        (Outgoing::from(vec![1, 2]), Message::binary([1, 2])),
+        (Outgoing::from(&[1, 2][..]), Message::binary([1, 2])),
+    ] {
+        assert_eq!(sent.message(), Some(&expected));
+    }
+}
