@@ -101,6 +101,11 @@ await script("Node's ws behind the proxies of the guide", async () => {
     await check(`${name}: clients are counted by their address, whatever they claim`, async () => {
       const headers = { 'X-Forwarded-For': '192.0.2.100' };
       assert.equal(await refused(counting, { origin: counting, headers }), 429);
+      // From another address, whose place is free again afterwards.
+      const other = await open(counting, { origin: counting, localAddress: '127.0.0.2' });
+      await echo(other, 'from another address');
+      other.socket.close();
+      await other.end;
     });
   }
   for (const { name, silent: url } of proxies) {
