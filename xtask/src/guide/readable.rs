@@ -18,13 +18,15 @@ const COPY: &str = "docs/guide";
 
 /// The files of the copy that are not what they should be, or should not be there.
 pub(crate) fn outdated(ctx: &Context, sections: &[Section], doc: &Path) -> Result<Vec<String>> {
-    let wanted = wanted(ctx, sections, doc)?;
-    let folder = ctx.workspace.root.join(COPY);
+    differences(&wanted(ctx, sections, doc)?, &ctx.workspace.root.join(COPY))
+}
+
+fn differences(wanted: &BTreeMap<String, String>, folder: &Path) -> Result<Vec<String>> {
     let is_right = |name: &String, text: &String| fs::read_to_string(folder.join(name)).is_ok_and(|now| now == *text);
     let mut outdated: Vec<String> =
         wanted.iter().filter(|(name, text)| !is_right(name, text)).map(|(name, _)| format!("{COPY}/{name}")).collect();
     if folder.exists() {
-        let names = super::files(&folder)?.into_iter().filter_map(|file| file.file_name().map(ToOwned::to_owned));
+        let names = super::files(folder)?.into_iter().filter_map(|file| file.file_name().map(ToOwned::to_owned));
         let names = names.map(|name| name.to_string_lossy().into_owned());
         outdated.extend(names.filter(|name| !wanted.contains_key(name)).map(|name| format!("{COPY}/{name}")));
     }
@@ -33,9 +35,9 @@ pub(crate) fn outdated(ctx: &Context, sections: &[Section], doc: &Path) -> Resul
 
 /// Writes the copy, and removes the files of pages that there are no more. Returns the files that were not what they should be.
 pub(crate) fn write(ctx: &Context, sections: &[Section], doc: &Path) -> Result<Vec<String>> {
-    let outdated = outdated(ctx, sections, doc)?;
     let wanted = wanted(ctx, sections, doc)?;
     let folder = ctx.workspace.root.join(COPY);
+    let outdated = differences(&wanted, &folder)?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for path in &outdated {
         let file = ctx.workspace.root.join(path);
