@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::{connect, echo};
-use sockeye_testkit::Frame;
+use sockeye_testkit::{Frame, Peer, PipeEnd};
 use tracing::{Span, field, subscriber::DefaultGuard};
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -50,6 +50,16 @@ impl Log {
     }
 }
 
+/// The client of the inner connection leaves, and then the handler of the outer one returns.
+async fn close_both(inner: &mut Peer<PipeEnd>, outer: &mut Peer<PipeEnd>) {
+    inner.send(Frame::close(1001, "")).await;
+    inner.expect_close(1001).await;
+    inner.expect_eof().await;
+    outer.expect_text("done").await;
+    outer.expect_close(1000).await;
+    outer.send(Frame::close(1000, "")).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_inside_the_handler_of_another_has_figures_of_its_own() {
     let (log, _guard) = Log::new(tracing::Level::DEBUG);
@@ -63,12 +73,7 @@ async fn a_connection_inside_the_handler_of_another_has_figures_of_its_own() {
         inner.send(Frame::text(text)).await;
         inner.expect_text(text).await;
     }
-    inner.send(Frame::close(1001, "")).await;
-    inner.expect_close(1001).await;
-    inner.expect_eof().await;
-    outer.expect_text("done").await;
-    outer.expect_close(1000).await;
-    outer.send(Frame::close(1000, "")).await;
+    close_both(&mut inner, &mut outer).await;
     task.await.unwrap();
 
     let closed = log.closed();
@@ -93,12 +98,7 @@ async fn a_connection_inside_another_records_nothing_if_its_own_span_is_disabled
         inner_connection.serve(echo).await;
         socket.send("done".into()).await.unwrap();
     }));
-    inner.send(Frame::close(1001, "")).await;
-    inner.expect_close(1001).await;
-    inner.expect_eof().await;
-    outer.expect_text("done").await;
-    outer.expect_close(1000).await;
-    outer.send(Frame::close(1000, "")).await;
+    close_both(&mut inner, &mut outer).await;
     task.await.unwrap();
 
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
