@@ -27,6 +27,9 @@ const DEFECT: usize = 64;
 /// What a broadcast takes on the wire.
 const FRAME: usize = 3;
 
+/// What a queue counts more when it begins another piece of memory, which is every 64 KiB.
+const PIECE: usize = 64;
+
 /// The length of the Close that each member is sent at the end.
 const CLOSE: usize = 4;
 
@@ -123,7 +126,7 @@ impl Drop for Looks {
 
 fn look(news: &News, seen: &mut Budgeted, start: Instant, passed_since: &mut Option<Instant>) {
     // One more member may join between the two reads. A member that has left counts as well: what it has queued is still there.
-    seen.slack = seen.slack.max((FRAME + CLOSE) * (news.hub.len() + 1));
+    seen.slack = seen.slack.max((FRAME + PIECE + CLOSE) * (news.hub.len() + 1));
     let used = news.budget.used();
     seen.looks += 1;
     seen.most = seen.most.max(used);
