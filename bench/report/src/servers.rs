@@ -78,6 +78,11 @@ const PER_CORE: &str = "sockeye-per-core";
 /// Ours with axum's exact types.
 const EXACT: &str = "sockeye-exact";
 
+/// Ours, used as programs use a socket besides the plain loop.
+const SPAWNED: &str = "sockeye-spawned";
+const SPLIT: &str = "sockeye-split";
+const SELECT: &str = "sockeye-select";
+
 /// Ours, which sends each connection a copy of the same message.
 const COPIED: &str = "sockeye-copied";
 
@@ -130,6 +135,8 @@ impl Server {
             ALL_COMPRESSED => scenario.deflate && scenario.size < THRESHOLD,
             // Types only matter where messages are.
             EXACT => matches!(scenario.measure, Measure::Cpu | Measure::FanOut),
+            // The task does not matter to a large message, nor to an opening.
+            SPAWNED | SPLIT | SELECT => scenario.measure == Measure::Cpu && scenario.size < 16 << 10,
             COPIED => scenario.measure == Measure::FanOut,
             _ => true,
         };
@@ -159,6 +166,9 @@ pub(crate) static SERVERS: &[Server] = &[
     }
     .always(),
     peer(EXACT, "ours with axum's exact types: the plain loop", "exact", "plain"),
+    peer(SPAWNED, "ours, with the socket in a task of its own", "tasks", "spawned"),
+    peer(SPLIT, "ours, with a task for each half, and a channel between them", "tasks", "split"),
+    peer(SELECT, "ours, in a `select!` over the socket and a channel", "tasks", "select"),
     peer(COPIED, "ours, a copy of the message for each connection; only for a fan-out", "fan-out", "copied"),
     peer(AXUM, "axum::extract::ws, the plain loop", "axum", "plain").best(&ALL),
     peer("axum-batched", "axum::extract::ws, one flush for what came together", "axum", "batched"),

@@ -270,6 +270,13 @@ impl<F, Fut> Driver<F, Fut> {
         false
     }
 
+    /// Writes what was queued after a `recv` had begun to wait. Returns whether the driver has nothing else to do.
+    #[cold]
+    #[inline(never)]
+    fn comes_to_rest(&self, cx: &mut Context<'_>) -> bool {
+        self.upkeep.time.is_quiet() && matches!(self.handler, Handler::Running(_)) && self.shared.comes_to_rest(cx)
+    }
+
     /// Completes the future: both the handler and the connection are done. Resumes the handler's panic, if there was one.
     fn done(&mut self) -> Poll<()> {
         // The caller may keep the finished future for long.
@@ -302,6 +309,9 @@ where
         // driver.
         drop(entered);
         if this.shared.is_resting() && this.upkeep.time.is_quiet() && matches!(this.handler, Handler::Running(_)) {
+            return Poll::Pending;
+        }
+        if this.shared.is_receiving() && this.comes_to_rest(cx) {
             return Poll::Pending;
         }
         // The cooperative budget belongs to the handler. A handler that spends it in every poll must not starve its

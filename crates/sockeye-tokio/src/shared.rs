@@ -13,7 +13,7 @@ use crate::{
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        lock::{Guard, Locked, lock},
+        lock::{Guard, Locked, lock, release},
         this_thread,
     },
 };
@@ -150,6 +150,24 @@ impl Shared {
     #[inline]
     pub(crate) fn is_resting(&self) -> bool {
         self.handler.is_resting()
+    }
+
+    /// Writes the queue, for a driver whose handler receives. Returns whether the driver may skip its own work after this poll:
+    /// as if the handler rested.
+    pub(crate) fn comes_to_rest(&self, cx: &mut Context<'_>) -> bool {
+        if !self.lock_receive().is_between_messages() {
+            return false;
+        }
+        let mut send = self.guard_send();
+        let mut rests = false;
+        if send.is_writer(cx) {
+            send.looks();
+            let written;
+            (send, written) = self.poll_write(send, cx);
+            rests = written.is_ready() && send.is_at_rest();
+        }
+        release(send);
+        rests
     }
 
     /// Whether the caller runs inside its own driver's poll of the handler: then what the caller queues is written soon.

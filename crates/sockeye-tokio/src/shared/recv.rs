@@ -84,6 +84,9 @@ impl Shared {
     /// that part of a message has arrived, and so that a deadline may run.
     #[inline(always)]
     fn pause(&self, amid: bool, cx: &mut Context<'_>) {
+        if self.handler.is_receiving() {
+            return self.pause_again(amid, cx);
+        }
         let mut send = self.guard_send();
         let is_writer = send.is_writer(cx);
         if is_writer {
@@ -96,6 +99,23 @@ impl Shared {
         // and has no waker.
         if is_writer && coop::has_budget_remaining() {
             self.handler.set_receiving(written.is_ready() && !amid && send.is_at_rest());
+        }
+        release(send);
+    }
+
+    /// Called when a `recv` has waited before in this poll of the handler, and has received nothing since. In a `select!` over
+    /// `recv` and a channel, that happens for each message of the channel. What was queued since the first wait is written by
+    /// the driver, in one call.
+    #[cold]
+    #[inline(never)]
+    fn pause_again(&self, amid: bool, cx: &mut Context<'_>) {
+        let mut send = self.guard_send();
+        if !send.is_writer(cx) {
+            // With another waker, this may be a `block_on` in which the handler blocks its thread until the answer comes.
+            self.handler.set_busy();
+            (send, _) = self.poll_write(send, cx);
+        } else if amid || !coop::has_budget_remaining() {
+            self.handler.set_busy();
         }
         release(send);
     }
