@@ -164,9 +164,11 @@ impl Upkeep {
 
     /// Serves the connection until its ending begins, or until its stream must be dropped.
     fn poll_open(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Next> {
-        if !shared.is_receiving() {
-            shared.park(cx);
+        let is_leased = !shared.is_receiving() && shared.park(self.time.looks_at_lease(), cx);
+        if !is_leased && self.time.watches_lease() {
+            shared.lock_receive().end_lease();
         }
+        self.time.watch_lease(is_leased, cx);
         loop {
             let (closing, dropped, is_unsent) = shared.write_and_end_epoch(cx);
             match closing {
@@ -270,11 +272,14 @@ impl<F, Fut> Driver<F, Fut> {
         false
     }
 
-    /// Writes what was queued after a `recv` had begun to wait. Returns whether the driver has nothing else to do.
+    /// Writes what was queued after a `recv` had begun to wait, or in another task that reads. Returns whether the driver has
+    /// nothing else to do.
     #[cold]
     #[inline(never)]
     fn comes_to_rest(&self, cx: &mut Context<'_>) -> bool {
-        self.upkeep.time.is_quiet() && matches!(self.handler, Handler::Running(_)) && self.shared.comes_to_rest(cx)
+        let is_receiving = self.shared.is_receiving();
+        let is_leased = self.upkeep.time.watches_lease();
+        is_receiving != is_leased && self.upkeep.time.is_quiet() && self.shared.comes_to_rest(is_leased, cx)
     }
 
     /// Completes the future: both the handler and the connection are done. Resumes the handler's panic, if there was one.
@@ -311,7 +316,7 @@ where
         if this.shared.is_resting() && this.upkeep.time.is_quiet() && matches!(this.handler, Handler::Running(_)) {
             return Poll::Pending;
         }
-        if this.shared.is_receiving() && this.comes_to_rest(cx) {
+        if (this.shared.is_receiving() || this.upkeep.time.watches_lease()) && this.comes_to_rest(cx) {
             return Poll::Pending;
         }
         // The cooperative budget belongs to the handler. A handler that spends it in every poll must not starve its

@@ -16,14 +16,18 @@ use crate::{
 };
 
 mod event;
+mod lease;
 mod parking;
 mod parts;
 mod reading;
 pub(crate) mod reading_on;
 mod stats;
 
-use self::parts::{Kept, Rare, Watcher};
 pub(crate) use self::{event::Event, parking::Unwanted, parts::End};
+use self::{
+    lease::Lease,
+    parts::{Kept, Rare, Watcher},
+};
 
 /// The state behind the receive lock.
 ///
@@ -57,6 +61,7 @@ pub(crate) struct Receive {
     /// The waker of a waiting `recv`.
     waker: Option<Waker>,
     watcher: Watcher,
+    lease: Lease,
     /// Whether to wake `waker` once the lock is released.
     is_called: bool,
     /// Whether there is anything to do once the lock is released. Stored, since looking into `rare` at each release would
@@ -82,6 +87,7 @@ impl Receive {
             abandoned: false,
             waker: None,
             watcher: Watcher::Nobody,
+            lease: Lease::None,
             is_called: false,
             has_wakeups: false,
         }
@@ -186,11 +192,6 @@ impl Receive {
     /// Whether the application has received everything, including the end.
     pub(crate) fn is_done(&self) -> bool {
         self.kept.as_ref().is_some_and(|kept| kept.parked.is_none() && matches!(kept.end, Some(End::Told)))
-    }
-
-    /// Whether the driver was the last to find the stream empty, so that the stream will wake the driver.
-    pub(crate) fn driver_watches(&self) -> bool {
-        self.watcher == Watcher::Driver
     }
 
     /// Whether nothing more can be read now: receiving has ended, or nothing is kept and a task waits for the stream.

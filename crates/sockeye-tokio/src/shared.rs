@@ -152,10 +152,13 @@ impl Shared {
         self.handler.is_resting()
     }
 
-    /// Writes the queue, for a driver whose handler receives. Returns whether the driver may skip its own work after this poll:
-    /// as if the handler rested.
-    pub(crate) fn comes_to_rest(&self, cx: &mut Context<'_>) -> bool {
-        if !self.lock_receive().is_between_messages() {
+    /// Writes the queue, for a driver whose handler receives, or beside another task that `is_leased` to read. Returns whether
+    /// the driver may skip its own work after this poll, as if the handler rested.
+    pub(crate) fn comes_to_rest(&self, is_leased: bool, cx: &mut Context<'_>) -> bool {
+        let mut receive = self.guard_receive();
+        let reads = receive.is_between_messages() && (!is_leased || receive.is_leased(false));
+        release(receive);
+        if !reads {
             return false;
         }
         let mut send = self.guard_send();

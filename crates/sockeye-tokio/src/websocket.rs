@@ -54,6 +54,14 @@ use crate::{
 /// ahead until one message is ready for the handler, or until it has 64 KiB of an unfinished message (16 KiB if it may be
 /// compressed). Everything after that, even a Ping, is read only when the handler receives. Of several Pongs that arrive
 /// meanwhile, the latest is kept and delivered first. A socket from [`WebSocket::new`] has no driver.
+///
+/// # In another task
+///
+/// A handler may move its socket or a half of it to a spawned task. A task that receives there reads the stream by itself, so
+/// a message does not wake the driver. If that task no longer receives, because it is busy or gone, the driver reads again
+/// within two seconds. Until then, a Ping or a Close of the peer may wait; what was sent never does. Without any deadline
+/// ([`Timeouts::none`](crate::Timeouts::none)) there is no timer to notice that. Each message then wakes the driver too, which
+/// costs more.
 pub struct WebSocket {
     handle: Handle,
     /// Allocated by the first use as a `Sink`, or of `recv_ref`.

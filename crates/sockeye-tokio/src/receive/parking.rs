@@ -123,6 +123,7 @@ impl Receive {
     /// Records that no task will receive any more. Returns the kept messages, which the caller drops without any lock.
     pub(crate) fn abandon(&mut self) -> Unwanted {
         self.abandoned = true;
+        self.end_lease();
         self.drop_accepted();
         Unwanted { _pong: self.take_message(), _parked: self.take_message() }
     }

@@ -123,39 +123,58 @@ impl Shared {
     /// The next message, for a task other than the driver's, or without a driver.
     #[inline(never)]
     fn poll_recv_elsewhere(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
-        let is_spent = poll_coop(cx).is_pending();
         if !self.driven {
-            let polled = if is_spent { Poll::Pending } else { self.poll_recv_once(self.guard_receive(), cx) };
+            let is_spent = poll_coop(cx).is_pending();
+            let mut polled = Poll::Pending;
+            if !is_spent {
+                let receive;
+                (receive, polled) = self.poll_recv_once(self.guard_receive(), cx);
+                release(receive);
+            }
             return self.poll_undriven(polled, coop::has_budget_remaining(), cx);
         }
-        if is_spent {
+        let mut receive = self.guard_receive();
+        if receive.begin_poll() {
+            if let Some(message) = receive.next_read() {
+                return self.read_elsewhere(receive, Poll::Ready(Some(Ok(message))));
+            }
+            if receive.poll_readable(cx).is_pending() {
+                return self.read_elsewhere(receive, Poll::Pending);
+            }
+        }
+        if !coop::has_budget_remaining() {
+            release(receive);
+            let _ = poll_coop(cx);
             return Poll::Pending;
         }
-        let mut receive = self.guard_receive();
-        // If the driver waits for the stream, it wakes this task.
-        if receive.driver_watches() {
-            let kept = receive.poll_kept(cx);
-            release(receive);
-            return kept;
+        let (receive, polled) = self.poll_recv_once(receive, cx);
+        self.read_elsewhere(receive, polled)
+    }
+
+    /// Called when a task other than the driver's has read: the driver need not read while that task goes on. The driver is
+    /// woken for a deadline that begins, amid a message.
+    #[inline(always)]
+    fn read_elsewhere<T>(&self, mut receive: Guard<'_, Receive>, polled: Poll<T>) -> Poll<T> {
+        let is_new = receive.renew_lease();
+        let amid = polled.is_pending() && !receive.is_between_messages();
+        release(receive);
+        if is_new || amid {
+            self.lock_send().notify_writer();
         }
-        let polled = self.poll_recv_once(receive, cx);
-        // From now on the driver watches the stream: this task may be busy with the message, or may never poll the waiting
-        // `recv` again.
-        self.lock_send().notify_writer();
         polled
     }
 
-    fn poll_recv_once(
-        &self,
-        receive: Guard<'_, Receive>,
+    #[inline(never)]
+    fn poll_recv_once<'a>(
+        &'a self,
+        receive: Guard<'a, Receive>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, Error>>> {
+    ) -> (Guard<'a, Receive>, Poll<Option<Result<Message, Error>>>) {
         let (mut receive, polled) = self.poll_receive(receive, false, cx, |receive, cx| self.poll_next(receive, cx));
         if polled.is_pending() {
             receive.end_streak();
         }
-        release(receive);
-        polled
+        (receive, polled)
     }
 
     /// Does what a driver would do after a poll of `recv`, whose result is `polled`. Writes the queue, including messages of
@@ -214,9 +233,18 @@ impl Shared {
         receive.poll_kept(cx)
     }
 
-    /// Reads for the driver while no task receives: answers control frames, and keeps a little for the application.
-    pub(crate) fn park(&self, cx: &mut Context<'_>) {
-        let (receive, _) = self.poll_receive(self.guard_receive(), false, cx, |receive, cx| {
+    /// Reads for the driver while no task receives: answers control frames, and keeps a little for the application. Does not
+    /// read, and returns true, while another task has the lease. That is checked against `tick`; `None` ends the lease.
+    pub(crate) fn park(&self, tick: Option<bool>, cx: &mut Context<'_>) -> bool {
+        let mut receive = self.guard_receive();
+        match tick {
+            Some(is_tick) if receive.is_leased(is_tick) => {
+                release(receive);
+                return true;
+            }
+            _ => receive.end_lease(),
+        }
+        let (receive, _) = self.poll_receive(receive, false, cx, |receive, cx| {
             let mut taken = 0;
             while let Some(event) = receive.next_parked(&mut taken, cx) {
                 if let Some(message) = self.apply(receive, event, true) {
@@ -232,6 +260,7 @@ impl Shared {
             Poll::<()>::Pending
         });
         release(receive);
+        false
     }
 
     /// Reads and drops data for the driver. Ready with `true` at the peer's Close, with `false` at the end of the stream.

@@ -1,7 +1,7 @@
 //! The timer of a connection: takes a snapshot for the deadlines, and tells the thread's timer when to wake the connection
 //! next.
 
-use std::{cell::RefCell, sync::Arc, time::Duration};
+use std::{cell::RefCell, sync::Arc, task::Context, time::Duration};
 
 use sockeye_proto::Closing;
 
@@ -17,8 +17,12 @@ pub(crate) struct ConnectionTimer {
     /// Set in the first poll, if there is a deadline.
     timer: Option<Arc<Timer<Shared>>>,
     id: Id,
-    /// When to check again. `None` if no check is needed. Before the first poll: at once.
+    /// When to check again: the earlier of the next two. `None` if no check is needed. Before the first poll: at once.
     due: Option<CoarseInstant>,
+    /// When a deadline may be reached.
+    deadline: Option<CoarseInstant>,
+    /// When to look whether another task still reads. `None` if none does.
+    lease: Option<CoarseInstant>,
 }
 
 thread_local!(pub(crate) static HERE: ThreadTimer<Shared> = const { RefCell::new(None) });
@@ -34,7 +38,14 @@ const LATE: Duration = Duration::from_secs(1);
 
 impl ConnectionTimer {
     pub(crate) fn new(timeouts: Arc<Timeouts>) -> Self {
-        Self { deadlines: Deadlines::new(timeouts), timer: None, id: 0, due: Some(CoarseInstant::ZERO) }
+        Self {
+            deadlines: Deadlines::new(timeouts),
+            timer: None,
+            id: 0,
+            due: Some(CoarseInstant::ZERO),
+            deadline: None,
+            lease: None,
+        }
     }
 
     /// Whether no check is due.
@@ -56,7 +67,7 @@ impl ConnectionTimer {
             None if self.due.is_none() => return,
             None => {}
         }
-        self.due = None;
+        (self.due, self.deadline, self.lease) = (None, None, None);
         let Some(shortest) = self.deadlines.timeouts().shortest() else { return };
         let timer = Timer::of_thread(&HERE);
         self.id = timer.register(shared, shortest);
@@ -66,9 +77,39 @@ impl ConnectionTimer {
         self.timer = Some(timer);
     }
 
+    /// How the driver looks at the lease of another task: whether a tick has passed since it has last counted one. `None` if a
+    /// deadline may be reached, for which the driver must first read what has arrived.
+    pub(crate) fn looks_at_lease(&self) -> Option<bool> {
+        if cfg!(all(test, sockeye_loom)) {
+            return Some(true);
+        }
+        let is_reached = |at: Option<CoarseInstant>| {
+            self.timer.as_ref().zip(at).is_some_and(|(timer, at)| at.is_reached(timer.coarse_now()))
+        };
+        (!is_reached(self.deadline)).then(|| is_reached(self.lease))
+    }
+
+    /// Whether the driver looks at the lease of another task.
+    pub(crate) fn watches_lease(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// From now on, [`check`](Self::check) makes the driver look at the lease once for each tick, or no longer.
+    pub(crate) fn watch_lease(&mut self, is_leased: bool, cx: &Context<'_>) {
+        if cfg!(all(test, sockeye_loom)) && is_leased {
+            // The models have no time: a tick may pass at any moment.
+            cx.waker().wake_by_ref();
+        }
+        let now = self.timer.as_ref().filter(|_| is_leased).map(|timer| (timer.coarse_now(), timer.tick()));
+        self.lease = now.map(|(now, tick)| match self.lease {
+            Some(at) if !at.is_reached(now) => at,
+            _ => now.after(tick),
+        });
+    }
+
     /// Ends all checks.
     pub(crate) fn end(&mut self) {
-        self.due = None;
+        (self.due, self.deadline, self.lease) = (None, None, None);
         self.release();
     }
 
@@ -94,7 +135,7 @@ impl ConnectionTimer {
         let is_acknowledged = send.is_acknowledged();
         drop(send);
 
-        let has_come = self.due.is_some_and(|due| due.is_reached(timer.coarse_now()));
+        let has_come = self.deadline.is_some_and(|due| due.is_reached(timer.coarse_now()));
         // For a quiet connection, the time of the last tick is exact enough. The start of a wait needs the exact time.
         let is_exact = has_come || closing.is_some() || is_unsent || arrivals.unfinished.is_some();
         let now = if is_exact { timer.now() } else { timer.coarse_now() };
@@ -111,17 +152,22 @@ impl ConnectionTimer {
             is_unsent,
             closing,
             share: share(self.id),
-            is_late: self.due.is_some_and(late),
+            is_late: self.deadline.is_some_and(late),
         };
         let next = self.deadlines.check(now, &snapshot, &mut Asked(shared));
         // A check that is too early finds out when the next one is due.
-        let is_earlier = next.due.is_some_and(|due| self.due.is_none_or(|set| !set.is_reached(due)));
+        let is_earlier = next.due.is_some_and(|due| self.deadline.is_none_or(|set| !set.is_reached(due)));
         if has_come || is_earlier {
-            self.due = next.due;
-            if let Some(due) = next.due {
-                timer.set(self.id, due);
-            }
+            self.deadline = next.due;
         }
+        let due = match (self.deadline, self.lease) {
+            (Some(deadline), Some(lease)) => Some(deadline.min(lease)),
+            (deadline, lease) => deadline.or(lease),
+        };
+        if let Some(due) = due.filter(|due| has_come || self.due != Some(*due)) {
+            timer.set(self.id, due);
+        }
+        self.due = due;
         next.action
     }
 }

@@ -62,7 +62,8 @@ impl Timeouts {
         }
     }
 
-    /// Creates settings without any deadline: a peer that vanishes silently keeps its connection for ever.
+    /// Creates settings without any deadline: a peer that vanishes silently keeps its connection for ever. A socket that is used
+    /// in another task than its handler's costs [more](crate::WebSocket#in-another-task) then.
     pub const fn none() -> Self {
         Self {
             keep_alive: None,

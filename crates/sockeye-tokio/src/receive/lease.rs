@@ -1,0 +1,63 @@
+//! Who reads a stream whose socket is in another task than its driver.
+//!
+//! The task that receives reads the stream by itself, and the driver must not: otherwise each message would wake both tasks. But
+//! such a task may stop receiving without a word: it is busy, waits for something else, or never polls its `recv` again. Then
+//! the driver must answer Pings and Closes. So the task has a lease, which each of its polls renews. The driver looks at each
+//! tick of the thread's timer whether the lease was renewed, and reads again once it was not.
+
+use super::Receive;
+
+/// Whether a task other than the driver's reads the stream.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lease {
+    /// No: the driver reads whenever the handler does not.
+    #[default]
+    None,
+    /// The task has polled `recv` since the last tick.
+    Renewed,
+    /// The task has not polled `recv` since the last tick.
+    Expiring,
+}
+
+impl Receive {
+    /// Called in each poll of `recv` in another task than the driver's. Returns whether the driver must be woken: to watch over
+    /// the lease if it is new, or to read if there cannot be one.
+    #[inline]
+    pub(crate) fn renew_lease(&mut self) -> bool {
+        match self.lease {
+            Lease::Renewed => false,
+            Lease::Expiring => {
+                self.lease = Lease::Renewed;
+                false
+            }
+            Lease::None => self.take_lease(),
+        }
+    }
+
+    /// Without deadlines there are no ticks. A stream that must not be left unread cannot wait for a tick.
+    #[cold]
+    fn take_lease(&mut self) -> bool {
+        let ticks = self.time.is_some() || cfg!(all(test, sockeye_loom));
+        if ticks && !self.reads_on() && !self.abandoned {
+            self.lease = Lease::Renewed;
+        }
+        true
+    }
+
+    /// Whether another task reads the stream, as the driver asks. `is_tick` says that a tick has passed since the driver has
+    /// asked with `is_tick` before.
+    pub(crate) fn is_leased(&mut self, is_tick: bool) -> bool {
+        if is_tick {
+            self.lease = match self.lease {
+                Lease::Renewed => Lease::Expiring,
+                Lease::Expiring | Lease::None => Lease::None,
+            };
+        }
+        self.lease != Lease::None
+    }
+
+    /// From now on, the driver reads.
+    pub(crate) fn end_lease(&mut self) {
+        self.lease = Lease::None;
+    }
+}
