@@ -23,11 +23,8 @@ mod reading;
 pub(crate) mod reading_on;
 mod stats;
 
+use self::parts::{Kept, Lease, Rare, Watcher};
 pub(crate) use self::{event::Event, parking::Unwanted, parts::End};
-use self::{
-    lease::Lease,
-    parts::{Kept, Rare, Watcher},
-};
 
 /// The state behind the receive lock.
 ///

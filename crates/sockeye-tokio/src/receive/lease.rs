@@ -5,19 +5,7 @@
 //! the driver must answer Pings and Closes. So the task has a lease, which each of its polls renews. The driver looks at each
 //! tick of the thread's timer whether the lease was renewed, and reads again once it was not.
 
-use super::Receive;
-
-/// Whether a task other than the driver's reads the stream.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lease {
-    /// No: the driver reads whenever the handler does not.
-    #[default]
-    None,
-    /// The task has polled `recv` since the last tick.
-    Renewed,
-    /// The task has not polled `recv` since the last tick.
-    Expiring,
-}
+use super::{Receive, parts::Lease};
 
 impl Receive {
     /// Called in each poll of `recv` in another task than the driver's. Returns whether the driver must be woken: to watch over

@@ -46,6 +46,18 @@ pub(super) enum Watcher {
     Recv,
 }
 
+/// Whether a task other than the driver's reads the stream.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lease {
+    /// No: the driver reads whenever the handler does not.
+    #[default]
+    None,
+    /// The task has polled `recv` since the last tick.
+    Renewed,
+    /// The task has not polled `recv` since the last tick.
+    Expiring,
+}
+
 /// A Ping of the driver.
 pub(super) struct Ping {
     pub(super) nonce: [u8; 8],
