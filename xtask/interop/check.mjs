@@ -1,15 +1,31 @@
 // What the scripts share: their arguments, and checks that are printed one by one.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import process from 'node:process';
+import { connect } from 'node:tls';
 import { parseArgs } from 'node:util';
 
 const option = { type: 'string' };
-const options = { url: option, nginx: option, input: option, pid: option, chromium: option, firefox: option, output: option };
+const options = {
+  url: option, tls: option, nginx: option, input: option, pid: option, chromium: option, firefox: option, output: option,
+};
 export const { values: args } = parseArgs({ options });
 
 /** The server's address for a WebSocket. */
 export const wsUrl = `${args.url.replace(/^http/, 'ws')}/ws`;
+
+/** Options of this version of TLS alone, which trust the server's own certificate; none without `--tls`. */
+export async function tlsOptions() {
+  if (!args.tls) return {};
+  const { hostname, port } = new URL(args.url);
+  const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false });
+  await once(socket, 'secureConnect');
+  const ca = socket.getPeerX509Certificate().toString();
+  socket.destroy();
+  const version = `TLSv${args.tls}`;
+  return { ca, minVersion: version, maxVersion: version };
+}
 
 /** How long anything that is waited for may take. */
 export const PATIENCE = 20_000;

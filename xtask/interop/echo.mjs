@@ -1,14 +1,17 @@
-// Node's `ws` against example-echo.
+// Node's `ws` against example-echo, and over TLS against example-tls.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import WebSocket from 'ws';
-import { TEXTS, args, check, interruptServer, script, wsUrl } from './check.mjs';
+import { TEXTS, args, check, interruptServer, script, tlsOptions, wsUrl } from './check.mjs';
 
-async function connect(options) {
-  const socket = new WebSocket(wsUrl, options);
+const tls = await tlsOptions();
+
+async function connect() {
+  const socket = new WebSocket(wsUrl, tls);
   await once(socket, 'open');
   return socket;
 }
@@ -43,7 +46,8 @@ async function answerTo(bytes) {
 /** A request written by hand, and the head of what comes back. */
 async function handshake(lines) {
   const { hostname, port } = new URL(args.url);
-  const socket = createConnection({ host: hostname, port: Number(port) });
+  const to = { host: hostname, port: Number(port) };
+  const socket = args.tls ? connectTls({ ...to, ...tls }) : createConnection(to);
   socket.write(`${lines.join('\r\n')}\r\n\r\n`);
   let head = '';
   for await (const chunk of socket.setEncoding('latin1')) {
@@ -54,7 +58,7 @@ async function handshake(lines) {
   return head;
 }
 
-await script("Node's ws", async () => {
+await script(args.tls ? `Node's ws over TLS ${args.tls}` : "Node's ws", async () => {
   await check('text', async () => {
     const socket = await connect();
     for (const text of TEXTS) await echo(socket, text);

@@ -1,10 +1,11 @@
-"""Python's `websockets` against example-echo."""
+"""Python's `websockets` against example-echo, and over TLS against example-tls."""
 
 import asyncio
 import os
+from functools import partial
 
-from check import arguments, equal, says_goodbye, within_patience
-from websockets.asyncio.client import connect
+from check import arguments, equal, says_goodbye, tls, within_patience
+from websockets.asyncio import client
 from websockets.exceptions import InvalidStatus
 
 TEXTS = ["hello", "Rotlachs", "Grüße, Łosoś, лосось", "紅鮭 🐟", "\0\u2028\ufeff", ""]
@@ -26,29 +27,29 @@ async def echo(socket, message):
 
 
 @check("text")
-async def text(url, _pid):
-    async with connect(url) as socket:
+async def text(connect, _pid):
+    async with connect() as socket:
         for message in TEXTS:
             await echo(socket, message)
 
 
 @check("binary, of every length around a change of the header")
-async def binary(url, _pid):
-    async with connect(url) as socket:
+async def binary(connect, _pid):
+    async with connect() as socket:
         for length in [0, 1, 125, 126, 127, 65_535, 65_536]:
             await echo(socket, os.urandom(length))
 
 
 @check("1 MiB of text and of bytes")
-async def large(url, _pid):
-    async with connect(url, max_size=None) as socket:
+async def large(connect, _pid):
+    async with connect(max_size=None) as socket:
         await echo(socket, "ö" * (1 << 19))
         await echo(socket, os.urandom(1 << 20))
 
 
 @check("a message in many fragments")
-async def fragments(url, _pid):
-    async with connect(url) as socket:
+async def fragments(connect, _pid):
+    async with connect() as socket:
         parts = [f"part {index} 鮭;" for index in range(50)]
         await socket.send(parts)
         equal(await socket.recv(), "".join(parts))
@@ -58,8 +59,8 @@ async def fragments(url, _pid):
 
 
 @check("pings with and without a payload")
-async def pings(url, _pid):
-    async with connect(url) as socket:
+async def pings(connect, _pid):
+    async with connect() as socket:
         for payload in [b"", b"a", b"x" * 125]:
             await (await socket.ping(payload))
         # Answers may come late and out of step, as long as each ping has one.
@@ -70,8 +71,8 @@ async def pings(url, _pid):
 
 
 @check("10,000 messages in a row keep their order")
-async def many(url, _pid):
-    async with connect(url) as socket:
+async def many(connect, _pid):
+    async with connect() as socket:
         count = 10_000
 
         async def send():
@@ -85,17 +86,17 @@ async def many(url, _pid):
 
 
 @check("the code of a Close comes back")
-async def closes(url, _pid):
+async def closes(connect, _pid):
     for code in [1000, 1001, 1003, 1011, 3000, 4999]:
-        socket = await connect(url)
+        socket = await connect()
         await socket.close(code, "därum")
         equal(socket.protocol.close_rcvd.code, code)
 
 
 @check("fifty connections at once")
-async def together(url, _pid):
+async def together(connect, _pid):
     async def talk(number):
-        async with connect(url) as socket:
+        async with connect() as socket:
             for index in range(20):
                 await echo(socket, f"{number}: {index}")
 
@@ -103,34 +104,36 @@ async def together(url, _pid):
 
 
 @check("compression that is offered and not taken")
-async def compression(url, _pid):
-    async with connect(url, compression="deflate") as socket:
+async def compression(connect, _pid):
+    async with connect(compression="deflate") as socket:
         await echo(socket, "a" * 10_000)
-    async with connect(url, compression=None) as socket:
+    async with connect(compression=None) as socket:
         await echo(socket, "a" * 10_000)
 
 
 @check("a page of another origin is refused")
-async def origin(url, _pid):
+async def origin(connect, _pid):
     try:
-        async with connect(url, origin="http://elsewhere.example"):
+        async with connect(origin="http://elsewhere.example"):
             raise AssertionError("the server took it")
     except InvalidStatus as refused:
         equal(refused.response.status_code, 403)
 
 
 @check("a server that ends says 1001")
-async def goodbye(url, pid):
-    async with connect(url) as socket:
+async def goodbye(connect, pid):
+    async with connect() as socket:
         await echo(socket, "hello")
         await says_goodbye(socket, pid)
 
 
 async def main():
     args = arguments(__doc__)
-    print(f"Python's websockets at {args.url}")
+    over = f" over TLS {args.tls}" if args.tls else ""
+    print(f"Python's websockets at {args.url}{over}")
+    connect = partial(client.connect, args.socket_url, ssl=tls(args))
     for name, function in CHECKS:
-        await within_patience("Python's websockets", name, function(args.socket_url, args.pid))
+        await within_patience("Python's websockets", name, function(connect, args.pid))
         print(f"  ok: {name}")
     print(f"Python's websockets: {len(CHECKS)} checks passed")
 

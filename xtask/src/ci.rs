@@ -213,14 +213,14 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "interop-python",
-        checks: "Python's websockets against example-echo",
+        checks: "Python's websockets against example-echo, and against example-tls over TLS 1.2 and 1.3",
         hint: "`cargo xtask interop --only python`; the script is xtask/interop/echo.py",
         needs: &[Tool::Python3],
         run: |ctx| interop(ctx, Checks::Python),
     },
     Step {
         name: "interop-node",
-        checks: "Node's ws against example-echo",
+        checks: "Node's ws against example-echo, and against example-tls over TLS 1.2 and 1.3",
         hint: "`cargo xtask interop --only node`; the script is xtask/interop/echo.mjs",
         needs: &[Tool::Node, Tool::Npm],
         run: |ctx| interop(ctx, Checks::Node),

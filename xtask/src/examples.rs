@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 ///
 /// They are always built with the same command, since cargo unifies the features of the packages that it builds: with one
 /// package less, it would compile half of the dependencies again.
-const SERVED: [&str; 3] = ["example-chat", "example-echo", "example-shutdown"];
+const SERVED: [&str; 4] = ["example-chat", "example-echo", "example-shutdown", "example-tls"];
 
 /// How long a server may take to print where it listens.
 const START: Duration = Duration::from_secs(20);

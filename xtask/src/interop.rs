@@ -29,6 +29,9 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// The arguments of example-echo for the scripts on compression: everything is compressed.
 const COMPRESSION: [&str; 4] = ["--compression", "best", "--threshold", "0"];
 
+/// The versions of TLS that example-tls speaks, for the scripts' `--tls`.
+const TLS: [&str; 2] = ["1.2", "1.3"];
+
 /// How often example-shutdown is shut down behind nginx: a race can end well by chance.
 const SHUTDOWNS: usize = 2;
 
@@ -61,6 +64,11 @@ fn python(ctx: &Context) -> Result<()> {
         command.arg(scripts(ctx).join(format!("{name}.py"))).env("PYTHONDONTWRITEBYTECODE", "1");
         check(ctx, "example-echo", arguments, &format!("python-{name}"), command)?;
     }
+    for version in TLS {
+        let mut command = Command::new(&python);
+        command.arg(scripts(ctx).join("echo.py")).args(["--tls", version]).env("PYTHONDONTWRITEBYTECODE", "1");
+        check(ctx, "example-tls", &[], &format!("python-tls-{version}"), command)?;
+    }
     Ok(())
 }
 
@@ -68,6 +76,11 @@ fn node(ctx: &Context) -> Result<()> {
     for (name, arguments) in [("echo", &[][..]), ("deflate", &COMPRESSION)] {
         let command = node_script(ctx, &format!("{name}.mjs"))?;
         check(ctx, "example-echo", arguments, &format!("node-{name}"), command)?;
+    }
+    for version in TLS {
+        let mut command = node_script(ctx, "echo.mjs")?;
+        command.args(["--tls", version]);
+        check(ctx, "example-tls", &[], &format!("node-tls-{version}"), command)?;
     }
     Ok(())
 }
