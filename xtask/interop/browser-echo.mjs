@@ -1,4 +1,4 @@
-// Chromium at a page that example-echo serves.
+// Chromium at a page that example-echo serves, or example-tls.
 
 import assert from 'node:assert/strict';
 import { saysGoodbye, screenshot, withBrowser } from './browser.mjs';
@@ -56,13 +56,20 @@ function mayConnect({ url }) {
   });
 }
 
-await script('Chromium at example-echo', () =>
+await script('Chromium', () =>
   withBrowser(async (context) => {
     const page = await context.newPage();
     await page.goto(`${args.url}/`);
     await screenshot(page, 'echo');
     const url = wsUrl;
 
+    if (args.url.startsWith('https')) {
+      // A page over HTTP/2 opens its WebSockets on the same connection, since the server allows it (RFC 8441).
+      await check('the page came over HTTP/2', async () => {
+        const protocol = await page.evaluate(() => performance.getEntriesByType('navigation')[0].nextHopProtocol);
+        assert.equal(protocol, 'h2');
+      });
+    }
     await check('text', async () => {
       assert.deepEqual(await page.evaluate(echoTexts, { url, texts: TEXTS }), TEXTS);
     });

@@ -227,7 +227,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "interop-browser",
-        checks: "Chromium with the page of example-echo, and with two tabs of example-chat",
+        checks: "Chromium with the page of example-echo, with example-tls over HTTP/2, and with two tabs of example-chat",
         hint: "`cargo xtask interop --only browser`; screenshots and logs are under target/interop",
         needs: &[Tool::Chromium, Tool::Node, Tool::Npm],
         run: |ctx| interop(ctx, Checks::Browser),

@@ -144,11 +144,11 @@ pub(crate) struct InteropFlags {
 /// The checks with third-party clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Checks {
-    /// Python's `websockets`
+    /// Python's `websockets`, without TLS and with
     Python,
-    /// Node's `ws`
+    /// Node's `ws`, without TLS and with
     Node,
-    /// Chromium, with the page of example-echo and with two tabs of example-chat
+    /// Chromium, with the page of example-echo, with example-tls over HTTP/2, and with two tabs of example-chat
     Browser,
     /// Firefox, closed by example-echo directly and through nginx
     Firefox,

@@ -86,8 +86,13 @@ fn node(ctx: &Context) -> Result<()> {
 }
 
 fn browser(ctx: &Context) -> Result<()> {
-    for (example, name) in [("example-echo", "browser-echo"), ("example-chat", "browser-chat")] {
-        let output = at_browser(ctx, example, &[], name, name)?;
+    let pages = [
+        ("example-echo", "browser-echo", "browser-echo"),
+        ("example-tls", "browser-echo", "browser-tls"),
+        ("example-chat", "browser-chat", "browser-chat"),
+    ];
+    for (example, name, run) in pages {
+        let output = at_browser(ctx, example, &[], name, run)?;
         println!("screenshots: {}", output.display());
     }
     // A browser always offers the same parameters. The answer depends on the memory that the server allows.
