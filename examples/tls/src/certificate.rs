@@ -106,7 +106,8 @@ fn config(source: &Source) -> anyhow::Result<Arc<ServerConfig>> {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .context("the certificate and the key cannot be used together")?;
-    // What `axum::serve` speaks, the best first. With `h2`, browsers open WebSockets over HTTP/2 (RFC 8441).
+    // What `axum::serve` speaks with axum's feature `http2`, the best first. With `h2`, browsers open WebSockets over HTTP/2
+    // (RFC 8441).
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
