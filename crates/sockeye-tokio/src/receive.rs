@@ -59,6 +59,8 @@ pub(crate) struct Receive {
     waker: Option<Waker>,
     watcher: Watcher,
     lease: Lease,
+    /// Whether the kernel wakes nobody before much of the rest of a message has arrived.
+    has_low_water: bool,
     /// Whether to wake `waker` once the lock is released.
     is_called: bool,
     /// Whether there is anything to do once the lock is released. Stored, since looking into `rare` at each release would
@@ -85,6 +87,7 @@ impl Receive {
             waker: None,
             watcher: Watcher::Nobody,
             lease: Lease::None,
+            has_low_water: false,
             is_called: false,
             has_wakeups: false,
         }

@@ -28,6 +28,7 @@ use self::coop::unconstrained;
 
 mod boxed;
 pub(crate) mod coop;
+mod low_water;
 mod over;
 
 pub(crate) use self::boxed::{Done, OFFER, ToDo};
@@ -234,6 +235,19 @@ impl ReadHalf {
                 Poll::Ready(ready) => is_ready(ready),
             },
             Wire::Boxed(stream) => stream.poll_watched(cx),
+        }
+    }
+
+    /// Makes the kernel wait for much of `room` bytes, all of which belong to a frame that has begun, before it wakes a task.
+    /// Returns whether it will wait for more than one; `is_raised` says whether it does so far.
+    pub(crate) fn set_low_water(&self, room: usize, is_raised: bool) -> bool {
+        self.tcp().is_some_and(|stream| low_water::set_for(stream, room, is_raised))
+    }
+
+    /// From now on, each byte wakes the task that waits.
+    pub(crate) fn lower_low_water(&self) {
+        if let Some(stream) = self.tcp() {
+            low_water::lower(stream);
         }
     }
 

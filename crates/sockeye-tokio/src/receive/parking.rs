@@ -29,6 +29,7 @@ impl Receive {
     ///
     /// `taken` counts the events of this poll of the driver.
     pub(crate) fn next_parked(&mut self, taken: &mut usize, cx: &mut Context<'_>) -> Option<Event> {
+        self.end_low_water();
         while !self.is_stopped() {
             if *taken == BATCH {
                 wake_after_others(cx);

@@ -182,12 +182,31 @@ impl Receive {
                 less => less.max(1),
             })
         });
+        if direct.is_none() && std::mem::take(&mut self.has_low_water) {
+            stream.lower_low_water();
+        }
         // Checked before a buffer is taken for the read. After a wakeup, the stream is read without this check.
         if std::mem::take(&mut self.is_drained) {
-            ready!(stream.poll_ready(cx, most))?;
+            let ready = stream.poll_ready(cx, most);
+            if ready.is_pending() && direct.is_some() {
+                self.has_low_water = stream.set_low_water(most, self.has_low_water);
+            }
+            ready!(ready)?;
         }
         let read = match direct.and_then(|_| self.decoder.direct()) {
-            Some(payload) => ready!(stream.poll_read(cx, payload.into_inner(), most, &mut self.is_drained))?,
+            Some(payload) => {
+                let read = stream.poll_read(cx, payload.into_inner(), most, &mut self.is_drained);
+                if read.is_pending() {
+                    self.has_low_water = stream.set_low_water(most, self.has_low_water);
+                }
+                let read = ready!(read)?;
+                if self.has_low_water && self.decoder.direct().is_none() {
+                    // Nothing else lowers the mark before the next message is waited for.
+                    self.has_low_water = false;
+                    stream.lower_low_water();
+                }
+                read
+            }
             None => {
                 self.input = ready!(stream.poll_input(cx, most, &mut self.is_drained))?;
                 self.input.len()
@@ -195,6 +214,15 @@ impl Receive {
         };
         self.bytes_arrived();
         Poll::Ready(Ok(read))
+    }
+
+    /// Makes each arriving byte count. Returns false if that is so already.
+    pub(crate) fn end_low_water(&mut self) -> bool {
+        let ends = std::mem::take(&mut self.has_low_water);
+        if let (true, Some(stream)) = (ends, &self.stream) {
+            stream.lower_low_water();
+        }
+        ends
     }
 
     /// A text or binary message was received.

@@ -21,6 +21,8 @@ pub(crate) struct ConnectionTimer {
     due: Option<CoarseInstant>,
     /// When a deadline may be reached.
     deadline: Option<CoarseInstant>,
+    /// Whether the last check was put off for a tick, until everything that has arrived is read.
+    is_postponed: bool,
     /// When to look whether another task still reads. `None` if none does.
     lease: Option<CoarseInstant>,
 }
@@ -44,6 +46,7 @@ impl ConnectionTimer {
             id: 0,
             due: Some(CoarseInstant::ZERO),
             deadline: None,
+            is_postponed: false,
             lease: None,
         }
     }
@@ -122,7 +125,17 @@ impl ConnectionTimer {
     /// Checks the connection. Returns what must be done, if anything.
     pub(crate) fn check(&mut self, shared: &Shared) -> Option<Action> {
         let timer = self.timer.as_ref()?;
-        let arrivals = shared.lock_receive().arrivals();
+        let has_come = self.deadline.is_some_and(|due| due.is_reached(timer.coarse_now()));
+        let mut receive = shared.lock_receive();
+        self.is_postponed = has_come && !self.is_postponed && receive.end_low_water();
+        if self.is_postponed {
+            // The kernel may hold bytes that have woken nobody. They are read now, and count at the next tick.
+            self.deadline = Some(timer.now().after(timer.tick()));
+            self.set(true);
+            return None;
+        }
+        let arrivals = receive.arrivals();
+        drop(receive);
         let send = shared.lock_send();
         let closing = match send.encoder.closing() {
             Closing::Open => None,
@@ -135,7 +148,6 @@ impl ConnectionTimer {
         let is_acknowledged = send.is_acknowledged();
         drop(send);
 
-        let has_come = self.deadline.is_some_and(|due| due.is_reached(timer.coarse_now()));
         // For a quiet connection, the time of the last tick is exact enough. The start of a wait needs the exact time.
         let is_exact = has_come || closing.is_some() || is_unsent || arrivals.unfinished.is_some();
         let now = if is_exact { timer.now() } else { timer.coarse_now() };
@@ -160,15 +172,20 @@ impl ConnectionTimer {
         if has_come || is_earlier {
             self.deadline = next.due;
         }
+        self.set(has_come);
+        next.action
+    }
+
+    /// Makes the timer wake the driver for the next check. It has nothing set if the time `has_come`.
+    fn set(&mut self, has_come: bool) {
         let due = match (self.deadline, self.lease) {
             (Some(deadline), Some(lease)) => Some(deadline.min(lease)),
             (deadline, lease) => deadline.or(lease),
         };
-        if let Some(due) = due.filter(|due| has_come || self.due != Some(*due)) {
+        if let (Some(timer), Some(due)) = (&self.timer, due.filter(|due| has_come || self.due != Some(*due))) {
             timer.set(self.id, due);
         }
         self.due = due;
-        next.action
     }
 }
 
