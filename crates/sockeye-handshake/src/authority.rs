@@ -5,30 +5,31 @@ use std::net::Ipv6Addr;
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2). An authority with userinfo is refused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Authority<'a> {
-    /// Not empty. An IPv6 address has its brackets.
-    host: &'a str,
+    /// Not empty, and ASCII. An IPv6 address has its brackets.
+    host: &'a [u8],
     /// `None` if there is no port, or an empty one.
     port: Option<u16>,
 }
 
 impl<'a> Authority<'a> {
     /// `None` unless the text is exactly a host with at most a port.
-    pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        // The colons of an IPv6 address are inside its brackets, so the port is after them.
-        let bracket = if text.starts_with('[') { text.find(']')? + 1 } else { 0 };
-        let end = text[bracket..].find(':').map_or(text.len(), |colon| bracket + colon);
-        let (host, port) = (&text[..end], &text[end..]);
-        let valid = match host.strip_prefix('[') {
-            Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-            None => !host.is_empty() && host.bytes().all(is_reg_name),
+    pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
+        let host = if text.first() == Some(&b'[') {
+            // The colons of an IPv6 address are inside its brackets, so the port is after them.
+            let (host, _) = text.split_at(text.iter().position(|byte| *byte == b']')? + 1);
+            address(host)?;
+            host
+        } else {
+            // No colon is in a name, so the port begins where the name ends.
+            let end = text.iter().position(|byte| !is_reg_name(*byte)).unwrap_or(text.len());
+            text.get(..end).filter(|name| !name.is_empty())?
         };
-        let port = match port.strip_prefix(':') {
-            None | Some("") => None,
-            // `parse` accepts a plus sign, but the grammar does not: `port = *DIGIT` (RFC 3986 §3.2.3).
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
-            Some(_) => return None,
+        let port = match text.get(host.len()..)? {
+            [] | [b':'] => None,
+            [b':', digits @ ..] => Some(port(digits)?),
+            _ => return None,
         };
-        valid.then_some(Self { host, port })
+        Some(Self { host, port })
     }
 
     /// Whether host and port are the same. A missing port is `default_port`.
@@ -39,21 +40,32 @@ impl<'a> Authority<'a> {
 }
 
 /// Compares names ignoring case (RFC 3986 §3.2.2), and IPv6 addresses by value.
-fn same_host(left: &str, right: &str) -> bool {
+fn same_host(left: &[u8], right: &[u8]) -> bool {
     match (address(left), address(right)) {
         (Some(left), Some(right)) => left == right,
         _ => left.eq_ignore_ascii_case(right),
     }
 }
 
-fn address(host: &str) -> Option<Ipv6Addr> {
-    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+/// The address in brackets; `None` if the host is none.
+fn address(host: &[u8]) -> Option<Ipv6Addr> {
+    let address = host.strip_prefix(b"[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(address).ok()?.parse().ok()
+}
+
+/// `port = *DIGIT` (RFC 3986 §3.2.3). `None` also for a number that is not a port.
+fn port(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0_u16, |port, digit| match digit {
+        b'0'..=b'9' => port.checked_mul(10)?.checked_add(u16::from(digit - b'0')),
+        _ => None,
+    })
 }
 
 /// A character of `reg-name = *( unreserved / pct-encoded / sub-delims )` (RFC 3986 §3.2.2). Neither `@` nor `/` is
 /// one.
 fn is_reg_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' | b'%')
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
 #[cfg(test)]
@@ -63,7 +75,7 @@ mod tests {
     #[test]
     fn an_authority_is_a_host_with_at_most_a_port() {
         for right in ["a", "a.example:80", "a.example:", "[::1]", "[::1]:3000", "127.0.0.1:1", "a_b"] {
-            assert!(Authority::parse(right).is_some(), "{right}");
+            assert!(Authority::parse(right.as_bytes()).is_some(), "{right}");
         }
         for wrong in [
             "",
@@ -89,14 +101,14 @@ mod tests {
             "[a.example]",
             "[::1%25eth0]",
         ] {
-            assert!(Authority::parse(wrong).is_none(), "{wrong}");
+            assert!(Authority::parse(wrong.as_bytes()).is_none(), "{wrong}");
         }
     }
 
     #[test]
     fn authorities_are_equal_in_any_case_and_with_the_default_port_left_out() {
-        let equals =
-            |left, right, port| Authority::parse(left).unwrap().equals(&Authority::parse(right).unwrap(), port);
+        let parse = |text: &'static str| Authority::parse(text.as_bytes()).unwrap();
+        let equals = |left, right, port| parse(left).equals(&parse(right), port);
         assert!(equals("A.Example", "a.example:443", 443));
         assert!(!equals("a.example", "a.example:80", 443));
         assert!(!equals("a.example", "a.example.", 443));

@@ -191,7 +191,7 @@ impl ClientRequest {
             Some(port) => format!("{name}:{port}"),
             None => name.to_owned(),
         };
-        Authority::parse(&host)?;
+        Authority::parse(host.as_bytes())?;
         let target = match uri.path_and_query() {
             None => PathAndQuery::from_static("/"),
             Some(target) if target.as_str().starts_with('/') => target.clone(),

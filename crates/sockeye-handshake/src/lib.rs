@@ -23,6 +23,7 @@ pub mod client;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 pub mod extension;
+mod fields;
 pub mod forwarded;
 mod grammar;
 mod head;

@@ -26,8 +26,8 @@ use crate::authority::Authority;
 pub struct Origins {
     any: bool,
     same_origin: bool,
-    /// Shared, since a policy is cloned for each request.
-    listed: Arc<[String]>,
+    /// Shared, since a policy may be cloned for each request. `None` instead of an empty list, which would be allocated.
+    listed: Option<Arc<[String]>>,
     trust_forwarded_host: bool,
 }
 
@@ -49,7 +49,7 @@ impl Origins {
     /// origin as anything.
     #[must_use]
     pub fn same_origin() -> Self {
-        Self { any: false, same_origin: true, listed: Arc::from([]), trust_forwarded_host: false }
+        Self { any: false, same_origin: true, listed: None, trust_forwarded_host: false }
     }
 
     /// Pages of these origins, and no others: not even those from the server's own host, unless it is listed.
@@ -99,7 +99,7 @@ impl Origins {
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        let mut listed = self.listed.to_vec();
+        let mut listed = self.listed().to_vec();
         for origin in origins {
             let origin = origin.into();
             if let Some(why) = is_never_sent(&origin) {
@@ -107,7 +107,7 @@ impl Origins {
             }
             listed.push(origin);
         }
-        self.listed = listed.into();
+        self.listed = (!listed.is_empty()).then(|| listed.into());
         self
     }
 
@@ -126,7 +126,11 @@ impl Origins {
     pub fn allows(&self, origin: &str, host: &str) -> bool {
         self.any
             || (self.same_origin && is_of_host(origin, host))
-            || self.listed.iter().any(|listed| is_same(listed, origin))
+            || self.listed().iter().any(|listed| is_same(listed, origin))
+    }
+
+    fn listed(&self) -> &[String] {
+        self.listed.as_deref().unwrap_or_default()
     }
 
     /// Whether every origin passes, so that the request does not matter.
@@ -153,12 +157,12 @@ impl<'a> HttpOrigin<'a> {
             _ if scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("wss") => 443,
             _ => return None,
         };
-        Some(Self { authority: Authority::parse(authority)?, default_port })
+        Some(Self { authority: Authority::parse(authority.as_bytes())?, default_port })
     }
 }
 
 fn is_of_host(origin: &str, host: &str) -> bool {
-    match (HttpOrigin::parse(origin), Authority::parse(host)) {
+    match (HttpOrigin::parse(origin), Authority::parse(host.as_bytes())) {
         (Some(origin), Some(host)) => origin.authority.equals(&host, origin.default_port),
         _ => false,
     }

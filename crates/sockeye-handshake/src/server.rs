@@ -6,22 +6,22 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
     header::{
-        CONNECTION, CONTENT_LENGTH, EXPECT, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
-        SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+        CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
     },
+    uri,
 };
 
 use crate::{
     Head, Offer, Origins, Reject,
     authority::Authority,
     extension::{self, Malformed},
+    fields::{Fields, Lines},
     grammar,
     key::Key,
     reject::shown,
     subprotocol,
 };
-
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Whether a request asks for a WebSocket, validly or not.
 ///
@@ -83,9 +83,24 @@ pub struct OpeningHandshake {
     requested_protocols: Vec<HeaderValue>,
     offers: Vec<Offer>,
     origin: Option<HeaderValue>,
-    /// The host that the request is for: a valid [`Authority`].
-    host: String,
+    host: Host,
     forwarded_host: Option<HeaderValue>,
+}
+
+/// The host that a request is for: a valid [`Authority`]. A clone of the value where it was found, which copies no bytes.
+#[derive(Clone, Debug)]
+enum Host {
+    Target(uri::Authority),
+    Header(HeaderValue),
+}
+
+impl Host {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Target(target) => target.as_str().as_bytes(),
+            Self::Header(header) => header.as_bytes(),
+        }
+    }
 }
 
 impl OpeningHandshake {
@@ -95,25 +110,30 @@ impl OpeningHandshake {
     ///
     /// The first rule that the request breaks. The rules that axum checks come first, in axum's order.
     pub fn read(head: &Head<'_>) -> Result<Self, Reject> {
-        let headers = head.headers;
-        let key = if head.upgrades() { Some(read_upgrade(head)?) } else { read_connect(head).map(|()| None)? };
-        read_version(headers)?;
+        let fields = Fields::read(head.headers);
+        let key =
+            if head.upgrades() { Some(read_upgrade(head, &fields)?) } else { read_connect(head).map(|()| None)? };
+        read_version(&fields)?;
         // RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request."
         if head.version < Version::HTTP_11 {
             return Err(Reject::ConnectionNotUpgradable);
         }
         if head.upgrades() {
-            check_content(headers)?;
+            check_content(head.headers, &fields)?;
         }
+        let host = read_host(head, &fields)?;
+        // RFC 6454 §7.3: "The user agent MUST NOT include more than one Origin header field in any HTTP request". With two
+        // of them, this crate could check one while the application trusts the other.
+        let origin = fields.origin.unique("Origin")?.cloned();
+        let list_of = |lines: Lines<'_>| (!lines.is_missing()).then_some(head.headers);
         Ok(Self {
             key,
-            host: read_host(head)?,
-            // RFC 6454 §7.3: "The user agent MUST NOT include more than one Origin header field in any HTTP request". With two
-            // of them, this crate could check one while the application trusts the other.
-            origin: unique(headers, &ORIGIN, "Origin")?.cloned(),
-            forwarded_host: headers.get(FORWARDED_HOST).cloned(),
-            requested_protocols: subprotocol::requested(headers)?,
-            offers: extension::parse(headers).map_err(invalid_extensions)?,
+            host,
+            origin,
+            forwarded_host: fields.forwarded_host.first.cloned(),
+            requested_protocols: list_of(fields.protocols).map_or(Ok(Vec::new()), subprotocol::requested)?,
+            offers: list_of(fields.extensions)
+                .map_or(Ok(Vec::new()), |headers| extension::parse(headers).map_err(invalid_extensions))?,
         })
     }
 
@@ -200,26 +220,30 @@ impl OpeningHandshake {
 }
 
 /// Checks what an upgrade of an HTTP/1.1 connection must have (RFC 6455 §4.2.1).
-fn read_upgrade(head: &Head<'_>) -> Result<Key, Reject> {
+fn read_upgrade(head: &Head<'_>, fields: &Fields<'_>) -> Result<Key, Reject> {
     // Item 1: "An HTTP/1.1 or higher GET request". RFC 6455 §4.1: "The method of the request MUST be GET".
     if head.method != Method::GET {
         return Err(Reject::MethodNotGet);
     }
     // Item 4: "A |Connection| header field that includes the token "Upgrade", treated as an ASCII case-insensitive
     // value."
-    if !grammar::has_token(head.headers, &CONNECTION, "upgrade") {
+    if !has_token(head.headers, &fields.connection, &CONNECTION, "upgrade") {
         return Err(Reject::InvalidConnectionHeader);
     }
     // Item 3: "An |Upgrade| header field containing the value "websocket", treated as an ASCII case-insensitive value."
-    if !grammar::has_token(head.headers, &UPGRADE, "websocket") {
+    if !has_token(head.headers, &fields.upgrade, &UPGRADE, "websocket") {
         return Err(Reject::InvalidUpgradeHeader);
     }
     // RFC 6455 §11.3.1: "The |Sec-WebSocket-Key| header field MUST NOT appear more than once in an HTTP request."
-    let key =
-        unique(head.headers, &SEC_WEBSOCKET_KEY, "Sec-WebSocket-Key")?.ok_or(Reject::WebSocketKeyHeaderMissing)?;
+    let key = fields.key.unique("Sec-WebSocket-Key")?.ok_or(Reject::WebSocketKeyHeaderMissing)?;
     // Item 5: "A |Sec-WebSocket-Key| header field with a base64-encoded (see Section 4 of [RFC4648]) value that, when
     // decoded, is 16 bytes in length."
     Key::parse(key).ok_or_else(|| Reject::InvalidWebSocketKey { value: shown(key.as_bytes()) })
+}
+
+/// Whether the list in the header `name`, whose lines are `lines`, contains `token`, ignoring case.
+fn has_token(headers: &HeaderMap, lines: &Lines<'_>, name: &HeaderName, token: &str) -> bool {
+    lines.is_token(token) || grammar::has_token(headers, name, token)
 }
 
 /// Checks what an extended CONNECT must have (RFC 8441 §4 and §5).
@@ -239,29 +263,31 @@ fn read_connect(head: &Head<'_>) -> Result<(), Reject> {
 
 /// Refuses content. HTTP hands over the stream before the content has arrived, so the content would be read as frames, or be
 /// lost if it arrived with the head: this depends on where packets are cut.
-fn check_content(headers: &HeaderMap) -> Result<(), Reject> {
+fn check_content(headers: &HeaderMap, fields: &Fields<'_>) -> Result<(), Reject> {
     // RFC 9110 §7.8: "A client cannot begin using an upgraded protocol on the connection until it has completely sent the
     // request message". RFC 9112 §6: "The presence of a message body in a request is signaled by a Content-Length or
     // Transfer-Encoding header field."
-    if headers.contains_key(TRANSFER_ENCODING) {
+    if !fields.transfer_encoding.is_missing() {
         return Err(Reject::ContentNotAllowed { header: "Transfer-Encoding" });
     }
-    // Several lines, or a list, are valid if all values are the same number (RFC 9112 §6.3).
-    let is_zero = |length: &[u8]| !length.is_empty() && length.iter().all(|digit| *digit == b'0');
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter().flat_map(|line| grammar::split(line.as_bytes(), b','));
-    if !lengths.all(is_zero) {
-        return Err(Reject::ContentNotAllowed { header: "Content-Length" });
+    if !fields.content_length.is_missing() {
+        // Several lines, or a list, are valid if all values are the same number (RFC 9112 §6.3).
+        let is_zero = |length: &[u8]| !length.is_empty() && length.iter().all(|digit| *digit == b'0');
+        let mut lengths = headers.get_all(CONTENT_LENGTH).iter().flat_map(|line| grammar::split(line.as_bytes(), b','));
+        if !lengths.all(is_zero) {
+            return Err(Reject::ContentNotAllowed { header: "Content-Length" });
+        }
     }
     // RFC 9110 §7.8: with both `Expect: 100-continue` and `Upgrade`, "the server MUST send a 100 (Continue) response before
     // sending a 101"; and §10.1.1: "A client MUST NOT generate a 100-continue expectation in a request that does not include
     // content." Other expectations: "MAY respond with a 417 (Expectation Failed) status code to indicate that the unexpected
     // expectation cannot be met."
-    if headers.contains_key(EXPECT) { Err(Reject::ExpectationFailed) } else { Ok(()) }
+    if fields.expect.is_missing() { Ok(()) } else { Err(Reject::ExpectationFailed) }
 }
 
-fn read_version(headers: &HeaderMap) -> Result<(), Reject> {
+fn read_version(fields: &Fields<'_>) -> Result<(), Reject> {
     // RFC 6455 §11.3.5: "The |Sec-WebSocket-Version| header field MUST NOT appear more than once in an HTTP request."
-    let version = unique(headers, &SEC_WEBSOCKET_VERSION, "Sec-WebSocket-Version")?;
+    let version = fields.version.unique("Sec-WebSocket-Version")?;
     // RFC 6455 §4.2.1, item 6: "A |Sec-WebSocket-Version| header field, with a value of 13."
     if version.is_none_or(|version| grammar::trim_ows(version.as_bytes()) != b"13") {
         return Err(Reject::InvalidWebSocketVersionHeader);
@@ -270,21 +296,23 @@ fn read_version(headers: &HeaderMap) -> Result<(), Reject> {
 }
 
 /// The host that the request is for: the authority of its target (`:authority` in HTTP/2), else its `Host`.
-fn read_host(head: &Head<'_>) -> Result<String, Reject> {
+fn read_host(head: &Head<'_>, fields: &Fields<'_>) -> Result<Host, Reject> {
     // RFC 9112 §3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that
     // lacks a Host header field and to any request message that contains more than one Host header field line or a Host
     // header field with an invalid field value."
-    let header = unique(head.headers, &HOST, "Host")?;
+    let header = fields.host.unique("Host")?;
     if head.version == Version::HTTP_11 && header.is_none() {
         return Err(Reject::HostMissing);
     }
     // RFC 9112 §3.2.2: "the origin server MUST ignore the received Host header field (if any) and instead use the host
     // information of the request-target."
-    let target = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let target = head.uri.authority().map(|authority| Host::Target(authority.clone()));
     // RFC 9113 §8.3.1: "the request MUST contain either an ":authority" pseudo-header field or a "Host" header field."
-    let host = target.or(header.map(HeaderValue::as_bytes)).ok_or(Reject::HostMissing)?;
-    let valid = std::str::from_utf8(host).ok().filter(|host| Authority::parse(host).is_some());
-    valid.map(str::to_owned).ok_or_else(|| Reject::InvalidHost { value: shown(host) })
+    let host = target.or_else(|| header.cloned().map(Host::Header)).ok_or(Reject::HostMissing)?;
+    match Authority::parse(host.as_bytes()) {
+        Some(_) => Ok(host),
+        None => Err(Reject::InvalidHost { value: shown(host.as_bytes()) }),
+    }
 }
 
 fn invalid_extensions(malformed: Malformed) -> Reject {
@@ -292,12 +320,4 @@ fn invalid_extensions(malformed: Malformed) -> Reject {
         Malformed::Grammar { value } => Reject::InvalidExtensions { value },
         Malformed::TooMany { what, max } => Reject::ListTooLong { name: "Sec-WebSocket-Extensions", what, max },
     }
-}
-
-fn unique<'a>(
-    headers: &'a HeaderMap,
-    header: &HeaderName,
-    name: &'static str,
-) -> Result<Option<&'a HeaderValue>, Reject> {
-    grammar::unique(headers, header).map_err(|grammar::Repeated| Reject::RepeatedHeader { name })
 }
