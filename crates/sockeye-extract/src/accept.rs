@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
 };
 
@@ -23,7 +23,7 @@ use crate::{
     socket::Socket,
     telemetry,
     transport::{Transport, take},
-    upgrade::Upgrade,
+    upgrade::{Asked, Upgrade},
 };
 
 /// Why a valid request is refused.
@@ -47,39 +47,7 @@ impl<S: Socket, F> Upgrade<S, F> {
     /// [`ShuttingDown`](crate::rejection::ShuttingDown), [`OriginNotAllowed`](crate::rejection::OriginNotAllowed), or the limit
     /// of [`limits`](Self::limits) that is reached.
     pub fn check(&self) -> Result<(), Rejection> {
-        let limits =
-            || self.settings.limits.as_ref().map_or(Ok(()), |limits| limits.look(&self.keys).map_err(Refusal::Limit));
-        self.check_request().and_then(|()| limits()).map_err(|refusal| self.refuse(refusal))
-    }
-
-    /// Logs and counts a refusal, once for each request: a handler may call `accept` after a `check` that failed.
-    fn refuse(&self, refusal: Refusal) -> Rejection {
-        let is_known = self.refused.swap(true, Ordering::Relaxed);
-        let reject = match refusal {
-            Refusal::Request(reject) if is_known => reject,
-            Refusal::Request(reject) => {
-                telemetry::origin_refused(&reject, &self.uri);
-                reject
-            }
-            Refusal::Limit(reason) if is_known => reason.reject(),
-            Refusal::Limit(reason) => match &self.settings.limits {
-                Some(limits) => limits.refuse(reason, &self.uri),
-                None => reason.reject(),
-            },
-        };
-        let rejection = Rejection::from(reject);
-        if !is_known {
-            telemetry::refused(&rejection);
-        }
-        rejection
-    }
-
-    /// Checks what does not depend on other connections.
-    fn check_request(&self) -> Result<(), Refusal> {
-        if let Some(retry_after) = self.settings.connection.shutdown.as_ref().and_then(Shutdown::refusing) {
-            return Err(Refusal::Request(Reject::ShuttingDown { retry_after }));
-        }
-        self.handshake.check_origin(&self.settings.origins).map_err(Refusal::Request)
+        self.asked.check()
     }
 
     /// Answers the request, and runs `callback` on the connection in a task of its own, within the current span.
@@ -145,41 +113,45 @@ impl<S: Socket, F> Upgrade<S, F> {
     }
 
     /// `accept` and `on_upgrade`, without the body.
-    fn open<C, Fut>(mut self, callback: C) -> Result<Response<()>, Rejection>
+    fn open<C, Fut>(self, callback: C) -> Result<Response<()>, Rejection>
     where
         C: FnOnce(S) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
         F: Failed,
     {
+        let mut asked = self.asked;
         // Taken before the check, so that a drain that begins after the check waits for this connection.
-        let hold = self.settings.connection.shutdown.as_ref().map(Shutdown::hold);
+        let hold = asked.settings.connection.shutdown.as_ref().map(Shutdown::hold);
         // Last, so that a request that is refused for another reason never takes a place.
-        let keys = std::mem::take(&mut self.keys);
-        let admit = || self.settings.limits.as_ref().map(|limits| limits.admit(keys)).transpose();
-        let admitted = self.check_request().and_then(|()| admit().map_err(Refusal::Limit));
-        let (permit, in_flight) = admitted.map_err(|refusal| self.refuse(refusal))?.unzip();
-        let extensions = NegotiatedExtensions::of(&self.handshake, &self.settings);
-        let response = self.handshake.accept_with(self.protocol.as_ref(), &extensions.answer);
+        let keys = std::mem::take(&mut asked.keys);
+        let admit = || asked.settings.limits.as_ref().map(|limits| limits.admit(keys)).transpose();
+        let admitted = asked.check_request().and_then(|()| admit().map_err(Refusal::Limit));
+        let (permit, in_flight) = admitted.map_err(|refusal| asked.refuse(refusal))?.unzip();
+        let extensions = NegotiatedExtensions::of(&asked.handshake, &asked.settings);
+        let response = asked.handshake.accept_with(asked.protocol.as_ref(), &extensions.answer);
         // The socket's protocol is the one that was sent, not the one that the handler chose.
         let protocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL).cloned();
-        if let (Some(wished), None) = (&self.protocol, &protocol) {
+        if let (Some(wished), None) = (&asked.protocol, &protocol) {
             tracing::warn!(
                 protocol = ?wished,
                 "the client did not request this subprotocol, so it is not sent: choose one of `requested_protocols()`"
             );
         }
         // A connection without a span of its own stays within the span of its request.
-        let span = if self.span.is_disabled() { Span::current() } else { self.span };
-        if let Some(protocol) = &protocol {
-            span.record("protocol", field::debug(protocol));
-        }
-        if let Some(extension) = extensions.answer.first() {
-            span.record("extensions", field::display(extension));
+        let span = asked.span.or_else(telemetry::current_span);
+        if let Some(span) = &span {
+            if let Some(protocol) = &protocol {
+                span.record("protocol", field::debug(protocol));
+            }
+            if let Some(extension) = extensions.answer.first() {
+                span.record("extensions", field::display(extension));
+            }
         }
         // RFC 8441 §5: over HTTP/2 the answer to the handshake is 200.
         let shares_connection = response.status() != StatusCode::SWITCHING_PROTOCOLS;
-        let accepted = Accepted { protocol, extensions, hold, in_flight, shares_connection };
-        let connection = connect(self.on_upgrade, self.on_failed_upgrade, self.settings, accepted, callback);
+        let has_span = span.is_some();
+        let accepted = Accepted { protocol, extensions, hold, in_flight, shares_connection, has_span };
+        let connection = connect(asked.on_upgrade, self.on_failed_upgrade, asked.settings, accepted, callback);
         // Two types of task, so that a connection without limits spends no memory on them.
         match permit {
             None => drop(tokio::spawn(Task::new(connection, span, ()))),
@@ -189,11 +161,49 @@ impl<S: Socket, F> Upgrade<S, F> {
     }
 }
 
+impl Asked {
+    fn check(&self) -> Result<(), Rejection> {
+        let limits =
+            || self.settings.limits.as_ref().map_or(Ok(()), |limits| limits.look(&self.keys).map_err(Refusal::Limit));
+        self.check_request().and_then(|()| limits()).map_err(|refusal| self.refuse(refusal))
+    }
+
+    /// Logs and counts a refusal, once for each request: a handler may call `accept` after a `check` that failed.
+    fn refuse(&self, refusal: Refusal) -> Rejection {
+        let is_known = self.refused.swap(true, Ordering::Relaxed);
+        let reject = match refusal {
+            Refusal::Request(reject) if is_known => reject,
+            Refusal::Request(reject) => {
+                telemetry::origin_refused(&reject, self.path());
+                reject
+            }
+            Refusal::Limit(reason) if is_known => reason.reject(),
+            Refusal::Limit(reason) => match &self.settings.limits {
+                Some(limits) => limits.refuse(reason, self.path()),
+                None => reason.reject(),
+            },
+        };
+        let rejection = Rejection::from(reject);
+        if !is_known {
+            telemetry::refused(&rejection);
+        }
+        rejection
+    }
+
+    /// Checks what does not depend on other connections.
+    fn check_request(&self) -> Result<(), Refusal> {
+        if let Some(retry_after) = self.settings.connection.shutdown.as_ref().and_then(Shutdown::refusing) {
+            return Err(Refusal::Request(Reject::ShuttingDown { retry_after }));
+        }
+        self.handshake.check_origin(&self.settings.origins).map_err(Refusal::Request)
+    }
+}
+
 /// The task of a connection: waits for the upgrade, then runs the connection, within its span. What the waiting needs is freed
 /// when the connection starts.
 struct Task<C, R, P> {
     stage: Stage<C, R>,
-    /// `None` if the span is disabled. The box keeps the field as small as a pointer.
+    /// `None` if the span is disabled.
     span: Option<Box<Span>>,
     /// The permit of the connection, if connections are limited. It is dropped after the connection, and gives the place back
     /// then.
@@ -207,8 +217,7 @@ enum Stage<C, R> {
 }
 
 impl<C, R, P> Task<C, R, P> {
-    fn new(connection: C, span: Span, permit: P) -> Self {
-        let span = (!span.is_disabled()).then(|| Box::new(span));
+    fn new(connection: C, span: Option<Box<Span>>, permit: P) -> Self {
         Self { stage: Stage::Coming(Box::pin(connection)), span, _permit: permit }
     }
 }
@@ -279,6 +288,8 @@ struct Accepted {
     /// Whether the stream is one of many of an HTTP/2 connection. Unread data of one stream can end that connection for all of
     /// them.
     shares_connection: bool,
+    /// Whether the task enters a span for the connection.
+    has_span: bool,
 }
 
 /// Waits until the HTTP layer hands over the stream, and returns the future that runs the connection. If the upgrade fails,
@@ -286,7 +297,7 @@ struct Accepted {
 async fn connect<S, F, C, Fut>(
     on_upgrade: OnUpgrade,
     on_failed_upgrade: F,
-    settings: Settings,
+    settings: Arc<Settings>,
     accepted: Accepted,
     callback: C,
 ) -> Option<impl Future<Output = ()> + Unpin>
@@ -304,17 +315,19 @@ where
             return None;
         }
     };
-    let Accepted { protocol, extensions, hold, in_flight, shares_connection } = accepted;
+    let Accepted { protocol, extensions, hold, in_flight, shares_connection, has_span } = accepted;
     drop(in_flight);
     let stream = stream(upgraded, settings.transport.as_ref());
-    telemetry::record_peer(&stream);
-    let mut runtime = settings.connection;
+    if has_span {
+        telemetry::record_peer(&stream);
+    }
+    let mut runtime = settings.connection.clone();
     if !shares_connection {
         runtime.unread = None;
     }
     let connection = Connection::new(stream, Role::Server).settings(runtime).protocol(protocol);
     let connection =
-        extensions.apply(connection).serve_in_current_span(move |socket| callback(S::from_websocket(socket)));
+        extensions.apply(connection).serve_in_current_span(move |socket| callback(S::from_websocket(socket)), has_span);
     // The connection is registered by now.
     drop(hold);
     Some(connection)

@@ -7,7 +7,7 @@ mod settings;
 
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::Extensions;
 use sockeye_handshake::Origins;
@@ -93,7 +93,28 @@ pub struct WebSocketDefaults {
 
 /// What layers put into a request. It is a type of its own, since an extension that a user inserts would replace it as a whole.
 #[derive(Clone, Debug)]
-pub(crate) struct Layered(pub(crate) Arc<WebSocketDefaults>);
+pub(crate) struct Layered(pub(crate) Arc<Completed>);
+
+/// Defaults, and the settings that they make without others: completed once, and not for each request.
+#[derive(Debug)]
+pub(crate) struct Completed {
+    defaults: WebSocketDefaults,
+    settings: Arc<Settings>,
+}
+
+// Without axum there are no layers.
+#[cfg(feature = "axum")]
+impl Completed {
+    pub(crate) fn new(defaults: WebSocketDefaults) -> Self {
+        let settings = Arc::new(defaults.complete());
+        Self { defaults, settings }
+    }
+
+    /// Merges both; what is set here overrides `other`.
+    pub(crate) fn over(&self, other: &Self) -> Self {
+        Self::new(self.defaults.over(&other.defaults))
+    }
+}
 
 impl WebSocketDefaults {
     /// Sets nothing. An extractor then starts with the defaults of [`Config`], [`Timeouts`], [`Origins`], [`Overflow`] and
@@ -281,7 +302,7 @@ impl WebSocketDefaults {
     }
 
     /// Merges the settings of both; what is set here overrides `other`.
-    pub(crate) fn over(&self, other: &Self) -> Self {
+    fn over(&self, other: &Self) -> Self {
         fn or<T: Clone>(own: &Option<T>, other: &Option<T>) -> Option<T> {
             own.as_ref().or(other.as_ref()).cloned()
         }
@@ -301,12 +322,14 @@ impl WebSocketDefaults {
     }
 
     /// The settings that a request starts with: its extension, then the layers.
-    pub(crate) fn settings_of(extensions: &Extensions) -> Settings {
+    pub(crate) fn settings_of(extensions: &Extensions) -> Arc<Settings> {
+        static UNSET: LazyLock<Arc<Settings>> = LazyLock::new(|| Arc::new(WebSocketDefaults::new().complete()));
         let layered = extensions.get().map(|Layered(layered)| &**layered);
         match (extensions.get::<Self>(), layered) {
-            (Some(own), Some(layered)) => own.over(layered).complete(),
-            (Some(one), None) | (None, Some(one)) => one.complete(),
-            (None, None) => Self::new().complete(),
+            (Some(own), Some(layered)) => Arc::new(own.over(&layered.defaults).complete()),
+            (Some(own), None) => Arc::new(own.complete()),
+            (None, Some(layered)) => layered.settings.clone(),
+            (None, None) => UNSET.clone(),
         }
     }
 

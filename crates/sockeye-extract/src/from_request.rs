@@ -2,13 +2,16 @@
 
 use std::{marker::PhantomData, mem::swap, sync::atomic::AtomicBool};
 
-use http::{Extensions, Request, Uri, request::Parts};
+use http::{Extensions, Request, request::Parts, uri::PathAndQuery};
 use hyper::{ext::Protocol, upgrade::OnUpgrade};
 use sockeye_handshake::{Head, OpeningHandshake, Reject};
 
 use crate::{
-    DefaultOnFailedUpgrade, Rejection, WebSocketDefaults, rejection::ConnectionNotUpgradable, socket::Socket,
-    telemetry, upgrade::Upgrade,
+    DefaultOnFailedUpgrade, Rejection, WebSocketDefaults,
+    rejection::ConnectionNotUpgradable,
+    socket::Socket,
+    telemetry,
+    upgrade::{Asked, Upgrade},
 };
 
 impl<S: Socket> Upgrade<S> {
@@ -24,43 +27,43 @@ impl<S: Socket> Upgrade<S> {
     /// upgrade.
     pub fn from_hyper<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
         let handshake = OpeningHandshake::read(&head(Head::from(&*request), request.extensions()));
-        let uri = request.uri().clone();
-        let mut upgrade = Self::new(handshake, uri, request.extensions_mut())?;
+        let target = request.uri().path_and_query().cloned();
+        let mut upgrade = Self::new(handshake, target, request.extensions_mut())?;
         upgrade.ask_keys(|ask| with_parts(request, ask));
         Ok(upgrade)
     }
 
     fn new(
         handshake: Result<OpeningHandshake, Reject>,
-        uri: Uri,
+        target: Option<PathAndQuery>,
         extensions: &mut Extensions,
     ) -> Result<Self, Rejection> {
-        Self::try_new(handshake, uri, extensions).inspect_err(telemetry::refused)
+        Self::try_new(handshake, target, extensions).inspect_err(telemetry::refused)
     }
 
     fn try_new(
         handshake: Result<OpeningHandshake, Reject>,
-        uri: Uri,
+        target: Option<PathAndQuery>,
         extensions: &mut Extensions,
     ) -> Result<Self, Rejection> {
-        Ok(Self {
+        let asked = Box::new(Asked {
             handshake: handshake?,
             on_upgrade: extensions.remove::<OnUpgrade>().ok_or(ConnectionNotUpgradable)?,
-            span: telemetry::span(uri.path()),
-            uri,
+            span: telemetry::span(target.as_ref().map_or("", PathAndQuery::path)),
+            target,
             refused: AtomicBool::new(false),
             protocol: None,
             settings: WebSocketDefaults::settings_of(extensions),
             keys: Vec::new(),
-            on_failed_upgrade: DefaultOnFailedUpgrade,
-            socket: PhantomData,
-        })
+        });
+        Ok(Self { asked, on_failed_upgrade: DefaultOnFailedUpgrade, socket: PhantomData })
     }
 
     /// Makes the request's keys, if the defaults have limits with keys. `with` passes on the parts of the request.
     fn ask_keys(&mut self, with: impl FnOnce(&mut dyn FnMut(&Parts))) {
-        if let Some(limits) = self.settings.limits.as_ref().filter(|limits| limits.has_keys()) {
-            with(&mut |parts| self.keys = limits.keys(parts));
+        let Asked { settings, keys, .. } = &mut *self.asked;
+        if let Some(limits) = settings.limits.as_ref().filter(|limits| limits.has_keys()) {
+            with(&mut |parts| *keys = limits.keys(parts));
         }
     }
 }
@@ -98,7 +101,8 @@ mod axum {
 
         async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
             let handshake = OpeningHandshake::read(&head(Head::from(&*parts), &parts.extensions));
-            let mut upgrade = Self::new(handshake, parts.uri.clone(), &mut parts.extensions)?;
+            let target = parts.uri.path_and_query().cloned();
+            let mut upgrade = Self::new(handshake, target, &mut parts.extensions)?;
             upgrade.ask_keys(|ask| ask(parts));
             Ok(upgrade)
         }

@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use http::Uri;
 use sockeye_handshake::Reject;
 use sockeye_tokio::Stream;
 use tokio::time::Instant;
@@ -14,8 +13,9 @@ use crate::{Rejection, throttle::Throttle};
 /// which may contain secrets.
 ///
 /// `sockeye-tokio` fills in the fields that are known at the end, by their names.
-pub(crate) fn span(path: &str) -> Span {
-    tracing::debug_span!(
+/// `None` if no subscriber wants it.
+pub(crate) fn span(path: &str) -> Option<Box<Span>> {
+    let span = tracing::debug_span!(
         target: "sockeye",
         "websocket",
         path,
@@ -29,10 +29,21 @@ pub(crate) fn span(path: &str) -> Span {
         received.bytes = field::Empty,
         sent.messages = field::Empty,
         sent.bytes = field::Empty,
-    )
+    );
+    boxed(span)
 }
 
-/// Records the peer's address in the current span, which is that of the connection unless it is disabled.
+/// The current span. `None` if it is disabled, or if there is none.
+pub(crate) fn current_span() -> Option<Box<Span>> {
+    boxed(Span::current())
+}
+
+/// A box keeps the field that has it as small as a pointer.
+fn boxed(span: Span) -> Option<Box<Span>> {
+    (!span.is_disabled()).then(|| Box::new(span))
+}
+
+/// Records the peer's address in the current span, which is that of the connection.
 pub(crate) fn record_peer(stream: &Stream) {
     let span = Span::current();
     if span.has_field("peer") {
@@ -53,12 +64,12 @@ pub(crate) fn shown(path: &str) -> &str {
 
 /// Logs that a page of a refused origin asked for a WebSocket, once a second at most: anybody can send such requests, as often
 /// as they like. Other refusals are logged elsewhere, or are mistakes of the client.
-pub(crate) fn origin_refused(reject: &Reject, uri: &Uri) {
+pub(crate) fn origin_refused(reject: &Reject, path: &str) {
     static LOG: Mutex<Throttle> = Mutex::new(Throttle::new());
     let Some(advice) = reject.advice() else { return };
     let passed = LOG.lock().unwrap_or_else(PoisonError::into_inner).pass(Instant::now());
     if let Some(suppressed) = passed {
-        tracing::warn!(path = shown(uri.path()), suppressed, "refused: {reject}. {advice}");
+        tracing::warn!(path = shown(path), suppressed, "refused: {reject}. {advice}");
     }
 }
 

@@ -41,17 +41,17 @@ impl fmt::Debug for Transport {
     }
 }
 
-/// The stream that the HTTP layer was given, if it is an `S`, and the bytes that HTTP has read beyond the request. These are
-/// copied, since a slice would keep HTTP's whole read buffer alive.
+/// The stream that the HTTP layer was given, if it is an `S`, and the bytes that HTTP has read beyond the request. They keep HTTP's
+/// whole read buffer alive: the caller soon makes a connection, which copies them.
 pub(crate) fn take<S>(upgraded: Upgraded) -> Result<(S, Bytes), Upgraded>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     // The builder of `axum::serve` wraps the stream once more; that of plain hyper does not.
     let upgraded = match auto::upgrade::downcast::<TokioIo<S>>(upgraded) {
-        Ok(parts) => return Ok((parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf))),
+        Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
     let parts = upgraded.downcast::<TokioIo<S>>()?;
-    Ok((parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf)))
+    Ok((parts.io.into_inner(), parts.read_buf))
 }

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use http::{HeaderValue, Uri, request::Parts};
+use http::{HeaderValue, request::Parts, uri::PathAndQuery};
 use hyper::upgrade::OnUpgrade;
 use sockeye_handshake::{OpeningHandshake, Origins};
 use sockeye_tokio::{Budget, Config, Overflow, Shutdown, Timeouts, Unread, WebSocket};
@@ -38,21 +38,35 @@ pub type WebSocketUpgrade<F = DefaultOnFailedUpgrade> = Upgrade<WebSocket, F>;
 /// type is generic so that crates with other socket types have the same extractor.
 #[must_use = "nothing is answered before `on_upgrade` or `accept` is called"]
 pub struct Upgrade<S, F = DefaultOnFailedUpgrade> {
+    /// A box, since axum, the handler and the methods below move the extractor a dozen times.
+    pub(crate) asked: Box<Asked>,
+    pub(crate) on_failed_upgrade: F,
+    pub(crate) socket: PhantomData<fn() -> S>,
+}
+
+/// What a request asks for, and the settings of its answer.
+pub(crate) struct Asked {
     pub(crate) handshake: OpeningHandshake,
     pub(crate) on_upgrade: OnUpgrade,
     /// Chosen by the handler. It is sent only if the client requested it.
     pub(crate) protocol: Option<HeaderValue>,
-    pub(crate) settings: Settings,
-    /// The URI of the request, for the log.
-    pub(crate) uri: Uri,
+    /// Shared by all requests under the same [`WebSocketDefaults`](crate::WebSocketDefaults) until a handler changes a setting.
+    pub(crate) settings: Arc<Settings>,
+    /// The target of the request, for the log.
+    pub(crate) target: Option<PathAndQuery>,
     /// Whether `check` has already refused and counted this request.
     pub(crate) refused: AtomicBool,
-    /// The span of the connection; disabled if no subscriber wants it.
-    pub(crate) span: Span,
+    /// The span of the connection. `None` if no subscriber wants it.
+    pub(crate) span: Option<Box<Span>>,
     /// The request's keys for the limits in `settings`.
     pub(crate) keys: Vec<Box<dyn Key>>,
-    pub(crate) on_failed_upgrade: F,
-    pub(crate) socket: PhantomData<fn() -> S>,
+}
+
+impl Asked {
+    /// The path of the request, for the log.
+    pub(crate) fn path(&self) -> &str {
+        self.target.as_ref().map_or("", PathAndQuery::path)
+    }
 }
 
 impl<S, F> Upgrade<S, F> {
@@ -107,7 +121,7 @@ impl<S, F> Upgrade<S, F> {
     /// Sets all limits and buffer sizes at once, and replaces what other methods have set before. Default: the config of the
     /// [`WebSocketDefaults`](crate::WebSocketDefaults), else [`Config::default`].
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.settings.connection.config = config.into();
+        self.settings_mut().connection.config = config.into();
         self
     }
 
@@ -127,21 +141,27 @@ impl<S, F> Upgrade<S, F> {
     /// ```
     pub fn settings(mut self, settings: sockeye_tokio::Settings) -> Self {
         let unread = settings.unread.unwrap_or_default();
-        self.settings.connection = settings;
-        self.settings.connection.unread = Some(unread);
+        let connection = &mut self.settings_mut().connection;
+        *connection = settings;
+        connection.unread = Some(unread);
         self
+    }
+
+    /// The settings of this connection alone.
+    fn settings_mut(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.asked.settings)
     }
 
     /// Changes the config of this connection alone.
     fn change(&mut self, change: impl FnOnce(Config) -> Config) {
-        let config = Arc::make_mut(&mut self.settings.connection.config);
+        let config = Arc::make_mut(&mut self.settings_mut().connection.config);
         *config = change(*config);
     }
 
     /// Sets what happens to messages that are [pushed](sockeye_tokio::Sender::push) to a peer that reads too slowly. Default:
     /// the peer is disconnected with 1013, so that it notices the gap.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.settings.connection.overflow = overflow;
+        self.settings_mut().connection.overflow = overflow;
         self
     }
 
@@ -161,7 +181,7 @@ impl<S, F> Upgrade<S, F> {
     /// }
     /// ```
     pub fn unread(mut self, unread: Unread) -> Self {
-        self.settings.connection.unread = Some(unread);
+        self.settings_mut().connection.unread = Some(unread);
         self
     }
 
@@ -169,14 +189,14 @@ impl<S, F> Upgrade<S, F> {
     /// Default: the budget of the [`WebSocketDefaults`](crate::WebSocketDefaults), else no budget, since the right size depends
     /// on the machine.
     pub fn budget(mut self, budget: Budget) -> Self {
-        self.settings.connection.budget = Some(budget);
+        self.settings_mut().connection.budget = Some(budget);
         self
     }
 
     /// Sets the deadlines of the connection. Default: those of the [`WebSocketDefaults`](crate::WebSocketDefaults), else
     /// [`Timeouts::new`].
     pub fn timeouts(mut self, timeouts: impl Into<Arc<Timeouts>>) -> Self {
-        self.settings.connection.timeouts = timeouts.into();
+        self.settings_mut().connection.timeouts = timeouts.into();
         self
     }
 
@@ -195,7 +215,7 @@ impl<S, F> Upgrade<S, F> {
     /// }
     /// ```
     pub fn origins(mut self, origins: Origins) -> Self {
-        self.settings.origins = origins;
+        self.settings_mut().origins = origins;
         self
     }
 
@@ -218,7 +238,7 @@ impl<S, F> Upgrade<S, F> {
     /// ```
     #[cfg(feature = "deflate")]
     pub fn compression(mut self, compression: impl Into<Option<sockeye_tokio::proto::deflate::Compression>>) -> Self {
-        self.settings.compression = compression.into();
+        self.settings_mut().compression = compression.into();
         self
     }
 
@@ -230,14 +250,14 @@ impl<S, F> Upgrade<S, F> {
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         Ask: Fn(&T) -> Option<BorrowedFd<'_>> + Clone + Send + Sync + Unpin + 'static,
     {
-        self.settings.transport = Some(Transport::over(socket));
+        self.settings_mut().transport = Some(Transport::over(socket));
         self
     }
 
     /// Registers the connection with `shutdown`: after [`begin()`](Shutdown::begin) a new connection is refused with 503, and
     /// an open one is closed. Default: no shutdown.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
-        self.settings.connection.shutdown = Some(shutdown);
+        self.settings_mut().connection.shutdown = Some(shutdown);
         self
     }
 
@@ -264,15 +284,15 @@ impl<S, F> Upgrade<S, F> {
     /// `WebSocketDefaults` layer with these limits to the route.
     #[track_caller]
     pub fn limits(mut self, limits: ConnectionLimits) -> Self {
-        if !self.settings.limits.as_ref().is_some_and(|defaults| limits.has_keys_of(defaults)) {
+        if !self.asked.settings.limits.as_ref().is_some_and(|defaults| limits.has_keys_of(defaults)) {
             assert!(
                 !limits.has_keys(),
                 "these limits do not have the same `per_key` as the defaults, and a key is made from the request: call \
                  `limits_for(limits, &parts)`, or add a `WebSocketDefaults` layer with these limits to the route"
             );
-            self.keys = Vec::new();
+            self.asked.keys = Vec::new();
         }
-        self.settings.limits = Some(limits);
+        self.settings_mut().limits = Some(limits);
         self
     }
 
@@ -289,8 +309,8 @@ impl<S, F> Upgrade<S, F> {
     /// }
     /// ```
     pub fn limits_for(mut self, limits: ConnectionLimits, parts: &Parts) -> Self {
-        self.keys = limits.keys(parts);
-        self.settings.limits = Some(limits);
+        self.asked.keys = limits.keys(parts);
+        self.settings_mut().limits = Some(limits);
         self
     }
 
@@ -314,7 +334,7 @@ impl<S, F> Upgrade<S, F> {
         I: IntoIterator,
         I::Item: Into<S::Protocol>,
     {
-        self.protocol = self.handshake.choose_protocol(protocols.into_iter().map(Into::into));
+        self.asked.protocol = self.asked.handshake.choose_protocol(protocols.into_iter().map(Into::into));
         self
     }
 
@@ -322,7 +342,7 @@ impl<S, F> Upgrade<S, F> {
     ///
     /// `Sec-WebSocket-Protocol: soap, wamp` requests `soap` and `wamp`.
     pub fn requested_protocols(&self) -> impl Iterator<Item = &HeaderValue> {
-        self.handshake.requested_protocols().iter()
+        self.asked.handshake.requested_protocols().iter()
     }
 
     /// Chooses the subprotocol instead of [`protocols`](Self::protocols), for choices that are not a list.
@@ -330,14 +350,14 @@ impl<S, F> Upgrade<S, F> {
     /// The subprotocol must be one of [`requested_protocols`](Self::requested_protocols). Another one is not sent, and a `warn!`
     /// says so: a client has to fail the connection if it gets a subprotocol that it did not request (RFC 6455 §4.1).
     pub fn set_selected_protocol(&mut self, protocol: HeaderValue) {
-        self.protocol = Some(protocol);
+        self.asked.protocol = Some(protocol);
     }
 
     /// The subprotocol that [`protocols`](Self::protocols) or [`set_selected_protocol`](Self::set_selected_protocol) has
     /// chosen.
     #[must_use]
     pub fn selected_protocol(&self) -> Option<&HeaderValue> {
-        self.protocol.as_ref()
+        self.asked.protocol.as_ref()
     }
 
     /// Sets what to do if the HTTP layer does not hand over the connection after the request has been accepted. Default: a line
@@ -353,18 +373,7 @@ impl<S, F> Upgrade<S, F> {
     /// ```
     #[cfg(feature = "axum")]
     pub fn on_failed_upgrade<C: crate::OnFailedUpgrade>(self, callback: C) -> Upgrade<S, C> {
-        Upgrade {
-            handshake: self.handshake,
-            on_upgrade: self.on_upgrade,
-            protocol: self.protocol,
-            settings: self.settings,
-            uri: self.uri,
-            refused: self.refused,
-            span: self.span,
-            keys: self.keys,
-            on_failed_upgrade: callback,
-            socket: PhantomData,
-        }
+        Upgrade { asked: self.asked, on_failed_upgrade: callback, socket: PhantomData }
     }
 }
 
@@ -376,9 +385,9 @@ impl<S, F: RefUnwindSafe> RefUnwindSafe for Upgrade<S, F> {}
 impl<S, F> fmt::Debug for Upgrade<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocketUpgrade")
-            .field("handshake", &self.handshake)
-            .field("protocol", &self.protocol)
-            .field("settings", &self.settings)
+            .field("handshake", &self.asked.handshake)
+            .field("protocol", &self.asked.protocol)
+            .field("settings", &self.asked.settings)
             .finish_non_exhaustive()
     }
 }

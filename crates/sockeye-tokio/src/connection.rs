@@ -198,14 +198,15 @@ impl Connection {
         InSpan::new(self.drive(handler, !span.is_disabled()), span)
     }
 
-    /// As [`serve`](Self::serve), in the span that the caller enters for each poll, and that is of this connection alone.
+    /// As [`serve`](Self::serve), in the span that the caller enters for each poll, and that is of this connection alone. Without
+    /// `has_span` the caller enters none.
     #[doc(hidden)]
-    pub fn serve_in_current_span<F, Fut>(self, handler: F) -> impl Future<Output = ()> + Unpin
+    pub fn serve_in_current_span<F, Fut>(self, handler: F, has_span: bool) -> impl Future<Output = ()> + Unpin
     where
         F: FnOnce(WebSocket) -> Fut,
         Fut: Future<Output = ()>,
     {
-        self.drive(handler, true)
+        self.drive(handler, has_span)
     }
 
     fn drive<F, Fut>(self, handler: F, records: bool) -> Driver<F, Fut>

@@ -16,13 +16,18 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{WebSocketDefaults, defaults::Layered, throttle::Throttle};
+use crate::{
+    WebSocketDefaults,
+    defaults::{Completed, Layered},
+    throttle::Throttle,
+};
 
 impl<S> Layer<S> for WebSocketDefaults {
     type Service = WithDefaults<S>;
 
     fn layer(&self, inner: S) -> WithDefaults<S> {
-        let shared = Shared { own: Arc::new(self.clone()), merged: Mutex::default(), log: Mutex::default() };
+        let own = Layered(Arc::new(Completed::new(self.clone())));
+        let shared = Shared { own, merged: Mutex::default(), log: Mutex::default() };
         WithDefaults { inner, shared: Arc::new(shared) }
     }
 }
@@ -38,7 +43,7 @@ pub struct WithDefaults<S> {
 /// What all clones of a service share.
 #[derive(Debug)]
 struct Shared {
-    own: Arc<WebSocketDefaults>,
+    own: Layered,
     /// The outer defaults of the last request, merged with these. They are usually the same for each request, so all
     /// connections share one merged value.
     merged: Mutex<Option<Merged>>,
@@ -47,24 +52,23 @@ struct Shared {
 
 #[derive(Debug)]
 struct Merged {
-    outer: Arc<WebSocketDefaults>,
-    both: Arc<WebSocketDefaults>,
+    outer: Layered,
+    both: Layered,
 }
 
 impl Shared {
     /// These defaults, merged over those of outer layers.
     fn over(&self, outer: Option<&Layered>) -> Layered {
-        let Some(Layered(outer)) = outer else { return Layered(self.own.clone()) };
+        let Some(outer) = outer else { return self.own.clone() };
         let mut merged = self.merged.lock().unwrap_or_else(PoisonError::into_inner);
-        let both = match &*merged {
-            Some(merged) if Arc::ptr_eq(&merged.outer, outer) => merged.both.clone(),
+        match &*merged {
+            Some(merged) if Arc::ptr_eq(&merged.outer.0, &outer.0) => merged.both.clone(),
             _ => {
-                let both = Arc::new(self.own.over(outer));
+                let both = Layered(Arc::new(self.own.0.over(&outer.0)));
                 *merged = Some(Merged { outer: outer.clone(), both: both.clone() });
                 both
             }
-        };
-        Layered(both)
+        }
     }
 }
 
@@ -159,7 +163,7 @@ mod tests {
         let config = |layered: &Layered| {
             let mut extensions = http::Extensions::new();
             extensions.insert(layered.clone());
-            WebSocketDefaults::settings_of(&extensions).connection.config
+            WebSocketDefaults::settings_of(&extensions).connection.config.clone()
         };
         assert!(Arc::ptr_eq(&config(&one), &config(&two)), "no connection has a copy of its own");
         assert_eq!((config(&one).get_max_frame_size(), config(&one).get_max_message_size()), (1, 2));

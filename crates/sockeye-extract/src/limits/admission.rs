@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Uri, request::Parts};
+use http::request::Parts;
 use sockeye_handshake::Reject;
 use tokio::time::Instant;
 
@@ -64,9 +64,9 @@ impl ConnectionLimits {
         Ok((Permit { counts: counts.clone(), _keys: keys.into() }, in_flight))
     }
 
-    /// Counts a refusal of a request for `uri`, and logs it once a second at most.
-    pub(crate) fn refuse(&self, reason: Reason, uri: &Uri) -> Reject {
-        self.settings.counts.refused.refuse(reason, uri.path(), Instant::now())
+    /// Counts a refusal of a request for `path`, and logs it once a second at most.
+    pub(crate) fn refuse(&self, reason: Reason, path: &str) -> Reject {
+        self.settings.counts.refused.refuse(reason, path, Instant::now())
     }
 }
 
