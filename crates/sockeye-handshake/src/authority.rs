@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use crate::grammar;
+
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2). An authority with userinfo is refused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Authority<'a> {
@@ -64,13 +66,22 @@ fn port(digits: &[u8]) -> Option<u16> {
 /// A character of `reg-name = *( unreserved / pct-encoded / sub-delims )` (RFC 3986 §3.2.2). Neither `@` nor `/` is
 /// one.
 fn is_reg_name(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' | b'%')
-        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+    /// A lookup takes fewer instructions than the comparisons with all ranges.
+    static TABLE: [bool; 256] = grammar::table(b"-._~%!$&'()*+,;=");
+    TABLE[usize::from(byte)]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_character_of_a_name_is_unreserved_a_delimiter_or_a_percent_sign() {
+        for byte in 0..=u8::MAX {
+            let expected = byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
+            assert_eq!(is_reg_name(byte), expected, "{}", byte.escape_ascii());
+        }
+    }
 
     #[test]
     fn an_authority_is_a_host_with_at_most_a_port() {

@@ -115,8 +115,24 @@ fn find_unquoted(bytes: &[u8], separator: u8) -> Option<usize> {
 }
 
 fn is_tchar(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#' | b'$' | b'%' | b'&')
-        || matches!(byte, b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+    static TABLE: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+    TABLE[usize::from(byte)]
+}
+
+/// By byte, whether it is a letter, a digit, or one of `others`.
+pub(crate) const fn table(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut other = 0;
+    while other < others.len() {
+        table[others[other] as usize] = true;
+        other += 1;
+    }
+    table
 }
 
 #[cfg(test)]
@@ -152,6 +168,14 @@ mod tests {
         assert_eq!(unquote(b"\"\"").unwrap(), b"");
         for wrong in [&b"10"[..], b"\"", b"\"10", b"\"10\\", b"\"1\"0", b"\"10\\\""] {
             assert_eq!(unquote(wrong), None, "{}", wrong.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_character_of_a_token_is_a_letter_a_digit_or_one_of_fifteen_others() {
+        for byte in 0..=u8::MAX {
+            let expected = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(is_tchar(byte), expected, "{}", byte.escape_ascii());
         }
     }
 
