@@ -106,7 +106,7 @@ where
             let polled = loop {
                 match over.0 {
                     Self::Running(handler) => break handler.as_mut().poll(cx),
-                    Self::Start(_) => over.0.start(),
+                    Self::Start(_) => over.0.start(cx),
                     Self::Done => return,
                 }
             };
@@ -117,14 +117,26 @@ where
     }
 
     #[cold]
-    fn start(&mut self) {
+    fn start(&mut self, cx: &Context<'_>) {
         if let Self::Start(start) = std::mem::replace(self, Self::Done) {
             let Start { handler, socket, records } = *start;
+            // So that a `recv` that waits in this first poll is known to wait in the driver's task, and the driver need not look
+            // at the stream itself.
+            writer_looks(socket.shared(), cx);
             if records {
                 span::begin(socket.shared());
             }
             *self = Self::Running(Box::pin(handler(socket)));
         }
+    }
+}
+
+/// From now on, `cx` wakes the driver when more is queued or a signal comes.
+fn writer_looks(shared: &Shared, cx: &Context<'_>) {
+    let (is_new, _replaced) = shared.lock_send().writer_looks(cx);
+    if is_new && shared.signals.are_raised() {
+        // The signal may have come before there was a waker.
+        cx.waker().wake_by_ref();
     }
 }
 
@@ -139,11 +151,7 @@ impl<F, Fut> Drop for Over<'_, F, Fut> {
 
 impl Upkeep {
     fn poll(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
-        let (is_new, _replaced) = shared.lock_send().writer_looks(cx);
-        if is_new && shared.signals.are_raised() {
-            // The signal may have come before there was a waker.
-            cx.waker().wake_by_ref();
-        }
+        writer_looks(shared, cx);
         self.time.begin(shared);
         if let Stage::Open = self.stage {
             match self.poll_open(shared, cx) {
