@@ -9,7 +9,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashSet},
     future::{Future, poll_fn},
-    hash::{Hash, Hasher},
+    hash::{BuildHasherDefault, Hash, Hasher},
     num::NonZeroU32,
     pin::{Pin, pin},
     sync::{
@@ -36,7 +36,8 @@ mod tests;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CoarseInstant(NonZeroU32);
 
-const UNIT: Duration = Duration::from_millis(10);
+const UNIT: Duration = Duration::from_millis(UNIT_MILLISECONDS);
+const UNIT_MILLISECONDS: u64 = 10;
 
 /// Identifies a connection of a timer. An id is reused only after four billion others.
 pub(crate) type Id = u32;
@@ -82,7 +83,12 @@ impl CoarseInstant {
 
 /// A duration in hundredths of a second: at least one, so that every wait takes some time.
 fn units(duration: Duration) -> u32 {
-    duration.min(LONGEST).as_millis().div_ceil(UNIT.as_millis()).max(1) as u32
+    milliseconds(duration.min(LONGEST)).div_ceil(UNIT_MILLISECONDS).max(1) as u32
+}
+
+/// As `Duration::as_millis`, whose 128 bits make each division a long one.
+fn milliseconds(duration: Duration) -> u64 {
+    duration.as_secs() * 1_000 + u64::from(duration.subsec_millis())
 }
 
 /// The longest time between two ticks for a connection whose shortest deadline is `shortest`, in hundredths of a second.
@@ -115,7 +121,7 @@ impl CoarseTime {
 
     /// The exact time, to a hundredth of a second.
     fn now(&self) -> CoarseInstant {
-        let elapsed = (self.began.elapsed().as_millis() / UNIT.as_millis()) as u32;
+        let elapsed = (milliseconds(self.began.elapsed()) / UNIT_MILLISECONDS) as u32;
         let now = CoarseInstant::at(CoarseInstant::ZERO.0.get().wrapping_add(elapsed));
         self.now.store(now.0.get(), Ordering::Relaxed);
         now
@@ -139,7 +145,7 @@ pub(crate) struct Timer<T> {
 
 struct State<T> {
     /// A set, since a map would need twice the memory: padding follows both its keys and its values.
-    connections: HashSet<Entry<T>>,
+    connections: HashSet<Entry<T>, BuildHasherDefault<IdHasher>>,
     /// The number of connections by the time between two ticks that they need, in hundredths of a second. The shortest time
     /// counts.
     ticks: BTreeMap<u32, u32>,
@@ -168,6 +174,27 @@ impl<T> Hash for Entry<T> {
     }
 }
 
+/// A hash for ids. A peer does not choose its id, so the hash needs no key, and one multiplication spreads ids that are counted up.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        // The fraction of the golden ratio. It is odd, so that ids which differ in their lower bits have hashes that do.
+        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 impl<T> PartialEq for Entry<T> {
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id
@@ -178,7 +205,7 @@ impl<T> Eq for Entry<T> {}
 
 impl<T> Default for State<T> {
     fn default() -> Self {
-        Self { connections: HashSet::new(), ticks: BTreeMap::new(), next: None, last_id: 0 }
+        Self { connections: HashSet::default(), ticks: BTreeMap::new(), next: None, last_id: 0 }
     }
 }
 
