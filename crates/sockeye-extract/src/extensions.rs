@@ -38,8 +38,10 @@ impl NegotiatedExtensions {
     }
 
     pub(crate) fn apply(self, connection: Connection) -> Connection {
-        self.payloads
-            .into_iter()
-            .fold(connection, |connection, (encoder, decoder)| connection.extension(encoder, decoder))
+        let mut connection = connection;
+        for (encoder, decoder) in self.payloads {
+            connection = connection.extension(encoder, decoder);
+        }
+        connection
     }
 }

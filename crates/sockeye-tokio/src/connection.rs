@@ -214,19 +214,21 @@ impl Connection {
         F: FnOnce(WebSocket) -> Fut,
         Fut: Future<Output = ()>,
     {
-        let (role, timeouts, shutdown) = (self.role, self.settings.timeouts.clone(), self.settings.shutdown.clone());
-        let shared = self.into_shared(true);
+        let role = self.role;
+        let (shared, timeouts, shutdown) = self.into_shared(true);
         let registration = shutdown.map(|shutdown| Registration::new(shutdown, &shared));
         Driver::new(shared, handler, records, role, timeouts, registration)
     }
 
     /// Creates a WebSocket without a driver; see [`WebSocket::new`].
     pub fn into_websocket(self) -> WebSocket {
-        WebSocket::from_handle(Handle::new(self.into_shared(false)))
+        let (shared, ..) = self.into_shared(false);
+        WebSocket::from_handle(Handle::new(shared))
     }
 
-    fn into_shared(self, driven: bool) -> Arc<Shared> {
-        let Settings { config, overflow, budget, unread, .. } = self.settings;
+    /// The connection, and the settings that only a driver needs.
+    fn into_shared(self, driven: bool) -> (Arc<Shared>, Arc<Timeouts>, Option<Shutdown>) {
+        let Settings { config, timeouts, overflow, budget, unread, shutdown } = self.settings;
         if config.get_max_write_buffer_size() <= config.get_write_buffer_size() {
             warn_once(&config);
         }
@@ -258,7 +260,7 @@ impl Connection {
         if self.role == Role::Server && read_ahead.len() > READ_AHEAD {
             shared.time_out(Error::early(read_ahead.len()));
         }
-        shared
+        (shared, timeouts, shutdown)
     }
 }
 
