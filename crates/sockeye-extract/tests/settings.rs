@@ -62,6 +62,30 @@ async fn allowed_origins_may_be_a_default_or_the_handlers_own() {
 }
 
 #[tokio::test]
+async fn a_setting_of_a_handler_is_for_its_connection_alone() {
+    let own = |ws: WebSocketUpgrade| async { ws.origins(Origins::any()).max_message_size(20).on_upgrade(echo) };
+    let app = Router::new().route("/default", get(handler)).route("/own", get(own));
+    let layered = app.clone().layer(WebSocketDefaults::new().max_message_size(10));
+    for (app, limit) in [(app, None), (layered, Some(10))] {
+        let address = serve(app).await;
+        for _ in 0..2 {
+            assert_eq!(status(address, "/own", "null").await, 101);
+            assert_eq!(status(address, "/default", "null").await, 403);
+            for (path, limit) in [("/own", Some(20)), ("/default", limit)] {
+                let mut peer = open(address, path).await;
+                let longest = "x".repeat(limit.unwrap_or(30));
+                peer.send(Frame::text(longest.clone())).await;
+                peer.expect_text(&longest).await;
+                if limit.is_some() {
+                    peer.send(Frame::text(longest + "x")).await;
+                    peer.expect_close(1009).await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn max_message_size_may_be_a_default_or_the_handlers_own() {
     let config = Config::new().max_message_size(10);
     let app = Router::new()
