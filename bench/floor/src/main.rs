@@ -2,22 +2,23 @@
 //!
 //! It answers the opening handshake, unmasks messages in the buffer that it has read into, and sends them back. It validates
 //! nothing, and sends as much as possible with one call. So its cost is a few system calls and one pass over the bytes. Other
-//! servers are measured as multiples of it.
+//! servers are measured as multiples of it. In the form `tls`, everything goes through rustls.
 
 #![forbid(unsafe_code)]
 
 mod connection;
-mod frames;
 mod opening;
+mod socket;
 
 use anyhow::{Context as _, Result, ensure};
-use bench_serve::{Options, announce};
+use bench_serve::{Options, announce, tls};
 use connection::{Connection, Pool};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 use rustix::io::Errno;
+use socket::{Socket, Tls};
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 
 /// The number of the listener's events.
 const LISTENER: u64 = u64::MAX;
@@ -26,8 +27,17 @@ const LISTENER: u64 = u64::MAX;
 const END: epoll::EventFlags = epoll::EventFlags::RDHUP.union(epoll::EventFlags::HUP).union(epoll::EventFlags::ERR);
 
 fn main() -> Result<()> {
-    let options = Options::from_arguments(&["floor"])?;
+    let options = Options::from_arguments(&["floor", "tls"])?;
     ensure!(options.threads.get() == 1, "the floor has one thread");
+    if options.form == "tls" {
+        let config = tls::config()?;
+        serve(&options, |stream| Tls::new(stream, &config))
+    } else {
+        serve(&options, Ok)
+    }
+}
+
+fn serve<S: Socket>(options: &Options, open: impl Fn(TcpStream) -> Result<S>) -> Result<()> {
     let listener =
         TcpListener::bind(options.addr).with_context(|| format!("cannot listen on {} (--addr)", options.addr))?;
     listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
@@ -36,8 +46,8 @@ fn main() -> Result<()> {
         .context("cannot watch the listener")?;
     announce(listener.local_addr().context("the listener has no address")?);
 
-    let mut pool = Pool::default();
-    let mut connections: Vec<Option<Connection>> = Vec::new();
+    let mut pool = Pool::new();
+    let mut connections: Vec<Option<Connection<S>>> = Vec::new();
     let mut free: Vec<usize> = Vec::new();
     let mut events: Vec<epoll::Event> = Vec::with_capacity(256);
     loop {
@@ -50,7 +60,8 @@ fn main() -> Result<()> {
         for event in &events {
             let number = event.data.u64();
             if number == LISTENER {
-                accept(&listener, |connection| {
+                accept(&listener, |stream| {
+                    let connection = Connection::new(open(stream)?)?;
                     let number = free.pop().unwrap_or_else(|| {
                         connections.push(None);
                         connections.len() - 1
@@ -77,10 +88,10 @@ fn main() -> Result<()> {
     }
 }
 
-fn accept(listener: &TcpListener, mut add: impl FnMut(Connection) -> Result<()>) -> Result<()> {
+fn accept(listener: &TcpListener, mut add: impl FnMut(TcpStream) -> Result<()>) -> Result<()> {
     loop {
         match listener.accept() {
-            Ok((stream, _)) => add(Connection::new(stream)?)?,
+            Ok((stream, _)) => add(stream)?,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => return Err(error).context("cannot accept"),

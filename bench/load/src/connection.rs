@@ -3,18 +3,21 @@
 use crate::echo::Echo;
 use crate::handshake;
 use crate::messages::Messages;
+use crate::wire::Wire;
 use anyhow::{Context as _, Result, bail};
 use rustix::event::epoll;
+use rustls::ClientConfig;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A connection that sends all its messages at once, and then waits until all are back.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     messages: Rc<Messages>,
     echo: Echo,
     /// How much of `messages.wire` has been sent.
@@ -30,24 +33,25 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Opens a connection, which is registered with `epoll` under this number.
+    /// Opens a connection, over TLS if there is `tls`. The connection is registered with `epoll` under this number.
     pub(crate) fn open(
         server: SocketAddr,
+        tls: Option<&Arc<ClientConfig>>,
         path: &str,
         messages: Rc<Messages>,
         epoll: &OwnedFd,
         number: usize,
     ) -> Result<Self> {
-        let (stream, early) =
-            handshake::open(server, path, messages.deflate).with_context(|| format!("connection {number}"))?;
-        stream.set_nonblocking(true).context("cannot make a socket non-blocking")?;
+        let (wire, early) =
+            handshake::open(server, tls, path, messages.deflate).with_context(|| format!("connection {number}"))?;
+        wire.socket().set_nonblocking(true).context("cannot make a socket non-blocking")?;
         // Edge-triggered and in both directions, so that no registration changes during a measurement.
         let interest = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
-        epoll::add(epoll, &stream, epoll::EventData::new_u64(number as u64), interest)
+        epoll::add(epoll, wire.socket(), epoll::EventData::new_u64(number as u64), interest)
             .context("cannot watch a socket")?;
         let sent = messages.wire.len();
         let (echo, begun) = (Echo::default(), Instant::now());
-        let mut connection = Self { stream, messages, echo, sent, first: 0, limit: 0, received: 0, begun };
+        let mut connection = Self { wire, messages, echo, sent, first: 0, limit: 0, received: 0, begun };
         connection.echo.position = connection.messages.payloads.len();
         connection.echo.receive(&early, &connection.messages)?;
         Ok(connection)
@@ -86,13 +90,13 @@ impl Connection {
     pub(crate) fn progress(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut completed = 0;
         loop {
-            match self.stream.read(buffer) {
+            match self.wire.read(buffer) {
                 Ok(0) => bail!("the server ended the connection"),
                 Ok(read) => {
                     self.received += read as u64;
                     completed += self.echo.receive(&buffer[..read], &self.messages)?;
-                    // A short read has emptied the socket: later bytes cause a new edge.
-                    if read < buffer.len() {
+                    // Later bytes cause a new edge.
+                    if read < buffer.len() && self.wire.is_empty_after_short_read() {
                         break;
                     }
                 }
@@ -107,7 +111,7 @@ impl Connection {
 
     fn send(&mut self) -> Result<()> {
         while self.sent < self.limit {
-            match self.stream.write(&self.messages.wire[self.sent..self.limit]) {
+            match self.wire.write(&self.messages.wire[self.sent..self.limit]) {
                 Ok(written) => self.sent += written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -118,9 +122,12 @@ impl Connection {
         let Messages { ends, once, .. } = &*self.messages;
         if !self.echo.answers.is_empty() && ends.iter().chain([&0, once]).any(|end| *end == self.sent) {
             let answers = std::mem::take(&mut self.echo.answers);
-            self.stream.write_all(&answers).context("cannot send a Pong")?;
+            self.wire.write_all(&answers).context("cannot send a Pong")?;
         }
-        Ok(())
+        match self.wire.flush() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            flushed => flushed.context("cannot send"),
+        }
     }
 
     /// The state of the connection, for an error message.

@@ -1,9 +1,12 @@
 //! The opening handshake, as a client.
 
+use crate::wire::Wire;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustls::ClientConfig;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 use tungstenite::handshake::derive_accept_key;
 
@@ -20,31 +23,37 @@ const SOURCES: u8 = 16;
 const OFFER: &str =
     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n";
 
-/// Opens an upgraded connection. Returns it with the bytes after the answer. With `deflate`, both sides have agreed to
-/// compress.
+/// Opens an upgraded connection, over TLS if there is `tls`. Returns it with the bytes after the answer. With `deflate`, both
+/// sides have agreed to compress.
 ///
 /// # Errors
 ///
 /// When the connection cannot be opened, or the server does not upgrade it.
-pub(crate) fn open(server: SocketAddr, path: &str, deflate: bool) -> Result<(TcpStream, Vec<u8>)> {
-    let mut stream = dial(server)?;
+pub(crate) fn open(
+    server: SocketAddr,
+    tls: Option<&Arc<ClientConfig>>,
+    path: &str,
+    deflate: bool,
+) -> Result<(Wire, Vec<u8>)> {
+    let stream = dial(server)?;
     stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
     stream.set_read_timeout(Some(LIMIT)).context("cannot limit the time for the answer")?;
+    let mut wire = Wire::new(stream, tls)?;
     let offer = if deflate { OFFER } else { "" };
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{offer}\r\n"
     );
-    stream.write_all(request.as_bytes()).context("cannot send the request")?;
+    wire.write_all(request.as_bytes()).context("cannot send the request")?;
 
     let mut answer = Vec::new();
     let mut piece = [0; 2048];
     loop {
-        let read = stream.read(&mut piece).context("the answer to the request did not come")?;
+        let read = wire.read(&mut piece).context("the answer to the request did not come")?;
         ensure!(read > 0, "the server ended the connection instead of answering the request");
         answer.extend_from_slice(&piece[..read]);
         if let Some(length) = check(&answer, deflate)? {
-            return Ok((stream, answer.split_off(length)));
+            return Ok((wire, answer.split_off(length)));
         }
         ensure!(answer.len() < 1 << 16, "the answer to the request is longer than 64 KiB");
     }

@@ -21,6 +21,7 @@ mod messages;
 mod outcome;
 mod run;
 mod server;
+mod wire;
 
 pub use handshake::server_address;
 pub use limits::Limits;

@@ -9,12 +9,15 @@ use crate::messages::Messages;
 use crate::outcome::{Idle, Outcome, Samples};
 use crate::scenario::{Measure, Scenario};
 use crate::server::Target;
+use crate::wire;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
+use rustls::ClientConfig;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The size of the receive buffer: more than a socket usually holds.
@@ -57,6 +60,8 @@ struct Generator<'a> {
     scenario: &'a Scenario,
     target: &'a Target,
     limits: Limits,
+    /// `None` where nothing is encrypted.
+    tls: Option<Arc<ClientConfig>>,
     epoll: OwnedFd,
     events: Vec<epoll::Event>,
     connections: Vec<Connection>,
@@ -72,6 +77,7 @@ impl<'a> Generator<'a> {
             scenario,
             target,
             limits,
+            tls: scenario.tls.then(wire::client).transpose()?,
             epoll,
             events: Vec::with_capacity(256),
             connections: Vec::new(),
@@ -83,7 +89,7 @@ impl<'a> Generator<'a> {
     fn connect(&mut self, messages: Rc<Messages>) -> Result<&mut Connection> {
         let number = self.connections.len();
         let Target { address, path, .. } = self.target;
-        self.connections.push(Connection::open(*address, path, messages, &self.epoll, number)?);
+        self.connections.push(Connection::open(*address, self.tls.as_ref(), path, messages, &self.epoll, number)?);
         Ok(&mut self.connections[number])
     }
 

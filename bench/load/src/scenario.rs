@@ -23,6 +23,8 @@ pub struct Scenario {
     pub in_flight: usize,
     /// Whether the server can only read and write its streams and knows no socket, as with TLS in its process.
     pub boxed: bool,
+    /// Whether everything goes over TLS 1.3.
+    pub tls: bool,
     /// The number of HTTP/2 connections over which the WebSockets are spread evenly (RFC 8441). `None` is HTTP/1.1, with a
     /// connection for each.
     pub http2: Option<usize>,
@@ -89,6 +91,7 @@ const BASE: Scenario = Scenario {
     connections: 1,
     in_flight: 1,
     boxed: false,
+    tls: false,
     http2: None,
     threads: 1,
     measure: Measure::Cpu,
@@ -172,6 +175,32 @@ pub static SCENARIOS: &[Scenario] = &[
         connections: 16,
         in_flight: 64,
         boxed: true,
+        ..BASE
+    },
+    Scenario {
+        name: "tls-text-20",
+        about: "100 connections, 1 in flight, 20 B text, over TLS",
+        content: Content::Ascii,
+        connections: 100,
+        tls: true,
+        ..BASE
+    },
+    Scenario {
+        name: "tls-pipelined-text-32",
+        about: "16 connections, 64 in flight, 32 B text, over TLS",
+        content: Content::Ascii,
+        size: 32,
+        connections: 16,
+        in_flight: 64,
+        tls: true,
+        ..BASE
+    },
+    Scenario {
+        name: "tls-binary-16k",
+        about: "10 connections, 1 in flight, 16 KiB binary, over TLS",
+        size: 16 << 10,
+        connections: 10,
+        tls: true,
         ..BASE
     },
     Scenario {
@@ -342,10 +371,11 @@ mod tests {
     #[test]
     fn the_settings_of_every_scenario_go_together() {
         for scenario in SCENARIOS {
-            let Scenario { name, size, deflate, fragments, connections, in_flight, boxed, http2, .. } = scenario;
+            let Scenario { name, size, deflate, fragments, connections, in_flight, boxed, tls, http2, .. } = scenario;
             let Scenario { threads, measure, .. } = scenario;
             assert!(http2.is_none_or(|tcp| connections % tcp == 0 && *measure == Measure::Cpu), "{name}");
             assert!(!boxed || http2.is_none() && !deflate && *threads == 1, "{name}");
+            assert!(!tls || http2.is_none() && !boxed && *threads == 1 && *measure == Measure::Cpu, "{name}");
             assert!(!deflate || http2.is_none() && *fragments == 1, "{name}");
             assert!(*threads >= 1, "{name}");
             assert!(*fragments >= 1 && size >= fragments, "{name}");

@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::future::{poll_fn, ready};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -20,6 +21,18 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 /// When the client does not ask for a WebSocket, or does not wait for the answer.
 pub async fn open(stream: TcpStream, extensions: Option<&'static str>) -> Result<TcpStream> {
     stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
+    open_on(stream, extensions).await
+}
+
+/// The same on any stream.
+///
+/// # Errors
+///
+/// As for [`open`].
+pub async fn open_on<S>(stream: S, extensions: Option<&'static str>) -> Result<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let service = service_fn(|request| ready(answer(&request, extensions)));
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     poll_fn(|cx| connection.poll_without_shutdown(cx)).await.context("no opening handshake")?;

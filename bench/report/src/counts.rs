@@ -18,13 +18,16 @@ use std::fs;
 use std::path::Path;
 
 /// The default scenarios.
-const SCENARIOS_COUNTED: [&str; 9] = [
+const SCENARIOS_COUNTED: [&str; 12] = [
     "text-20",
     "binary-16k",
     "pipelined-binary-32",
     "pipelined-text-32",
     "boxed-text-20",
     "boxed-pipelined-text-32",
+    "tls-text-20",
+    "tls-pipelined-text-32",
+    "tls-binary-16k",
     "fan-out-16k",
     "opening-300",
     "opening-3000",

@@ -92,6 +92,12 @@ const HTTP2: [&str; 2] = [SOCKEYE, AXUM];
 /// The servers with a boxed stream: ours, and the floor, to which it makes no difference.
 const BOXED: [&str; 3] = [FLOOR, SOCKEYE, EXACT];
 
+/// The loop of the floor on tokio and tokio-rustls.
+const BARE_TLS: &str = "floor-tokio";
+
+/// The servers that speak TLS, each with rustls.
+const TLS: [&str; 4] = [FLOOR, SOCKEYE, BARE_TLS, AXUM];
+
 /// The servers that can compress.
 const COMPRESSING: [&str; 5] = [SOCKEYE, ALL_COMPRESSED, "yawc-plain", "yawc-batched", "node-ws"];
 
@@ -137,6 +143,7 @@ impl Server {
             EXACT => matches!(scenario.measure, Measure::Cpu | Measure::FanOut),
             // The task does not matter to a large message, nor to an opening.
             SPAWNED | SPLIT | SELECT => scenario.measure == Measure::Cpu && scenario.size < 16 << 10,
+            BARE_TLS => scenario.tls,
             COPIED => scenario.measure == Measure::FanOut,
             _ => true,
         };
@@ -145,6 +152,7 @@ impl Server {
             && can(scenario.threads > 1, &THREADED)
             && can(scenario.http2.is_some(), &HTTP2)
             && can(scenario.boxed, &BOXED)
+            && can(scenario.tls, &TLS)
             && can(scenario.deflate, &COMPRESSING)
             && can(scenario.measure == Measure::Broadcast, &BROADCASTING)
             && can(scenario.measure == Measure::FanOut, &FANNING_OUT)
@@ -165,6 +173,7 @@ pub(crate) static SERVERS: &[Server] = &[
         ..peer(ALL_COMPRESSED, "the same, which compresses short messages too; only for those", "", "")
     }
     .always(),
+    peer(BARE_TLS, "the floor's loop on tokio and tokio-rustls; only over TLS", "tls", "bare").always(),
     peer(EXACT, "ours with axum's exact types: the plain loop", "exact", "plain"),
     peer(SPAWNED, "ours, with the socket in a task of its own", "tasks", "spawned"),
     peer(SPLIT, "ours, with a task for each half, and a channel between them", "tasks", "split"),
@@ -246,6 +255,19 @@ impl Places {
         Ok(command)
     }
 
+    /// The program that serves over TLS.
+    fn tls(&self, server: &Server) -> Result<Command> {
+        let (binary, form) = match server.name {
+            FLOOR => ("floor", "tls"),
+            SOCKEYE => ("tls", "sockeye"),
+            BARE_TLS => ("tls", "bare"),
+            _ => ("tls", "axum"),
+        };
+        let mut command = program(&self.own.join(binary))?;
+        command.args(["--form", form]);
+        Ok(command)
+    }
+
     /// The program that only knows boxed streams.
     fn boxed(&self, server: &Server) -> Result<Command> {
         program(&self.own.join(if server.name == EXACT { "boxed-exact" } else { "boxed" }))
@@ -257,6 +279,7 @@ impl Places {
         let mut command = match server.program {
             _ if scenario.measure == Measure::Broadcast && server.is_native() => self.broadcast(server)?,
             _ if scenario.measure == Measure::FanOut => self.fan_out(server)?,
+            _ if scenario.tls => self.tls(server)?,
             _ if scenario.boxed && server.name != FLOOR => self.boxed(server)?,
             Program::Own { binary, form } => {
                 let mut command = program(&self.own.join(binary))?;
@@ -334,6 +357,16 @@ mod tests {
         for name in ["opening-300", "idle-20", "latency-16", "h2-text-20"] {
             assert!(!servers(name).contains(&EXACT), "{name}");
         }
+    }
+
+    #[test]
+    fn servers_that_speak_tls_take_part_over_tls() {
+        for scenario in SCENARIOS.iter().filter(|scenario| scenario.tls) {
+            let servers = SERVERS.iter().filter(|server| server.takes_part(scenario)).map(|server| server.name);
+            assert_eq!(servers.collect::<Vec<_>>(), [FLOOR, SOCKEYE, BARE_TLS, AXUM], "{}", scenario.name);
+        }
+        let bare = SERVERS.iter().find(|server| server.name == BARE_TLS).unwrap();
+        assert!(SCENARIOS.iter().all(|scenario| scenario.tls || !bare.takes_part(scenario)));
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod frames;
+pub mod tls;
+
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use std::net::SocketAddr;

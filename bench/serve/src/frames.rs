@@ -1,14 +1,14 @@
-//! Turns masked frames into unmasked ones, in the buffer that they were read into.
+//! Turns masked frames into unmasked ones, in the buffer that they were read into: what servers without a library do.
 
 use anyhow::{Result, ensure};
 use std::ops::Range;
 
 /// The length of the longest incomplete header.
-pub(crate) const PARTIAL: usize = 13;
+pub const PARTIAL: usize = 13;
 
 /// The state of a connection's receiving side.
 #[derive(Debug, Default)]
-pub(crate) struct Frames {
+pub struct Frames {
     /// How much payload of the current frame is missing.
     remaining: u64,
     /// The masking key of that payload.
@@ -20,19 +20,23 @@ pub(crate) struct Frames {
 
 impl Frames {
     /// Whether payload of a frame is missing.
-    pub(crate) fn is_inside(&self) -> bool {
+    pub fn is_inside(&self) -> bool {
         self.remaining > 0
     }
 
     /// Copies the incomplete header to where the rest of it will be read, and returns its length.
-    pub(crate) fn prepare(&self, space: &mut [u8]) -> usize {
+    pub fn prepare(&self, space: &mut [u8]) -> usize {
         let partial = &self.partial[..usize::from(self.partial_length)];
         space[..partial.len()].copy_from_slice(partial);
         partial.len()
     }
 
     /// Turns the bytes of `buffer` after `ready`, up to `until`, into the bytes to send back, and extends `ready` by them.
-    pub(crate) fn turn(&mut self, buffer: &mut [u8], ready: &mut Range<usize>, until: usize) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// When a frame is not masked.
+    pub fn turn(&mut self, buffer: &mut [u8], ready: &mut Range<usize>, until: usize) -> Result<()> {
         self.partial_length = 0;
         // The output is shorter than the input, so it is assembled to the left, starting with the first payload.
         let mut at = ready.end;
