@@ -291,18 +291,18 @@ impl Queue {
         self.gaps.bytes
     }
 
-    /// Appends the next bytes to `output`, at most `room`, for a stream that is not ready but may take them. These are the
-    /// bytes of the last offer, if there was one; otherwise all bytes, or with `only_begun` those of the begun frame.
+    /// Appends the next bytes to `output`, for a stream that is not ready but may take them. These are the bytes of the last
+    /// offer, if there was one; otherwise at most `room` of all bytes, or with `only_begun` of those of the begun frame.
     /// Returns how much room is left for control frames, or `None` if the offer ends within a frame.
     pub(crate) fn offer(&mut self, room: usize, only_begun: bool, output: &mut Vec<u8>) -> Option<usize> {
         let begun = self.begun();
         let wanted = match self.offered {
-            0 if only_begun => begun,
-            0 => usize::MAX,
+            0 if only_begun => begun.min(room),
+            0 => room,
             again => again,
         };
-        self.offered = self.copy(room.min(wanted), output);
-        (self.offered >= begun).then(|| room - self.offered)
+        self.offered = self.copy(wanted, output);
+        (self.offered >= begun).then(|| room.saturating_sub(self.offered))
     }
 
     /// Appends the next bytes to `output`, at most `most`. Returns the number of appended bytes.

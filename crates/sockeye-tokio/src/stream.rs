@@ -31,7 +31,7 @@ pub(crate) mod coop;
 mod low_water;
 mod over;
 
-pub(crate) use self::boxed::{Done, OFFER, ToDo};
+pub(crate) use self::boxed::{Done, HEADER, OFFER, ToDo};
 use self::{
     boxed::Boxed,
     over::{Io, Over},
@@ -67,8 +67,9 @@ impl Stream {
     /// faster. For TLS and other streams over a TCP socket, use [`boxed_over`](Self::boxed_over), with which deadlines judge
     /// the peer better.
     ///
-    /// Each write offers at most 16 KiB. For [deadlines](crate::Timeouts#slow-readers), what the stream takes counts as
-    /// taken by the peer, since nothing better is known.
+    /// Each write offers at most 16 KiB, or a whole message of that length with its header. For
+    /// [deadlines](crate::Timeouts#slow-readers), what the stream takes counts as taken by the peer, since nothing better is
+    /// known.
     pub fn boxed(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         Self { inner: Inner::Boxed(Box::new(Over::nothing(stream))), read_ahead: Bytes::new() }
     }

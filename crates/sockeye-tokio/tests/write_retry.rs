@@ -167,6 +167,21 @@ async fn a_stream_that_keeps_bytes_is_offered_at_most_16_kib_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kept_message_of_16_kib_is_offered_again_with_its_header_when_more_is_queued() {
+    let (mut client, sender, control) = start(|connection| connection).await;
+    control.stop();
+    sender.push(Message::binary(vec![1; 16 << 10])).unwrap();
+    settled().await;
+    assert_eq!(control.kept(), 4 + (16 << 10));
+    sender.push(Message::binary(vec![2; 16 << 10])).unwrap();
+    settled().await;
+    control.go_on();
+    client.expect_binary(vec![1; 16 << 10]).await;
+    client.expect_binary(vec![2; 16 << 10]).await;
+    assert_eq!(control.longest(), 4 + (16 << 10));
+}
+
+#[tokio::test(start_paused = true)]
 async fn flushed_waits_until_a_stream_takes_the_bytes_that_it_has_kept() {
     let (_client, sender, control) = start(|connection| connection).await;
     control.stop();

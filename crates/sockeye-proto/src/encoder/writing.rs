@@ -47,7 +47,7 @@ impl Encoder {
 
     /// Appends the next bytes to `output`, at most `most`, for a stream that may take bytes even when it reports that it is
     /// not ready. Until [`advance`](Self::advance), the data frames among these bytes count as begun: nothing goes before
-    /// them, none of them is dropped, and the next offer repeats them. OpenSSL requires this, because a record that it could
+    /// them, none of them is dropped, and the next offer repeats them, whatever its `most` is. OpenSSL requires this, because a record that it could
     /// not write contains them already.
     ///
     /// Pings and Pongs come last in an offer, so later ones can go behind them. The next offer may contain more of them.

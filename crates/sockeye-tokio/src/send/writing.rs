@@ -11,7 +11,7 @@ use super::Send;
 use crate::{
     Error,
     send::waiters::For,
-    stream::{Apart, Done, OFFER, ToDo, WriteHalf},
+    stream::{Apart, Done, HEADER, OFFER, ToDo, WriteHalf},
     sync::lock::Later,
 };
 
@@ -115,8 +115,9 @@ impl Send {
         let Some(stream) = &self.stream else { return Poll::Ready(Ok(())) };
         if self.encoder.buffered() > 0 {
             let mut bytes = Buffer::pooled();
-            self.encoder.offer(OFFER, &mut bytes);
-            let is_all = bytes.len() == self.encoder.buffered();
+            let buffered = self.encoder.buffered();
+            self.encoder.offer(if buffered <= OFFER + HEADER { OFFER + HEADER } else { OFFER }, &mut bytes);
+            let is_all = bytes.len() == buffered;
             stream.want(ToDo::Write { bytes, is_all });
         } else if self.is_unflushed {
             stream.want(ToDo::Flush);

@@ -23,6 +23,9 @@ use crate::sync::Mutex;
 /// and with larger offers "taken" would say nothing about the peer. A TLS record holds as much as this.
 pub(crate) const OFFER: usize = 16 << 10;
 
+/// So much more is offered if nothing is left then: the header of a frame that fills an offer would take a write of its own.
+pub(crate) const HEADER: usize = 16;
+
 pub(crate) struct Boxed {
     slot: Mutex<Slot>,
     /// Whether the system tells what the peer's kernel has acknowledged.
