@@ -19,10 +19,10 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use sockeye_extract::{Message, Timeouts, WebSocketDefaults, WebSocketUpgrade};
-use sockeye_testkit::{Frame, Peer, UpgradeRequest, opcode};
+use sockeye_extract::{ReadAhead, Timeouts, WebSocketDefaults, WebSocketUpgrade};
+use sockeye_testkit::{Control, Frame, Peer, PipeEnd, UpgradeRequest, opcode, pipe_with_capacity};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::{
@@ -48,36 +48,49 @@ fn tls() -> (TlsAcceptor, TlsConnector) {
 async fn echo(ws: WebSocketUpgrade) -> Response {
     ws.on_upgrade(|mut socket| async move {
         while let Some(Ok(message)) = socket.recv().await {
-            if let Message::Text(text) = message {
-                socket.send(Message::text(text)).await.unwrap();
+            if message.is_data() {
+                socket.send(message).await.unwrap();
             }
         }
     })
+}
+
+/// Echoes one connection, with the builder of plain hyper or the one that detects the version of HTTP.
+async fn serve_one<S>(stream: TlsStream<S>, defaults: WebSocketDefaults, is_auto: bool)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let app: Router = Router::new().route("/ws", any(echo)).layer(defaults);
+    let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(app));
+    if is_auto {
+        let builder = auto::Builder::new(TokioExecutor::new());
+        builder.serve_connection_with_upgrades(io, service).await.unwrap();
+    } else {
+        http1::Builder::new().serve_connection(io, service).with_upgrades().await.unwrap();
+    }
 }
 
 /// A server over TLS, with the builder of plain hyper or the one that detects the version of HTTP.
 async fn serve(defaults: WebSocketDefaults, acceptor: TlsAcceptor, is_auto: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let app: Router = Router::new().route("/ws", any(echo)).layer(defaults);
     tokio::spawn(async move {
         let (tcp, _) = listener.accept().await.unwrap();
-        let io = TokioIo::new(acceptor.accept(tcp).await.unwrap());
-        let service = TowerToHyperService::new(app);
-        if is_auto {
-            let builder = auto::Builder::new(TokioExecutor::new());
-            builder.serve_connection_with_upgrades(io, service).await.unwrap();
-        } else {
-            http1::Builder::new().serve_connection(io, service).with_upgrades().await.unwrap();
-        }
+        serve_one(acceptor.accept(tcp).await.unwrap(), defaults, is_auto).await;
     });
     addr
 }
 
 /// Opens a WebSocket, and sends a text right after the request, which HTTP reads together with it.
 async fn open(addr: SocketAddr, connector: &TlsConnector) -> Peer<client::TlsStream<TcpStream>> {
-    let tcp = TcpStream::connect(addr).await.unwrap();
-    let mut stream = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+    open_on(TcpStream::connect(addr).await.unwrap(), connector).await
+}
+
+async fn open_on<S>(stream: S, connector: &TlsConnector) -> Peer<client::TlsStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
     let request = [UpgradeRequest::new("/ws").to_string().into_bytes(), Frame::text("over TLS").bytes()].concat();
     stream.write_all(&request).await.unwrap();
     let mut head = Vec::new();
@@ -110,6 +123,58 @@ async fn a_transport_below_tls_is_asked_for_its_socket_and_bytes_read_ahead_are_
         while !client.expect_frame().await.is_plain(opcode::CLOSE) {}
         client.expect_eof().await;
         assert!(asked.load(Ordering::Relaxed) > 0);
+    }
+}
+
+/// A client and the server's end, over a pipe that the server reads ahead.
+async fn read_ahead() -> (Peer<client::TlsStream<PipeEnd>>, Control) {
+    let (acceptor, connector) = tls();
+    let (client, server) = pipe_with_capacity(1 << 20);
+    let control = server.control();
+    tokio::spawn(async move {
+        let stream = acceptor.accept(ReadAhead::new(server)).await.unwrap();
+        serve_one(stream, WebSocketDefaults::new(), false).await;
+    });
+    let client = open_on(client, &connector).await;
+    // What belongs to the opening has come and gone.
+    control.take_counters();
+    (client, control)
+}
+
+#[tokio::test]
+async fn a_message_of_16_kib_over_tls_takes_two_reads_and_one_write() {
+    let (mut client, control) = read_ahead().await;
+    for _ in 0..3 {
+        client.send(Frame::binary(vec![7; 16 << 10])).await;
+        client.expect_binary(vec![7; 16 << 10]).await;
+        let counters = control.take_counters();
+        assert_eq!((counters.reads, counters.writes), (2, 1), "{counters:?}");
+    }
+}
+
+#[tokio::test]
+async fn many_small_messages_over_tls_share_one_read_one_record_and_one_write() {
+    let (mut client, control) = read_ahead().await;
+    let frames: Vec<Frame> = (0..64).map(|number| Frame::binary(vec![number; 32])).collect();
+    client.send_all(frames).await;
+    for number in 0..64 {
+        client.expect_binary(vec![number; 32]).await;
+    }
+    let counters = control.counters();
+    assert_eq!((counters.reads, counters.writes), (1, 1), "{counters:?}");
+    // A record of TLS 1.3 adds a header of 5 bytes, the type of its content, and a tag of 16.
+    assert_eq!(counters.written_bytes, 64 * (2 + 32) + 5 + 1 + 16);
+}
+
+#[tokio::test]
+async fn messages_over_tls_of_any_size_come_back_through_a_stream_that_is_read_ahead() {
+    let (mut client, control) = read_ahead().await;
+    for chunk in [1, 5, 1000, 4096, usize::MAX] {
+        control.set_read_chunk(chunk);
+        for size in [0, 1, 125, 126, 4000, 4096, 16_384, 70_000, 300_000] {
+            client.send(Frame::binary(vec![size as u8; size])).await;
+            client.expect_binary(vec![size as u8; size]).await;
+        }
     }
 }
 

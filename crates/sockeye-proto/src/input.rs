@@ -66,6 +66,31 @@ impl Input {
         input
     }
 
+    /// Drops the first `count` bytes, which were used otherwise than by a [`Decoder`]. The buffer returns to the pool when no
+    /// bytes are left.
+    ///
+    /// ```
+    /// use sockeye_proto::Input;
+    ///
+    /// let mut input = Input::pooled();
+    /// input.spare().extend_from_slice(b"one, two");
+    /// input.advance(5);
+    /// assert_eq!(input.bytes(), b"two");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When there are fewer bytes.
+    pub fn advance(&mut self, count: usize) {
+        let left = self.len();
+        assert!(count <= left, "{count} bytes dropped of {left}");
+        if count == left {
+            *self = Self::new();
+        } else if let Some(unread) = self.0.get_mut() {
+            unread.start += count;
+        }
+    }
+
     /// A copy of these bytes, in memory of exactly their size.
     pub fn exact(bytes: &[u8]) -> Self {
         let mut input = Self::new();

@@ -82,6 +82,6 @@ pub use sockeye_proto::{
     close_code,
 };
 pub use split::{ReceiveHalf, SendHalf};
-pub use stream::Stream;
+pub use stream::{Stream, read_ahead::ReadAhead};
 pub use time::timeouts::Timeouts;
 pub use websocket::WebSocket;

@@ -30,6 +30,7 @@ mod boxed;
 pub(crate) mod coop;
 mod low_water;
 mod over;
+pub(crate) mod read_ahead;
 
 pub(crate) use self::boxed::{Done, HEADER, OFFER, ToDo};
 use self::{
@@ -76,7 +77,7 @@ impl Stream {
 
     /// Takes a stream that runs over a TCP socket in this process, such as TLS. `socket` returns that socket. It is called
     /// anew for each use of the socket while the stream is alive, so that no closed descriptor is kept. If `socket` returns
-    /// `None`, this is the same as [`boxed`](Self::boxed).
+    /// `None`, this is the same as [`boxed`](Self::boxed). Below TLS, [`ReadAhead`](crate::ReadAhead) saves system calls.
     ///
     /// Like [`boxed`](Self::boxed), but on Linux [deadlines](crate::Timeouts#slow-readers) use what the peer's kernel has
     /// acknowledged, not what the stream has taken. They can then tell a slow peer from one that has stopped, and a vanished
