@@ -10,6 +10,7 @@ pub mod compressing;
 pub mod corked;
 pub mod hidden;
 pub mod opening;
+pub mod over_tls;
 
 use anyhow::{Context as _, Result, ensure};
 use bench_serve::{Options, announce};

@@ -173,7 +173,7 @@ pub(crate) static SERVERS: &[Server] = &[
         ..peer(ALL_COMPRESSED, "the same, which compresses short messages too; only for those", "", "")
     }
     .always(),
-    peer(BARE_TLS, "the floor's loop on tokio and tokio-rustls; only over TLS", "tls", "bare").always(),
+    peer(BARE_TLS, "the floor's loop on tokio and tokio-rustls; only over TLS", "floor-tls", "plain").always(),
     peer(EXACT, "ours with axum's exact types: the plain loop", "exact", "plain"),
     peer(SPAWNED, "ours, with the socket in a task of its own", "tasks", "spawned"),
     peer(SPLIT, "ours, with a task for each half, and a channel between them", "tasks", "split"),
@@ -259,9 +259,9 @@ impl Places {
     fn tls(&self, server: &Server) -> Result<Command> {
         let (binary, form) = match server.name {
             FLOOR => ("floor", "tls"),
-            SOCKEYE => ("tls", "sockeye"),
-            BARE_TLS => ("tls", "bare"),
-            _ => ("tls", "axum"),
+            SOCKEYE => ("tls", "plain"),
+            BARE_TLS => ("floor-tls", "plain"),
+            _ => ("axum-tls", "plain"),
         };
         let mut command = program(&self.own.join(binary))?;
         command.args(["--form", form]);
