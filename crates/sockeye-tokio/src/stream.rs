@@ -310,6 +310,15 @@ impl ReadHalf {
         }
     }
 
+    /// Requests a read of at most `most` bytes, which the caller carries out with what this returns. `None` for a TCP stream.
+    #[inline]
+    pub(crate) fn request(&self, most: usize) -> Option<Apart> {
+        match &*self.0 {
+            Wire::Tcp(_) => None,
+            Wire::Boxed(stream) => stream.poll_read_wanted(most).is_pending().then(|| Apart(self.0.clone())),
+        }
+    }
+
     /// The boxed stream, which the caller reads before it tries again, if [`poll_read`](Self::poll_read) was not ready.
     /// `None` for a TCP stream.
     #[inline]

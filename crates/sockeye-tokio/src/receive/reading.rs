@@ -8,7 +8,7 @@ use std::{
 use sockeye_proto::{Buffer, Decoder, Input, Message};
 
 use super::{Event, Receive, Watcher};
-use crate::stream::{coop::wake_after_others, try_read_now};
+use crate::stream::{Apart, coop::wake_after_others, try_read_now};
 
 /// The number of messages returned and reads made in a row before other tasks run. Tokio's cooperative budget would allow as
 /// much if each cost one unit, but counting here costs next to nothing.
@@ -100,30 +100,67 @@ impl Receive {
     /// instructions.
     #[inline(always)]
     pub(crate) fn read_small(&mut self, ended: impl FnOnce(&mut Self, Event)) -> Option<Message> {
-        let is_fresh = self.kept.is_none() && self.input.is_empty() && self.decoder.is_between_messages();
-        if !is_fresh || self.is_drained || self.streak == STREAK || !self.reads_whole {
+        if !self.is_fresh() || self.is_drained || self.streak == STREAK || !self.reads_whole {
             return None;
         }
         let stream = self.stream.as_ref()?.tcp()?;
         let mut input = Input::pooled();
         match try_read_now(stream, input.spare(), &mut self.is_drained) {
             Ok(0) => ended(self, Event::Eof),
-            Ok(_) => {
-                self.watcher = Watcher::Nobody;
-                self.streak += 1;
-                self.bytes_arrived();
-                let (message, rest) = input.into_first_whole(&mut self.decoder);
-                self.input = rest;
-                if let Some(message) = &message {
-                    self.record_data(message);
-                }
-                return message;
-            }
+            Ok(_) => return self.decode_first(input),
             // Nothing to read, or interrupted: the caller tries again when it waits for the stream.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) => ended(self, Event::StreamFailed(error)),
         }
         None
+    }
+
+    /// Begins what [`read_small`](Self::read_small) does, for a boxed stream. The caller carries the read out without any
+    /// lock, and then calls [`take_small`](Self::take_small) if something was read.
+    #[inline]
+    pub(crate) fn request_small(&mut self, cx: &Context<'_>) -> Option<Apart> {
+        if !self.is_fresh() || self.is_drained || self.streak == STREAK || !self.reads_whole || self.reads_on() {
+            return None;
+        }
+        let stream = self.stream.as_ref()?.request(Buffer::SIZE)?;
+        self.watcher = Watcher::Recv;
+        self.wait(cx);
+        Some(stream)
+    }
+
+    /// Takes what was read after [`request_small`](Self::request_small).
+    #[inline]
+    pub(crate) fn take_small(&mut self, cx: &mut Context<'_>, ended: impl FnOnce(&mut Self, Event)) -> Option<Message> {
+        // The driver may have read meanwhile.
+        if !self.is_fresh() {
+            return None;
+        }
+        match self.stream.as_ref()?.poll_input(cx, Buffer::SIZE, &mut self.is_drained) {
+            Poll::Ready(Ok(input)) if !input.is_empty() => return self.decode_first(input),
+            Poll::Ready(end) => ended(self, end.map_or_else(Event::StreamFailed, |_| Event::Eof)),
+            Poll::Pending => {}
+        }
+        None
+    }
+
+    /// Whether nothing that has arrived is left to decode or to deliver.
+    #[inline(always)]
+    fn is_fresh(&self) -> bool {
+        self.kept.is_none() && self.input.is_empty() && self.decoder.is_between_messages()
+    }
+
+    /// Takes over what was read while nothing was left of earlier reads. Returns the first message if it is small and whole.
+    #[inline(always)]
+    fn decode_first(&mut self, input: Input) -> Option<Message> {
+        self.watcher = Watcher::Nobody;
+        self.streak += 1;
+        self.bytes_arrived();
+        let (message, rest) = input.into_first_whole(&mut self.decoder);
+        self.input = rest;
+        if let Some(message) = &message {
+            self.record_data(message);
+        }
+        message
     }
 
     /// `Pending` if all that has arrived was received, and if the stream is known to be empty without a read. Then `cx` is

@@ -39,19 +39,36 @@ impl Shared {
 
     /// The next message, for which the stream may have to be read.
     #[inline(never)]
-    fn poll_recv_reading(
-        &self,
-        mut receive: Guard<'_, Receive>,
+    fn poll_recv_reading<'a>(
+        &'a self,
+        mut receive: Guard<'a, Receive>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
         if !coop::has_budget_remaining() {
             return self.poll_recv_spent(receive, cx);
         }
-        if let Some(message) = receive.read_small(|receive, end| drop(self.apply(receive, end, false))) {
+        let ended = |receive: &mut Receive, end| drop(self.apply(receive, end, false));
+        if let Some(message) = receive.read_small(ended) {
             release(receive);
             return Poll::Ready(Some(Ok(message)));
         }
-        let (mut receive, polled) = self.poll_receive(receive, true, cx, |receive, cx| self.poll_next(receive, cx));
+        let mut is_empty = false;
+        if let Some(stream) = receive.request_small(cx) {
+            release(receive);
+            is_empty = stream.poll_read(cx, true).is_pending();
+            receive = self.guard_receive();
+            let first = if is_empty { None } else { receive.take_small(cx, ended) };
+            if let Some(message) = first {
+                release(receive);
+                self.handler.set_busy();
+                return Poll::Ready(Some(Ok(message)));
+            }
+        }
+        let (mut receive, polled) = if is_empty {
+            (receive, Poll::Pending)
+        } else {
+            self.poll_receive(receive, true, cx, |receive, cx| self.poll_next(receive, cx))
+        };
         let amid = !receive.is_between_messages();
         if polled.is_pending() {
             receive.end_streak();
