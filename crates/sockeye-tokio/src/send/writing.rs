@@ -55,10 +55,13 @@ impl Send {
     }
 
     fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let waker_set = self.rare.as_ref().and_then(|rare| rare.waker_set.clone());
-        let polled = match waker_set {
-            Some(waker_set) => self.try_write(&mut Context::from_waker(&waker_set)),
-            None => self.try_write(cx),
+        let polled = if self.is_boxed() {
+            self.try_write_boxed()
+        } else {
+            match self.rare.as_ref().and_then(|rare| rare.waker_set.clone()) {
+                Some(waker_set) => self.try_write(&mut Context::from_waker(&waker_set)),
+                None => self.try_write(cx),
+            }
         };
         match polled {
             Poll::Ready(Ok(())) => Poll::Ready(()),
@@ -82,10 +85,8 @@ impl Send {
         self.stream.as_ref().is_some_and(WriteHalf::is_boxed)
     }
 
+    /// Writes to a TCP stream.
     fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.is_boxed() {
-            return self.try_write_boxed();
-        }
         while self.encoder.buffered() > 0 {
             let Some(stream) = &self.stream else { break };
             let written = ready!(if self.encoder.pieces() <= FEW {
