@@ -172,7 +172,7 @@ impl Upkeep {
 
     /// Serves the connection until its ending begins, or until its stream must be dropped.
     fn poll_open(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Next> {
-        let is_leased = !shared.is_receiving() && shared.park(self.time.looks_at_lease(), cx);
+        let mut is_leased = !shared.is_receiving() && shared.park(self.time.looks_at_lease(), cx);
         if !is_leased && self.time.watches_lease() {
             shared.lock_receive().end_lease();
         }
@@ -185,6 +185,11 @@ impl Upkeep {
                 Closing::Sent if dropped => return Poll::Ready(Next::End(closing)),
                 // The handler still receives until the peer's Close.
                 Closing::Sent => {}
+                // What has arrived is read before the stream is dropped, although another task has the lease.
+                Closing::Ended if is_leased && !is_unsent => {
+                    is_leased = self.park_unleased(shared, cx);
+                    continue;
+                }
                 // The peer has ended only its own direction, so the queue can still be written.
                 Closing::Ended if is_unsent => return Poll::Ready(Next::End(closing)),
                 // Nothing is left to write, or nothing can be written. The handler first receives what was read before, then
@@ -197,6 +202,8 @@ impl Upkeep {
             match self.time.check(shared) {
                 None => return Poll::Pending,
                 Some(Action::Ping) => shared.ping(),
+                // Before the peer is judged, what has arrived is read.
+                Some(_) if is_leased => is_leased = self.park_unleased(shared, cx),
                 Some(Action::Close(reason)) => {
                     // An error means that the connection is closing already.
                     let _ = shared.close(CloseReason::Expired(reason).frame());
@@ -207,6 +214,14 @@ impl Upkeep {
                 }
             }
         }
+    }
+
+    /// Ends the lease of another task, and reads. Returns whether the stream is leased: no.
+    #[cold]
+    fn park_unleased(&mut self, shared: &Shared, cx: &mut Context<'_>) -> bool {
+        let is_leased = shared.park(None, cx);
+        self.time.watch_lease(is_leased, cx);
+        is_leased
     }
 
     /// Drops the stream, once. Tasks that still wait get `error`, or [`Error::closed`] without one, unless an earlier error

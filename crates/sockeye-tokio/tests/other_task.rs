@@ -6,6 +6,7 @@ mod common;
 
 use std::{
     future::{Future, pending, poll_fn},
+    io::ErrorKind,
     pin::pin,
     sync::{
         Arc,
@@ -14,13 +15,13 @@ use std::{
     time::Duration,
 };
 
-use common::{connect, echo, give_away, settled, tcp};
-use sockeye_testkit::{Frame, Peer};
-use sockeye_tokio::{Connection, Message, Role, Timeouts, WebSocket};
+use common::{connect, echo, give_away, server_end, settled, tcp};
+use sockeye_testkit::{Frame, Peer, opcode};
+use sockeye_tokio::{Connection, Error, Message, Role, Timeouts, WebSocket};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{mpsc, oneshot},
-    time::{Instant, sleep, timeout},
+    time::{Instant, advance, sleep, timeout},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -233,4 +234,73 @@ async fn a_task_that_receives_from_a_socket_wakes_the_driver_at_most_once_a_tick
     let polls = receives_a_hundred(client, connection).await;
     let ticks = begun.elapsed().as_secs() as usize + 1;
     assert!(polls <= 2 * ticks, "{polls} polls in {ticks} ticks");
+}
+
+/// Receives, and polls anew all the time.
+async fn receives_impatiently(mut socket: WebSocket, received: mpsc::Sender<Option<Result<Message, Error>>>) {
+    loop {
+        if let Ok(next) = timeout(Duration::from_millis(300), socket.recv()).await {
+            let is_last = next.is_none();
+            received.send(next).await.unwrap();
+            if is_last {
+                break;
+            }
+        }
+    }
+}
+
+/// The driver runs first, and before the timer's task.
+#[tokio::test(start_paused = true)]
+async fn what_has_arrived_is_read_before_a_deadline_is_judged() {
+    let (mut client, connection) = connect();
+    let timeouts = Timeouts::none().fragment(Duration::from_secs(30));
+    let (socket, _task) = give_away(connection.timeouts(timeouts)).await;
+    let (sender, (tell, mut told)) = (socket.sender(), mpsc::channel(8));
+    tokio::spawn(receives_impatiently(socket, tell));
+    let bytes = Frame::text("abcd").bytes();
+    client.send_bytes(&bytes[..7]).await;
+    sleep(Duration::from_millis(29_900)).await;
+    sender.try_send(Message::text("wakes the driver")).unwrap();
+    client.send_bytes(&bytes[7..]).await;
+    advance(Duration::from_millis(200)).await;
+    assert_eq!(told.recv().await.unwrap().unwrap().unwrap(), Message::text("abcd"));
+}
+
+/// The same for the end of the sending direction.
+#[tokio::test(start_paused = true)]
+async fn what_arrived_before_a_write_failed_is_received() {
+    let (mut client, connection) = connect();
+    let (socket, task) = give_away(connection).await;
+    let (sender, (tell, mut told)) = (socket.sender(), mpsc::channel(8));
+    tokio::spawn(receives_impatiently(socket, tell));
+    server_end(&client).fail_writes(ErrorKind::BrokenPipe);
+    settled().await;
+    sender.try_send(Message::text("wakes the driver")).unwrap();
+    client.send(Frame::text("a")).await;
+    assert_eq!(told.recv().await.unwrap().unwrap().unwrap(), Message::text("a"));
+    assert!(told.recv().await.unwrap().unwrap().unwrap_err().is_io());
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_do_not_put_off_the_deadline_of_an_unfinished_message() {
+    let (mut client, connection) = connect();
+    let (mut socket, _task) = give_away(connection).await;
+    tokio::spawn(async move {
+        while let Some(Ok(_)) = socket.recv().await {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let begun = Instant::now();
+    client.send(Frame::text("a").fin(false)).await;
+    let closed = loop {
+        client.send(Frame::ping(*b"p")).await;
+        let answer = client.expect_frame().await;
+        if answer.opcode == opcode::CLOSE {
+            break begun.elapsed();
+        }
+        assert!(begun.elapsed() <= Duration::from_secs(32), "still open after {:?}", begun.elapsed());
+        sleep(Duration::from_millis(500)).await;
+    };
+    assert!(closed >= Duration::from_secs(30), "{closed:?}");
 }

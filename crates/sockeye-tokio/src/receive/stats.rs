@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct Arrivals {
     /// When bytes last arrived.
     pub(crate) last_received: CoarseInstant,
-    /// Whether a task waits for the stream, so that whatever the peer sends is read at once.
+    /// Whether a task waits for the stream or has the lease, so that whatever the peer sends is read soon.
     pub(crate) is_listening: bool,
     pub(crate) received: Received,
     pub(crate) unfinished: Option<Unfinished>,
@@ -63,7 +63,7 @@ impl Receive {
         self.received.data |= self.decoder.take_discarded();
         Arrivals {
             last_received: self.last_received,
-            is_listening: !self.is_stopped() && self.watcher != Watcher::Nobody,
+            is_listening: !self.is_stopped() && (self.watcher != Watcher::Nobody || self.is_leased(false)),
             received: std::mem::take(&mut self.received),
             unfinished: self
                 .decoder
