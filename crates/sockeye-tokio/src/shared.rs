@@ -155,12 +155,7 @@ impl Shared {
     /// Writes the queue, for a driver whose handler receives, or beside another task that `is_leased` to read. Returns whether
     /// the driver may skip its own work after this poll, as if the handler rested.
     pub(crate) fn comes_to_rest(&self, is_leased: bool, cx: &mut Context<'_>) -> bool {
-        let mut receive = self.guard_receive();
-        let reads = receive.is_between_messages() && (!is_leased || receive.is_leased(false));
-        release(receive);
-        if !reads {
-            return false;
-        }
+        // First, so that a task that receives meanwhile wakes the driver.
         let mut send = self.guard_send();
         let mut rests = false;
         if send.is_writer(cx) {
@@ -170,6 +165,11 @@ impl Shared {
             rests = written.is_ready() && send.is_at_rest();
         }
         release(send);
+        if rests {
+            let mut receive = self.guard_receive();
+            rests = receive.is_between_messages() && (!is_leased || receive.is_leased(false));
+            release(receive);
+        }
         rests
     }
 
