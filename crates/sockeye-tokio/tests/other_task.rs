@@ -15,9 +15,9 @@ use std::{
     time::Duration,
 };
 
-use common::{connect, echo, give_away, server_end, settled, tcp};
+use common::{connect, echo, give_away, poll_once, receive_all, server_end, settled, tcp};
 use sockeye_testkit::{Frame, Peer, opcode};
-use sockeye_tokio::{Connection, Error, Message, Role, Timeouts, WebSocket};
+use sockeye_tokio::{Connection, Error, Message, Role, Timeouts, Unread, WebSocket};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{mpsc, oneshot},
@@ -236,6 +236,31 @@ async fn a_task_that_receives_from_a_socket_wakes_the_driver_at_most_once_a_tick
     assert!(polls <= 2 * ticks, "{polls} polls in {ticks} ticks");
 }
 
+/// Each wakeup polls both, the driver first.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_polls_the_driver_and_the_socket_beside_it_comes_to_rest() {
+    let settings: [fn(Connection) -> Connection; 3] = [
+        |connection| connection,
+        |connection| connection.timeouts(Timeouts::none()),
+        |connection| connection.unread(Unread::default()),
+    ];
+    for (number, set) in settings.into_iter().enumerate() {
+        let (mut client, connection) = connect();
+        let (give, take) = oneshot::channel();
+        let driver = set(connection).serve(|socket| async move { drop(give.send(socket)) });
+        let outside = async { receive_all(take.await.unwrap()).await };
+        let (both, polls) = counted(async move { tokio::join!(biased; driver, outside) });
+        let _task = tokio::spawn(both);
+        for (arrives, bytes) in [("nothing", vec![]), ("half a message", Frame::text("abcd").bytes()[..7].to_vec())] {
+            client.send_bytes(bytes).await;
+            settled().await;
+            let before = polls.load(Ordering::Relaxed);
+            settled().await;
+            assert_eq!(polls.load(Ordering::Relaxed), before, "setting {number}, {arrives}");
+        }
+    }
+}
+
 /// Receives, and polls anew all the time.
 async fn receives_impatiently(mut socket: WebSocket, received: mpsc::Sender<Option<Result<Message, Error>>>) {
     loop {
@@ -303,4 +328,30 @@ async fn pings_do_not_put_off_the_deadline_of_an_unfinished_message() {
         sleep(Duration::from_millis(500)).await;
     };
     assert!(closed >= Duration::from_secs(30), "{closed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_is_answered_at_once_after_the_socket_has_come_back_to_its_handler() {
+    for received in [Duration::from_millis(10), Duration::from_secs(10)] {
+        let (mut client, connection) = connect();
+        let (tell, told) = oneshot::channel();
+        let _task = tokio::spawn(connection.serve(move |mut socket| async move {
+            sleep(Duration::from_secs(5)).await;
+            let lent = tokio::spawn(async move {
+                assert!(poll_once(socket.recv()).await.is_none());
+                socket
+            });
+            let mut socket = lent.await.unwrap();
+            timeout(received, socket.recv()).await.unwrap_err();
+            tell.send(()).unwrap();
+            sleep(HOUR).await;
+            drop(socket);
+        }));
+        told.await.unwrap();
+        takes_no_time(&format!("a ping {received:?} later"), async {
+            client.send(Frame::ping(*b"p")).await;
+            client.expect_pong(*b"p").await;
+        })
+        .await;
+    }
 }

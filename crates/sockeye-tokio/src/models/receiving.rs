@@ -3,7 +3,7 @@
 use loom::thread;
 
 use super::{check, connection, moved, resting, task::block_on};
-use crate::Message;
+use crate::{Message, time::connection_timer::TICKS};
 
 /// In a task other than the driver's, `recv` and the driver watch the stream in turns, and wake each other.
 #[test]
@@ -24,6 +24,23 @@ fn a_recv_in_another_task_is_woken_for_each_message() {
         far.send("b");
         receiver.join().unwrap();
         driver.join().unwrap();
+    });
+}
+
+/// No tick has to end the lease of a task that receives, although the driver reads at the same time.
+#[test]
+fn a_recv_in_another_task_is_woken_by_the_stream() {
+    TICKS.set(false);
+    check(2, || {
+        let (connection, far) = connection();
+        let (driver, mut socket) = moved(connection);
+        let driver = driver.spawn_until(&far, 1);
+        let peer = thread::spawn(move || far.send("a"));
+        assert_eq!(block_on(socket.recv()).unwrap().unwrap(), Message::text("a"));
+        // Makes the driver end.
+        socket.sender().try_send(Message::text("done")).unwrap();
+        driver.join().unwrap();
+        peer.join().unwrap();
     });
 }
 

@@ -5,7 +5,10 @@
 //! the driver must answer Pings and Closes. So the task has a lease, which each of its polls renews. The driver looks at each
 //! tick of the thread's timer whether the lease was renewed, and reads again once it was not.
 
-use super::{Receive, parts::Lease};
+use super::{
+    Receive,
+    parts::{Lease, Watcher},
+};
 
 impl Receive {
     /// Called in each poll of `recv` in another task than the driver's. Returns whether the driver must be woken: to watch over
@@ -22,14 +25,25 @@ impl Receive {
         }
     }
 
-    /// Without deadlines there are no ticks. A stream that must not be left unread cannot wait for a tick.
     #[cold]
     fn take_lease(&mut self) -> bool {
-        let ticks = self.time.is_some() || cfg!(all(test, sockeye_loom));
-        if ticks && !self.reads_on() && !self.abandoned {
+        if self.may_be_leased() {
             self.lease = Lease::Renewed;
         }
         true
+    }
+
+    /// Without deadlines there are no ticks. A stream that must not be left unread cannot wait for a tick.
+    fn may_be_leased(&self) -> bool {
+        let ticks = self.time.is_some() || cfg!(all(test, sockeye_loom));
+        ticks && !self.reads_on() && !self.abandoned
+    }
+
+    /// Whether the driver reads the stream for the task that receives, and wakes that task. There can be no lease, and the
+    /// driver was the last to find the stream empty.
+    #[inline]
+    pub(crate) fn driver_watches(&self) -> bool {
+        self.watcher == Watcher::Driver && !self.may_be_leased()
     }
 
     /// Whether another task reads the stream, as the driver asks. `is_tick` says that a tick has passed since the driver has
@@ -42,6 +56,14 @@ impl Receive {
             };
         }
         self.lease != Lease::None
+    }
+
+    /// Called when the driver has read. A boxed stream is read without the lock, so another task may have taken the lease, and may
+    /// have polled the stream before the driver: then the stream would wake only the driver. So that task polls once more.
+    pub(crate) fn call_lessee(&mut self) {
+        if self.lease != Lease::None {
+            self.wake();
+        }
     }
 
     /// From now on, the driver reads.

@@ -88,10 +88,11 @@ impl Receive {
         }
     }
 
-    /// Called when a `recv` waits: the next poll of `recv` starts by reading the stream.
+    /// Called when a `recv` waits: the next poll of `recv` starts by reading the stream. Returns whether anything was received
+    /// since a `recv` last waited.
     #[inline]
-    pub(crate) fn end_streak(&mut self) {
-        self.streak = 0;
+    pub(crate) fn end_streak(&mut self) -> bool {
+        std::mem::take(&mut self.streak) > 0
     }
 
     /// Reads a TCP stream, at most once. Returns the first message if it is small and whole, the usual case.

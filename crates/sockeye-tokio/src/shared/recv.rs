@@ -14,6 +14,8 @@ use crate::{
     sync::lock::{Guard, LogEvent, Wakes, release},
 };
 
+type NextMessage = Poll<Option<Result<Message, Error>>>;
+
 impl Shared {
     /// The next message. In the handler's own task, this short path returns a message that has been read, or waits if the
     /// stream is known to be empty.
@@ -29,6 +31,7 @@ impl Shared {
                 return Poll::Ready(Some(Ok(message)));
             }
             if receive.poll_readable(cx).is_pending() {
+                receive.end_lease();
                 release(receive);
                 self.pause(false, cx);
                 return Poll::Pending;
@@ -72,6 +75,7 @@ impl Shared {
         let amid = !receive.is_between_messages();
         if polled.is_pending() {
             receive.end_streak();
+            receive.end_lease();
         }
         release(receive);
         if polled.is_pending() {
@@ -145,53 +149,58 @@ impl Shared {
             let mut polled = Poll::Pending;
             if !is_spent {
                 let receive;
-                (receive, polled) = self.poll_recv_once(self.guard_receive(), cx);
+                (receive, polled, _) = self.poll_recv_once(self.guard_receive(), cx);
                 release(receive);
             }
             return self.poll_undriven(polled, coop::has_budget_remaining(), cx);
         }
         let mut receive = self.guard_receive();
+        if receive.driver_watches() {
+            let kept = receive.poll_kept(cx);
+            release(receive);
+            return kept;
+        }
+        // Before a boxed stream is read without the lock, so that the driver notices.
+        let is_new = receive.renew_lease();
         if receive.begin_poll() {
             if let Some(message) = receive.next_read() {
-                return self.read_elsewhere(receive, Poll::Ready(Some(Ok(message))));
+                return self.read_elsewhere(receive, Poll::Ready(Some(Ok(message))), is_new);
             }
             if receive.poll_readable(cx).is_pending() {
-                return self.read_elsewhere(receive, Poll::Pending);
+                return self.read_elsewhere(receive, Poll::Pending, is_new);
             }
         }
         if !coop::has_budget_remaining() {
-            release(receive);
+            let pending = self.read_elsewhere(receive, Poll::Pending, is_new);
             let _ = poll_coop(cx);
-            return Poll::Pending;
+            return pending;
         }
-        let (receive, polled) = self.poll_recv_once(receive, cx);
-        self.read_elsewhere(receive, polled)
+        let (mut receive, polled, amid) = self.poll_recv_once(receive, cx);
+        let has_ended = !receive.is_leased(false);
+        self.read_elsewhere(receive, polled, is_new || amid || has_ended)
     }
 
-    /// Called when a task other than the driver's has read: the driver need not read while that task goes on. The driver is
-    /// woken for a deadline that begins, amid a message.
+    /// Called when a task other than the driver's has read: the driver need not read while that task goes on. With `wakes`, the
+    /// driver is woken: for a new lease, or one that it has ended meanwhile, and for the deadline of an unfinished message.
     #[inline(always)]
-    fn read_elsewhere<T>(&self, mut receive: Guard<'_, Receive>, polled: Poll<T>) -> Poll<T> {
-        let is_new = receive.renew_lease();
-        let amid = polled.is_pending() && !receive.is_between_messages();
+    fn read_elsewhere<T>(&self, receive: Guard<'_, Receive>, polled: Poll<T>, wakes: bool) -> Poll<T> {
         release(receive);
-        if is_new || amid {
+        if wakes {
             self.lock_send().notify_writer();
         }
         polled
     }
 
+    /// The next message, and whether this `recv` waits and has received more of an unfinished message.
     #[inline(never)]
     fn poll_recv_once<'a>(
         &'a self,
         receive: Guard<'a, Receive>,
         cx: &mut Context<'_>,
-    ) -> (Guard<'a, Receive>, Poll<Option<Result<Message, Error>>>) {
+    ) -> (Guard<'a, Receive>, NextMessage, bool) {
         let (mut receive, polled) = self.poll_receive(receive, false, cx, |receive, cx| self.poll_next(receive, cx));
-        if polled.is_pending() {
-            receive.end_streak();
-        }
-        (receive, polled)
+        let amid = polled.is_pending() && receive.end_streak() && !receive.is_between_messages();
+        (receive, polled, amid)
     }
 
     /// Does what a driver would do after a poll of `recv`, whose result is `polled`. Writes the queue, including messages of
@@ -261,7 +270,7 @@ impl Shared {
             }
             _ => receive.end_lease(),
         }
-        let (receive, _) = self.poll_receive(receive, false, cx, |receive, cx| {
+        let (mut receive, _) = self.poll_receive(receive, false, cx, |receive, cx| {
             let mut taken = 0;
             while let Some(event) = receive.next_parked(&mut taken, cx) {
                 if let Some(message) = self.apply(receive, event, true) {
@@ -276,6 +285,7 @@ impl Shared {
             // So that `poll_receive` reads a boxed stream.
             Poll::<()>::Pending
         });
+        receive.call_lessee();
         release(receive);
         false
     }

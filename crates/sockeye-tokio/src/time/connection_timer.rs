@@ -83,8 +83,8 @@ impl ConnectionTimer {
     /// How the driver looks at the lease of another task: whether a tick has passed since it has last counted one. `None` if a
     /// deadline may be reached, for which the driver must first read what has arrived.
     pub(crate) fn looks_at_lease(&self) -> Option<bool> {
-        if cfg!(all(test, sockeye_loom)) {
-            return Some(true);
+        if let Some(ticks) = modelled_ticks() {
+            return Some(ticks);
         }
         let is_reached = |at: Option<CoarseInstant>| {
             self.timer.as_ref().zip(at).is_some_and(|(timer, at)| at.is_reached(timer.coarse_now()))
@@ -99,9 +99,12 @@ impl ConnectionTimer {
 
     /// From now on, [`check`](Self::check) makes the driver look at the lease once for each tick, or no longer.
     pub(crate) fn watch_lease(&mut self, is_leased: bool, cx: &Context<'_>) {
-        if cfg!(all(test, sockeye_loom)) && is_leased {
-            // The models have no time: a tick may pass at any moment.
-            cx.waker().wake_by_ref();
+        if let Some(ticks) = modelled_ticks() {
+            if is_leased && ticks {
+                cx.waker().wake_by_ref();
+            }
+            self.lease = (is_leased && !ticks).then_some(CoarseInstant::ZERO);
+            return;
         }
         let now = self.timer.as_ref().filter(|_| is_leased).map(|timer| (timer.coarse_now(), timer.tick()));
         self.lease = now.map(|(now, tick)| match self.lease {
@@ -187,6 +190,23 @@ impl ConnectionTimer {
         }
         self.due = due;
     }
+}
+
+#[cfg(all(test, sockeye_loom))]
+thread_local! {
+    /// Whether ticks pass in a model of this thread. loom runs all threads of a model in one, and each model has its own.
+    pub(crate) static TICKS: std::cell::Cell<bool> = const { std::cell::Cell::new(true) };
+}
+
+/// In a model, which has no time: whether a tick may pass at any moment. Elsewhere `None`.
+#[cfg(all(test, sockeye_loom))]
+fn modelled_ticks() -> Option<bool> {
+    Some(TICKS.get())
+}
+
+#[cfg(not(all(test, sockeye_loom)))]
+fn modelled_ticks() -> Option<bool> {
+    None
 }
 
 /// The share of a connection in a time span, from 0 to 255. Any number of connections of a timer are spread evenly: each new
