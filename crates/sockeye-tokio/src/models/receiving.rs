@@ -35,10 +35,14 @@ fn a_recv_in_another_task_is_woken_by_the_stream() {
         let (connection, far) = connection();
         let (driver, mut socket) = moved(connection);
         let driver = driver.spawn_until(&far, 1);
+        let receiver = thread::spawn(move || {
+            assert_eq!(block_on(socket.recv()).unwrap().unwrap(), Message::text("a"));
+            // Makes the driver end.
+            socket.sender().try_send(Message::text("done")).unwrap();
+            socket
+        });
         let peer = thread::spawn(move || far.send("a"));
-        assert_eq!(block_on(socket.recv()).unwrap().unwrap(), Message::text("a"));
-        // Makes the driver end.
-        socket.sender().try_send(Message::text("done")).unwrap();
+        receiver.join().unwrap();
         driver.join().unwrap();
         peer.join().unwrap();
     });
