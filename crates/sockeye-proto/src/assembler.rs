@@ -141,6 +141,11 @@ impl Assembler {
         self.kind.is_some()
     }
 
+    /// Whether a text has begun.
+    pub(crate) fn is_text(&self) -> bool {
+        self.kind == Some(Kind::Text)
+    }
+
     /// How many bytes of the message are held. If extensions restore the message, how many bytes of it have arrived.
     pub(crate) fn held(&self) -> usize {
         self.payload.len() + self.arrived as usize

@@ -8,7 +8,7 @@ use std::{
 use sockeye_proto::{Buffer, Decoder, Input, Message};
 
 use super::{Event, Receive, Watcher};
-use crate::stream::{Apart, coop::wake_after_others, try_read_now};
+use crate::stream::{Apart, ReadHalf, coop::wake_after_others, try_read_now};
 
 /// The number of messages returned and reads made in a row before other tasks run. Tokio's cooperative budget would allow as
 /// much if each cost one unit, but counting here costs next to nothing.
@@ -227,7 +227,7 @@ impl Receive {
         if std::mem::take(&mut self.is_drained) {
             let ready = stream.poll_ready(cx, most);
             if ready.is_pending() && direct.is_some() {
-                self.has_low_water = stream.set_low_water(most, self.has_low_water);
+                self.has_low_water = wait_for_much(&self.decoder, stream, most, self.has_low_water);
             }
             ready!(ready)?;
         }
@@ -235,7 +235,7 @@ impl Receive {
             Some(payload) => {
                 let read = stream.poll_read(cx, payload.into_inner(), most, &mut self.is_drained);
                 if read.is_pending() {
-                    self.has_low_water = stream.set_low_water(most, self.has_low_water);
+                    self.has_low_water = wait_for_much(&self.decoder, stream, most, self.has_low_water);
                 }
                 let read = ready!(read)?;
                 if self.has_low_water && self.decoder.direct().is_none() {
@@ -269,6 +269,12 @@ impl Receive {
         (self.received.data, self.received.any) = (true, true);
         self.record(message);
     }
+}
+
+/// Makes the kernel wait for much of the `room` bytes that a read has space for. A text is read as it comes, since it must fail at
+/// its first impossible byte. Returns whether the kernel waits; `is_raised` says whether it does so far.
+fn wait_for_much(decoder: &Decoder, stream: &ReadHalf, room: usize, is_raised: bool) -> bool {
+    stream.set_low_water(if decoder.is_text() { 0 } else { room }, is_raised)
 }
 
 pub(super) fn end_of_stream(error: Option<io::Error>) -> Event {

@@ -129,6 +129,10 @@ impl ConnectionTimer {
     pub(crate) fn check(&mut self, shared: &Shared) -> Option<Action> {
         let timer = self.timer.as_ref()?;
         let has_come = self.deadline.is_some_and(|due| due.is_reached(timer.coarse_now()));
+        if self.is_postponed && !has_come {
+            self.set(false);
+            return None;
+        }
         let mut receive = shared.lock_receive();
         self.is_postponed = has_come && !self.is_postponed && receive.end_low_water();
         if self.is_postponed {
