@@ -25,10 +25,20 @@ pub(super) struct Point {
     pub(super) messages: u64,
 }
 
+/// What a compressor that is given back still knows of the messages that it has compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Knowledge {
+    /// Nothing: its last message ended with a full flush, so no later message refers to this message or to any before.
+    Nothing,
+    /// The messages before this point, and no others. It can continue there.
+    Until(Point),
+    /// Messages that no later one may refer to. It must be reset before its next message.
+    Useless,
+}
+
 struct Waiting {
     kind: Kind,
-    /// The point at which the compressor can continue, if any: it has just compressed the messages before this point.
-    point: Option<Point>,
+    knowledge: Knowledge,
     compress: Compress,
 }
 
@@ -43,7 +53,8 @@ pub(super) fn take(kind: Kind, point: Option<Point>) -> (Compress, bool) {
     // While a thread ends, the list may be gone already.
     let waiting = WAITING.try_with(|waiting| pick(&mut waiting.borrow_mut(), kind, point)).ok().flatten();
     match waiting {
-        Some(Waiting { compress, point: Some(at), .. }) if point == Some(at) => (compress, true),
+        Some(Waiting { compress, knowledge: Knowledge::Until(at), .. }) if point == Some(at) => (compress, true),
+        Some(Waiting { compress, knowledge: Knowledge::Nothing, .. }) => (compress, false),
         Some(Waiting { mut compress, .. }) => {
             compress.reset();
             (compress, false)
@@ -56,22 +67,22 @@ pub(super) fn take(kind: Kind, point: Option<Point>) -> (Compress, bool) {
 }
 
 fn pick(waiting: &mut Vec<Waiting>, kind: Kind, point: Option<Point>) -> Option<Waiting> {
-    let going_on = point.and_then(|point| waiting.iter().rposition(|one| one.kind == kind && one.point == Some(point)));
+    let going_on = point.map(Knowledge::Until);
+    let going_on = waiting.iter().rposition(|one| one.kind == kind && Some(one.knowledge) == going_on);
     // While there is space for another compressor, a connection must not take one that can continue for another connection.
-    let spare = || waiting.iter().rposition(|one| one.kind == kind && one.point.is_none());
+    let spare = || waiting.iter().rposition(|one| one.kind == kind && !matches!(one.knowledge, Knowledge::Until(_)));
     let oldest = || waiting.iter().position(|one| one.kind == kind).filter(|_| waiting.len() >= KEPT);
     let index = going_on.or_else(spare).or_else(oldest)?;
     Some(waiting.remove(index))
 }
 
-/// Gives back a compressor, which can continue at `point`, if any. Frees the compressor that was used longest ago if there
-/// are enough.
-pub(super) fn give(kind: Kind, point: Option<Point>, compress: Compress) {
+/// Gives back a compressor with this knowledge. Frees the compressor that was used longest ago if there are enough.
+pub(super) fn give(kind: Kind, knowledge: Knowledge, compress: Compress) {
     let _ = WAITING.try_with(|waiting| {
         let mut waiting = waiting.borrow_mut();
         if waiting.len() >= KEPT {
             waiting.remove(0);
         }
-        waiting.push(Waiting { kind, point, compress });
+        waiting.push(Waiting { kind, knowledge, compress });
     });
 }

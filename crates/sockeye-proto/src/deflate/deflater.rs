@@ -6,7 +6,7 @@ use flate2::{Compress, FlushCompress};
 
 use super::{
     COMPRESSED, Compression, TAIL, WindowBits,
-    compressors::{self, Kind, Point},
+    compressors::{self, Kind, Knowledge, Point},
     history::History,
 };
 use crate::{PayloadEncoder, Rsv, SharedKey};
@@ -58,19 +58,28 @@ impl PayloadEncoder for Deflater {
             return false;
         }
         let start = output.len();
-        let outcome = deflate(&mut compress, payload, output);
+        // With a full flush, the compressor forgets all strings that it has seen: it clears its table of them, through which
+        // alone it finds anything in its window. The window still holds the message, but nothing leads there, so the next
+        // message, which may be of another connection, cannot refer to it. A `reset` ensures no more than this (it leaves the
+        // window as it is, too), and clears the unused memory for symbols a second time.
+        let flush = if self.context.is_some() { FlushCompress::Sync } else { FlushCompress::Full };
+        let outcome = deflate(&mut compress, payload, output, flush);
         if outcome != Some(true) {
             output.truncate(start);
         }
         let Some(is_shorter) = outcome else { return false };
-        let point = self.context.as_mut().filter(|_| is_shorter).map(|context| {
-            context.point.messages += 1;
-            context.history.push(payload);
-            context.point
-        });
-        // A payload that is not sent compressed does not enter the peer's window. The compressor has seen it, so it must not
-        // continue at a point of this connection.
-        compressors::give(self.kind, point, compress);
+        let knowledge = match &mut self.context {
+            None => Knowledge::Nothing,
+            Some(context) if is_shorter => {
+                context.point.messages += 1;
+                context.history.push(payload);
+                Knowledge::Until(context.point)
+            }
+            // A payload that is not sent compressed does not enter the peer's window. The compressor has seen it, so it must
+            // not continue at a point of this connection.
+            Some(_) => Knowledge::Useless,
+        };
+        compressors::give(self.kind, knowledge, compress);
         is_shorter
     }
 
@@ -95,7 +104,7 @@ impl PayloadEncoder for Deflater {
 /// Compresses to the end, even when it is already clear that nothing is gained: a compressor that is stopped earlier keeps
 /// some output, and a `reset` leaves this output for the next message. Little time is lost, since it becomes clear only near
 /// the end.
-fn deflate(compress: &mut Compress, payload: &[u8], output: &mut Vec<u8>) -> Option<bool> {
+fn deflate(compress: &mut Compress, payload: &[u8], output: &mut Vec<u8>, flush: FlushCompress) -> Option<bool> {
     let start = output.len();
     let mut rest = payload;
     loop {
@@ -104,7 +113,7 @@ fn deflate(compress: &mut Compress, payload: &[u8], output: &mut Vec<u8>) -> Opt
         }
         let before = compress.total_in();
         // RFC 7692 §7.2.1: a flush appends "an empty DEFLATE block with no compression"; all but its header is removed.
-        compress.compress_vec(rest, output, FlushCompress::Sync).ok()?;
+        compress.compress_vec(rest, output, flush).ok()?;
         rest = &rest[(compress.total_in() - before) as usize..];
         // A compressor with more output would have filled all the space.
         if rest.is_empty() && output.len() < output.capacity() {

@@ -9,6 +9,7 @@ mod peer;
 mod prepared;
 mod rfc;
 mod scan;
+mod shared;
 mod split;
 mod windows;
 
