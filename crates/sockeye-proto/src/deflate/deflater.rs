@@ -51,11 +51,12 @@ impl PayloadEncoder for Deflater {
         }
         let (mut compress, continues) =
             compressors::take(self.kind, self.context.as_ref().map(|context| context.point));
-        let history = self.context.as_ref().map_or(&[][..], |context| context.history.bytes());
-        if !continues && !history.is_empty() && compress.set_dictionary(history).is_err() {
-            // This fails only for a stream that has begun, and this one has not. If it does fail, an uncompressed message is
-            // correct as well.
-            return false;
+        if let Some(context) = self.context.as_ref().filter(|_| !continues) {
+            if context.history.parts().any(|part| compress.set_dictionary(part).is_err()) {
+                // This fails only between the two ends of a message, and none has begun. If it does fail, an uncompressed
+                // message is correct as well.
+                return false;
+            }
         }
         let start = output.len();
         // With a full flush, the compressor forgets all strings that it has seen: it clears its table of them, through which

@@ -91,9 +91,9 @@ impl Work {
     fn new(history: Option<&History>, output: Output) -> Result<Self, Error> {
         let mut stream = Pooled::<Stream>::NONE;
         let decompress = &mut stream.get_or_take().0;
-        if let Some(history) = history.filter(|history| !history.bytes().is_empty()) {
-            // Setting a dictionary cannot fail before the first byte.
-            decompress.set_dictionary(history.bytes()).map_err(|_| Violation::InvalidDeflate)?;
+        for part in history.into_iter().flat_map(History::parts) {
+            // Setting a dictionary cannot fail before the first byte. A second one follows the first.
+            decompress.set_dictionary(part).map_err(|_| Violation::InvalidDeflate)?;
         }
         Ok(Self { stream, output, guard: Guard::default(), is_at_end: false })
     }
