@@ -1,17 +1,20 @@
 //! The permitted cost of a compressed message, apart from its size.
 //!
 //! The two rules, on the ratio and on the work, depend only on the message. They are checked after steps whose lengths
-//! depend only on how much of the message has been taken, so the pieces in which it arrives make no difference.
+//! depend only on how much of the message has been taken, and on how much that has yielded. So the pieces in which it arrives
+//! make no difference.
 
 use crate::Violation;
 
-/// The shortest step, in bytes on the wire. A message is inflated and checked in steps of a sixteenth of what has been
-/// taken, but of at least [`SHORTEST`] and at most [`LONGEST`] bytes. DEFLATE makes at most 1032 bytes of one byte. So
-/// before the check, a small message exceeds the permitted ratio by at most a MiB, and any other by at most 65 times its
-/// bytes on the wire. Shorter steps would cost time: a decompressor is slow at both ends of its input.
+/// The shortest step, in bytes on the wire, and the first one. A step is as long as it can be if the message must not exceed
+/// the permitted ratio by more than the shortest step can yield, which is about a MiB. Shorter steps would cost time: a
+/// decompressor is slow at both ends of its input, and copies what a step has yielded to its window.
 const SHORTEST: usize = 1 << 10;
 /// The longest step, in bytes on the wire.
 const LONGEST: usize = 16 << 10;
+
+/// The most bytes that DEFLATE makes of one byte.
+const MAX_YIELD: u64 = 1032;
 
 /// How many inflated bytes of a message the ratio does not limit.
 const RATIO_FREE_BYTES: u64 = 1 << 20;
@@ -65,7 +68,9 @@ impl Guard {
             self.ratio(total, max_ratio)?;
             self.work(self.step, total - self.yielded)?;
             self.yielded = total;
-            self.step = (self.taken / 16).clamp(SHORTEST as u64, LONGEST as u64) as usize;
+            let excess = SHORTEST as u64 * MAX_YIELD;
+            let room = self.permitted(max_ratio).saturating_add(excess).saturating_sub(total as u64);
+            self.step = (room / MAX_YIELD).clamp(SHORTEST as u64, LONGEST as u64) as usize;
             self.next += self.step as u64;
         }
         Ok(())
@@ -80,10 +85,12 @@ impl Guard {
     }
 
     pub(super) fn ratio(&self, total: usize, max_ratio: u32) -> Result<(), Violation> {
-        if total as u64 > RATIO_FREE_BYTES.saturating_add(self.taken.saturating_mul(max_ratio.into())) {
-            return Err(Violation::CompressionRatio);
-        }
-        Ok(())
+        if total as u64 > self.permitted(max_ratio) { Err(Violation::CompressionRatio) } else { Ok(()) }
+    }
+
+    /// How many bytes the taken ones may yield.
+    fn permitted(&self, max_ratio: u32) -> u64 {
+        RATIO_FREE_BYTES.saturating_add(self.taken.saturating_mul(max_ratio.into()))
     }
 
     fn work(&mut self, step: usize, yielded: usize) -> Result<(), Violation> {

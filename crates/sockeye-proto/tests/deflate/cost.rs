@@ -114,6 +114,25 @@ fn a_compression_ratio_beyond_the_limit_ends_the_connection() {
     assert_eq!(cost(decoder(Parameters::default(), &config), wire).0, Ok(MIB));
 }
 
+/// A bomb behind much data of a low ratio, where the guards are checked less often.
+#[test]
+fn a_message_exceeds_its_compression_ratio_by_no_more_than_a_mebibyte_wherever_the_bomb_is() {
+    for before in [0, 10_000, 400_000] {
+        let start = Peer::new(true).flush(&noise(before + 1, 1));
+        let permitted = MIB + 2 * start.len();
+        let payload = [start, zeros(50 * MIB)].concat();
+        let compression = Compression::new().max_ratio(2);
+        for wire in [Frame::binary(&*payload).rsv(COMPRESSED).bytes(), fragments(&payload, 999)] {
+            let decoder = Decoder::new(Role::Server, limited(usize::MAX))
+                .with_extension(Parameters::default().decoder(Role::Server, &compression));
+            let (outcome, info) = cost(decoder, wire);
+            assert_eq!(outcome, Err(Violation::CompressionRatio.into()));
+            // The last piece, the decompressor and the buffers take memory as well.
+            assert!(info.bytes_max < (permitted + 2 * MIB) as u64, "{before}: {info:?}");
+        }
+    }
+}
+
 /// Endless blocks that hold nothing: the processor works, and no size limit is near.
 #[test]
 fn a_compressed_message_that_yields_almost_nothing_ends_the_connection() {
