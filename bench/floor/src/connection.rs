@@ -1,5 +1,6 @@
 //! One connection.
 
+use crate::low_water::LowWater;
 use crate::opening;
 use crate::socket::{RECORDS, Received, Socket};
 use anyhow::{Context as _, Result};
@@ -20,6 +21,8 @@ pub(crate) struct Connection<S> {
     state: State,
     /// `Some` while a message was received or sent in part. An idle connection has none.
     batch: Option<Batch>,
+    /// `None` if the socket reports the first byte that arrives.
+    low_water: Option<LowWater>,
 }
 
 #[derive(Debug)]
@@ -39,31 +42,40 @@ pub(crate) struct Batch {
     is_leaving: bool,
 }
 
-/// Memory that all connections use.
+/// The buffers of connections that hold none: each connection has its own, which is still in the cache at its next message.
+///
+/// Connections that are open and idle need no memory for that: from [`Pool::SIZE`] connections on, several share one.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    /// Unused batches. The one that was used last is taken next, since it is still in the cache.
-    unused: Vec<Batch>,
-    /// Where TLS records are read.
+    unused: [Option<Batch>; Self::SIZE],
+    /// Where TLS records are read, of any connection.
     records: Box<[u8]>,
 }
 
 impl Pool {
+    /// More than the connections of any scenario that measures messages.
+    const SIZE: usize = 256;
+
     pub(crate) fn new() -> Self {
-        Self { unused: Vec::new(), records: vec![0; RECORDS].into() }
+        Self { unused: [const { None }; Self::SIZE], records: vec![0; RECORDS].into() }
     }
 
-    fn take(&mut self) -> Batch {
+    /// Takes the buffer of connection number `number`.
+    fn take(&mut self, number: usize) -> Batch {
         let new = || Batch { buffer: vec![0; BUFFER].into(), ready: 0..0, is_leaving: false };
-        self.unused.pop().unwrap_or_else(new)
+        self.unused[number % Self::SIZE].take().unwrap_or_else(new)
+    }
+
+    fn put(&mut self, number: usize, batch: Batch) {
+        self.unused[number % Self::SIZE] = Some(batch);
     }
 }
 
 impl<S: Socket> Connection<S> {
-    pub(crate) fn new(socket: S) -> Result<Self> {
+    pub(crate) fn new(socket: S, low_water: Option<LowWater>) -> Result<Self> {
         socket.tcp().set_nonblocking(true).context("cannot make a socket non-blocking")?;
         socket.tcp().set_nodelay(true).context("cannot set TCP_NODELAY")?;
-        Ok(Self { socket, state: State::Opening(Vec::new()), batch: None })
+        Ok(Self { socket, state: State::Opening(Vec::new()), batch: None, low_water })
     }
 
     pub(crate) fn watch(&self, epoll: &OwnedFd, number: u64) -> Result<()> {
@@ -76,9 +88,9 @@ impl<S: Socket> Connection<S> {
 
     /// Reads and sends back until the socket would block. Returns whether the connection goes on.
     ///
-    /// `ends` is whether the peer has shut down its direction: no later event reports this again.
-    pub(crate) fn progress(&mut self, pool: &mut Pool, ends: bool) -> Result<bool> {
-        let mut batch = self.batch.take().unwrap_or_else(|| pool.take());
+    /// `number` is the connection's. `ends` is whether the peer has shut down its direction: no later event reports this again.
+    pub(crate) fn progress(&mut self, number: usize, pool: &mut Pool, ends: bool) -> Result<bool> {
+        let mut batch = self.batch.take().unwrap_or_else(|| pool.take(number));
         let mut had_all = false;
         loop {
             if batch.is_leaving && !self.send(&mut batch)? {
@@ -86,8 +98,12 @@ impl<S: Socket> Connection<S> {
                 return Ok(true);
             }
             if had_all {
+                let remaining = self.remaining();
+                if let Some(low_water) = &mut self.low_water {
+                    low_water.wait_for(self.socket.tcp(), remaining, batch.room())?;
+                }
                 if batch.ready.is_empty() {
-                    pool.unused.push(batch);
+                    pool.put(number, batch);
                 } else {
                     self.batch = Some(batch);
                 }
@@ -100,8 +116,16 @@ impl<S: Socket> Connection<S> {
             };
             // A message that has arrived in part is sent back when it is complete: one write costs less than several. A message
             // that is longer than the buffer is sent in pieces.
-            let waits = matches!(&self.state, State::Open(frames) if frames.is_inside()) && batch.has_room(S::ROOM);
+            let waits = self.remaining() > 0 && batch.room() >= PARTIAL + S::ROOM;
             batch.is_leaving = !batch.ready.is_empty() && !waits;
+        }
+    }
+
+    /// How much payload of the current frame is missing.
+    fn remaining(&self) -> u64 {
+        match &self.state {
+            State::Opening(_) => 0,
+            State::Open(frames) => frames.remaining(),
         }
     }
 
@@ -158,8 +182,119 @@ impl<S: Socket> Connection<S> {
 }
 
 impl Batch {
-    /// Whether there is room after the ready bytes, for a read that may need this much.
-    fn has_room(&self, read: usize) -> bool {
-        self.buffer.len() - self.ready.end >= PARTIAL + read
+    /// How many bytes can be read after the ready bytes.
+    fn room(&self) -> usize {
+        self.buffer.len() - self.ready.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::low_water;
+    use rustix::buffer::spare_capacity;
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
+    const REQUEST: &[u8] = b"GET /ws HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    /// A connection of the server, as its loop sees it.
+    struct Served {
+        connection: Connection<TcpStream>,
+        pool: Pool,
+        epoll: OwnedFd,
+    }
+
+    impl Served {
+        /// A connection whose opening handshake is over, and the client's socket.
+        fn open(low_water: Option<LowWater>) -> (Self, TcpStream) {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let connection = Connection::new(listener.accept().unwrap().0, low_water).unwrap();
+            let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+            connection.watch(&epoll, 0).unwrap();
+            let mut served = Self { connection, pool: Pool::new(), epoll };
+            client.write_all(REQUEST).unwrap();
+            served.until(|served| matches!(served.connection.state, State::Open(_)));
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                client.read_exact(&mut byte).unwrap();
+                answer.extend(byte);
+            }
+            (served, client)
+        }
+
+        /// Handles events until `is_done`. Returns whether the connection goes on.
+        fn until(&mut self, is_done: impl Fn(&Self) -> bool) -> bool {
+            loop {
+                let mut events: Vec<epoll::Event> = Vec::with_capacity(4);
+                epoll::wait(&self.epoll, spare_capacity(&mut events), None).unwrap();
+                for event in &events {
+                    let flags = event.flags;
+                    let ends = flags.intersects(crate::END);
+                    if !self.connection.progress(0, &mut self.pool, ends).unwrap() {
+                        return false;
+                    }
+                }
+                if is_done(self) {
+                    return true;
+                }
+            }
+        }
+
+        fn mark(&self) -> usize {
+            low_water::mark_of(&self.connection.socket)
+        }
+    }
+
+    /// The header of a frame with a masking key of zeros.
+    fn header(length: usize) -> Vec<u8> {
+        [&[0x82, 0xff][..], &(length as u64).to_be_bytes(), &[0; 4]].concat()
+    }
+
+    #[test]
+    fn the_low_water_mark_is_the_rest_of_the_frame_and_one_byte_after_it() {
+        let (mut served, mut client) = Served::open(Some(LowWater::default()));
+        let length = 100_000;
+        client.write_all(&[&header(length)[..], &[7; 1_000]].concat()).unwrap();
+        served.until(|served| served.connection.remaining() > 0);
+        assert_eq!(served.mark() as u64, served.connection.remaining());
+        client.write_all(&vec![7; length - 1_000]).unwrap();
+        served.until(|served| served.connection.remaining() == 0);
+        assert_eq!(served.mark(), 1);
+        let mut echo = vec![0; 10 + length];
+        client.read_exact(&mut echo).unwrap();
+        assert!(echo[10..].iter().all(|byte| *byte == 7));
+    }
+
+    #[test]
+    fn a_message_that_is_longer_than_the_buffer_comes_back_with_and_without_a_low_water_mark() {
+        for low_water in [None, Some(LowWater::default())] {
+            let (mut served, mut client) = Served::open(low_water);
+            let length = 5 * BUFFER / 2;
+            let payload: Vec<u8> = (0..length).map(|index| index as u8).collect();
+            let client = std::thread::spawn(move || {
+                let mut reader = client.try_clone().unwrap();
+                let sent = [&header(length)[..], &payload].concat();
+                let writer = std::thread::spawn(move || client.write_all(&sent).unwrap());
+                let mut echo = vec![0; 10 + length];
+                reader.read_exact(&mut echo).unwrap();
+                writer.join().unwrap();
+                assert!(echo[10..] == payload, "the echo is another message");
+            });
+            // The client ends the connection when all is back.
+            assert!(!served.until(|_| false));
+            client.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_peer_inside_a_frame_is_seen_below_the_low_water_mark() {
+        let (mut served, mut client) = Served::open(Some(LowWater::default()));
+        client.write_all(&header(100_000)).unwrap();
+        served.until(|served| served.connection.remaining() > 0);
+        drop(client);
+        assert!(!served.until(|_| false));
     }
 }

@@ -2,17 +2,22 @@
 //!
 //! It answers the opening handshake, unmasks messages in the buffer that it has read into, and sends them back. It validates
 //! nothing, and sends as much as possible with one call. So its cost is a few system calls and one pass over the bytes. Other
-//! servers are measured as multiples of it. In the form `tls`, everything goes through rustls.
+//! servers are measured as multiples of it.
+//!
+//! The form `lowat` lets the kernel wait until the rest of a long frame is there (`SO_RCVLOWAT`). In the form `tls`, everything
+//! goes through rustls.
 
 #![forbid(unsafe_code)]
 
 mod connection;
+mod low_water;
 mod opening;
 mod socket;
 
 use anyhow::{Context as _, Result, ensure};
 use bench_serve::{Options, announce, tls};
 use connection::{Connection, Pool};
+use low_water::LowWater;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 use rustix::io::Errno;
@@ -27,17 +32,23 @@ const LISTENER: u64 = u64::MAX;
 const END: epoll::EventFlags = epoll::EventFlags::RDHUP.union(epoll::EventFlags::HUP).union(epoll::EventFlags::ERR);
 
 fn main() -> Result<()> {
-    let options = Options::from_arguments(&["floor", "tls"])?;
+    let options = Options::from_arguments(&["floor", "lowat", "tls"])?;
     ensure!(options.threads.get() == 1, "the floor has one thread");
-    if options.form == "tls" {
-        let config = tls::config()?;
-        serve(&options, |stream| Tls::new(stream, &config))
-    } else {
-        serve(&options, Ok)
+    match options.form {
+        "tls" => {
+            let config = tls::config()?;
+            serve(&options, None, |stream| Tls::new(stream, &config))
+        }
+        "lowat" => serve(&options, Some(LowWater::default()), Ok),
+        _ => serve(&options, None, Ok),
     }
 }
 
-fn serve<S: Socket>(options: &Options, open: impl Fn(TcpStream) -> Result<S>) -> Result<()> {
+fn serve<S: Socket>(
+    options: &Options,
+    low_water: Option<LowWater>,
+    open: impl Fn(TcpStream) -> Result<S>,
+) -> Result<()> {
     let listener =
         TcpListener::bind(options.addr).with_context(|| format!("cannot listen on {} (--addr)", options.addr))?;
     listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
@@ -61,7 +72,7 @@ fn serve<S: Socket>(options: &Options, open: impl Fn(TcpStream) -> Result<S>) ->
             let number = event.data.u64();
             if number == LISTENER {
                 accept(&listener, |stream| {
-                    let connection = Connection::new(open(stream)?)?;
+                    let connection = Connection::new(open(stream)?, low_water)?;
                     let number = free.pop().unwrap_or_else(|| {
                         connections.push(None);
                         connections.len() - 1
@@ -76,7 +87,7 @@ fn serve<S: Socket>(options: &Options, open: impl Fn(TcpStream) -> Result<S>) ->
             let ends = flags.intersects(END);
             let slot = &mut connections[number as usize];
             let goes_on = slot.as_mut().is_some_and(|connection| {
-                connection.progress(&mut pool, ends).unwrap_or_else(|error| {
+                connection.progress(number as usize, &mut pool, ends).unwrap_or_else(|error| {
                     eprintln!("connection {number}: {error:#}");
                     false
                 })

@@ -354,6 +354,12 @@ impl Scenario {
     pub fn find(name: &str) -> Option<&'static Self> {
         SCENARIOS.iter().find(|scenario| scenario.name == name)
     }
+
+    /// Whether each message fills a server's buffers several times, so that the number of steps in which it crosses decides about
+    /// its cost.
+    pub fn is_large(&self) -> bool {
+        self.measure == Measure::Cpu && self.size >= 1 << 20
+    }
 }
 
 #[cfg(test)]

@@ -63,6 +63,12 @@ enum Program {
 /// All other servers are shown as multiples of this one.
 pub(crate) const FLOOR: &str = "floor";
 
+/// The floor for large messages, which waits for the rest of a frame before it reads again.
+const LOWAT: &str = "floor-lowat";
+
+/// What the kernel costs: no other server should take less than all of these.
+pub(crate) const FLOORS: [&str; 2] = [FLOOR, LOWAT];
+
 /// Ratios to this one are shown too: it is what users have now.
 pub(crate) const AXUM: &str = "axum-plain";
 
@@ -137,6 +143,7 @@ impl Server {
     /// Whether the server is measured under this load.
     pub(crate) fn takes_part(&self, scenario: &Scenario) -> bool {
         let is_another = match self.name {
+            LOWAT => scenario.is_large(),
             PER_CORE => scenario.threads > 1,
             ALL_COMPRESSED => scenario.deflate && scenario.size < THRESHOLD,
             // Types only matter where messages are.
@@ -162,6 +169,9 @@ impl Server {
 /// All servers, in the order of a turn.
 pub(crate) static SERVERS: &[Server] = &[
     peer(FLOOR, "bare epoll, validates nothing: what the kernel costs", "floor", "floor").always(),
+    peer(LOWAT, "the same, waits for the rest of a frame (SO_RCVLOWAT); only for large messages", "floor", "lowat")
+        .always(),
+    peer(BARE_TLS, "the floor's loop on tokio and tokio-rustls; only over TLS", "floor-tls", "plain").always(),
     Server { program: Program::Sockeye, ..peer(SOCKEYE, "example-echo: the plain loop", "", "") }.always(),
     Server {
         program: Program::Sockeye,
@@ -173,7 +183,6 @@ pub(crate) static SERVERS: &[Server] = &[
         ..peer(ALL_COMPRESSED, "the same, which compresses short messages too; only for those", "", "")
     }
     .always(),
-    peer(BARE_TLS, "the floor's loop on tokio and tokio-rustls; only over TLS", "floor-tls", "plain").always(),
     peer(EXACT, "ours with axum's exact types: the plain loop", "exact", "plain"),
     peer(SPAWNED, "ours, with the socket in a task of its own", "tasks", "spawned"),
     peer(SPLIT, "ours, with a task for each half, and a channel between them", "tasks", "split"),
@@ -363,10 +372,20 @@ mod tests {
     fn servers_that_speak_tls_take_part_over_tls() {
         for scenario in SCENARIOS.iter().filter(|scenario| scenario.tls) {
             let servers = SERVERS.iter().filter(|server| server.takes_part(scenario)).map(|server| server.name);
-            assert_eq!(servers.collect::<Vec<_>>(), [FLOOR, SOCKEYE, BARE_TLS, AXUM], "{}", scenario.name);
+            assert_eq!(servers.collect::<Vec<_>>(), [FLOOR, BARE_TLS, SOCKEYE, AXUM], "{}", scenario.name);
         }
         let bare = SERVERS.iter().find(|server| server.name == BARE_TLS).unwrap();
         assert!(SCENARIOS.iter().all(|scenario| scenario.tls || !bare.takes_part(scenario)));
+    }
+
+    #[test]
+    fn the_second_floor_is_measured_with_large_messages() {
+        let with_lowat: Vec<&str> = SCENARIOS
+            .iter()
+            .filter(|scenario| SERVERS.iter().any(|server| server.name == LOWAT && server.takes_part(scenario)))
+            .map(|scenario| scenario.name)
+            .collect();
+        assert_eq!(with_lowat, ["binary-1m", "wide-1m"]);
     }
 
     #[test]
@@ -375,6 +394,6 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), SERVERS.len());
-        assert!(THREADED.iter().chain([&FLOOR]).all(|name| names.contains(name)));
+        assert!(THREADED.iter().chain(&FLOORS).all(|name| names.contains(name)));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::metric::Metric;
 use crate::results::{Machine, Results, write};
-use crate::servers::{AXUM, FLOOR, SERVERS, SOCKEYE};
+use crate::servers::{AXUM, FLOOR, FLOORS, SERVERS, SOCKEYE};
 use crate::statistics::{Estimate, estimate, median, spread};
 use anyhow::{Context as _, Result};
 use bench_load::{Measure, Scenario};
@@ -43,6 +43,7 @@ pub(crate) fn of(scenario: &Scenario, results: &Results) -> String {
         let _ = writeln!(text, "   {floor:<24}{axum:<24}{ours:<24}");
     }
     notes.iter().for_each(|note| text.extend(["† ", note, "\n"]));
+    below(scenario, results).iter().for_each(|note| text.extend(["fault of the floor: ", note, "\n"]));
     if scenario.threads > 1 {
         text.push_str("Not for comparison with anything: the load generator may share the servers' cores.\n");
     }
@@ -65,6 +66,24 @@ fn short(scenario: &Scenario, results: &Results, server: &str) -> Option<String>
             times.len()
         )
     })
+}
+
+/// A note for each server that takes less than every floor that was measured, by more than the interval: then the floor is not
+/// what the kernel costs.
+fn below(scenario: &Scenario, results: &Results) -> Vec<String> {
+    if results.quick {
+        return Vec::new();
+    }
+    let servers = SERVERS.iter().filter(|server| !FLOORS.contains(&server.name));
+    let notes = servers.filter_map(|server| {
+        let ratios: Vec<(&str, Estimate)> =
+            FLOORS.iter().filter_map(|floor| Some((*floor, ratio(scenario, results, server.name, floor)?))).collect();
+        let is_below = !ratios.is_empty() && ratios.iter().all(|(_, ratio)| ratio.high < 1.0);
+        let ratios: Vec<String> =
+            ratios.into_iter().map(|(floor, ratio)| format!("{} of {floor}", interval(ratio))).collect();
+        is_below.then(|| format!("{} takes {}", server.name, ratios.join(" and ")))
+    });
+    notes.collect()
 }
 
 /// Ratios of the main figure, between runs of the same turn.
@@ -202,6 +221,26 @@ mod tests {
         let text = of(scenario, &results);
         assert_eq!(text.lines().count(), 1 + 1 + 1 + 3 + 1, "{text}");
         assert!(text.contains("123457"), "{text}");
+    }
+
+    #[test]
+    fn a_server_below_every_floor_is_a_fault_of_the_floor() {
+        let scenario = Scenario::find("text-20").unwrap();
+        let mut results = results();
+        assert!(below(scenario, &results).is_empty());
+        results.runs.push(run("sockeye", 0, 0.5));
+        // One of its two ratios is above 1.
+        assert!(below(scenario, &results).is_empty());
+        results.runs.retain(|run| run.server != "sockeye");
+        results.runs.extend([run("sockeye", 0, 0.5), run("sockeye", 1, 6.0)]);
+        let fault = "fault of the floor: sockeye takes 0.55 [0.50, 0.60] of floor\n";
+        assert!(of(scenario, &results).contains(fault), "{}", of(scenario, &results));
+        // A second floor explains it.
+        results.runs.extend([run("floor-lowat", 0, 0.4), run("floor-lowat", 1, 6.0)]);
+        assert!(below(scenario, &results).is_empty());
+        results.runs.retain(|run| run.server != "floor-lowat");
+        results.quick = true;
+        assert!(below(scenario, &results).is_empty());
     }
 
     #[test]

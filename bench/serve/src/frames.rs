@@ -1,6 +1,8 @@
 //! Turns masked frames into unmasked ones, in the buffer that they were read into: what servers without a library do.
 
+use crate::unmask::unmask;
 use anyhow::{Result, ensure};
+use pulp::Arch;
 use std::ops::Range;
 
 /// The length of the longest incomplete header.
@@ -16,12 +18,14 @@ pub struct Frames {
     /// The beginning of a header whose rest has not arrived yet.
     partial: [u8; PARTIAL],
     partial_length: u8,
+    /// The registers of this processor.
+    arch: Arch,
 }
 
 impl Frames {
-    /// Whether payload of a frame is missing.
-    pub fn is_inside(&self) -> bool {
-        self.remaining > 0
+    /// How much payload of the current frame is missing.
+    pub fn remaining(&self) -> u64 {
+        self.remaining
     }
 
     /// Copies the incomplete header to where the rest of it will be read, and returns its length.
@@ -64,7 +68,7 @@ impl Frames {
             if ready.end != at {
                 buffer.copy_within(at..at + here, ready.end);
             }
-            unmask(&mut buffer[ready.end..ready.end + here], self.key);
+            unmask(&mut buffer[ready.end..ready.end + here], self.key, self.arch);
             self.key.rotate_left(here % 4);
             self.remaining -= here as u64;
             ready.end += here;
@@ -107,16 +111,6 @@ impl Header {
         unmasked[1] = second & 0x7f;
         Ok(Some(Self { length, payload, key: [a, b, c, d], unmasked }))
     }
-}
-
-fn unmask(bytes: &mut [u8], key: [u8; 4]) {
-    let [a, b, c, d] = key;
-    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (chunks, rest) = bytes.as_chunks_mut::<8>();
-    for chunk in chunks {
-        *chunk = (u64::from_ne_bytes(*chunk) ^ wide).to_ne_bytes();
-    }
-    rest.iter_mut().zip(key.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 pub mod frames;
 pub mod tls;
+mod unmask;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Signal, set_parent_process_death_signal};

@@ -36,7 +36,7 @@ async fn echo(mut stream: TlsStream<TcpStream>) -> Result<()> {
             return Ok(());
         }
         frames.turn(&mut buffer, &mut ready, start + read)?;
-        if !frames.is_inside() || buffer.len() - ready.end <= PARTIAL {
+        if frames.remaining() == 0 || buffer.len() - ready.end <= PARTIAL {
             stream.write_all(&buffer[ready]).await.context("cannot send")?;
             stream.flush().await.context("cannot send")?;
             ready = 0..0;

@@ -120,9 +120,10 @@ fn best(mut rows: Vec<Row>) -> Vec<Row> {
 /// The name of a server without that of its form.
 fn library(name: &str) -> &str {
     match name.rsplit_once('-') {
-        Some((library, "plain" | "batched" | "lean" | "bare" | "corked" | "all" | "exact" | "copied" | "tokio")) => {
-            library
-        }
+        Some((
+            library,
+            "plain" | "batched" | "lean" | "bare" | "corked" | "all" | "exact" | "copied" | "lowat" | "tokio",
+        )) => library,
         _ => name,
     }
 }
