@@ -63,8 +63,16 @@ fn report(ctx: &Context, flags: &BenchFlags, profile: Profile) -> Result<()> {
     } else {
         let echo = if profile == Profile::Release { examples::release } else { examples::checked };
         command.arg("--sockeye").arg(echo(ctx, "example-echo")?);
-        if flags.peers.is_empty() || flags.peers.iter().any(|name| name == "node-ws") {
-            node(ctx, &mut command)?;
+        let is_wanted = |server: &str, names: &[&str]| {
+            flags.peers.is_empty() || flags.peers.iter().any(|name| name == server || names.contains(&name.as_str()))
+        };
+        if is_wanted("node-ws", &[]) {
+            let node = environment::node(ctx).map(|folder| folder.join("node_modules"));
+            add(&mut command, node, "--node-modules", ["--node-script", "bench/peers/node/ws.cjs"])?;
+        }
+        if is_wanted("bun", &["best"]) {
+            let bun = environment::bun(ctx);
+            add(&mut command, bun, "--bun", ["--bun-script", "bench/peers/bun/echo.js"])?;
         }
     }
     if flags.quick {
@@ -102,16 +110,18 @@ fn build(ctx: &Context, profile: Profile) -> Result<PathBuf> {
     Ok(report)
 }
 
-/// Adds the arguments for the server on Node, if Node is installed or may be installed.
-fn node(ctx: &Context, command: &mut Command) -> Result<()> {
-    match environment::node(ctx) {
-        Ok(folder) => {
-            command.args(["--node-script", "bench/peers/node/ws.cjs"]);
-            command.arg("--node-modules").arg(folder.join("node_modules"));
+/// Adds the arguments for a server that npm installs. Without them the report says that it does without the server.
+fn add(command: &mut Command, installed: Result<PathBuf>, option: &str, script: [&str; 2]) -> Result<()> {
+    match installed {
+        Ok(path) => {
+            command.arg(option).arg(path).args(script);
             Ok(())
         }
         Err(error) => match error.downcast_ref::<Skip>() {
-            Some(_) => Ok(()),
+            Some(reason) => {
+                eprintln!("{reason}");
+                Ok(())
+            }
             None => Err(error),
         },
     }

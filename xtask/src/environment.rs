@@ -101,10 +101,27 @@ fn python_with(ctx: &Context, folder: &str, lists: &[&str]) -> Result<PathBuf> {
 
 /// A folder with the `node_modules` of `xtask/interop/package-lock.json`. Scripts must be in this folder to find them.
 pub(crate) fn node(ctx: &Context) -> Result<PathBuf> {
+    node_modules(ctx, "xtask/interop", "interop/node")
+}
+
+/// The program of Bun, in the version of `bench/peers/bun/package-lock.json`.
+pub(crate) fn bun(ctx: &Context) -> Result<PathBuf> {
+    let packages = node_modules(ctx, "bench/peers/bun", "interop/bun")?.join("node_modules/@oven");
+    // The script of the package `bun`, which is not run, would choose between them. There is one for each kind of processor.
+    let folders = fs::read_dir(&packages).with_context(|| format!("cannot read {}", packages.display()))?;
+    let mut programs: Vec<PathBuf> = folders.flatten().map(|folder| folder.path().join("bin/bun")).collect();
+    programs.sort();
+    let works = |program: &PathBuf| cmd!(ctx.sh, "{program} --version").quiet().ignore_stderr().read().is_ok();
+    let found = programs.into_iter().find(works);
+    found.ok_or_else(|| anyhow!(Skip(format!("no program in {} runs on this system", packages.display()))))
+}
+
+/// The folder `target/FOLDER` with the `node_modules` of the lock file in the folder `data`.
+fn node_modules(ctx: &Context, data: &str, folder: &str) -> Result<PathBuf> {
     Tool::Node.require(ctx)?;
     let npm = Tool::Npm.require(ctx)?;
-    let data = ctx.workspace.root.join("xtask/interop");
-    let folder = ctx.workspace.target.join("interop/node");
+    let data = ctx.workspace.root.join(data);
+    let folder = ctx.workspace.target.join(folder);
     let (manifest, lock) = (data.join("package.json"), data.join("package-lock.json"));
 
     prepare(ctx, &folder, &[read(&manifest)?, read(&lock)?].join("\n"), || {

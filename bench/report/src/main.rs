@@ -19,7 +19,7 @@ use bench_load::{SCENARIOS, Scenario, machine};
 use choice::Choice;
 use clap::Parser;
 use results::Results;
-use servers::{Places, SERVERS};
+use servers::{Others, Places, SERVERS};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,15 +50,8 @@ struct Options {
     /// Print the scenarios and the servers, and run nothing
     #[arg(long)]
     list: bool,
-    /// The program of example-echo
-    #[arg(long, value_name = "FILE")]
-    sockeye: Option<PathBuf>,
-    /// The script of the server on Node
-    #[arg(long, value_name = "FILE", requires = "node_modules")]
-    node_script: Option<PathBuf>,
-    /// The folder that has `ws` for it
-    #[arg(long, value_name = "FOLDER")]
-    node_modules: Option<PathBuf>,
+    #[command(flatten)]
+    others: Others,
     /// Where results are written
     #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
     out: PathBuf,
@@ -94,7 +87,7 @@ fn run(options: &Options) -> Result<bool> {
         return tell(&named, &out, &plots).map(|()| true);
     }
 
-    let places = Places::new(options.sockeye.clone(), options.node_script.clone(), options.node_modules.clone())?;
+    let places = Places::new(options.others.clone())?;
     let choice = Choice::new(&options.peers, &places)?;
     let reps = options.reps.unwrap_or(if options.quick { 3 } else { 21 });
     ensure!(reps >= 1, "--reps must be at least 1");

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use bench_load::{Measure, SCENARIOS, Scenario};
+use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,7 +15,7 @@ pub(crate) struct Server {
     /// Whether the server is measured even if only others are selected.
     pub(crate) always: bool,
     /// The loads under which it is among the three best servers, not counting ours and axum's plain loop, and counting only the
-    /// best form of each library.
+    /// best form of each library; sockudo-ws and Bun come in addition, since ours is to be compared with them in any case.
     pub(crate) best: &'static [Kind],
 }
 
@@ -35,6 +36,9 @@ pub(crate) enum Kind {
 
 /// Every kind of load that axum can be under.
 const ALL: [Kind; 4] = [Kind::Small, Kind::Pipelined, Kind::Large, Kind::Idle];
+
+/// The same without connections that do nothing.
+const BUSY: [Kind; 3] = [Kind::Small, Kind::Pipelined, Kind::Large];
 
 impl Kind {
     pub(crate) fn of(scenario: &Scenario) -> Self {
@@ -58,6 +62,7 @@ enum Program {
     /// The library's example.
     Sockeye,
     Node,
+    Bun,
 }
 
 /// All other servers are shown as multiples of this one.
@@ -137,7 +142,7 @@ impl Server {
 
     /// Whether the server is a compiled program, and not one with a just-in-time compiler.
     pub(crate) fn is_native(&self) -> bool {
-        !matches!(self.program, Program::Node)
+        !matches!(self.program, Program::Node | Program::Bun)
     }
 
     /// Whether the server is measured under this load.
@@ -210,6 +215,16 @@ pub(crate) static SERVERS: &[Server] = &[
     peer("wtx-plain", "wtx, its echo server", "wtx", "plain").best(&[Kind::Large]),
     peer("wtx-corked", "the same with one write for what came together", "wtx", "corked")
         .best(&[Kind::Small, Kind::Pipelined]),
+    peer("sockudo-plain", "sockudo-ws, the plain loop behind its server", "sockudo", "plain"),
+    peer(
+        "sockudo-fed",
+        "sockudo-ws on the TcpStream itself, feed, and one flush for what came together",
+        "sockudo",
+        "fed",
+    )
+    .best(&[Kind::Large]),
+    peer("sockudo-hand", "sockudo-ws by hand: its protocol, and one vectored write", "sockudo", "hand").best(&BUSY),
+    Server { program: Program::Bun, ..peer("bun", "Bun's server (Bun.serve)", "", "") }.best(&BUSY),
     Server { program: Program::Node, ..peer("node-ws", "Node's ws", "", "") }.best(&[Kind::Compressed]),
 ];
 
@@ -218,20 +233,34 @@ pub(crate) static SERVERS: &[Server] = &[
 pub(crate) struct Places {
     /// The folder of this program and all others of this workspace.
     own: PathBuf,
+    others: Others,
+}
+
+/// Where the programs are that this workspace does not build.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Others {
+    /// The program of example-echo
+    #[arg(long, value_name = "FILE")]
     sockeye: Option<PathBuf>,
+    /// The script of the server on Node
+    #[arg(long, value_name = "FILE", requires = "node_modules")]
     node_script: Option<PathBuf>,
+    /// The folder that has `ws` for it
+    #[arg(long, value_name = "FOLDER")]
     node_modules: Option<PathBuf>,
+    /// The program of Bun
+    #[arg(long, value_name = "FILE", requires = "bun_script")]
+    bun: Option<PathBuf>,
+    /// The script of the server on it
+    #[arg(long, value_name = "FILE")]
+    bun_script: Option<PathBuf>,
 }
 
 impl Places {
-    pub(crate) fn new(
-        sockeye: Option<PathBuf>,
-        node_script: Option<PathBuf>,
-        node_modules: Option<PathBuf>,
-    ) -> Result<Self> {
+    pub(crate) fn new(others: Others) -> Result<Self> {
         let this = std::env::current_exe().context("cannot tell where this program is")?;
         let own = this.parent().context("this program is in no folder")?.to_owned();
-        Ok(Self { own, sockeye, node_script, node_modules })
+        Ok(Self { own, others })
     }
 
     /// The load generator.
@@ -299,7 +328,7 @@ impl Places {
                 command
             }
             Program::Sockeye => {
-                let path = self.sockeye.as_deref().context("--sockeye does not tell where example-echo is")?;
+                let path = self.others.sockeye.as_deref().context("--sockeye does not tell where example-echo is")?;
                 let mut command = program(path)?;
                 // 0 is one runtime for each core that the process may use.
                 let threads = if server.name == PER_CORE { 0 } else { threads };
@@ -307,13 +336,20 @@ impl Places {
                 command
             }
             Program::Node => {
-                let script = self.node_script.as_deref().context("--node-script does not tell where it is")?;
-                let modules = self.node_modules.as_deref().context("--node-modules does not tell where `ws` is")?;
+                let script = self.others.node_script.as_deref().context("--node-script does not tell where it is")?;
+                let modules =
+                    self.others.node_modules.as_deref().context("--node-modules does not tell where `ws` is")?;
                 let mut command = Command::new("node");
                 command.arg(script).env("NODE_PATH", modules);
                 if scenario.measure == Measure::Broadcast {
                     command.args(["--form", "broadcast"]);
                 }
+                command
+            }
+            Program::Bun => {
+                let script = self.others.bun_script.as_deref().context("--bun-script does not tell where it is")?;
+                let mut command = program(self.others.bun.as_deref().context("--bun does not tell where Bun is")?)?;
+                command.arg(script);
                 command
             }
         };
@@ -330,7 +366,7 @@ fn compression(server: &Server, scenario: &Scenario) -> &'static [&'static str] 
         Program::Sockeye if scenario.measure == Measure::Broadcast => &["--compression", LEVEL],
         Program::Sockeye if server.name == ALL_COMPRESSED => &["--compression", "low", "--threshold", "0"],
         Program::Sockeye => &["--compression", "low"],
-        Program::Own { .. } | Program::Node => &["--compression", LEVEL],
+        Program::Own { .. } | Program::Node | Program::Bun => &["--compression", LEVEL],
     }
 }
 
@@ -346,9 +382,14 @@ mod tests {
     #[test]
     fn each_kind_of_load_has_four_best_servers_and_axum_is_one() {
         for kind in ALL {
-            let best: Vec<&str> =
-                SERVERS.iter().filter(|server| server.best.contains(&kind)).map(|server| server.name).collect();
+            let (extra, best): (Vec<&str>, Vec<&str>) = SERVERS
+                .iter()
+                .filter(|server| server.best.contains(&kind))
+                .map(|server| server.name)
+                .partition(|name| *name == "bun" || name.starts_with("sockudo"));
             assert!(best.len() == 4 && best.contains(&AXUM), "{kind:?}: {best:?}");
+            let is_busy = BUSY.contains(&kind);
+            assert_eq!((extra.contains(&"bun"), extra.contains(&"sockudo-hand")), (is_busy, is_busy), "{kind:?}");
         }
     }
 

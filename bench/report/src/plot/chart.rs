@@ -25,6 +25,8 @@ const COLOURS: &[(&str, &str, &str)] = &[
     ("fastwebsockets", "#e69f00", "#f0b840"),
     ("yawc", "#b07aa1", "#d4a0c6"),
     ("wtx", "#8c6d31", "#bfa063"),
+    ("sockudo", "#cc79a7", "#e3a3c6"),
+    ("bun", "#4b3f72", "#8f80c4"),
     ("node-ws", "#6b7280", "#9aa3b2"),
 ];
 

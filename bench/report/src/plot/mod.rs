@@ -117,13 +117,14 @@ fn best(mut rows: Vec<Row>) -> Vec<Row> {
     shown
 }
 
+/// The names of forms, after the names of libraries.
+const FORMS: [&str; 12] =
+    ["all", "bare", "batched", "copied", "corked", "exact", "fed", "hand", "lean", "lowat", "plain", "tokio"];
+
 /// The name of a server without that of its form.
 fn library(name: &str) -> &str {
     match name.rsplit_once('-') {
-        Some((
-            library,
-            "plain" | "batched" | "lean" | "bare" | "corked" | "all" | "exact" | "copied" | "lowat" | "tokio",
-        )) => library,
+        Some((library, form)) if FORMS.contains(&form) => library,
         _ => name,
     }
 }
@@ -149,6 +150,7 @@ mod tests {
         assert_eq!(library("tokio-websockets-plain"), "tokio-websockets");
         assert_eq!(library("sockeye-exact"), SOCKEYE);
         assert_eq!(library("node-ws"), "node-ws");
+        assert_eq!(library("sockudo-hand"), "sockudo");
     }
 
     #[test]
