@@ -93,6 +93,9 @@ fn report(ctx: &Context, flags: &BenchFlags, profile: Profile) -> Result<()> {
     if let Some(reps) = flags.reps {
         command.args(["--reps", &reps.to_string()]);
     }
+    if let Some(processes) = flags.processes {
+        command.args(["--processes", &processes.to_string()]);
+    }
     let status = command.status().context("cannot start the report")?;
     ensure!(status.success(), "some runs failed; the reasons are above");
     Ok(())

@@ -258,11 +258,14 @@ pub(crate) struct BenchFlags {
     /// Runs of each server in each scenario; 21, or 3 with --quick
     #[arg(long, value_name = "N")]
     pub(crate) reps: Option<usize>,
+    /// At least so many runs, each with a process of its own, in scenarios with messages of 1 MiB; default 5
+    #[arg(long, value_name = "N", conflicts_with = "counts")]
+    pub(crate) processes: Option<usize>,
     /// Count system calls (needs strace) and instructions (needs valgrind) for each message; no time is measured
     #[arg(long, conflicts_with = "reps")]
     pub(crate) counts: bool,
     /// Run nothing: print and draw the earlier results
-    #[arg(long, conflicts_with_all = ["quick", "peers", "reps", "counts"])]
+    #[arg(long, conflicts_with_all = ["quick", "peers", "reps", "processes", "counts"])]
     pub(crate) redraw: bool,
     /// Draw the plots of docs/PERFORMANCE.md, in docs/img, instead of those in target/bench
     #[arg(long, conflicts_with_all = ["quick", "counts"])]

@@ -1,5 +1,6 @@
 //! One connection: what it still has to send, and what it waits for.
 
+use crate::arrived::Arrived;
 use crate::echo::Echo;
 use crate::handshake;
 use crate::messages::Messages;
@@ -26,8 +27,8 @@ pub(crate) struct Connection {
     first: usize,
     /// How much of `messages.wire` may be sent now.
     limit: usize,
-    /// Bytes that have arrived since the counter was last read.
-    pub(crate) received: u64,
+    /// What has arrived since the last look.
+    pub(crate) arrived: Arrived,
     /// When the first of the messages was sent.
     pub(crate) begun: Instant,
 }
@@ -51,7 +52,8 @@ impl Connection {
             .context("cannot watch a socket")?;
         let sent = messages.wire.len();
         let (echo, begun) = (Echo::default(), Instant::now());
-        let mut connection = Self { wire, messages, echo, sent, first: 0, limit: 0, received: 0, begun };
+        let mut connection =
+            Self { wire, messages, echo, sent, first: 0, limit: 0, arrived: Arrived::default(), begun };
         connection.echo.position = connection.messages.payloads.len();
         connection.echo.receive(&early, &connection.messages)?;
         Ok(connection)
@@ -93,7 +95,7 @@ impl Connection {
             match self.wire.read(buffer) {
                 Ok(0) => bail!("the server ended the connection"),
                 Ok(read) => {
-                    self.received += read as u64;
+                    self.arrived += Arrived { bytes: read as u64, reads: 1 };
                     completed += self.echo.receive(&buffer[..read], &self.messages)?;
                     // Later bytes cause a new edge.
                     if read < buffer.len() && self.wire.is_empty_after_short_read() {

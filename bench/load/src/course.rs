@@ -1,5 +1,6 @@
 //! The course of a run: a warm-up, what is measured, and the end.
 
+use crate::arrived::Arrived;
 use crate::limits::Limits;
 use crate::look::Look;
 use crate::outcome::{Outcome, Samples};
@@ -16,8 +17,8 @@ pub(crate) const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Turn {
     /// Messages that have come back.
     pub(crate) messages: u64,
-    /// Bytes that have come.
-    pub(crate) received: u64,
+    /// Their bytes, and the reads for them.
+    pub(crate) arrived: Arrived,
 }
 
 /// The state of a run, and its counts since the warm-up.
@@ -29,8 +30,8 @@ pub(crate) struct Course {
     pub(crate) messages: u64,
     /// How long they took.
     pub(crate) samples: Samples,
-    /// Bytes of these messages, if they are counted.
-    pub(crate) received: Option<u64>,
+    /// Bytes of these messages and the reads for them, if they are counted.
+    arrived: Option<Arrived>,
     start: Look,
     looked: Instant,
     is_warm: bool,
@@ -42,13 +43,13 @@ impl Course {
         let start = Look::at(&server)?;
         let is_warm = limits.warm_up.is_zero();
         let samples = Samples::new();
-        Ok(Self { scenario, server, limits, messages: 0, samples, received: None, start, looked: start.at, is_warm })
+        Ok(Self { scenario, server, limits, messages: 0, samples, arrived: None, start, looked: start.at, is_warm })
     }
 
-    /// Counts the messages and bytes of a turn.
+    /// Counts the messages, bytes and reads of a turn.
     pub(crate) fn add(&mut self, turn: Turn) {
         self.messages += turn.messages;
-        *self.received.get_or_insert(0) += turn.received;
+        *self.arrived.get_or_insert_default() += turn.arrived;
     }
 
     /// Checks the limits if it is time, or if `is_over` says that no more messages will come. Returns the outcome at the end.
@@ -61,14 +62,16 @@ impl Course {
         let (wall, used) = self.start.until(&end);
         if is_over || self.is_warm && self.limits.are_reached(wall, used) {
             let mut outcome = self.start.outcome(&self.scenario, self.messages, end);
-            outcome.received_per_message = self.received.map(|bytes| bytes as f64 / self.messages.max(1) as f64);
+            let each = |count: u64| count as f64 / self.messages.max(1) as f64;
+            outcome.received_per_message = self.arrived.map(|arrived| each(arrived.bytes));
+            outcome.reads_per_message = self.arrived.filter(|_| !self.scenario.tls).map(|arrived| each(arrived.reads));
             outcome.latency = self.samples.percentiles();
             return Ok(Some(outcome));
         }
         if !self.is_warm && wall >= self.limits.warm_up {
             self.is_warm = true;
             self.messages = 0;
-            self.received = self.received.map(|_| 0);
+            self.arrived = self.arrived.map(|_| Arrived::default());
             self.samples.clear();
             self.start = end;
         }

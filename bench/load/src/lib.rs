@@ -9,6 +9,7 @@
 pub mod machine;
 mod scenario;
 
+mod arrived;
 mod connection;
 mod course;
 mod echo;

@@ -36,6 +36,7 @@ impl Look {
             cpu_us_per_message: cpu * 1e6 / messages.max(1) as f64,
             messages_per_second: messages as f64 / wall,
             received_per_message: None,
+            reads_per_message: None,
             latency: None,
             idle: None,
         }

@@ -22,6 +22,9 @@ pub struct Outcome {
     pub messages_per_second: f64,
     /// Bytes received for each of these messages, with their headers; not known over HTTP/2.
     pub received_per_message: Option<f64>,
+    /// Reads of the load generator for each of these messages: the server's writes decide how many it needs. Not known over
+    /// HTTP/2, nor over TLS, which is read record by record.
+    pub reads_per_message: Option<f64>,
     /// The time from the first byte of the messages in flight to the last byte of their echoes; for a pair, of its second
     /// message.
     pub latency: Option<Latency>,

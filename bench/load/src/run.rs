@@ -241,7 +241,7 @@ impl<'a> Generator<'a> {
         last.start(1)?;
         let mut received = 0;
         while self.connections.last().is_some_and(|connection| !connection.is_done()) {
-            received += self.turn(|_| Ok(()))?.received;
+            received += self.turn(|_| Ok(()))?.arrived.bytes;
         }
         // Timed work of a server, such as Pings, is not part of opening connections.
         let echo = self.scenario.size as u64 + HEADER;
@@ -269,7 +269,7 @@ impl<'a> Generator<'a> {
             let connection = self.connections.get_mut(number).context("an event of no connection")?;
             let back = connection.progress(&mut self.buffer).with_context(|| format!("connection {number}"))?;
             turn.messages += back as u64;
-            turn.received += std::mem::take(&mut connection.received);
+            turn.arrived += std::mem::take(&mut connection.arrived);
             if back > 0 {
                 done(connection)?;
             }

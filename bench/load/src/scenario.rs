@@ -358,7 +358,12 @@ impl Scenario {
     /// Whether each message fills a server's buffers several times, so that the number of steps in which it crosses decides about
     /// its cost.
     pub fn is_large(&self) -> bool {
-        self.measure == Measure::Cpu && self.size >= 1 << 20
+        self.measure == Measure::Cpu && !self.deflate && self.size >= 1 << 20
+    }
+
+    /// How many MiB a message has.
+    pub fn mebibytes(&self) -> f64 {
+        self.size as f64 / 1048576.0
     }
 }
 

@@ -18,7 +18,7 @@ use std::fs;
 use std::path::Path;
 
 /// The default scenarios.
-const SCENARIOS_COUNTED: [&str; 12] = [
+const SCENARIOS_COUNTED: [&str; 14] = [
     "text-20",
     "binary-16k",
     "pipelined-binary-32",
@@ -28,6 +28,8 @@ const SCENARIOS_COUNTED: [&str; 12] = [
     "tls-text-20",
     "tls-pipelined-text-32",
     "tls-binary-16k",
+    "binary-1m",
+    "wide-1m",
     "fan-out-16k",
     "opening-300",
     "opening-3000",
@@ -56,6 +58,10 @@ struct Count {
     /// System calls except `epoll_wait`; `None` without strace.
     calls: Option<f64>,
     epoll_waits: Option<f64>,
+    /// System calls that read, of `calls`.
+    reads: Option<f64>,
+    /// System calls that write, of `calls`.
+    writes: Option<f64>,
     /// Instructions in user space; `None` without valgrind.
     instructions: Option<f64>,
 }
@@ -146,13 +152,18 @@ struct PerMessage {
     messages: u64,
     main: f64,
     waits: f64,
+    reads: f64,
+    writes: f64,
 }
 
 impl PerMessage {
     fn into(self, count: &mut Count) {
         count.messages = self.messages;
         match self.tracer {
-            Tracer::Strace => (count.calls, count.epoll_waits) = (Some(self.main), Some(self.waits)),
+            Tracer::Strace => {
+                (count.calls, count.epoll_waits) = (Some(self.main), Some(self.waits));
+                (count.reads, count.writes) = (Some(self.reads), Some(self.writes));
+            }
             Tracer::Callgrind => count.instructions = Some(self.main),
         }
     }
@@ -178,7 +189,14 @@ fn difference(
     let (first, second) = (once(few)?, once(many)?);
     let messages = (many - few) / Unit::of(scenario).messages;
     let each = |of: fn(&Counted) -> u64| (of(&second) as f64 - of(&first) as f64) / messages as f64;
-    Ok(PerMessage { tracer, messages, main: each(|counted| counted.main), waits: each(|counted| counted.waits) })
+    Ok(PerMessage {
+        tracer,
+        messages,
+        main: each(|counted| counted.main),
+        waits: each(|counted| counted.waits),
+        reads: each(|counted| counted.reads),
+        writes: each(|counted| counted.writes),
+    })
 }
 
 /// Runs a new server under a tracer with exactly this number of messages, or openings. The server ends before its connections
@@ -230,12 +248,19 @@ fn table(scenario: &Scenario, counts: &BTreeMap<String, Count>) -> String {
     let mut text = format!("\n{}: {}\n", scenario.name, scenario.about);
     let each = Unit::of(scenario).name;
     let heads = ["calls", "epoll_wait", "user instructions"].map(|head| format!("{head}/{each}"));
-    let _ = writeln!(text, "{:<26}{:>14}{:>20}{:>28}", "server", heads[0], heads[1], heads[2]);
+    let _ = write!(text, "{:<26}{:>14}{:>20}{:>28}", "server", heads[0], heads[1], heads[2]);
+    text.push_str(if scenario.is_large() { "     reads/MiB    writes/MiB\n" } else { "\n" });
     for server in SERVERS {
         let Some(count) = counts.get(server.name) else { continue };
         let figure = |value: Option<f64>, digits| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
         let (calls, waits) = (figure(count.calls, 3), figure(count.epoll_waits, 3));
-        let _ = writeln!(text, "{:<26}{calls:>14}{waits:>20}{:>28}", server.name, figure(count.instructions, 0));
+        let _ = write!(text, "{:<26}{calls:>14}{waits:>20}{:>28}", server.name, figure(count.instructions, 0));
+        if scenario.is_large() {
+            let [reads, writes] =
+                [count.reads, count.writes].map(|calls| figure(calls.map(|calls| calls / scenario.mebibytes()), 2));
+            let _ = write!(text, "{reads:>14}{writes:>14}");
+        }
+        text.push('\n');
     }
     text
 }
@@ -245,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_messages_are_counted_unless_scenarios_are_named() {
+    fn some_scenarios_are_counted_unless_others_are_named() {
         let names: Vec<&str> = scenarios(&[]).unwrap().iter().map(|scenario| scenario.name).collect();
         assert_eq!(names, SCENARIOS_COUNTED);
         let idle = Scenario::find("idle-20").unwrap();
@@ -263,9 +288,15 @@ mod tests {
     #[test]
     fn a_figure_that_was_not_counted_is_a_dash_in_the_table() {
         let scenario = Scenario::find("text-20").unwrap();
-        let count = Count { messages: 10, calls: Some(2.0), epoll_waits: Some(0.0514), instructions: None };
-        let text = table(scenario, &BTreeMap::from([("floor".to_owned(), count)]));
-        let line: Vec<&str> = text.lines().last().unwrap().split_whitespace().collect();
-        assert_eq!(line, ["floor", "2.000", "0.051", "-"]);
+        let (calls, epoll_waits, reads, writes) = (Some(2.0), Some(0.0514), Some(1.25), Some(0.75));
+        let count = Count { messages: 10, calls, epoll_waits, reads, writes, instructions: None };
+        let last = |scenario| {
+            let text = table(scenario, &BTreeMap::from([("floor".to_owned(), count)]));
+            text.lines().last().unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(last(scenario), ["floor", "2.000", "0.051", "-"]);
+        // The steps of a large message, for each MiB.
+        let large = Scenario::find("binary-1m").unwrap();
+        assert_eq!(last(large), ["floor", "2.000", "0.051", "-", "1.25", "0.75"]);
     }
 }

@@ -25,6 +25,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use turns::Cores;
 
+/// The cost of a large message can differ from process to process, and stay the same in one.
+const PROCESSES: usize = 5;
+
 /// Measures echo servers under the same load, in turns.
 #[derive(Debug, Parser)]
 #[command(name = "report", max_term_width = 100)]
@@ -41,6 +44,9 @@ struct Options {
     /// Runs of each server in each scenario; 21, or 3 with --quick
     #[arg(long, value_name = "N")]
     reps: Option<usize>,
+    /// At least so many runs, each with a process of its own, in scenarios with messages of 1 MiB
+    #[arg(long, value_name = "N", default_value_t = PROCESSES)]
+    processes: usize,
     /// Count system calls (strace) and instructions (valgrind) for each message, instead of measuring time
     #[arg(long, conflicts_with_all = ["reps", "redraw"])]
     counts: bool,
@@ -99,12 +105,13 @@ fn run(options: &Options) -> Result<bool> {
     }
 
     let named = if named.is_empty() { SCENARIOS.iter().collect() } else { named };
-    let runs: usize = named.iter().map(|scenario| choice.servers(scenario).len() * reps).sum();
+    let reps = |scenario: &Scenario| if scenario.is_large() { reps.max(options.processes) } else { reps };
+    let runs: usize = named.iter().map(|scenario| choice.servers(scenario).len() * reps(scenario)).sum();
     eprintln!("{runs} runs, {} s or so each", if options.quick { 1 } else { 3 });
     let mut failures = Vec::new();
     for scenario in &named {
         let servers = choice.servers(scenario);
-        let results = turns::run(scenario, &servers, &places, &cores, reps, options.quick, &out)?;
+        let results = turns::run(scenario, &servers, &places, &cores, reps(scenario), options.quick, &out)?;
         failures.extend(results.failures);
     }
     tell(&named, &out, &plots)?;

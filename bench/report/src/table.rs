@@ -35,7 +35,7 @@ pub(crate) fn of(scenario: &Scenario, results: &Results) -> String {
         notes.extend(short);
         let _ = write!(text, "{:<26}{:>14}{spread:>6.1} %", format!("{}{mark}", server.name), figure(middle));
         for other in others {
-            let value = median(&self::values(results, server.name, *other));
+            let value = other.shown(&self::values(results, server.name, *other));
             let _ = write!(text, "{:>12}", value.map(figure).unwrap_or_default());
         }
         let ratio = |one, base| ratio(scenario, results, one, base).map(interval).unwrap_or_default();
@@ -116,7 +116,7 @@ struct Summary<'a> {
 #[derive(Debug, Serialize)]
 struct Line {
     runs: usize,
-    /// Medians, by the name of the figure.
+    /// Medians, by the name of the figure; for some figures, the worst run's.
     medians: BTreeMap<&'static str, f64>,
     spread: Option<f64>,
     /// The spread of the scenario's main figure.
@@ -148,7 +148,7 @@ fn line(scenario: &Scenario, results: &Results, server: &str) -> Option<Line> {
     let runs = values(results, server, main);
     let metrics = [main].into_iter().chain(Metric::others(scenario).iter().copied());
     let medians: BTreeMap<_, _> =
-        metrics.filter_map(|metric| Some((metric.unit, median(&values(results, server, metric))?))).collect();
+        metrics.filter_map(|metric| Some((metric.unit, metric.shown(&values(results, server, metric))?))).collect();
     (!runs.is_empty()).then(|| Line {
         runs: runs.len(),
         medians,
@@ -191,6 +191,7 @@ mod tests {
             cpu_us_per_message,
             messages_per_second: 123_456.7,
             received_per_message: None,
+            reads_per_message: None,
             latency: None,
             idle: None,
         };
@@ -221,6 +222,22 @@ mod tests {
         let text = of(scenario, &results);
         assert_eq!(text.lines().count(), 1 + 1 + 1 + 3 + 1, "{text}");
         assert!(text.contains("123457"), "{text}");
+    }
+
+    #[test]
+    fn the_steps_of_large_messages_are_shown_with_those_of_the_worst_process() {
+        let scenario = Scenario::find("binary-1m").unwrap();
+        let mut results = results();
+        results.scenario = "binary-1m".to_owned();
+        results.runs = (0..5).map(|turn| run(FLOOR, turn, 300.0)).collect();
+        for (run, reads) in results.runs.iter_mut().zip([2.0, 3.0, 11.0, 2.5, 2.0]) {
+            run.outcome.scenario = "binary-1m".to_owned();
+            run.outcome.cpu_us_per_message += reads;
+            run.outcome.reads_per_message = Some(reads);
+        }
+        let text = of(scenario, &results);
+        let cells: Vec<&str> = text.lines().nth(3).unwrap().split_whitespace().collect();
+        assert_eq!(cells[..7], ["floor", "302", "0.3", "%", "311", "2.50", "11.0"], "{text}");
     }
 
     #[test]

@@ -11,6 +11,12 @@ use std::time::{Duration, Instant};
 /// How long a program may take to write its counts after the server has ended.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The system calls that read from sockets.
+const READS: [&str; 5] = ["read", "readv", "recvfrom", "recvmsg", "recvmmsg"];
+
+/// The system calls that write to sockets.
+const WRITES: [&str; 5] = ["write", "writev", "sendto", "sendmsg", "sendmmsg"];
+
 /// The program that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tracer {
@@ -25,6 +31,10 @@ pub(crate) struct Counted {
     pub(crate) main: u64,
     /// Calls of `epoll_wait` and its variants: their number depends on the speed of the client.
     pub(crate) waits: u64,
+    /// System calls that read, which `main` includes.
+    pub(crate) reads: u64,
+    /// System calls that write, which `main` includes.
+    pub(crate) writes: u64,
 }
 
 impl Tracer {
@@ -113,7 +123,14 @@ fn calls(table: &str) -> Result<Option<Counted>> {
                 return Ok(Some(counted));
             }
             "epoll_wait" | "epoll_pwait" | "epoll_pwait2" => counted.waits += number,
-            _ => counted.main += number,
+            name => {
+                counted.main += number;
+                if READS.contains(&name) {
+                    counted.reads += number;
+                } else if WRITES.contains(&name) {
+                    counted.writes += number;
+                }
+            }
         }
     }
     Ok(None)
@@ -123,7 +140,7 @@ fn calls(table: &str) -> Result<Option<Counted>> {
 fn instructions(dump: &str) -> Option<Counted> {
     let totals = dump.lines().filter_map(|line| line.strip_prefix("totals: ")?.trim().parse::<u64>().ok());
     let main: u64 = totals.sum();
-    (main > 0).then_some(Counted { main, waits: 0 })
+    (main > 0).then_some(Counted { main, ..Counted::default() })
 }
 
 #[cfg(test)]
@@ -134,15 +151,16 @@ mod tests {
 % time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------
  60.00    0.003000           3      1000         2 recvfrom
- 39.00    0.002000           3       700           sendto
+ 38.00    0.002000           3       600           sendto
+  1.00    0.000000           3       100           setsockopt
   1.00    0.000100          10        30           epoll_pwait
 ------ ----------- ----------- --------- --------- ----------------
 100.00    0.005100           2      1730         2 total
 ";
 
     #[test]
-    fn system_calls_are_added_up_apart_from_waits() {
-        assert_eq!(calls(TABLE).unwrap(), Some(Counted { main: 1700, waits: 30 }));
+    fn system_calls_are_added_up_apart_from_waits_and_by_direction() {
+        assert_eq!(calls(TABLE).unwrap(), Some(Counted { main: 1700, waits: 30, reads: 1000, writes: 600 }));
     }
 
     #[test]
@@ -155,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_table_of_system_calls_that_does_not_add_up_is_refused() {
-        let wrong = TABLE.replace(" 700 ", " 701 ");
+        let wrong = TABLE.replace(" 600 ", " 601 ");
         assert!(calls(&wrong).unwrap_err().to_string().contains("1730"));
     }
 
