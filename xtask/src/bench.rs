@@ -31,7 +31,7 @@ pub(crate) fn run(ctx: &Context, flags: &BenchFlags) -> Result<()> {
     report(ctx, flags, Profile::Release)
 }
 
-/// Lints and tests the workspace in `bench/`, and makes a short run with few of its programs.
+/// Lints and tests the workspace in `bench/`, and makes short runs with few of its programs.
 pub(crate) fn check(ctx: &Context) -> Result<()> {
     let sh = &ctx.sh;
     cmd!(sh, "cargo fmt --all --manifest-path {MANIFEST} {FMT_CHECK...}").run()?;
@@ -46,6 +46,9 @@ pub(crate) fn check(ctx: &Context) -> Result<()> {
         peers: ["axum-plain", "sockeye-exact", "sockeye-copied"].map(str::to_owned).into(),
         ..Default::default()
     };
+    report(ctx, &flags, Profile::Dev)?;
+    let peers = vec!["sockeye-per-core".to_owned()];
+    let flags = BenchFlags { quick: true, many_cores: true, peers, ..Default::default() };
     report(ctx, &flags, Profile::Dev)
 }
 
@@ -80,6 +83,9 @@ fn report(ctx: &Context, flags: &BenchFlags, profile: Profile) -> Result<()> {
     }
     if flags.counts {
         command.arg("--counts");
+    }
+    if flags.many_cores {
+        command.arg("--many-cores");
     }
     if flags.plots {
         command.args(["--plots", PLOTS]);

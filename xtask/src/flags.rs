@@ -264,6 +264,10 @@ pub(crate) struct BenchFlags {
     /// Count system calls (needs strace) and instructions (needs valgrind) for each message; no time is measured
     #[arg(long, conflicts_with = "reps")]
     pub(crate) counts: bool,
+    /// Send the same load to example-echo with one thread, with two, and with a runtime for each core, at 40 % of what one thread
+    /// can do: what spreading it costs in processor time, context switches and futex calls (needs strace)
+    #[arg(long, conflicts_with_all = ["counts", "redraw", "processes", "plots"])]
+    pub(crate) many_cores: bool,
     /// Run nothing: print and draw the earlier results
     #[arg(long, conflicts_with_all = ["quick", "peers", "reps", "processes", "counts"])]
     pub(crate) redraw: bool,

@@ -5,9 +5,10 @@ use crate::echo::Echo;
 use crate::handshake;
 use crate::messages::Messages;
 use crate::wire::Wire;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::event::epoll;
 use rustls::ClientConfig;
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -31,6 +32,10 @@ pub(crate) struct Connection {
     pub(crate) arrived: Arrived,
     /// When the first of the messages was sent.
     pub(crate) begun: Instant,
+    /// For messages at a fixed rate: when each one that is not back was due.
+    due: VecDeque<Instant>,
+    /// How many of these have not been sent, since the socket has taken no more.
+    unsent: usize,
 }
 
 impl Connection {
@@ -52,8 +57,8 @@ impl Connection {
             .context("cannot watch a socket")?;
         let sent = messages.wire.len();
         let (echo, begun) = (Echo::default(), Instant::now());
-        let mut connection =
-            Self { wire, messages, echo, sent, first: 0, limit: 0, arrived: Arrived::default(), begun };
+        let (arrived, due) = (Arrived::default(), VecDeque::new());
+        let mut connection = Self { wire, messages, echo, sent, first: 0, limit: 0, arrived, begun, due, unsent: 0 };
         connection.echo.position = connection.messages.payloads.len();
         connection.echo.receive(&early, &connection.messages)?;
         Ok(connection)
@@ -76,6 +81,31 @@ impl Connection {
     pub(crate) fn allow(&mut self, count: usize) -> Result<()> {
         self.limit = self.messages.ends[count - 1];
         self.send()
+    }
+
+    /// Prepares for messages at a fixed rate ([`Connection::offer`]).
+    pub(crate) fn cycle(&mut self) {
+        self.echo.cycle();
+        self.limit = self.messages.wire.len();
+    }
+
+    /// Sends all messages once more, as soon as possible and whether the earlier ones are back or not. They were `due` now or
+    /// earlier.
+    pub(crate) fn offer(&mut self, due: Instant) -> Result<()> {
+        self.due.push_back(due);
+        self.unsent += 1;
+        self.send()
+    }
+
+    /// When the oldest message was due that was not back. It is back now.
+    pub(crate) fn returned(&mut self) -> Result<Instant> {
+        ensure!(self.due.len() > self.unsent, "more messages came back than were sent");
+        self.due.pop_front().context("a message came back that was not due")
+    }
+
+    /// Whether all messages are back that were offered.
+    pub(crate) fn owes_nothing(&self) -> bool {
+        self.due.is_empty()
     }
 
     /// How many of the messages are back.
@@ -112,7 +142,11 @@ impl Connection {
     }
 
     fn send(&mut self) -> Result<()> {
-        while self.sent < self.limit {
+        while self.sent < self.limit || self.unsent > 0 {
+            if self.sent == self.limit {
+                self.unsent -= 1;
+                self.sent = 0;
+            }
             match self.wire.write(&self.messages.wire[self.sent..self.limit]) {
                 Ok(written) => self.sent += written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),

@@ -40,7 +40,7 @@ pub(crate) struct Course {
 impl Course {
     pub(crate) fn begin(scenario: &Scenario, target: &Target, limits: Limits) -> Result<Self> {
         let (scenario, server) = (*scenario, target.server.clone());
-        let start = Look::at(&server)?;
+        let start = look(&server, &limits)?;
         let is_warm = limits.warm_up.is_zero();
         let samples = Samples::new();
         Ok(Self { scenario, server, limits, messages: 0, samples, arrived: None, start, looked: start.at, is_warm })
@@ -57,7 +57,7 @@ impl Course {
         if self.looked.elapsed() < LOOK && !is_over {
             return Ok(None);
         }
-        let end = Look::at(&self.server)?;
+        let end = look(&self.server, &self.limits)?;
         self.looked = end.at;
         let (wall, used) = self.start.until(&end);
         if is_over || self.is_warm && self.limits.are_reached(wall, used) {
@@ -66,6 +66,7 @@ impl Course {
             outcome.received_per_message = self.arrived.map(|arrived| each(arrived.bytes));
             outcome.reads_per_message = self.arrived.filter(|_| !self.scenario.tls).map(|arrived| each(arrived.reads));
             outcome.latency = self.samples.percentiles();
+            outcome.offered_per_second = self.limits.rate;
             return Ok(Some(outcome));
         }
         if !self.is_warm && wall >= self.limits.warm_up {
@@ -77,4 +78,9 @@ impl Course {
         }
         Ok(None)
     }
+}
+
+/// Context switches are counted only at a fixed rate: otherwise they depend on how fast the generator is.
+fn look(server: &Server, limits: &Limits) -> Result<Look> {
+    if limits.rate.is_some() { Look::with_switches(server) } else { Look::at(server) }
 }

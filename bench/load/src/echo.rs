@@ -30,6 +30,10 @@ pub(crate) struct Echo {
     proven: BTreeMap<usize, Vec<u8>>,
     /// The beginning of a frame header, or of a control frame, whose rest has not arrived yet.
     partial: Vec<u8>,
+    /// Whether the first message is expected again after the last one.
+    cycles: bool,
+    /// Messages that have come since they were last counted.
+    uncounted: usize,
     /// Pongs to send.
     pub(crate) answers: Vec<u8>,
 }
@@ -41,7 +45,6 @@ impl Echo {
     ///
     /// When the bytes are not an echo.
     pub(crate) fn receive(&mut self, bytes: &[u8], messages: &Messages) -> Result<usize> {
-        let before = self.position;
         if self.partial.is_empty() {
             self.take(bytes, messages)?;
         } else {
@@ -49,7 +52,7 @@ impl Echo {
             joined.extend_from_slice(bytes);
             self.take(&joined, messages)?;
         }
-        Ok(self.position - before)
+        Ok(std::mem::take(&mut self.uncounted))
     }
 
     fn take(&mut self, mut bytes: &[u8], messages: &Messages) -> Result<()> {
@@ -72,6 +75,12 @@ impl Echo {
     /// Starts over with the first message.
     pub(crate) fn restart(&mut self) {
         self.position = 0;
+    }
+
+    /// Starts over with the first message, and again after each last one.
+    pub(crate) fn cycle(&mut self) {
+        self.restart();
+        self.cycles = true;
     }
 
     /// Takes payload, and returns the bytes after it.
@@ -160,6 +169,10 @@ impl Echo {
                 ),
             }
             self.position += 1;
+            self.uncounted += 1;
+            if self.cycles && self.position == messages.payloads.len() {
+                self.position = 0;
+            }
             self.offset = 0;
             self.has_begun = false;
             self.is_final = false;
@@ -301,6 +314,19 @@ mod tests {
             let error = Echo::default().receive(&bytes, messages).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
         }
+    }
+
+    #[test]
+    fn echoes_that_cycle_are_counted_over_and_over() {
+        let messages = messages();
+        let answer = answer(&messages);
+        let mut echo = Echo::default();
+        echo.cycle();
+        for _ in 0..3 {
+            assert_eq!(echo.receive(&answer, &messages).unwrap(), 2);
+        }
+        assert_eq!(echo.receive(&answer[..answer.len() - 1], &messages).unwrap(), 1);
+        assert_eq!(echo.receive(&answer[answer.len() - 1..], &messages).unwrap(), 1);
     }
 
     #[test]

@@ -20,13 +20,14 @@ mod look;
 mod messages;
 
 mod outcome;
+mod pace;
 mod run;
 mod server;
 mod wire;
 
 pub use handshake::server_address;
 pub use limits::Limits;
-pub use outcome::{Idle, Latency, Outcome};
+pub use outcome::{Idle, Latency, Outcome, Switching};
 pub use run::{room_for, run};
 pub use scenario::{Content, Measure, SCENARIOS, Scenario};
-pub use server::{Cpu, Server, Target};
+pub use server::{Cpu, Server, Switches, Target};

@@ -17,6 +17,9 @@ pub struct Limits {
     /// Messages, including those of the warm-up. Exactly this many are sent, rounded down to a multiple of the messages in
     /// flight of a connection. The run waits for all of them.
     pub messages: u64,
+    /// Messages per second that are sent in all, whether earlier ones are back or not. `None` sends a connection's next messages
+    /// when its earlier ones are back.
+    pub rate: Option<f64>,
     /// Whether to sleep while no message has come back. The kernel wakes a sleeping thread in the time of the sender, and the
     /// cost depends on what else the machine does. So the generator never sleeps on a core of its own.
     pub sleeps: bool,

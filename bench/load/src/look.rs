@@ -1,8 +1,8 @@
 //! Looks at the server and the clock, and the difference between two looks.
 
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Switching};
 use crate::scenario::Scenario;
-use crate::server::{Cpu, Server};
+use crate::server::{Cpu, Server, Switches};
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,28 @@ use std::time::{Duration, Instant};
 pub(crate) struct Look {
     pub(crate) at: Instant,
     pub(crate) cpu: Cpu,
+    /// If they are counted.
+    switches: Option<Switches>,
 }
 
 impl Look {
     pub(crate) fn at(server: &Server) -> Result<Self> {
-        Ok(Self { cpu: server.cpu()?, at: Instant::now() })
+        Ok(Self { cpu: server.cpu()?, at: Instant::now(), switches: None })
+    }
+
+    /// As [`Look::at`], and counts context switches.
+    pub(crate) fn with_switches(server: &Server) -> Result<Self> {
+        Ok(Self { switches: Some(server.switches()?), ..Self::at(server)? })
+    }
+
+    /// Context switches for each of `messages` between this look and a later one.
+    fn switching(&self, messages: u64, end: &Self) -> Option<Switching> {
+        let (start, end) = (self.switches?, end.switches?);
+        let each = |start: u64, end: u64| end.saturating_sub(start) as f64 / messages.max(1) as f64;
+        Some(Switching {
+            voluntary: each(start.voluntary, end.voluntary),
+            involuntary: each(start.involuntary, end.involuntary),
+        })
     }
 
     /// The time, and the server's processor time, between this look and a later one.
@@ -39,6 +56,8 @@ impl Look {
             reads_per_message: None,
             latency: None,
             idle: None,
+            offered_per_second: None,
+            switching: self.switching(messages, &end),
         }
     }
 }

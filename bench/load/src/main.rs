@@ -39,6 +39,9 @@ struct Options {
     /// End after this many messages, when all are back; exact for a multiple of the messages in flight
     #[arg(long, default_value_t = 1_000_000_000)]
     messages: u64,
+    /// Send this many messages per second in all, whether earlier ones are back or not
+    #[arg(long, value_name = "MESSAGES")]
+    rate: Option<f64>,
     /// Sleep while no message has come back; for a generator without a core of its own
     #[arg(long)]
     sleep: bool,
@@ -68,6 +71,7 @@ fn main() -> Result<()> {
         cpu: seconds(options.cpu)?,
         wall: seconds(options.wall)?,
         messages: options.messages,
+        rate: options.rate,
         sleeps: options.sleep,
     };
     if let Some(core) = options.core {

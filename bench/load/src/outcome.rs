@@ -30,6 +30,19 @@ pub struct Outcome {
     pub latency: Option<Latency>,
     /// The server's resident memory.
     pub idle: Option<Idle>,
+    /// Messages per second that were due, if they were sent at a fixed rate. Then `latency` is the time since a message was due.
+    pub offered_per_second: Option<f64>,
+    /// The server's context switches, if messages were sent at a fixed rate.
+    pub switching: Option<Switching>,
+}
+
+/// Context switches of all threads, for each message.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Switching {
+    /// A thread had to wait for something.
+    pub voluntary: f64,
+    /// The kernel gave the core to another thread.
+    pub involuntary: f64,
 }
 
 /// Percentiles, in microseconds.

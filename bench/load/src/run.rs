@@ -7,6 +7,7 @@ use crate::limits::{Limits, SILENCE};
 use crate::look::Look;
 use crate::messages::Messages;
 use crate::outcome::{Idle, Outcome, Samples};
+use crate::pace::Pace;
 use crate::scenario::{Measure, Scenario};
 use crate::server::Target;
 use crate::wire;
@@ -40,12 +41,20 @@ pub fn run(
     limits: &Limits,
     then: impl FnOnce(Outcome) -> Result<()>,
 ) -> Result<()> {
+    ensure!(
+        limits.rate.is_none() || scenario.can_be_offered(),
+        "messages of {} cannot be sent at a fixed rate (--rate)",
+        scenario.name
+    );
     if let Some(connections) = scenario.http2 {
         return then(http2::run(scenario, target, *limits, connections)?);
     }
     let mut generator = Generator::new(scenario, target, *limits)?;
     let outcome = match scenario.measure {
-        Measure::Cpu | Measure::Latency => generator.echoes(),
+        Measure::Cpu | Measure::Latency => match limits.rate {
+            Some(rate) => generator.offers(rate),
+            None => generator.echoes(),
+        },
         Measure::Broadcast => generator.broadcasts(Messages::new(scenario, 0)?),
         Measure::FanOut => generator.broadcasts(Messages::fan_out(scenario)?),
         Measure::Pair { gap } => generator.pairs(gap),
@@ -117,7 +126,7 @@ impl<'a> Generator<'a> {
         let mut course = Course::begin(self.scenario, self.target, limits)?;
         loop {
             let samples = &mut course.samples;
-            let turn = self.turn(|connection| {
+            let turn = self.turn(|connection, _| {
                 if connection.is_done() {
                     samples.add(connection.begun.elapsed());
                     if rounds > 0 {
@@ -129,6 +138,40 @@ impl<'a> Generator<'a> {
             })?;
             course.add(turn);
             let is_over = rounds == 0 && self.connections.iter().all(Connection::is_done);
+            if let Some(outcome) = course.proceed(is_over)? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// The connections send in turn, at a fixed rate in all, whether earlier messages are back or not.
+    fn offers(&mut self, rate: f64) -> Result<Outcome> {
+        ensure!(rate.is_finite() && rate > 0.0, "{rate} messages per second are no rate (--rate)");
+        for number in 0..self.scenario.connections {
+            self.connect(Rc::new(Messages::new(self.scenario, number)?))?.cycle();
+        }
+        self.heard = Instant::now();
+        let mut course = Course::begin(self.scenario, self.target, self.limits)?;
+        let mut pace = Pace::new(Instant::now(), rate, self.limits.messages);
+        let mut next = 0;
+        loop {
+            let now = Instant::now();
+            while let Some(due) = pace.take(now) {
+                self.connections[next].offer(due)?;
+                next = (next + 1) % self.connections.len();
+            }
+            let until_due = pace.wait(now);
+            let timeout = self.timeout().min(until_due.unwrap_or(Duration::MAX));
+            let samples = &mut course.samples;
+            let turn = self.turn_within(timeout, |connection, back| {
+                let now = Instant::now();
+                for _ in 0..back {
+                    samples.add(now.saturating_duration_since(connection.returned()?));
+                }
+                Ok(())
+            })?;
+            course.add(turn);
+            let is_over = until_due.is_none() && self.connections.iter().all(Connection::owes_nothing);
             if let Some(outcome) = course.proceed(is_over)? {
                 return Ok(outcome);
             }
@@ -150,7 +193,7 @@ impl<'a> Generator<'a> {
             self.connections[0].start(1)?;
             let mut missing = self.connections.len() as u64;
             while missing > 0 {
-                let turn = self.turn(|_| Ok(()))?;
+                let turn = self.turn(|_, _| Ok(()))?;
                 course.add(turn);
                 missing -= turn.messages;
             }
@@ -178,13 +221,13 @@ impl<'a> Generator<'a> {
             if let Some(gap) = gap {
                 let first = second;
                 while first.elapsed() < gap || self.connections[0].completed() < 1 {
-                    self.turn(|_| Ok(()))?;
+                    self.turn(|_, _| Ok(()))?;
                 }
                 second = Instant::now();
                 self.connections[0].allow(2)?;
             }
             while !self.connections[0].is_done() {
-                self.turn(|_| Ok(()))?;
+                self.turn(|_, _| Ok(()))?;
             }
             samples.add(second.elapsed());
             pairs += 1;
@@ -205,7 +248,7 @@ impl<'a> Generator<'a> {
                 self.heard = Instant::now();
                 self.connect(messages.clone())?.start(1)?;
                 while self.connections.last().is_some_and(|connection| !connection.is_done()) {
-                    self.turn(|_| Ok(()))?;
+                    self.turn(|_, _| Ok(()))?;
                 }
             }
             // A look for the first connections, which must not have been closed meanwhile.
@@ -241,7 +284,7 @@ impl<'a> Generator<'a> {
         last.start(1)?;
         let mut received = 0;
         while self.connections.last().is_some_and(|connection| !connection.is_done()) {
-            received += self.turn(|_| Ok(()))?.arrived.bytes;
+            received += self.turn(|_, _| Ok(()))?.arrived.bytes;
         }
         // Timed work of a server, such as Pings, is not part of opening connections.
         let echo = self.scenario.size as u64 + HEADER;
@@ -254,9 +297,21 @@ impl<'a> Generator<'a> {
         Ok(())
     }
 
-    /// Waits for events, lets those connections progress, and passes each one with a message back to `done`.
-    fn turn(&mut self, mut done: impl FnMut(&mut Connection) -> Result<()>) -> Result<Turn> {
-        let timeout = if self.limits.sleeps { Duration::from_millis(200) } else { Duration::ZERO };
+    /// How long to wait for events.
+    fn timeout(&self) -> Duration {
+        if self.limits.sleeps { Duration::from_millis(200) } else { Duration::ZERO }
+    }
+
+    /// Waits for events, lets those connections progress, and passes each one with messages back to `done`, with their number.
+    fn turn(&mut self, done: impl FnMut(&mut Connection, usize) -> Result<()>) -> Result<Turn> {
+        self.turn_within(self.timeout(), done)
+    }
+
+    fn turn_within(
+        &mut self,
+        timeout: Duration,
+        mut done: impl FnMut(&mut Connection, usize) -> Result<()>,
+    ) -> Result<Turn> {
         let timeout = Timespec::try_from(timeout).context("no time for epoll")?;
         self.events.clear();
         match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
@@ -271,7 +326,7 @@ impl<'a> Generator<'a> {
             turn.messages += back as u64;
             turn.arrived += std::mem::take(&mut connection.arrived);
             if back > 0 {
-                done(connection)?;
+                done(connection, back)?;
             }
         }
         if !self.events.is_empty() {

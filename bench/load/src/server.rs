@@ -22,6 +22,15 @@ pub struct Cpu {
     pub system: Duration,
 }
 
+/// Context switches of all threads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// When a thread waits for something.
+    pub voluntary: u64,
+    /// When the kernel gives the core to another thread.
+    pub involuntary: u64,
+}
+
 /// The server that gets the load.
 #[derive(Debug)]
 pub struct Target {
@@ -55,6 +64,23 @@ impl Server {
             total += scheduled(&schedule).unwrap_or_default();
         }
         Ok(Cpu { total: if total.is_zero() { user + system } else { total }, system })
+    }
+
+    /// Context switches since the live threads began.
+    ///
+    /// # Errors
+    ///
+    /// When the process has ended.
+    pub fn switches(&self) -> Result<Switches> {
+        let mut switches = Switches::default();
+        let tasks = fs::read_dir(self.folder.join("task")).context("the server has ended")?;
+        for task in tasks.flatten() {
+            // The thread has ended meanwhile.
+            let Ok(status) = fs::read_to_string(task.path().join("status")) else { continue };
+            switches.voluntary += field(&status, "voluntary_ctxt_switches:").unwrap_or_default();
+            switches.involuntary += field(&status, "nonvoluntary_ctxt_switches:").unwrap_or_default();
+        }
+        Ok(switches)
     }
 
     /// Resident memory, in bytes.
@@ -111,6 +137,9 @@ mod tests {
         assert_eq!((user.as_secs_f64() * ticks, system.as_secs_f64() * ticks), (200.0, 300.0));
         assert_eq!(scheduled("569571 0 1\n"), Some(Duration::from_nanos(569_571)));
         assert_eq!(field("Name: a\nRss:     1234 kB\n", "Rss:"), Some(1234));
+        let switches = "voluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t545\n";
+        assert_eq!(field(switches, "voluntary_ctxt_switches:"), Some(150));
+        assert_eq!(field(switches, "nonvoluntary_ctxt_switches:"), Some(545));
     }
 
     #[test]
@@ -118,6 +147,22 @@ mod tests {
         let this = Server::new(std::process::id());
         assert!(this.cpu().unwrap().total > Duration::ZERO);
         assert!(this.resident().unwrap() > 100_000);
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_a_voluntary_context_switch() {
+        let this = Server::new(std::process::id());
+        let before = this.switches().unwrap().voluntary;
+        let (wake, woken) = std::sync::mpsc::channel();
+        let (answer, answered) = std::sync::mpsc::channel();
+        let other = std::thread::spawn(move || woken.iter().try_for_each(|()| answer.send(())));
+        // Each thread waits for the other, as often as it takes.
+        while this.switches().unwrap().voluntary < before + 10 {
+            wake.send(()).unwrap();
+            answered.recv().unwrap();
+        }
+        drop(wake);
+        other.join().unwrap().unwrap();
     }
 
     #[test]

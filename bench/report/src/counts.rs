@@ -160,7 +160,7 @@ impl PerMessage {
     fn into(self, count: &mut Count) {
         count.messages = self.messages;
         match self.tracer {
-            Tracer::Strace => {
+            Tracer::Strace | Tracer::Futexes => {
                 (count.calls, count.epoll_waits) = (Some(self.main), Some(self.waits));
                 (count.reads, count.writes) = (Some(self.reads), Some(self.writes));
             }

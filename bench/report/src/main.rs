@@ -4,6 +4,7 @@
 
 mod choice;
 mod counts;
+mod many_cores;
 mod metric;
 mod plot;
 mod process;
@@ -50,6 +51,10 @@ struct Options {
     /// Count system calls (strace) and instructions (valgrind) for each message, instead of measuring time
     #[arg(long, conflicts_with_all = ["reps", "redraw"])]
     counts: bool,
+    /// Send the same load to a server with one thread, with two, and with a runtime for each core, at 40 % of what one thread can
+    /// do, and show what spreading it costs
+    #[arg(long, conflicts_with_all = ["counts", "redraw", "processes"])]
+    many_cores: bool,
     /// Run nothing: print and draw the earlier results
     #[arg(long, conflicts_with_all = ["quick", "peers", "reps"])]
     redraw: bool,
@@ -102,6 +107,10 @@ fn run(options: &Options) -> Result<bool> {
     fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     if options.counts {
         return counts::run(&counts::scenarios(&named)?, &choice, &places, &cores, options.quick, &out);
+    }
+    if options.many_cores {
+        let scenario = many_cores::scenario(&named)?;
+        return many_cores::run(scenario, &choice, &places, &cores, reps, options.quick, &out);
     }
 
     let named = if named.is_empty() { SCENARIOS.iter().collect() } else { named };

@@ -145,6 +145,20 @@ impl Server {
         !matches!(self.program, Program::Node | Program::Bun)
     }
 
+    /// The names of the server with one thread and with two; `None` if it always has the same number.
+    pub(crate) fn threaded_names(&self) -> Option<[&'static str; 2]> {
+        match self.name {
+            SOCKEYE => Some(["sockeye, 1 thread", "sockeye, 2 threads"]),
+            AXUM => Some(["axum-plain, 1 thread", "axum-plain, 2 threads"]),
+            _ => None,
+        }
+    }
+
+    /// Whether the server has a runtime for each core.
+    pub(crate) fn is_per_core(&self) -> bool {
+        self.name == PER_CORE
+    }
+
     /// Whether the server is measured under this load.
     pub(crate) fn takes_part(&self, scenario: &Scenario) -> bool {
         let is_another = match self.name {

@@ -160,7 +160,7 @@ fn line(scenario: &Scenario, results: &Results, server: &str) -> Option<Line> {
     })
 }
 
-fn interval(Estimate { median, low, high }: Estimate) -> String {
+pub(crate) fn interval(Estimate { median, low, high }: Estimate) -> String {
     let [median, low, high] =
         [median, low, high].map(|value| if value < 0.1 { format!("{value:.4}") } else { figure(value) });
     format!("{median} [{low}, {high}]")
@@ -194,6 +194,8 @@ mod tests {
             reads_per_message: None,
             latency: None,
             idle: None,
+            offered_per_second: None,
+            switching: None,
         };
         Run { server: server.to_owned(), turn, outcome }
     }

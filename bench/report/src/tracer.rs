@@ -21,6 +21,8 @@ const WRITES: [&str; 5] = ["write", "writev", "sendto", "sendmsg", "sendmmsg"];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tracer {
     Strace,
+    /// strace for futex calls only. All other system calls are as fast as without it.
+    Futexes,
     Callgrind,
 }
 
@@ -35,6 +37,8 @@ pub(crate) struct Counted {
     pub(crate) reads: u64,
     /// System calls that write, which `main` includes.
     pub(crate) writes: u64,
+    /// Futex calls, which `main` includes.
+    pub(crate) futexes: u64,
 }
 
 impl Tracer {
@@ -53,7 +57,7 @@ impl Tracer {
 
     fn program(self) -> &'static str {
         match self {
-            Self::Strace => "strace",
+            Self::Strace | Self::Futexes => "strace",
             Self::Callgrind => "valgrind",
         }
     }
@@ -61,6 +65,7 @@ impl Tracer {
     fn counts(self) -> &'static str {
         match self {
             Self::Strace => "system calls",
+            Self::Futexes => "futex calls",
             Self::Callgrind => "instructions",
         }
     }
@@ -71,6 +76,10 @@ impl Tracer {
         let mut command = Command::new(self.program());
         match self {
             Self::Strace => command.args(["-f", "-c", "-D", "-o"]).arg(to),
+            // The server's start is counted too: without any call, strace would write nothing.
+            Self::Futexes => {
+                command.args(["-f", "-c", "-D", "--seccomp-bpf", "-e", "trace=futex,execve", "-o"]).arg(to)
+            }
             Self::Callgrind => {
                 let mut file = std::ffi::OsString::from("--callgrind-out-file=");
                 file.push(to);
@@ -93,7 +102,7 @@ impl Tracer {
         loop {
             let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
             let counted = match self {
-                Self::Strace => calls(&text)?,
+                Self::Strace | Self::Futexes => calls(&text)?,
                 Self::Callgrind => instructions(&text),
             };
             match counted {
@@ -129,6 +138,8 @@ fn calls(table: &str) -> Result<Option<Counted>> {
                     counted.reads += number;
                 } else if WRITES.contains(&name) {
                     counted.writes += number;
+                } else if name == "futex" {
+                    counted.futexes += number;
                 }
             }
         }
@@ -152,15 +163,19 @@ mod tests {
 ------ ----------- ----------- --------- --------- ----------------
  60.00    0.003000           3      1000         2 recvfrom
  38.00    0.002000           3       600           sendto
-  1.00    0.000000           3       100           setsockopt
+  1.00    0.000000           3        60           setsockopt
+  0.00    0.000000           3        40           futex
   1.00    0.000100          10        30           epoll_pwait
 ------ ----------- ----------- --------- --------- ----------------
 100.00    0.005100           2      1730         2 total
 ";
 
     #[test]
-    fn system_calls_are_added_up_apart_from_waits_and_by_direction() {
-        assert_eq!(calls(TABLE).unwrap(), Some(Counted { main: 1700, waits: 30, reads: 1000, writes: 600 }));
+    fn system_calls_are_added_up_apart_from_waits_and_by_kind() {
+        assert_eq!(
+            calls(TABLE).unwrap(),
+            Some(Counted { main: 1700, waits: 30, reads: 1000, writes: 600, futexes: 40 })
+        );
     }
 
     #[test]

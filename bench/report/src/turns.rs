@@ -55,6 +55,11 @@ impl Cores {
         let load = self.all.last().copied().filter(|last| !server.contains(last));
         Split { server, load, is_shared: load.is_none() }
     }
+
+    /// The cores for servers with any number of threads: all of them except the generator's, if there are at least two others.
+    pub(crate) fn many(&self) -> Split {
+        self.split(self.all.len().saturating_sub(1).max(2))
+    }
 }
 
 /// Measures `servers` under one load. A failed run is recorded, and the others continue.
@@ -146,5 +151,8 @@ mod tests {
         assert_eq!(cores(2).split(2), split(&[0, 1], None));
         assert_eq!(cores(4).split(2), split(&[0, 1], Some(3)));
         assert_eq!(cores(1).split(1), split(&[0], None));
+        assert_eq!(cores(1).many(), split(&[0], None));
+        assert_eq!(cores(2).many(), split(&[0, 1], None));
+        assert_eq!(cores(4).many(), split(&[0, 1, 2], Some(3)));
     }
 }
