@@ -48,7 +48,7 @@ pub(crate) struct Batch {
 /// Connections that are open and idle need no memory for that: from [`Pool::SIZE`] connections on, several share one.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    unused: [Option<Batch>; Self::SIZE],
+    unused: [Option<Batch>; Self::SIZE + 1],
     /// Where TLS records are read, of any connection.
     records: Box<[u8]>,
 }
@@ -57,18 +57,20 @@ impl Pool {
     /// More than the connections of any scenario that measures messages.
     const SIZE: usize = 256;
 
+    /// Where the buffer is that opening handshakes share: making a buffer is not part of one.
+    const OPENING: usize = Self::SIZE;
+
     pub(crate) fn new() -> Self {
-        Self { unused: [const { None }; Self::SIZE], records: vec![0; RECORDS].into() }
+        Self { unused: [const { None }; Self::SIZE + 1], records: vec![0; RECORDS].into() }
     }
 
-    /// Takes the buffer of connection number `number`.
-    fn take(&mut self, number: usize) -> Batch {
+    fn take(&mut self, place: usize) -> Batch {
         let new = || Batch { buffer: vec![0; BUFFER].into(), ready: 0..0, is_leaving: false };
-        self.unused[number % Self::SIZE].take().unwrap_or_else(new)
+        self.unused[place].take().unwrap_or_else(new)
     }
 
-    fn put(&mut self, number: usize, batch: Batch) {
-        self.unused[number % Self::SIZE] = Some(batch);
+    fn put(&mut self, place: usize, batch: Batch) {
+        self.unused[place] = Some(batch);
     }
 }
 
@@ -91,7 +93,11 @@ impl<S: Socket> Connection<S> {
     ///
     /// `number` is the connection's. `ends` is whether the peer has shut down its direction: no later event reports this again.
     pub(crate) fn progress(&mut self, number: usize, pool: &mut Pool, ends: bool) -> Result<bool> {
-        let mut batch = self.batch.take().unwrap_or_else(|| pool.take(number));
+        let place = match self.state {
+            State::Opening(_) => Pool::OPENING,
+            State::Open(_) => number % Pool::SIZE,
+        };
+        let mut batch = self.batch.take().unwrap_or_else(|| pool.take(place));
         let mut had_all = false;
         loop {
             if batch.is_leaving && !self.send(&mut batch)? {
@@ -104,7 +110,7 @@ impl<S: Socket> Connection<S> {
                     low_water.wait_for(self.socket.tcp(), remaining, batch.room())?;
                 }
                 if batch.ready.is_empty() {
-                    pool.put(number, batch);
+                    pool.put(place, batch);
                 } else {
                     self.batch = Some(batch);
                 }
