@@ -118,8 +118,10 @@ fn best(mut rows: Vec<Row>) -> Vec<Row> {
 }
 
 /// The names of forms, after the names of libraries.
-const FORMS: [&str; 12] =
-    ["all", "bare", "batched", "copied", "corked", "exact", "fed", "hand", "lean", "lowat", "plain", "tokio"];
+const FORMS: [&str; 15] = [
+    "all", "bare", "batched", "copied", "corked", "exact", "fed", "hand", "lean", "lowat", "plain", "select",
+    "spawned", "split", "tokio",
+];
 
 /// The name of a server without that of its form.
 fn library(name: &str) -> &str {
