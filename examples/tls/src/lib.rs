@@ -15,12 +15,10 @@ use axum::{
     serve::ListenerExt,
 };
 use sockeye::{Drained, Message, Shutdown, WebSocket, WebSocketDefaults, WebSocketUpgrade};
-#[cfg(unix)]
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-#[cfg(unix)]
-use tokio_rustls::server::TlsStream;
 
+#[cfg(unix)]
+use crate::listener::Tls;
 use crate::listener::TlsListener;
 
 /// The application: a WebSocket at `/ws` that echoes, and a page that tells the client its address.
@@ -29,7 +27,7 @@ pub fn app(shutdown: &Shutdown) -> Router {
     // With the descriptor of the socket, the deadlines of a WebSocket count what its client has taken, and not only what the
     // TLS layer has taken.
     #[cfg(unix)]
-    let defaults = defaults.transport(|tls: &TlsStream<TcpStream>| Some(tls.get_ref().0.as_fd()));
+    let defaults = defaults.transport(|tls: &Tls| Some(tls.get_ref().0.as_fd()));
     Router::new().route("/", get(page)).route("/ws", any(ws_handler)).layer(defaults)
 }
 

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use axum::serve::Listener;
+use sockeye::ReadAhead;
 use tokio::{
     io::AsyncBufReadExt,
     net::{TcpListener, TcpStream},
@@ -13,6 +14,9 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::certificate::Certificate;
 
+/// TLS over TCP, with few system calls for large messages.
+pub type Tls = TlsStream<ReadAhead<TcpStream>>;
+
 /// Accepts TCP connections, and returns those that have finished the TLS handshake and begun with a request.
 #[derive(Debug)]
 pub struct TlsListener {
@@ -20,7 +24,7 @@ pub struct TlsListener {
     certificate: Certificate,
     handshake_timeout: Duration,
     /// Each handshake has its own task, so that no client waits for another. The tasks end with the listener.
-    handshakes: JoinSet<Option<(TlsStream<TcpStream>, SocketAddr)>>,
+    handshakes: JoinSet<Option<(Tls, SocketAddr)>>,
 }
 
 impl TlsListener {
@@ -31,7 +35,7 @@ impl TlsListener {
 }
 
 impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
+    type Io = Tls;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
@@ -61,11 +65,11 @@ async fn handshake(
     stream: TcpStream,
     client: SocketAddr,
     limit: Duration,
-) -> Option<(TlsStream<TcpStream>, SocketAddr)> {
+) -> Option<(Tls, SocketAddr)> {
     let secured = async {
         // Each write is a whole batch of messages: waiting for more would only delay them.
         stream.set_nodelay(true)?;
-        let mut stream = acceptor.accept(stream).await?;
+        let mut stream = acceptor.accept(ReadAhead::new(stream)).await?;
         // `axum::serve` has no deadline for a client that says nothing from here on. This reads ahead, and takes nothing away.
         stream.fill_buf().await?;
         io::Result::Ok(stream)
