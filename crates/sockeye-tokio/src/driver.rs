@@ -156,7 +156,11 @@ impl Upkeep {
         if let Stage::Open = self.stage {
             match self.poll_open(shared, cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Next::End(closing)) => self.stage = Stage::Ending(Ending::new(shared, self.role, closing)),
+                Poll::Ready(Next::End(closing)) => {
+                    // The ending reads by itself.
+                    self.time.watch_lease(false, cx);
+                    self.stage = Stage::Ending(Ending::new(shared, self.role, closing));
+                }
                 Poll::Ready(Next::Drop(error)) => self.finish(shared, error),
             }
         }

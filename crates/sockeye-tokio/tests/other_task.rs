@@ -355,3 +355,21 @@ async fn a_ping_is_answered_at_once_after_the_socket_has_come_back_to_its_handle
         .await;
     }
 }
+
+/// The ending of a connection has deadlines of its own, whoever had the lease.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_stays_after_its_violation_is_left_within_seconds() {
+    for pause in PAUSES {
+        let (mut client, connection) = connect();
+        let (socket, task) = give_away(connection).await;
+        tokio::spawn(echo(socket));
+        client.send(Frame::text("a")).await;
+        client.expect_text("a").await;
+        sleep(pause).await;
+        let begun = Instant::now();
+        client.send_bytes(&[0xf1, 0x80, 1, 2, 3, 4]).await; // reserved bits
+        client.expect_close(1002).await;
+        timeout(HOUR, task).await.unwrap().unwrap();
+        assert!(begun.elapsed() <= Duration::from_secs(15), "{:?}, {pause:?} after a message", begun.elapsed());
+    }
+}
