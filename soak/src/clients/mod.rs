@@ -247,11 +247,14 @@ impl Client {
         let (patience, mut until) = (self.run.patience, pin!(until));
         let mut moves = read(&self.moves);
         let mut waits = 0;
+        let mut was_draining = false;
         while waits < PATIENCE {
             if let Ok(result) = timeout(patience, &mut until).await {
                 return result.with_context(|| format!("it waited for {what}"));
             }
-            if self.stays && !self.run.is_draining.load(Ordering::Relaxed) {
+            // A client that stays waits from the beginning of the drain, which may have begun within this wait.
+            let is_draining = self.run.is_draining.load(Ordering::Relaxed);
+            if self.stays && !std::mem::replace(&mut was_draining, is_draining) {
                 continue;
             }
             waits += 1;
