@@ -77,6 +77,20 @@ async fn a_silent_peer_is_sent_a_ping_and_one_that_answers_stays() {
     assert_within_a_tick(ping(&mut client).await.1, 20 * SECOND);
 }
 
+/// An answered Ping no longer waits for its deadline, so the next one comes as soon as the peer was silent for long enough.
+#[tokio::test(start_paused = true)]
+async fn the_next_ping_does_not_wait_for_the_deadline_of_one_that_was_answered() {
+    for pong in [10, 60, 3600] {
+        let timeouts = Timeouts::none().keep_alive(10 * SECOND).pong(pong * SECOND);
+        let (mut client, _task) = start(timeouts, echo);
+        for number in 0..20 {
+            let (frame, waited) = ping(&mut client).await;
+            assert!(waited <= 12 * SECOND, "Ping {number} after {waited:?}, with a deadline of {pong} s");
+            client.send(Frame::pong(frame.payload)).await;
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_ping_of_the_driver_has_another_payload() {
     let (mut client, _task) = start(Timeouts::new().pong(None), echo);

@@ -54,6 +54,10 @@ pub(super) fn check(
             }
             // A Ping whose answer is not required, or cannot be seen, still shows middleboxes that the connection lives.
             let is_renewed = timeouts.pong.is_none() || ping.is_taken;
+            if !is_renewed {
+                // Once the answer has come, the next Ping must not be later than this.
+                view.add(now.after(after));
+            }
             is_renewed && view.has_come(ping.since.after(after))
         }
     };
@@ -65,10 +69,10 @@ pub(super) fn check(
     reading.ping(now, position);
     let patience = timeouts.pong.map_or(Duration::ZERO, |within| reading.patience(within, position));
     let ping = Ping { sent: now, since: now, position, taken: taken.min(position), patience, is_taken: false };
-    match timeouts.pong {
-        Some(within) => ping.wait(&mut view, within, taken < position || !snapshot.is_listening),
-        None => view.add(now.after(after)),
+    if let Some(within) = timeouts.pong {
+        ping.wait(&mut view, within, taken < position || !snapshot.is_listening);
     }
+    view.add(now.after(after));
     *slot = Some(ping);
     view.done(Some(Action::Ping))
 }
