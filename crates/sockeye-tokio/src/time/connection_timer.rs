@@ -70,7 +70,7 @@ impl ConnectionTimer {
             None if self.due.is_none() => return,
             None => {}
         }
-        (self.due, self.deadline, self.lease) = (None, None, None);
+        (self.due, self.deadline, self.lease, self.is_postponed) = (None, None, None, false);
         let Some(shortest) = self.deadlines.timeouts().shortest() else { return };
         let timer = Timer::of_thread(&HERE);
         self.id = timer.register(shared, shortest);
