@@ -191,7 +191,8 @@ impl Upkeep {
                 Closing::Sent => {}
                 // What has arrived is read before the stream is dropped, although another task has the lease.
                 Closing::Ended if is_leased && !is_unsent => {
-                    is_leased = self.park_unleased(shared, cx);
+                    self.park_unleased(shared, cx);
+                    is_leased = false;
                     continue;
                 }
                 // The peer has ended only its own direction, so the queue can still be written.
@@ -207,7 +208,10 @@ impl Upkeep {
                 None => return Poll::Pending,
                 Some(Action::Ping) => shared.ping(),
                 // Before the peer is judged, what has arrived is read.
-                Some(_) if is_leased => is_leased = self.park_unleased(shared, cx),
+                Some(_) if is_leased => {
+                    self.park_unleased(shared, cx);
+                    is_leased = false;
+                }
                 Some(Action::Close(reason)) => {
                     // An error means that the connection is closing already.
                     let _ = shared.close(CloseReason::Expired(reason).frame());
@@ -220,12 +224,11 @@ impl Upkeep {
         }
     }
 
-    /// Ends the lease of another task, and reads. Returns whether the stream is leased: no.
+    /// Ends the lease of another task, and reads.
     #[cold]
-    fn park_unleased(&mut self, shared: &Shared, cx: &mut Context<'_>) -> bool {
-        let is_leased = shared.park(None, cx);
-        self.time.watch_lease(is_leased, cx);
-        is_leased
+    fn park_unleased(&mut self, shared: &Shared, cx: &mut Context<'_>) {
+        shared.park(None, cx);
+        self.time.watch_lease(false, cx);
     }
 
     /// Drops the stream, once. Tasks that still wait get `error`, or [`Error::closed`] without one, unless an earlier error

@@ -166,8 +166,8 @@ impl Shared {
         }
         release(send);
         if rests {
-            let mut receive = self.guard_receive();
-            rests = receive.is_between_messages() && (!is_leased || receive.is_leased(false));
+            let receive = self.guard_receive();
+            rests = receive.is_between_messages() && (!is_leased || receive.is_leased());
             release(receive);
         }
         rests

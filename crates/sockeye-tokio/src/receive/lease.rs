@@ -46,22 +46,23 @@ impl Receive {
         self.watcher == Watcher::Driver && !self.may_be_leased()
     }
 
-    /// Whether another task reads the stream, as the driver asks. `is_tick` says that a tick has passed since the driver has
-    /// asked with `is_tick` before.
-    pub(crate) fn is_leased(&mut self, is_tick: bool) -> bool {
-        if is_tick {
-            self.lease = match self.lease {
-                Lease::Renewed => Lease::Expiring,
-                Lease::Expiring | Lease::None => Lease::None,
-            };
-        }
+    /// Whether another task reads the stream.
+    pub(crate) fn is_leased(&self) -> bool {
         self.lease != Lease::None
+    }
+
+    /// A tick has passed since the last call: ends a lease that was not renewed since.
+    pub(crate) fn age_lease(&mut self) {
+        self.lease = match self.lease {
+            Lease::Renewed => Lease::Expiring,
+            Lease::Expiring | Lease::None => Lease::None,
+        };
     }
 
     /// Called when the driver has read. A boxed stream is read without the lock, so another task may have taken the lease, and may
     /// have polled the stream before the driver: then the stream would wake only the driver. So that task polls once more.
     pub(crate) fn call_lessee(&mut self) {
-        if self.lease != Lease::None {
+        if self.is_leased() {
             self.wake();
         }
     }

@@ -240,8 +240,7 @@ impl Receive {
                 let read = ready!(read)?;
                 if self.has_low_water && self.decoder.direct().is_none() {
                     // Nothing else lowers the mark before the next message is waited for.
-                    self.has_low_water = false;
-                    stream.lower_low_water();
+                    self.end_low_water();
                 }
                 read
             }

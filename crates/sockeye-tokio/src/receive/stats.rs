@@ -63,7 +63,7 @@ impl Receive {
         self.received.data |= self.decoder.take_discarded();
         Arrivals {
             last_received: self.last_received,
-            is_listening: !self.is_stopped() && (self.watcher != Watcher::Nobody || self.is_leased(false)),
+            is_listening: !self.is_stopped() && (self.watcher != Watcher::Nobody || self.is_leased()),
             received: std::mem::take(&mut self.received),
             unfinished: self
                 .decoder

@@ -175,8 +175,8 @@ impl Shared {
             let _ = poll_coop(cx);
             return pending;
         }
-        let (mut receive, polled, amid) = self.poll_recv_once(receive, cx);
-        let has_ended = !receive.is_leased(false);
+        let (receive, polled, amid) = self.poll_recv_once(receive, cx);
+        let has_ended = !receive.is_leased();
         self.read_elsewhere(receive, polled, is_new || amid || has_ended)
     }
 
@@ -260,15 +260,17 @@ impl Shared {
     }
 
     /// Reads for the driver while no task receives: answers control frames, and keeps a little for the application. Does not
-    /// read, and returns true, while another task has the lease. That is checked against `tick`; `None` ends the lease.
+    /// read, and returns true, while another task has the lease. `tick` says whether a tick has passed; `None` ends the lease.
     pub(crate) fn park(&self, tick: Option<bool>, cx: &mut Context<'_>) -> bool {
         let mut receive = self.guard_receive();
         match tick {
-            Some(is_tick) if receive.is_leased(is_tick) => {
-                release(receive);
-                return true;
-            }
-            _ => receive.end_lease(),
+            Some(true) => receive.age_lease(),
+            Some(false) => {}
+            None => receive.end_lease(),
+        }
+        if receive.is_leased() {
+            release(receive);
+            return true;
         }
         let (mut receive, _) = self.poll_receive(receive, false, cx, |receive, cx| {
             let mut taken = 0;
