@@ -43,7 +43,7 @@ pub use message::{CloseFrame, Message};
 pub use sender::Sender;
 pub use sockeye_extract::{
     Budget, ClientNetwork, CloseCode, Config, ConnectionLimits, DefaultOnFailedUpgrade, Drained, Error,
-    OnFailedUpgrade, Origins, Outgoing, Overflow, PreparedMessage, Pushed, Refusals, Rejection, Settings,
+    OnFailedUpgrade, Origins, Outgoing, Overflow, PreparedMessage, Pushed, PushedMany, Refusals, Rejection, Settings,
     SharedMessage, Shutdown, Timeouts, TrySendError, Unread, WebSocketDefaults, WithDefaults, WithDefaultsFuture,
     by_forwarded, close_code, rejection,
 };

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sockeye_extract::{CloseCode, Error, Outgoing, Overflow, PreparedMessage, Pushed, Sender as Inner, TrySendError};
+use sockeye_extract::{
+    CloseCode, Error, Outgoing, Overflow, PreparedMessage, Pushed, PushedMany, Sender as Inner, TrySendError,
+};
 
 use crate::Message;
 
@@ -81,6 +83,11 @@ impl Sender {
     /// As for [`push`](Self::push).
     pub fn push_with(&self, message: impl Into<Outgoing>, overflow: Overflow) -> Result<Pushed, TrySendError> {
         self.0.push_with(message, overflow)
+    }
+
+    /// Queues several messages, in order and with one wake. See [`sockeye_extract::Sender::push_many`].
+    pub fn push_many(&self, messages: &[PreparedMessage], overflow: impl Into<Option<Overflow>>) -> PushedMany {
+        self.0.push_many(messages, overflow)
     }
 
     /// How many messages were dropped unsent since the connection began. See [`sockeye_extract::Sender::dropped`].

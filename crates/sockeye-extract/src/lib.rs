@@ -55,7 +55,7 @@ pub use sockeye_tokio::proto::Data;
 pub use sockeye_tokio::proto::deflate::{Compression, Memory};
 pub use sockeye_tokio::{
     Budget, CloseCode, CloseFrame, Config, Drained, Error, Message, Outgoing, Overflow, PreparedMessage, Pushed,
-    ReadAhead, ReceiveHalf, SendHalf, Sender, Settings, SharedMessage, Shutdown, Timeouts, TrySendError, Unread,
-    WebSocket, close_code,
+    PushedMany, ReadAhead, ReceiveHalf, SendHalf, Sender, Settings, SharedMessage, Shutdown, Timeouts, TrySendError,
+    Unread, WebSocket, close_code,
 };
 pub use upgrade::{Upgrade, WebSocketUpgrade};

@@ -75,7 +75,7 @@ pub use limits::{
     overflow::{Overflow, Pushed},
     unread::Unread,
 };
-pub use sender::{Sender, push_batch::PushBatch, try_send_error::TrySendError};
+pub use sender::{Sender, push_batch::PushBatch, push_many::PushedMany, try_send_error::TrySendError};
 pub use shutdown::{Drained, Shutdown, ShutdownHold};
 pub use sockeye_proto::{
     self as proto, CloseCode, CloseFrame, Config, Message, Outgoing, PreparedMessage, Role, SharedMessage, Violation,

@@ -1,6 +1,7 @@
 //! `Sender`: sends to a connection from any task.
 
 pub(crate) mod push_batch;
+pub(crate) mod push_many;
 pub(crate) mod try_send_error;
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
 use sockeye_proto::{CloseCode, CloseFrame, Message, Outgoing, PreparedMessage};
 
 use crate::{
-    Error, Overflow, Pushed, TrySendError,
+    Error, Overflow, Pushed, PushedMany, TrySendError,
     futures::closing::UntilClosing,
     futures::send::{Sending, WaitGuard, flushed, push, try_send},
     send::waiters::For,
@@ -160,6 +161,21 @@ impl Sender {
     /// As for [`push`](Self::push).
     pub fn push_with(&self, message: impl Into<Outgoing>, overflow: Overflow) -> Result<Pushed, TrySendError> {
         push(&self.shared, message.into(), overflow)
+    }
+
+    /// Queues several messages, in order, under one lock of the connection and with one wake of its task. The outcome is that of
+    /// a [`push_with`](Self::push_with) for each message, or of a [`push`](Self::push) if `overflow` is `None`.
+    ///
+    /// ```
+    /// use sockeye_tokio::{PreparedMessage, Sender};
+    ///
+    /// /// Sends all news to all members, and returns how many of the members read too slowly.
+    /// fn tell(members: &[Sender], news: &[PreparedMessage]) -> usize {
+    ///     members.iter().filter(|member| member.push_many(news, None).overflowed > 0).count()
+    /// }
+    /// ```
+    pub fn push_many(&self, messages: &[PreparedMessage], overflow: impl Into<Option<Overflow>>) -> PushedMany {
+        push_many::push_many(&self.shared, messages, overflow.into())
     }
 
     /// How many messages were dropped unsent since the connection began: because the queue was full, for a

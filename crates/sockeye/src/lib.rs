@@ -48,8 +48,8 @@ pub use sockeye_tokio as runtime;
 
 #[cfg(feature = "ws")]
 pub use sockeye_tokio::{
-    Budget, Connection, Drained, Error, Overflow, Pushed, ReadAhead, ReceiveHalf, SendHalf, Sender, Settings, Stream,
-    Timeouts, TrySendError, Unread, WebSocket, serve,
+    Budget, Connection, Drained, Error, Overflow, Pushed, PushedMany, ReadAhead, ReceiveHalf, SendHalf, Sender,
+    Settings, Stream, Timeouts, TrySendError, Unread, WebSocket, serve,
 };
 // On its re-export: rustdoc passes the alias of a method on, and not that of a type.
 #[cfg(feature = "ws")]
