@@ -1,165 +1,162 @@
-//! `Hub`: the live connections of an application in one process, and broadcast to them. A broker that connects the hubs of several
-//! processes is a crate of its own, above this one; xtask/src/layers.rs has the rows.
+//! `Hub`: the connections of an application on this node, and its rooms.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{fmt, sync::Arc};
 
 use sockeye_proto::PreparedMessage;
-use sockeye_tokio::{Overflow, PushBatch, Pushed, Sender, TrySendError};
+use sockeye_tokio::Sender;
 
-/// The live connections of an application, each with a value that the application chooses. Cheap to clone; all clones are the
-/// same hub.
+use crate::{
+    Audience, Builder, Events, Everyone, Member, MemberId, NodeId, Present, RemoteMember, Room, Stats,
+    builder::Rules,
+    engine::Engine,
+    members::{KeyOf, Members},
+};
+
+/// The connections of an application on this node, each with a value that the application chooses, and its rooms. Cheap to
+/// clone; all clones are the same hub.
+///
+/// A handler [registers](Self::register) its connection and gets a [`Member`], which leaves the hub and all rooms when it is
+/// dropped. Members [join](Member::join) rooms by name. A room exists as long as it has members.
+///
+/// No method here waits for a slow receiver. What happens to one is said by its [`Overflow`](crate::Overflow): by default it is
+/// disconnected.
 ///
 /// ```
 /// use sockeye_state::Hub;
+/// use sockeye_tokio::{Message, WebSocket};
 ///
-/// let hub: Hub<String> = Hub::new();
-/// assert!(hub.is_empty());
-/// assert_eq!(hub.broadcast("anybody?").queued, 0);
+/// struct User {
+///     name: String,
+/// }
+///
+/// async fn chat(mut socket: WebSocket, hub: Hub<User>, room: String, user: User) {
+///     let me = hub.register(socket.sender(), user);
+///     let Ok(room) = me.join(room).await else { return };
+///     while let Some(Ok(message)) = socket.recv().await {
+///         let Message::Text(line) = message else { continue };
+///         room.send(format!("{}: {line}", me.value().name));
+///     }
+/// } // here the user leaves
 /// ```
 #[doc(alias = "rooms")]
 pub struct Hub<T> {
     inner: Arc<Inner<T>>,
 }
 
-struct Inner<T> {
-    members: Mutex<Members<T>>,
-    /// `None` if each connection's own setting applies.
-    overflow: Option<Overflow>,
-    overflowed: AtomicU64,
+pub(crate) struct Inner<T> {
+    node: NodeId,
+    pub(crate) engine: Engine<Sender>,
+    pub(crate) members: Members<T>,
 }
 
-struct Members<T> {
-    /// In the order in which they joined.
-    by_id: BTreeMap<MemberId, Member<T>>,
-    next: MemberId,
-}
+impl<T: Send + Sync + 'static> Hub<T> {
+    /// A hub with the default [`Limits`](crate::Limits), without members.
+    ///
+    /// # Panics
+    ///
+    /// If the system has no random numbers, which the identity of the node needs. [`Builder::build`] returns an error instead.
+    pub fn new() -> Self {
+        Self::builder().build_now().expect("the defaults are right, and a system has random numbers")
+    }
 
-struct Member<T> {
-    sender: Sender,
-    value: Arc<T>,
-}
+    /// Configures a hub.
+    pub fn builder() -> Builder<T> {
+        Builder::new()
+    }
 
-pub(crate) type MemberId = u64;
+    /// Adds the connection of `sender` to the hub. The connection stays in the hub until the returned member is dropped.
+    pub fn register(&self, sender: Sender, value: T) -> Member<T> {
+        Member::new(self.clone(), self.inner.members.add(sender, value))
+    }
 
-/// What happened to a broadcast, in numbers of members. With [`Overflow::DropOldest`], a member can be counted in both `queued`
-/// and `overflowed`.
-///
-/// ```
-/// use sockeye_state::Hub;
-///
-/// let hub: Hub<String> = Hub::new();
-/// let delivery = hub.broadcast("high tide");
-/// println!("{} of {} members have it queued", delivery.queued, hub.len());
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Delivery {
-    /// Members for whom the message was queued. With [`Overflow::DropOldest`] the message may have replaced older ones.
-    pub queued: usize,
-    /// Members whose queue was full, and to whom [`Overflow`] was applied. With [`Overflow::Wait`] they do not get the message,
-    /// since a broadcast never waits.
-    pub overflowed: usize,
-    /// Members who did not get the message for another reason: their connection was closing, or the close code of
-    /// [`Overflow::Disconnect`] is not allowed in a Close.
-    pub closed: usize,
+    /// The room with this name, from anywhere. If nobody is in it, or if no room can have this name, messages to it are for
+    /// nobody.
+    pub fn room(&self, name: impl AsRef<str>) -> Room<T> {
+        Room::named(self.clone(), name.as_ref())
+    }
+
+    /// The members of all these rooms, and nobody twice.
+    ///
+    /// ```
+    /// # use sockeye_state::Hub;
+    /// # let hub: Hub<String> = Hub::new();
+    /// hub.to(["harbour", "lighthouse"]).send("the tide is coming in");
+    /// ```
+    pub fn to<I>(&self, rooms: I) -> Audience<T>
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        Audience::new(rooms.into_iter().map(|name| self.room(name)).collect())
+    }
+
+    /// A member, from anywhere, by its identity.
+    pub fn member(&self, id: MemberId) -> RemoteMember<T> {
+        RemoteMember::new(self.clone(), id)
+    }
+
+    /// All members of this node.
+    pub fn all(&self) -> Everyone<'_, T> {
+        Everyone::new(self)
+    }
+
+    /// Sends a message to all members of this node. Short for [`all`](Self::all)`().`[`send`](Everyone::send).
+    pub fn broadcast(&self, message: impl Into<PreparedMessage>) -> usize {
+        self.all().send(message)
+    }
+
+    /// The members of this node with this key, which [`Builder::key`] gives to each member: for example all connections of one
+    /// user. Nobody, if the hub was built without keys.
+    pub fn by_key(&self, key: impl AsRef<str>) -> Vec<Present<T>> {
+        self.inner.members.by_key(key.as_ref()).into_iter().map(Present::new).collect()
+    }
+
+    /// The members of this node that are in this room, in no order.
+    ///
+    /// Members of other nodes are not among them: a question to all nodes is as slow as the slowest of them.
+    pub fn members_of(&self, room: impl AsRef<str>) -> Vec<Present<T>> {
+        self.room(room).members()
+    }
+
+    /// All members of this node, in no order.
+    pub fn members(&self) -> Vec<Present<T>> {
+        let mut members = Vec::with_capacity(self.len());
+        self.inner.members.for_each(|member| members.push(Present::new(member)));
+        members
+    }
+
+    /// How many members this node has.
+    pub fn len(&self) -> usize {
+        self.inner.members.len()
+    }
+
+    /// Whether this node has no members.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the hub reports from now on.
+    pub fn events(&self) -> Events {
+        self.inner.engine.events.subscribe()
+    }
+
+    /// What the hub has and has done so far.
+    pub fn stats(&self) -> Stats {
+        self.inner.engine.counters.read(self.len(), self.inner.engine.rooms())
+    }
+
+    /// The identity of this node: a random number for each hub.
+    pub fn node(&self) -> NodeId {
+        self.inner.node
+    }
 }
 
 impl<T> Hub<T> {
-    /// A hub without members. The [`Overflow`] of each connection says what happens to a member that reads too slowly: by
-    /// default it is disconnected.
-    pub fn new() -> Self {
-        Self::make(None)
+    pub(crate) fn make(node: NodeId, rules: Rules, key_of: Option<KeyOf<T>>) -> Self {
+        Self { inner: Arc::new(Inner { node, engine: Engine::new(rules), members: Members::new(node, key_of) }) }
     }
 
-    /// A hub without members that applies `overflow` to slow members, instead of the setting of their connections.
-    pub fn with_overflow(overflow: Overflow) -> Self {
-        Self::make(Some(overflow))
-    }
-
-    fn make(overflow: Option<Overflow>) -> Self {
-        let members = Mutex::new(Members { by_id: BTreeMap::new(), next: 0 });
-        Self { inner: Arc::new(Inner { members, overflow, overflowed: AtomicU64::new(0) }) }
-    }
-
-    /// Queues a message for every member, without waiting for any of them. The message is encoded once. All members see the
-    /// broadcasts of a hub in the same order.
-    pub fn broadcast(&self, message: impl Into<PreparedMessage>) -> Delivery {
-        self.deliver(&message.into(), None)
-    }
-
-    /// The values of all members, in the order in which they joined.
-    pub fn members(&self) -> Vec<Arc<T>> {
-        self.lock().by_id.values().map(|member| member.value.clone()).collect()
-    }
-
-    /// How many members there are.
-    pub fn len(&self) -> usize {
-        self.lock().by_id.len()
-    }
-
-    /// Whether there are no members.
-    pub fn is_empty(&self) -> bool {
-        self.lock().by_id.is_empty()
-    }
-
-    /// How many times a broadcast has found the queue of a member full, since the hub was created.
-    pub fn overflowed(&self) -> u64 {
-        self.inner.overflowed.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn deliver(&self, message: &PreparedMessage, except: Option<MemberId>) -> Delivery {
-        let mut delivery = Delivery::default();
-        // The batch is dropped after the lock is released: this wakes tasks and reports events, which can run code of the
-        // application that uses the hub.
-        let mut batch = PushBatch::new();
-        // The lock gives all members the same order. Nothing waits while it is held.
-        let members = self.lock();
-        for (id, member) in &members.by_id {
-            if Some(*id) == except {
-                continue;
-            }
-            match batch.push(&member.sender, message.clone(), self.inner.overflow) {
-                Ok(Pushed::Queued) => delivery.queued += 1,
-                Ok(Pushed::Displaced(_)) => {
-                    delivery.queued += 1;
-                    delivery.overflowed += 1;
-                }
-                Ok(_) | Err(TrySendError::Full(_)) => delivery.overflowed += 1,
-                Err(TrySendError::Closed(..) | TrySendError::Invalid(..)) => delivery.closed += 1,
-            }
-        }
-        drop(members);
-        drop(batch);
-        if delivery.overflowed > 0 {
-            let total = self.inner.overflowed.fetch_add(delivery.overflowed as u64, Ordering::Relaxed);
-            tracing::debug!(members = delivery.overflowed, total, "some members read too slowly");
-        }
-        delivery
-    }
-
-    pub(crate) fn add(&self, sender: Sender, value: Arc<T>) -> MemberId {
-        let mut members = self.lock();
-        let id = members.next;
-        members.next += 1;
-        members.by_id.insert(id, Member { sender, value });
-        id
-    }
-
-    pub(crate) fn remove(&self, id: MemberId) {
-        let member = self.lock().by_id.remove(&id);
-        // Not under the lock: dropping the application's value may run any code.
-        drop(member);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Members<T>> {
-        self.inner.members.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn inner(&self) -> &Inner<T> {
+        &self.inner
     }
 }
 
@@ -169,7 +166,8 @@ impl<T> Clone for Hub<T> {
     }
 }
 
-impl<T> Default for Hub<T> {
+impl<T: Send + Sync + 'static> Default for Hub<T> {
+    /// As [`new`](Self::new).
     fn default() -> Self {
         Self::new()
     }
@@ -177,6 +175,6 @@ impl<T> Default for Hub<T> {
 
 impl<T> fmt::Debug for Hub<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hub").field("members", &self.len()).field("overflow", &self.inner.overflow).finish()
+        f.debug_struct("Hub").field("node", &self.inner.node).field("members", &self.inner.members.len()).finish()
     }
 }

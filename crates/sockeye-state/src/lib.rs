@@ -1,30 +1,54 @@
-//! Shared state of a WebSocket application: the [`Hub`] of its live connections.
+//! Shared state of a WebSocket application: the [`Hub`] of its live connections, and rooms.
 //!
-//! A hub is cheap to clone and goes into the application's state. A handler joins the hub with the
-//! [`Sender`](sockeye_tokio::Sender) of its connection and a value that the application chooses (a name, a user id). The
-//! connection leaves the hub when the [`Membership`] is dropped, however the handler ends. A broadcast is encoded once, and
-//! queued for all members without waiting for any of them. A hub covers one process.
+//! A hub is cheap to clone and goes into the application's state. A handler [registers](Hub::register) its connection with a
+//! value that the application chooses (a user, a name), and [joins](Member::join) rooms. A message to a room is encoded once,
+//! and reaches all members without waiting for any of them. When the handler ends, however it ends, its [`Member`] is dropped:
+//! the connection leaves all rooms and the hub. A hub covers one process.
 //!
 //! ```
 //! use sockeye_state::Hub;
 //! use sockeye_tokio::{Message, WebSocket};
 //!
-//! async fn chat(mut socket: WebSocket, hub: Hub<String>) {
-//!     let member = hub.join(socket.sender(), "Ada".to_owned());
-//!     hub.broadcast(format!("{} is here", member.value()));
+//! async fn chat(mut socket: WebSocket, hub: Hub<String>, room: String, name: String) {
+//!     let me = hub.register(socket.sender(), name);
+//!     let Ok(room) = me.join(room).await else { return };
+//!     room.to_others().send(format!("{} is here", me.value()));
 //!     while let Some(Ok(message)) = socket.recv().await {
-//!         if let Message::Text(line) = message {
-//!             hub.broadcast(line);
-//!         }
+//!         let Message::Text(line) = message else { continue };
+//!         room.send(format!("{}: {line}", me.value()));
 //!     }
-//! } // here she leaves
+//! } // here the member leaves
 //! ```
 
 #![forbid(unsafe_code)]
 
+mod audience;
+mod builder;
+mod engine;
+mod error;
+mod events;
 mod hub;
-mod membership;
+mod id;
+mod joined;
+mod limits;
+mod member;
+mod members;
+mod metrics;
+mod name;
+mod room;
+mod stats;
+mod sync;
 
-pub use hub::{Delivery, Hub};
-pub use membership::Membership;
+pub use audience::{Audience, Everyone, RemoteMember};
+pub use builder::{Builder, Rooms};
+pub use error::{BuildError, InvalidCloseCode, JoinError};
+pub use events::{Event, Events};
+pub use hub::Hub;
+pub use id::{MemberId, NodeId};
+pub use joined::{Join, Joined, Joining};
+pub use limits::Limits;
+pub use member::{Member, Present};
+pub use name::NameError;
+pub use room::Room;
 pub use sockeye_tokio::Overflow;
+pub use stats::Stats;

@@ -11,7 +11,7 @@ use std::{
 
 use sockeye::{
     Message, Sender,
-    state::{Hub, Membership},
+    state::{Hub, Member, Present},
 };
 
 use crate::protocol::{Join, Line, Refusal, ToPage};
@@ -65,7 +65,10 @@ impl Room {
         let name = name(&join.name)?;
         let log = self.lock();
         let present = self.hub.members();
-        let namesake = present.iter().find(|person| !person.replaced.load(Relaxed) && same(&person.name, &name));
+        let namesake = present
+            .iter()
+            .map(Present::value)
+            .find(|person| !person.replaced.load(Relaxed) && same(&person.name, &name));
         match namesake {
             Some(other) if !join.token.is_empty() && other.token == join.token => {
                 other.replaced.store(true, Relaxed);
@@ -79,14 +82,19 @@ impl Room {
 
         let replaced = AtomicBool::new(false);
         let person = Person { name, token: join.token, sender: sender.clone(), replaced };
-        let membership = self.hub.join(sender, person);
+        let membership = self.hub.register(sender, person);
         let person = membership.value();
         let seen = if join.epoch == log.epoch { join.after } else { 0 };
         let present = self.hub.members();
         let welcome = ToPage::Welcome {
             name: &person.name,
             epoch: &log.epoch,
-            people: present.iter().filter(|p| !p.replaced.load(Relaxed)).map(|p| p.name.as_str()).collect(),
+            people: present
+                .iter()
+                .map(Present::value)
+                .filter(|p| !p.replaced.load(Relaxed))
+                .map(|p| p.name.as_str())
+                .collect(),
             history: log.lines.iter().filter(|line| line.id > seen).collect(),
         };
         // The welcome is sent before the lock is released, so that it comes before any broadcast. Sending can fail only if the
@@ -108,7 +116,7 @@ impl Room {
 pub(crate) struct Seat {
     room: Room,
     /// `Some` until the drop.
-    membership: Option<Membership<Person>>,
+    membership: Option<Member<Person>>,
 }
 
 impl Seat {
@@ -138,11 +146,11 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let _log = self.room.lock();
         if let Some(membership) = self.membership.take() {
-            let person = membership.value().clone();
-            membership.leave();
-            if !person.replaced.load(Relaxed) {
-                self.room.hub.broadcast(ToPage::Left { name: &person.name, at: now() }.to_json());
-                tracing::info!(name = person.name, people = self.room.hub.len(), "left");
+            let (name, replaced) = (membership.value().name.clone(), membership.value().replaced.load(Relaxed));
+            drop(membership);
+            if !replaced {
+                self.room.hub.broadcast(ToPage::Left { name: &name, at: now() }.to_json());
+                tracing::info!(name, people = self.room.hub.len(), "left");
             }
         }
     }

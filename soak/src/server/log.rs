@@ -40,7 +40,7 @@ impl Viewers {
 
     /// Sends a client all that is logged from now on.
     pub(super) async fn show(self, mut socket: WebSocket) {
-        let _member = self.hub.join(socket.sender(), ());
+        let _member = self.hub.register(socket.sender(), ());
         while let Some(Ok(_)) = socket.recv().await {}
     }
 }

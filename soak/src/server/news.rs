@@ -79,7 +79,7 @@ impl News {
 
     /// Sends a client all broadcasts from now on.
     pub(super) async fn tell(self, mut socket: WebSocket) {
-        let _member = self.hub.join(socket.sender(), ());
+        let _member = self.hub.register(socket.sender(), ());
         while let Some(Ok(_)) = socket.recv().await {}
     }
 }

@@ -39,7 +39,7 @@ async fn sockeye(listener: TcpListener, compression: Option<Compression>) -> Res
 }
 
 async fn attend(mut socket: WebSocket, hub: Hub<()>) {
-    let _member = hub.join(socket.sender(), ());
+    let _member = hub.register(socket.sender(), ());
     while let Some(Ok(message)) = socket.recv().await {
         match message {
             Message::Text(text) => hub.broadcast(PreparedMessage::text(text)),

@@ -167,7 +167,7 @@ pub(super) async fn prepared(mut socket: WebSocket) {
 /// A hub with one member: it does not wait for the member, so the handler does.
 pub(super) async fn hub(mut socket: WebSocket) {
     let hub = Hub::new();
-    let _member = hub.join(socket.sender(), ());
+    let _member = hub.register(socket.sender(), ());
     while let Some(Ok(message)) = socket.recv().await {
         if let Ok(message) = PreparedMessage::try_from(message) {
             hub.broadcast(message);

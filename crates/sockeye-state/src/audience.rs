@@ -1,0 +1,207 @@
+//! Whom a message is for: members of rooms, all members, or one.
+
+use std::fmt;
+
+use sockeye_proto::{CloseCode, CloseFrame, PreparedMessage};
+
+use crate::{Hub, InvalidCloseCode, JoinError, MemberId, Room, engine::Except, members::Inside, stats::Delivered};
+
+/// The members of one or several rooms, and nobody twice. From [`Hub::to`], [`Room::except`] and
+/// [`Joined::to_others`](crate::Joined::to_others).
+#[must_use = "nobody gets anything before `send`"]
+pub struct Audience<T> {
+    rooms: Vec<Room<T>>,
+    except: Except,
+}
+
+impl<T: Send + Sync + 'static> Audience<T> {
+    pub(crate) fn new(rooms: Vec<Room<T>>) -> Self {
+        Self { rooms, except: Except::Nobody }
+    }
+
+    /// The same members without this one.
+    pub fn except(mut self, member: MemberId) -> Self {
+        // Somebody who has left gets nothing anyway, and another member may have the number by now.
+        let is_here = self.rooms.first().is_some_and(|room| room.hub().inner().members.get(member).is_some());
+        if is_here {
+            self.except = self.except.and(member.key);
+        }
+        self
+    }
+
+    /// Sends a message to these members. Returns how many members of this node the message is for. As [`Room::send`].
+    pub fn send(&self, message: impl Into<PreparedMessage>) -> usize {
+        let message = message.into();
+        match &self.rooms[..] {
+            [] => 0,
+            [room] => room.send_except(message, self.except.clone()),
+            [first, ..] => {
+                let rooms: Vec<_> = self.rooms.iter().filter_map(Room::current).collect();
+                first.hub().inner().engine.send_to_all(&rooms, &message, &self.except)
+            }
+        }
+    }
+
+    /// As [`Room::volatile`].
+    pub fn volatile(&self, message: impl Into<PreparedMessage>) -> usize {
+        self.send(message)
+    }
+
+    /// Closes the connections of these members, after what was sent to their rooms before. Returns how many members of this node
+    /// it concerns; a member of several of the rooms is counted in each.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCloseCode`] if the code must not be sent.
+    pub fn close_members(&self, code: CloseCode, reason: &str) -> Result<usize, InvalidCloseCode> {
+        InvalidCloseCode::check(code)?;
+        let frame = CloseFrame::new(code, reason);
+        let close = |room: &Room<T>| {
+            let engine = &room.hub().inner().engine;
+            room.current().map_or(0, |room| engine.close(&room, &frame, &self.except))
+        };
+        Ok(self.rooms.iter().map(close).sum())
+    }
+}
+
+/// All members of this node, or those that a filter lets through. From [`Hub::all`].
+///
+/// The message goes out in the task of the caller, which takes the longer the more members there are. Two calls at the same time
+/// may reach two members in different orders. A room to which all members belong has neither drawback.
+#[must_use = "nobody gets anything before `send`"]
+pub struct Everyone<'a, T> {
+    hub: &'a Hub<T>,
+    filter: Option<Filter<'a, T>>,
+}
+
+type Filter<'a, T> = Box<dyn Fn(&T) -> bool + 'a>;
+
+impl<'a, T: Send + Sync + 'static> Everyone<'a, T> {
+    pub(crate) fn new(hub: &'a Hub<T>) -> Self {
+        Self { hub, filter: None }
+    }
+
+    /// Only members for whose value `filter` returns `true`. Several filters must all return `true`. They run in the caller,
+    /// and may use the hub.
+    ///
+    /// ```
+    /// # use sockeye_state::Hub;
+    /// # struct User { admin: bool }
+    /// # let hub: Hub<User> = Hub::new();
+    /// hub.all().filter(|user| user.admin).send("the disk is full");
+    /// ```
+    pub fn filter(mut self, filter: impl Fn(&T) -> bool + 'a) -> Self {
+        self.filter = Some(match self.filter {
+            Some(first) => Box::new(move |value| first(value) && filter(value)),
+            None => Box::new(filter),
+        });
+        self
+    }
+
+    /// Sends a message to these members. Returns how many there are.
+    pub fn send(&self, message: impl Into<PreparedMessage>) -> usize {
+        let message = message.into();
+        let inner = self.hub.inner();
+        let mut delivered = Delivered::default();
+        let reached = self.for_each(|member| delivered.add(member.push(&message, inner.engine.rules.all)));
+        if reached > 0 {
+            inner.engine.counters.sent();
+            inner.engine.counters.delivered(&delivered);
+        }
+        reached
+    }
+
+    /// Closes the connections of these members. Returns how many there are.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCloseCode`] if the code must not be sent.
+    pub fn close_members(&self, code: CloseCode, reason: &str) -> Result<usize, InvalidCloseCode> {
+        InvalidCloseCode::check(code)?;
+        Ok(self.for_each(|member| member.close(code, reason)))
+    }
+
+    fn for_each(&self, mut each: impl FnMut(&Inside<T>)) -> usize {
+        let mut reached = 0;
+        self.hub.inner().members.for_each(|member| {
+            if self.filter.as_ref().is_none_or(|filter| filter(&member.value)) {
+                reached += 1;
+                each(&member);
+            }
+        });
+        reached
+    }
+}
+
+/// A member by its identity, whether it is still here or not. From [`Hub::member`].
+///
+/// Each method returns how many members of this node it concerns: 1, or 0 if the member has left.
+#[must_use = "nothing happens to the member before a method is called"]
+pub struct RemoteMember<T> {
+    hub: Hub<T>,
+    id: MemberId,
+}
+
+impl<T: Send + Sync + 'static> RemoteMember<T> {
+    pub(crate) fn new(hub: Hub<T>, id: MemberId) -> Self {
+        Self { hub, id }
+    }
+
+    /// Sends a message to this member alone.
+    pub fn send(&self, message: impl Into<PreparedMessage>) -> usize {
+        let inner = self.hub.inner();
+        let Some(member) = inner.members.get(self.id) else { return 0 };
+        let mut delivered = Delivered::default();
+        delivered.add(member.push(&message.into(), inner.engine.rules.all));
+        inner.engine.counters.sent();
+        inner.engine.counters.delivered(&delivered);
+        1
+    }
+
+    /// Closes the connection of the member.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCloseCode`] if the code must not be sent.
+    pub fn close_with(&self, code: CloseCode, reason: &str) -> Result<usize, InvalidCloseCode> {
+        InvalidCloseCode::check(code)?;
+        let Some(member) = self.hub.inner().members.get(self.id) else { return Ok(0) };
+        member.close(code, reason);
+        Ok(1)
+    }
+
+    /// Makes the member join a room, as [`Member::join`](crate::Member::join).
+    ///
+    /// # Errors
+    ///
+    /// A [`JoinError`], if no room can have this name, or if the member is in too many rooms.
+    pub fn join(&self, room: &str) -> Result<usize, JoinError> {
+        crate::name::check(room)?;
+        let Some(member) = self.hub.inner().members.get(self.id) else { return Ok(0) };
+        Ok(usize::from(member.join(&self.hub, room)?.is_some()))
+    }
+
+    /// Makes the member leave a room, as [`Member::leave`](crate::Member::leave). 0 also if the member was not in the room.
+    pub fn leave(&self, room: &str) -> usize {
+        let Some(member) = self.hub.inner().members.get(self.id) else { return 0 };
+        usize::from(member.leave(&self.hub, room))
+    }
+}
+
+impl<T> fmt::Debug for Audience<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Audience").field("rooms", &self.rooms).field("except", &self.except).finish()
+    }
+}
+
+impl<T> fmt::Debug for Everyone<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Everyone").field("is_filtered", &self.filter.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for RemoteMember<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteMember").field("id", &self.id).finish_non_exhaustive()
+    }
+}

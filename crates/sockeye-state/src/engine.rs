@@ -1,0 +1,172 @@
+//! The engine of one node: rooms, who is in them, and how messages reach them. It knows nothing of the values of members, and
+//! nothing of a network.
+//!
+//! * `seats`: who is in a room
+//! * `room`: the members of a room, and the messages on their way to them
+//! * `delivery`: a message on its way, and whom it is for
+//! * `drain`: carries the messages to the members
+//! * `directory`: the rooms, by their names
+//!
+//! Locks are taken in the order directory, room. No lock is held while a message is handed to a connection: that wakes tasks,
+//! and runs other code of others.
+
+mod delivery;
+mod directory;
+mod drain;
+#[cfg(all(test, sockeye_loom))]
+mod models;
+mod room;
+mod seats;
+
+use std::{collections::HashSet, sync::Arc};
+
+use sockeye_proto::{CloseFrame, PreparedMessage};
+use tokio::runtime::Handle;
+
+pub(crate) use self::{
+    delivery::Except,
+    room::{Room, Seat},
+    seats::Key,
+};
+use self::{
+    delivery::Once,
+    directory::Directory,
+    drain::Drain,
+    room::{Capacity, Removed, Sent},
+};
+use crate::{builder::Rules, events::EventSender, stats::Counters};
+
+/// A room of up to this many members is drained by the task that sends. That is sooner, and takes no longer than a task of its
+/// own would take to start.
+const FEW: usize = 16;
+
+pub(crate) struct Engine<S> {
+    directory: Directory<S>,
+    pub(crate) rules: Rules,
+    pub(crate) events: EventSender,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl<S: Seat + Send + Sync + 'static> Engine<S> {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self { directory: Directory::default(), rules, events: EventSender::default(), counters: Arc::default() }
+    }
+
+    pub(crate) fn room(&self, name: &str) -> Option<Arc<Room<S>>> {
+        self.directory.get(name)
+    }
+
+    pub(crate) fn room_by_number(&self, number: u32) -> Option<Arc<Room<S>>> {
+        self.directory.by_number(number)
+    }
+
+    /// How many rooms have a member.
+    pub(crate) fn rooms(&self) -> usize {
+        self.directory.len()
+    }
+
+    /// Adds a member to the room with this name.
+    pub(crate) fn join(&self, name: &str, key: Key, seat: &S) -> Arc<Room<S>> {
+        loop {
+            let room = self.directory.get_or_add(name, || self.rules.overflow(name));
+            // A room that was removed meanwhile makes place for a new one.
+            if room.join(key, seat.clone()).is_ok() {
+                return room;
+            }
+        }
+    }
+
+    pub(crate) fn leave(&self, room: &Room<S>, key: Key) {
+        if room.leave(key) {
+            self.directory.remove_if_empty(room);
+        }
+    }
+
+    /// Sends to one room. Returns how many members the message is for.
+    pub(crate) fn send(&self, room: &Arc<Room<S>>, message: PreparedMessage, except: Except) -> usize {
+        self.sent(self.append(room, |room| room.send(message.clone(), except.clone(), self.capacity())))
+    }
+
+    /// Sends to several rooms, and to nobody twice. Returns how many members the message is for.
+    pub(crate) fn send_to_all(&self, rooms: &[Arc<Room<S>>], message: &PreparedMessage, except: &Except) -> usize {
+        let once = Arc::new(Once::default());
+        let mut seen = HashSet::new();
+        let send = |room: &Arc<Room<S>>| {
+            self.append(room, |room| {
+                room.send_once(message.clone(), except.clone(), once.clone(), &mut seen, self.capacity())
+            })
+        };
+        self.sent(rooms.iter().map(send).sum())
+    }
+
+    /// Closes the connections of a room's members, after what was sent before. Returns how many.
+    pub(crate) fn close(&self, room: &Arc<Room<S>>, frame: &CloseFrame, except: &Except) -> usize {
+        self.append(room, |room| room.close(frame.clone(), except.clone()))
+    }
+
+    fn append(&self, room: &Arc<Room<S>>, mut append: impl FnMut(&Room<S>) -> Result<Sent, Removed>) -> usize {
+        let mut again;
+        let mut room = room;
+        let sent = loop {
+            match append(room) {
+                Ok(sent) => break sent,
+                Err(Removed) => {
+                    let Some(other) = self.directory.get(&room.name) else { return 0 };
+                    again = other;
+                    room = &again;
+                }
+            }
+        };
+        let (reached, starts) = match sent {
+            Sent::Pending(reached) => (reached, false),
+            Sent::Drain(reached) => (reached, true),
+            Sent::Refused { is_first } => {
+                self.refuse(room, is_first);
+                return 0;
+            }
+        };
+        if starts {
+            self.drain(room, reached);
+        }
+        reached
+    }
+
+    /// Counts a message that is for `reached` members.
+    fn sent(&self, reached: usize) -> usize {
+        if reached > 0 {
+            self.counters.sent();
+        }
+        reached
+    }
+
+    fn drain(&self, room: &Arc<Room<S>>, members: usize) {
+        let mut drain = Drain::new(room.clone(), self.counters.clone());
+        let runtime = Handle::try_current();
+        // Others may send to the room all the time, and must not keep the caller here. Outside a runtime nobody else can go on.
+        if (runtime.is_err() || members <= FEW) && drain.run(if runtime.is_ok() { 1 } else { usize::MAX }) {
+            return;
+        }
+        if let Ok(runtime) = runtime {
+            runtime.spawn(drain.run_as_task());
+        }
+    }
+
+    fn refuse(&self, room: &Room<S>, is_first: bool) {
+        self.counters.refused();
+        if is_first {
+            let Capacity { messages, bytes } = self.capacity();
+            tracing::warn!(
+                room = &*room.name,
+                messages,
+                bytes,
+                "messages are sent to the room faster than its members get them; refused one, and may refuse more"
+            );
+            self.events.gap(&room.name);
+        }
+    }
+
+    fn capacity(&self) -> Capacity {
+        let limits = &self.rules.limits;
+        Capacity { messages: limits.pending_messages, bytes: limits.pending_bytes }
+    }
+}

@@ -1,0 +1,156 @@
+//! What is on its way to the members of a room.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    mem::size_of,
+    sync::Arc,
+};
+
+use sockeye_proto::{CloseFrame, PreparedMessage};
+
+use super::seats::{Key, Place};
+use crate::sync::Mutex;
+
+/// Messages that were sent to a room in a row, and a Close that may end the row.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// Apart from `reaches`, since a connection takes a slice of messages.
+    pub(crate) messages: Vec<PreparedMessage>,
+    /// Whom each of the messages is for.
+    pub(crate) reaches: Vec<Reach>,
+    pub(crate) close: Option<(CloseFrame, Reach)>,
+}
+
+/// Whom a message is for.
+#[derive(Clone, Default)]
+pub(crate) struct Reach {
+    /// The end of the room when the message was sent. Members with this place or a later one have joined since.
+    pub(crate) end: Place,
+    pub(crate) except: Except,
+    /// Present for a message to several rooms.
+    pub(crate) once: Option<Arc<Once>>,
+}
+
+/// Members who do not get a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Except {
+    #[default]
+    Nobody,
+    One(Key),
+    Many(Arc<[Key]>),
+}
+
+/// The members who have got a message that was sent to several rooms.
+#[derive(Default)]
+pub(crate) struct Once(Mutex<HashSet<Key>>);
+
+impl Batch {
+    /// The end of the last message, or of the Close. No later place has any of this batch.
+    pub(crate) fn end(&self) -> Place {
+        // Each message was sent after the one before it.
+        let last = self.close.as_ref().map(|(_, reach)| reach).or(self.reaches.last());
+        last.map_or(0, |reach| reach.end)
+    }
+
+    /// Whether each of the first `end` members gets all messages, and no Close.
+    pub(crate) fn is_for_all(&self, end: Place) -> bool {
+        self.close.is_none()
+            && self
+                .reaches
+                .iter()
+                .all(|reach| reach.end >= end && reach.except == Except::Nobody && reach.once.is_none())
+    }
+
+    pub(crate) fn reaches_mut(&mut self) -> impl Iterator<Item = &mut Reach> {
+        self.reaches.iter_mut().chain(self.close.as_mut().map(|(_, reach)| reach))
+    }
+}
+
+impl Reach {
+    /// Whether the member gets the message. If so, a message to several rooms counts as delivered to the member.
+    pub(crate) fn includes(&self, key: Key, place: Place) -> bool {
+        place < self.end
+            && !self.except.contains(key)
+            && self.once.as_ref().is_none_or(|once| once.0.lock().insert(key))
+    }
+}
+
+impl Except {
+    pub(crate) fn contains(&self, key: Key) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::One(one) => *one == key,
+            Self::Many(many) => many.contains(&key),
+        }
+    }
+
+    /// How many members there are, and who they are.
+    pub(crate) fn keys(&self) -> &[Key] {
+        match self {
+            Self::Nobody => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn and(self, key: Key) -> Self {
+        match self {
+            Self::Nobody => Self::One(key),
+            same if same.contains(key) => same,
+            more => Self::Many(more.keys().iter().copied().chain([key]).collect()),
+        }
+    }
+}
+
+/// The messages that wait for a drain.
+#[derive(Default)]
+pub(crate) struct Pending {
+    /// Each batch but the last has a Close.
+    batches: VecDeque<Batch>,
+    messages: usize,
+    bytes: usize,
+}
+
+impl Pending {
+    /// Whether there is capacity for `message`. Without waiting messages, there is capacity for one of any length.
+    pub(crate) fn fits(&self, message: &PreparedMessage, most: usize, most_bytes: usize) -> bool {
+        self.messages == 0 || (self.messages < most && self.bytes.saturating_add(cost(message)) <= most_bytes)
+    }
+
+    pub(crate) fn push(&mut self, message: PreparedMessage, reach: Reach) {
+        self.messages += 1;
+        self.bytes += cost(&message);
+        let batch = self.open();
+        batch.messages.push(message);
+        batch.reaches.push(reach);
+    }
+
+    pub(crate) fn close(&mut self, frame: CloseFrame, reach: Reach) {
+        self.open().close = Some((frame, reach));
+    }
+
+    /// The batch that was sent first.
+    pub(crate) fn pop(&mut self) -> Option<Batch> {
+        let batch = self.batches.pop_front()?;
+        self.messages -= batch.messages.len();
+        self.bytes -= batch.messages.iter().map(cost).sum::<usize>();
+        Some(batch)
+    }
+
+    pub(crate) fn reaches_mut(&mut self) -> impl Iterator<Item = &mut Reach> {
+        self.batches.iter_mut().flat_map(Batch::reaches_mut)
+    }
+
+    fn open(&mut self) -> &mut Batch {
+        if self.batches.back().is_none_or(|last| last.close.is_some()) {
+            self.batches.push_back(Batch::default());
+        }
+        self.batches.back_mut().expect("a batch was just added")
+    }
+}
+
+/// The bytes of the payload, and of what surrounds it.
+fn cost(message: &PreparedMessage) -> usize {
+    message.payload().len() + size_of::<Reach>()
+}

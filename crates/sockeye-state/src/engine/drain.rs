@@ -1,0 +1,142 @@
+//! `Drain`: carries what is pending in a room to its members.
+
+use std::{mem, sync::Arc};
+
+use super::{
+    room::{Room, Round, Seat},
+    seats::{Key, Place},
+};
+use crate::stats::{Counters, Delivered};
+
+/// How many members get their messages before the drain looks at the room again.
+const CHUNK: usize = 64;
+
+/// The one drain of a room, from the first message until nothing is pending. No lock is held while members get messages.
+///
+/// If a drain is dropped early, since a task that it woke has panicked or its runtime has shut down, the next message starts a
+/// drain that goes on where this one stopped.
+pub(super) struct Drain<S: Seat> {
+    room: Arc<Room<S>>,
+    counters: Arc<Counters>,
+    round: Option<Box<Round>>,
+    /// The next members, the last of them first.
+    chunk: Vec<(S, Key, Place)>,
+    /// Whether this is no longer the room's drain.
+    is_done: bool,
+}
+
+impl<S: Seat> Drain<S> {
+    /// The caller has seen [`Sent::Drain`](super::room::Sent::Drain).
+    pub(super) fn new(room: Arc<Room<S>>, counters: Arc<Counters>) -> Self {
+        Self { room, counters, round: None, chunk: Vec::new(), is_done: false }
+    }
+
+    /// Delivers to at most this many chunks of members. Returns whether everything is delivered.
+    pub(super) fn run(&mut self, chunks: usize) -> bool {
+        for _ in 0..chunks {
+            if !self.next_chunk() {
+                return true;
+            }
+            self.deliver();
+        }
+        !self.next_chunk()
+    }
+
+    /// Delivers everything, and lets other tasks run after every 64 members.
+    pub(super) async fn run_as_task(mut self) {
+        let mut members = 0;
+        while !self.chunk.is_empty() || self.next_chunk() {
+            members += self.chunk.len();
+            self.deliver();
+            if members >= CHUNK {
+                members = 0;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Takes the next members. `false` ends the drain: nothing is pending.
+    fn next_chunk(&mut self) -> bool {
+        // Dropped after the release of the lock: the messages may be long.
+        let mut finished = None;
+        let mut state = self.room.state.lock();
+        if self.round.as_ref().is_some_and(|round| round.next >= round.end) {
+            finished = self.round.take();
+        }
+        if self.round.is_none() || state.seats.is_sparse() {
+            state.compact(self.round.as_deref_mut());
+        }
+        if self.round.is_none() {
+            self.round = state.lost.take();
+        }
+        while self.round.as_ref().is_none_or(|round| round.next >= round.end) {
+            state.has_gap = false;
+            let Some(batch) = state.pending.pop() else {
+                state.is_draining = false;
+                self.is_done = true;
+                drop(state);
+                drop(finished);
+                return false;
+            };
+            let end = batch.end();
+            self.round = Some(Box::new(Round { batch, next: 0, end }));
+        }
+        if let Some(round) = &mut self.round {
+            let from = round.next;
+            let members = state.seats.range(from..round.end).take(CHUNK);
+            self.chunk.extend(members.map(|(seat, key, place)| (seat.clone(), key, place)));
+            round.next = match self.chunk.last() {
+                Some((.., place)) if self.chunk.len() == CHUNK => place + 1,
+                _ => round.end,
+            };
+            self.chunk.reverse();
+        }
+        drop(state);
+        drop(finished);
+        true
+    }
+
+    /// Gives the members of the chunk their messages.
+    fn deliver(&mut self) {
+        let Some(round) = &self.round else { return };
+        let overflow = self.room.overflow;
+        let is_for_all = round.batch.is_for_all(round.next);
+        let mut delivered = Delivered::default();
+        while let Some((seat, key, place)) = self.chunk.pop() {
+            if is_for_all {
+                delivered.add(seat.deliver(&round.batch.messages, overflow));
+                continue;
+            }
+            let messages = round.batch.messages.iter().zip(&round.batch.reaches);
+            let own: Vec<_> =
+                messages.filter(|(_, reach)| reach.includes(key, place)).map(|(message, _)| message.clone()).collect();
+            if !own.is_empty() {
+                delivered.add(seat.deliver(&own, overflow));
+            }
+            if let Some((frame, _)) = round.batch.close.as_ref().filter(|(_, reach)| reach.includes(key, place)) {
+                seat.close(frame);
+            }
+        }
+        self.counters.delivered(&delivered);
+    }
+}
+
+impl<S: Seat> Drop for Drain<S> {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        let chunk = mem::take(&mut self.chunk);
+        let mut state = self.room.state.lock();
+        if let Some(mut round) = self.round.take() {
+            // Those who have left the chunk have their messages, also the one whose task has panicked.
+            if let Some((.., place)) = chunk.last() {
+                round.next = *place;
+            }
+            state.lost = Some(round);
+        }
+        state.is_draining = false;
+        drop(state);
+        drop(chunk);
+    }
+}

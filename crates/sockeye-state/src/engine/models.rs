@@ -1,0 +1,196 @@
+//! Models of a room for loom: all orders in which members may join and leave, and messages may be sent and delivered.
+//!
+//! Each model ends with what has to hold in all orders: nobody misses what was sent while they were in the room, nobody gets
+//! anything twice or out of order, and nothing stays pending.
+
+use std::sync::Arc as StdArc;
+
+use loom::{
+    sync::{Arc, Mutex},
+    thread,
+};
+use sockeye_proto::{CloseFrame, PreparedMessage};
+use sockeye_tokio::{Overflow, PushedMany};
+
+use super::{
+    directory::Directory,
+    drain::Drain,
+    room::{Capacity, Room, Seat, Sent},
+    *,
+};
+
+/// A connection that notes what it got.
+#[derive(Clone, Default)]
+struct Inbox(Arc<Mutex<Vec<String>>>);
+
+impl Inbox {
+    fn texts(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Seat for Inbox {
+    fn deliver(&self, messages: &[PreparedMessage], _: Option<Overflow>) -> PushedMany {
+        let texts = messages.iter().map(|message| String::from_utf8(message.payload().to_vec()).unwrap());
+        self.0.lock().unwrap().extend(texts);
+        PushedMany::default()
+    }
+
+    fn close(&self, frame: &CloseFrame) {
+        self.0.lock().unwrap().push(frame.to_string());
+    }
+}
+
+const CAPACITY: Capacity = Capacity { messages: 16, bytes: 1 << 10 };
+
+/// Sends a text, and drains if nobody else does. Returns how many members it is for.
+fn send(room: &StdArc<Room<Inbox>>, text: &str) -> usize {
+    match room.send(text.into(), Except::Nobody, CAPACITY) {
+        Ok(Sent::Pending(reached)) => reached,
+        Ok(Sent::Drain(reached)) => {
+            assert!(Drain::new(room.clone(), StdArc::default()).run(usize::MAX));
+            reached
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn room_of(members: &[(Key, &Inbox)]) -> (StdArc<Directory<Inbox>>, StdArc<Room<Inbox>>) {
+    let directory = StdArc::new(Directory::default());
+    let room = directory.get_or_add("tide", || None);
+    for (key, inbox) in members {
+        assert!(room.join(*key, (*inbox).clone()).unwrap());
+    }
+    (directory, room)
+}
+
+#[test]
+fn two_senders_and_two_members_agree_on_one_order() {
+    loom::model(|| {
+        let (ada, bob) = (Inbox::default(), Inbox::default());
+        let (_directory, room) = room_of(&[(1, &ada), (2, &bob)]);
+        let other = room.clone();
+        let thread = thread::spawn(move || send(&other, "b"));
+        send(&room, "a1");
+        send(&room, "a2");
+        thread.join().unwrap();
+        let texts = ada.texts();
+        assert_eq!(texts, bob.texts());
+        assert_eq!(texts.len(), 3);
+        assert_eq!(texts.iter().filter(|text| text.starts_with('a')).collect::<Vec<_>>(), ["a1", "a2"]);
+        assert!(!room.state.lock().is_draining);
+    });
+}
+
+#[test]
+fn whoever_leaves_gets_nothing_that_is_sent_later() {
+    loom::model(|| {
+        let (ada, bob) = (Inbox::default(), Inbox::default());
+        let (_directory, room) = room_of(&[(1, &ada), (2, &bob)]);
+        let other = room.clone();
+        let thread = thread::spawn(move || send(&other, "1"));
+        room.leave(1);
+        assert_eq!(send(&room, "2"), 1);
+        thread.join().unwrap();
+        assert!(!ada.texts().contains(&"2".to_owned()));
+        let mut texts = bob.texts();
+        texts.sort_unstable();
+        assert_eq!(texts, ["1", "2"]);
+        assert_eq!(room.state.lock().seats.end(), 1);
+    });
+}
+
+#[test]
+fn whoever_joins_gets_all_that_is_sent_later_and_nothing_twice() {
+    loom::model(|| {
+        let (ada, bob) = (Inbox::default(), Inbox::default());
+        let (_directory, room) = room_of(&[(1, &ada)]);
+        let other = room.clone();
+        let thread = thread::spawn(move || send(&other, "1"));
+        room.join(2, bob.clone()).unwrap();
+        send(&room, "2");
+        thread.join().unwrap();
+        let texts = bob.texts();
+        assert_eq!(texts.iter().filter(|text| *text == "2").count(), 1);
+        assert!(texts.len() <= 2);
+        assert_eq!(ada.texts().len(), 2);
+    });
+}
+
+#[test]
+fn leaving_and_joining_again_under_a_drain_gets_nothing_twice() {
+    loom::model(|| {
+        let (ada, bob) = (Inbox::default(), Inbox::default());
+        let (_directory, room) = room_of(&[(1, &ada), (2, &bob)]);
+        let other = room.clone();
+        let thread = thread::spawn(move || {
+            send(&other, "1");
+            send(&other, "2");
+        });
+        room.leave(1);
+        room.join(1, ada.clone()).unwrap();
+        thread.join().unwrap();
+        for text in ["1", "2"] {
+            assert!(ada.texts().iter().filter(|other| *other == text).count() <= 1);
+        }
+        assert_eq!(bob.texts(), ["1", "2"]);
+    });
+}
+
+#[test]
+fn a_room_that_empties_is_never_joined_outside_the_directory() {
+    loom::model(|| {
+        let (ada, bob) = (Inbox::default(), Inbox::default());
+        let (directory, room) = room_of(&[(1, &ada)]);
+        let other = directory.clone();
+        let thread = thread::spawn(move || {
+            assert!(room.leave(1));
+            other.remove_if_empty(&room);
+        });
+        let joined = loop {
+            let room = directory.get_or_add("tide", || None);
+            if room.join(2, bob.clone()).is_ok() {
+                break room;
+            }
+        };
+        thread.join().unwrap();
+        let found = directory.get("tide").expect("the room has a member");
+        assert!(StdArc::ptr_eq(&found, &joined));
+        assert_eq!(send(&found, "hello"), 1);
+        assert_eq!(bob.texts(), ["hello"]);
+        assert_eq!(directory.len(), 1);
+    });
+}
+
+#[test]
+fn a_lost_drain_is_taken_up_by_the_next_message() {
+    loom::model(|| {
+        let (ada, bob) = (Inbox::default(), Inbox::default());
+        let (_directory, room) = room_of(&[(1, &ada), (2, &bob)]);
+        assert_eq!(room.send("1".into(), Except::Nobody, CAPACITY).unwrap(), Sent::Drain(2));
+        let lost = Drain::new(room.clone(), StdArc::default());
+        let thread = thread::spawn(move || drop(lost));
+        send(&room, "2");
+        thread.join().unwrap();
+        send(&room, "3");
+        assert_eq!(ada.texts(), ["1", "2", "3"]);
+        assert_eq!(bob.texts(), ["1", "2", "3"]);
+    });
+}
+
+#[test]
+fn a_close_comes_after_what_was_sent_before() {
+    loom::model(|| {
+        let ada = Inbox::default();
+        let (_directory, room) = room_of(&[(1, &ada)]);
+        let other = room.clone();
+        let thread = thread::spawn(move || send(&other, "1"));
+        let frame = CloseFrame::new(1001, "");
+        if let Ok(Sent::Drain(_)) = room.close(frame, Except::Nobody) {
+            assert!(Drain::new(room.clone(), StdArc::default()).run(usize::MAX));
+        }
+        thread.join().unwrap();
+        assert_eq!(ada.texts().len(), 2);
+        assert!(!room.state.lock().is_draining);
+    });
+}

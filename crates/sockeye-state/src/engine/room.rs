@@ -1,0 +1,238 @@
+//! `Room`: the members of one room, and the messages on their way to them.
+
+use std::{collections::HashSet, sync::Arc};
+
+use sockeye_proto::{CloseFrame, PreparedMessage};
+use sockeye_tokio::{Overflow, PushedMany};
+
+use super::{
+    delivery::{Batch, Except, Once, Pending, Reach},
+    seats::{Key, Place, Seats},
+};
+use crate::sync::Mutex;
+
+/// A member's connection, as the room sees it.
+pub(crate) trait Seat: Clone {
+    /// Queues the messages for the member, in order. Never waits.
+    fn deliver(&self, messages: &[PreparedMessage], overflow: Option<Overflow>) -> PushedMany;
+
+    /// Begins the close handshake.
+    fn close(&self, frame: &CloseFrame);
+}
+
+/// A room that had members when it was last looked at.
+pub(crate) struct Room<S> {
+    pub(crate) name: Box<str>,
+    number: u32,
+    /// `None` if the setting of each connection applies.
+    pub(super) overflow: Option<Overflow>,
+    pub(super) state: Mutex<State<S>>,
+}
+
+pub(super) struct State<S> {
+    pub(super) seats: Seats<S>,
+    pub(super) pending: Pending,
+    /// What a lost drain was doing. The next drain goes on with it.
+    pub(super) lost: Option<Box<Round>>,
+    /// Whether a drain runs, or is about to run.
+    pub(super) is_draining: bool,
+    /// Whether the directory has dropped the room. Nobody can join it any more.
+    pub(super) is_removed: bool,
+    /// Whether a message was refused since the last drain took messages.
+    pub(super) has_gap: bool,
+}
+
+/// A batch on its way to one member after the other.
+pub(super) struct Round {
+    pub(super) batch: Batch,
+    /// The next member.
+    pub(super) next: Place,
+    /// No member from here on gets anything of the batch.
+    pub(super) end: Place,
+}
+
+/// How many messages may wait in a room, and how many bytes of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Capacity {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+/// The room was removed from the directory. Another one may have its name now.
+#[derive(Debug)]
+pub(crate) struct Removed;
+
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It is on its way to this many members, by a drain that runs already. Or there are none.
+    Pending(usize),
+    /// It is on its way to this many members, as soon as the caller starts a drain.
+    Drain(usize),
+    /// Too much is pending. `is_first`: nothing was refused since the last drain took messages.
+    Refused { is_first: bool },
+}
+
+impl<S: Seat> Room<S> {
+    pub(super) fn new(name: &str, number: u32, overflow: Option<Overflow>) -> Self {
+        let state = State {
+            seats: Seats::default(),
+            pending: Pending::default(),
+            lost: None,
+            is_draining: false,
+            is_removed: false,
+            has_gap: false,
+        };
+        Self { name: name.into(), number, overflow, state: Mutex::new(state) }
+    }
+
+    /// Adds a member, who gets what is sent from now on. Returns whether the member is new.
+    pub(crate) fn join(&self, key: Key, seat: S) -> Result<bool, Removed> {
+        let mut state = self.state.lock();
+        if state.is_removed {
+            return Err(Removed);
+        }
+        let added = state.seats.add(key, seat);
+        drop(state);
+        // A seat that is handed back is dropped without the lock: it may be the last that knows of its connection.
+        Ok(added.is_ok())
+    }
+
+    /// Removes a member, who gets nothing that is sent from now on. Returns whether the room is empty.
+    pub(crate) fn leave(&self, key: Key) -> bool {
+        let mut state = self.state.lock();
+        let seat = state.seats.take(key);
+        if !state.is_draining {
+            state.compact(None);
+        }
+        let is_empty = state.seats.is_empty();
+        drop(state);
+        drop(seat);
+        is_empty
+    }
+
+    /// Appends a message to what the next drain delivers.
+    pub(crate) fn send(&self, message: PreparedMessage, except: Except, capacity: Capacity) -> Result<Sent, Removed> {
+        self.append(message, except, None, capacity, Seats::count)
+    }
+
+    fn append(
+        &self,
+        message: PreparedMessage,
+        except: Except,
+        once: Option<Arc<Once>>,
+        capacity: Capacity,
+        count: impl FnOnce(&Seats<S>, &Except) -> usize,
+    ) -> Result<Sent, Removed> {
+        let mut state = self.state.lock();
+        if state.is_removed {
+            return Err(Removed);
+        }
+        if !state.pending.fits(&message, capacity.messages, capacity.bytes) {
+            let is_first = !state.has_gap;
+            state.has_gap = true;
+            return Ok(Sent::Refused { is_first });
+        }
+        let reached = count(&state.seats, &except);
+        if reached == 0 {
+            return Ok(Sent::Pending(0));
+        }
+        let end = state.seats.end();
+        state.pending.push(message, Reach { end, except, once });
+        Ok(state.begin(reached))
+    }
+
+    /// Like [`send`](Self::send), for one of several rooms that get the same message. Counts only members who are not in `seen`,
+    /// and adds them.
+    pub(crate) fn send_once(
+        &self,
+        message: PreparedMessage,
+        except: Except,
+        once: Arc<Once>,
+        seen: &mut HashSet<Key>,
+        capacity: Capacity,
+    ) -> Result<Sent, Removed> {
+        self.append(message, except, Some(once), capacity, |seats, except| {
+            seats.keys().filter(|key| !except.contains(*key) && seen.insert(*key)).count()
+        })
+    }
+
+    /// Appends a Close to what the next drain delivers.
+    pub(crate) fn close(&self, frame: CloseFrame, except: Except) -> Result<Sent, Removed> {
+        let mut state = self.state.lock();
+        if state.is_removed {
+            return Err(Removed);
+        }
+        let reached = state.seats.count(&except);
+        if reached == 0 {
+            return Ok(Sent::Pending(0));
+        }
+        let end = state.seats.end();
+        state.pending.close(frame, Reach { end, except, once: None });
+        Ok(state.begin(reached))
+    }
+
+    /// Where the directory has the room. No other room has the same number while this one has a member.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whether the room is no longer in the directory.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.state.lock().is_removed
+    }
+
+    pub(crate) fn contains(&self, key: Key) -> bool {
+        self.state.lock().seats.contains(key)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().seats.len()
+    }
+
+    /// The members, in no order.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        self.state.lock().seats.keys().collect()
+    }
+
+    /// Removes the room if nobody is in it. The caller holds the lock of the directory, and drops the room from it if this
+    /// returns `true`.
+    pub(super) fn remove_if_empty(&self) -> bool {
+        let mut state = self.state.lock();
+        // Whatever is pending was for members who have left.
+        state.is_removed |= state.seats.is_empty();
+        state.is_removed
+    }
+}
+
+impl<S> State<S> {
+    /// Decides who drains what was just appended.
+    fn begin(&mut self, reached: usize) -> Sent {
+        if self.is_draining {
+            return Sent::Pending(reached);
+        }
+        self.is_draining = true;
+        Sent::Drain(reached)
+    }
+
+    /// Removes the dead places, and moves `round` and all that is pending with their members.
+    pub(super) fn compact(&mut self, round: Option<&mut Round>) {
+        if !self.seats.has_dead() {
+            return;
+        }
+        let rounds = round.into_iter().chain(self.lost.as_deref_mut());
+        let marks = rounds.flat_map(|round| {
+            let Round { batch, next, end } = round;
+            [next, end].into_iter().chain(batch.reaches_mut().map(|reach| &mut reach.end))
+        });
+        let pending = self.pending.reaches_mut().map(|reach| &mut reach.end);
+        self.seats.compact(marks.chain(pending));
+    }
+}
+
+impl<S> Seats<S> {
+    /// How many members are not excepted.
+    fn count(&self, except: &Except) -> usize {
+        self.len() - except.keys().iter().filter(|key| self.contains(**key)).count()
+    }
+}

@@ -1,0 +1,73 @@
+//! Why a member cannot join a room, why members cannot be closed, and why a hub cannot be built.
+
+use sockeye_proto::{CloseCode, close_code};
+
+use crate::name::NameError;
+
+/// Why a member could not join a room. The member's connection and its other rooms are as before.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// No room can have this name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The member is in as many rooms as [`Limits::rooms_per_member`](crate::Limits::rooms_per_member) allows.
+    #[error(
+        "the member is in {max} rooms, which is the most that a member may be in; leave one first, or raise Limits::rooms_per_member"
+    )]
+    TooManyRooms {
+        /// The limit.
+        max: usize,
+    },
+}
+
+/// Why a hub could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Two calls of [`Builder::rooms`](crate::Builder::rooms) have the same prefix.
+    #[error("the rooms with the prefix {prefix:?} are configured twice; expected each prefix once")]
+    PrefixTwice {
+        /// The prefix.
+        prefix: String,
+    },
+    /// No room can have a name with this prefix, so its configuration would never apply.
+    #[error("no room can have a name with the prefix {prefix:?}: {source}")]
+    Prefix {
+        /// The prefix.
+        prefix: String,
+        /// What is wrong with the prefix.
+        source: NameError,
+    },
+    /// A limit is zero, so that nothing would work.
+    #[error("the limit {limit} is 0; expected at least 1")]
+    ZeroLimit {
+        /// The name of the method of [`Limits`](crate::Limits).
+        limit: &'static str,
+    },
+    /// An [`Overflow::Disconnect`](crate::Overflow::Disconnect) has a code that must not be sent.
+    #[error("in Overflow::Disconnect: {0}")]
+    CloseCode(#[from] InvalidCloseCode),
+    /// The system has no random numbers, which the identity of the node needs.
+    #[error("the system gave no random number for the identity of the node")]
+    Random(#[from] getrandom::Error),
+}
+
+/// A close code that must not be sent ([RFC 6455 §7.4]). Nobody was closed.
+///
+/// [RFC 6455 §7.4]: https://www.rfc-editor.org/rfc/rfc6455#section-7.4
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the close code {code} must not be sent; expected one that the RFC defines for a Close, such as 1000 or 1001, or 3000 to 4999"
+)]
+#[non_exhaustive]
+pub struct InvalidCloseCode {
+    /// The code.
+    pub code: CloseCode,
+}
+
+impl InvalidCloseCode {
+    pub(crate) fn check(code: CloseCode) -> Result<(), Self> {
+        if close_code::is_valid_on_wire(code) { Ok(()) } else { Err(Self { code }) }
+    }
+}

@@ -1,0 +1,73 @@
+//! `Events`: what an operator or an application may want to know of a hub, apart from messages.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::broadcast::{self, error::RecvError};
+
+/// How many events are kept for a receiver that does not look. Events are rare.
+const KEPT: usize = 64;
+
+/// Something that a hub reports. From [`Events::next`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The members of the room may have missed messages, since too many were pending: see
+    /// [`Limits::pending_messages`](crate::Limits::pending_messages). Reported once until the room has caught up.
+    Gap {
+        /// The name of the room.
+        room: Arc<str>,
+    },
+    /// The receiver was too slow, and this many events were dropped.
+    Missed(u64),
+}
+
+/// The events of a hub from the moment of [`Hub::events`](crate::Hub::events) on.
+///
+/// ```
+/// use sockeye_state::{Event, Hub};
+///
+/// async fn watch(hub: Hub<String>) {
+///     let mut events = hub.events();
+///     drop(hub); // events end with the last clone of the hub
+///     while let Some(event) = events.next().await {
+///         if let Event::Gap { room } = event {
+///             eprintln!("messages to {room} were refused");
+///         }
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Events(broadcast::Receiver<Event>);
+
+impl Events {
+    /// Waits for the next event. `None` once the hub is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no event is lost.
+    pub async fn next(&mut self) -> Option<Event> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(RecvError::Lagged(missed)) => Some(Event::Missed(missed)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+/// Where the hub reports events. Makes a channel only once somebody listens.
+#[derive(Default)]
+pub(crate) struct EventSender(OnceLock<broadcast::Sender<Event>>);
+
+impl EventSender {
+    pub(crate) fn subscribe(&self) -> Events {
+        Events(self.0.get_or_init(|| broadcast::Sender::new(KEPT)).subscribe())
+    }
+
+    /// Called without any lock, since tasks are woken.
+    pub(crate) fn gap(&self, room: &str) {
+        if let Some(sender) = self.0.get() {
+            // An error means that nobody listens any more.
+            let _ = sender.send(Event::Gap { room: room.into() });
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! `Stats`: what a hub has done so far.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use sockeye_tokio::PushedMany;
+
+use crate::metrics;
+
+/// How many members and rooms a hub has on this node, and what became of the messages sent through it. From
+/// [`Hub::stats`](crate::Hub::stats).
+///
+/// Each counter counts from the start of the hub. A *delivery* is one message for one member. With the feature `metrics`, the
+/// same numbers are reported to the `metrics` facade, under names that begin with `sockeye_hub_`.
+///
+/// ```
+/// use sockeye_state::Hub;
+///
+/// let hub: Hub<String> = Hub::new();
+/// let stats = hub.stats();
+/// println!("{} members in {} rooms; {} messages did not fit", stats.members, stats.rooms, stats.overflowed);
+/// # assert_eq!(stats.members, 0);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Members at this moment.
+    pub members: usize,
+    /// Rooms with a member at this moment.
+    pub rooms: usize,
+    /// Messages that were accepted, each for any number of members.
+    pub sent: u64,
+    /// Messages that were refused, since too many were pending in their room: see
+    /// [`Limits::pending_messages`](crate::Limits::pending_messages). Nobody got them.
+    pub refused: u64,
+    /// Deliveries that were queued for their member.
+    pub queued: u64,
+    /// Deliveries that found the queue of their member full. The [`Overflow`](crate::Overflow) says what happened then.
+    pub overflowed: u64,
+    /// Deliveries that were dropped, since the queue was full.
+    pub dropped: u64,
+    /// Older messages that were dropped for newer ones, by [`Overflow::DropOldest`](crate::Overflow::DropOldest).
+    pub displaced: u64,
+    /// Members that were disconnected since their queue was full, by [`Overflow::Disconnect`](crate::Overflow::Disconnect).
+    pub disconnected: u64,
+    /// Deliveries to members whose connection was closing.
+    pub closed: u64,
+}
+
+/// The counters of a hub.
+#[derive(Default)]
+pub(crate) struct Counters {
+    sent: AtomicU64,
+    refused: AtomicU64,
+    queued: AtomicU64,
+    overflowed: AtomicU64,
+    dropped: AtomicU64,
+    displaced: AtomicU64,
+    disconnected: AtomicU64,
+    closed: AtomicU64,
+}
+
+/// What became of messages for several members.
+#[derive(Debug, Default)]
+pub(crate) struct Delivered {
+    pub(crate) queued: u64,
+    pub(crate) overflowed: u64,
+    pub(crate) dropped: u64,
+    pub(crate) displaced: u64,
+    pub(crate) disconnected: u64,
+    pub(crate) closed: u64,
+}
+
+impl Counters {
+    pub(crate) fn sent(&self) {
+        self.sent.fetch_add(1, Relaxed);
+        metrics::sent();
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+        metrics::refused();
+    }
+
+    /// Called without any lock, since a recorder of metrics and a subscriber of events are code of others.
+    pub(crate) fn delivered(&self, delivered: &Delivered) {
+        let Delivered { queued, overflowed, dropped, displaced, disconnected, closed } = *delivered;
+        self.queued.fetch_add(queued, Relaxed);
+        if overflowed + closed > 0 {
+            self.overflowed.fetch_add(overflowed, Relaxed);
+            self.dropped.fetch_add(dropped, Relaxed);
+            self.displaced.fetch_add(displaced, Relaxed);
+            self.disconnected.fetch_add(disconnected, Relaxed);
+            self.closed.fetch_add(closed, Relaxed);
+        }
+        metrics::delivered(delivered);
+        if overflowed > 0 {
+            tracing::debug!(overflowed, dropped, displaced, disconnected, "some members read too slowly");
+        }
+    }
+
+    pub(crate) fn read(&self, members: usize, rooms: usize) -> Stats {
+        Stats {
+            members,
+            rooms,
+            sent: self.sent.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            queued: self.queued.load(Relaxed),
+            overflowed: self.overflowed.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+            displaced: self.displaced.load(Relaxed),
+            disconnected: self.disconnected.load(Relaxed),
+            closed: self.closed.load(Relaxed),
+        }
+    }
+}
+
+impl Delivered {
+    pub(crate) fn add(&mut self, pushed: PushedMany) {
+        self.queued += pushed.queued as u64;
+        self.overflowed += pushed.overflowed as u64;
+        self.dropped += (pushed.dropped + pushed.invalid) as u64;
+        self.displaced += pushed.displaced as u64;
+        self.disconnected += u64::from(pushed.disconnected);
+        self.closed += pushed.closed as u64;
+    }
+}

@@ -1,0 +1,65 @@
+//! Connections for the tests of the hub.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use sockeye_state::{Hub, Joined, Member};
+use sockeye_testkit::{Peer, PipeEnd, opcode, pipe, pipe_with_capacity};
+use sockeye_tokio::{Config, Connection, Overflow, Role, Sender, Stream};
+use tokio::sync::oneshot;
+
+/// The client of a connection whose handler receives until the end.
+pub(crate) type Client = Peer<PipeEnd>;
+
+/// A connection over a pipe.
+pub(crate) async fn connect() -> (Client, Sender) {
+    let (client, server) = pipe();
+    (Peer::client(client), serve(server, |connection| connection).await)
+}
+
+/// A connection whose client reads nothing: `capacity` bytes fit into its pipe, and a few more into its queue.
+pub(crate) async fn connect_slow(capacity: usize, overflow: Overflow) -> (Client, Sender) {
+    let (client, server) = pipe_with_capacity(capacity);
+    let config = Config::default().write_buffer_size(capacity).max_write_buffer_size(4 * capacity);
+    let sender = serve(server, |connection| connection.config(config).overflow(overflow)).await;
+    (Peer::client(client), sender)
+}
+
+async fn serve(server: PipeEnd, configure: impl FnOnce(Connection) -> Connection) -> Sender {
+    let (give, taken) = oneshot::channel();
+    let connection = configure(Connection::new(Stream::boxed(server), Role::Server));
+    tokio::spawn(connection.serve(|mut socket| async move {
+        let _ = give.send(socket.sender());
+        while let Some(Ok(_)) = socket.recv().await {}
+    }));
+    taken.await.expect("the handler runs")
+}
+
+/// A new member that is in no room.
+pub(crate) async fn register<T: Send + Sync + 'static>(hub: &Hub<T>, value: T) -> (Client, Member<T>) {
+    let (client, sender) = connect().await;
+    (client, hub.register(sender, value))
+}
+
+/// A new member that is in one room.
+pub(crate) async fn join<T: Send + Sync + 'static>(
+    hub: &Hub<T>,
+    room: &str,
+    value: T,
+) -> (Client, Member<T>, Joined<T>) {
+    let (client, member) = register(hub, value).await;
+    let room = member.join(room).await.expect("the name is valid");
+    (client, member, room)
+}
+
+/// All texts that come until `last` comes, without it.
+pub(crate) async fn texts_until(client: &mut Client, last: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    loop {
+        let frame = client.expect_frame().await;
+        assert_eq!(frame.opcode, opcode::TEXT, "{frame:?}");
+        let text = String::from_utf8(frame.payload).expect("a text");
+        if text == last {
+            return texts;
+        }
+        texts.push(text);
+    }
+}
