@@ -164,9 +164,9 @@ async fn a_member_can_be_reached_by_its_identity() {
 #[tokio::test]
 async fn members_are_found_by_a_key_of_the_application() {
     let hub = Hub::<(u32, &str)>::builder().key(|(user, _)| user.to_string()).build().await.unwrap();
-    let (_1, phone) = register(&hub, (7, "phone")).await;
-    let (_2, _laptop) = register(&hub, (7, "laptop")).await;
-    let (_3, _other) = register(&hub, (8, "phone")).await;
+    let (_client, phone) = register(&hub, (7, "phone")).await;
+    let (_client, _laptop) = register(&hub, (7, "laptop")).await;
+    let (_client, _other) = register(&hub, (8, "phone")).await;
     assert_eq!(hub.by_key("7").len(), 2);
     drop(phone);
     assert_eq!(hub.by_key("7").iter().map(|member| member.value().1).collect::<Vec<_>>(), ["laptop"]);

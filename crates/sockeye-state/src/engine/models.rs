@@ -144,8 +144,9 @@ fn a_room_that_empties_is_never_joined_outside_the_directory() {
         let (directory, room) = room_of(&[(1, &ada)]);
         let other = directory.clone();
         let thread = thread::spawn(move || {
-            assert!(room.leave(1));
-            other.remove_if_empty(&room);
+            if room.leave(1) {
+                other.remove_if_empty(&room);
+            }
         });
         let joined = loop {
             let room = directory.get_or_add("tide", || None);
