@@ -77,6 +77,8 @@ const TABLE: &[Row] = &[
             to("sockeye-proto"), to("tokio"), to("futures-core"), to("futures-sink"), to("http"), to("tracing"), to("thiserror"),
             // `bytes` carries what an HTTP layer has read ahead; `getrandom` makes the masking keys.
             to("bytes"), to("getrandom"), optional("axum-core"), optional("metrics"),
+            // Typed messages: behind the feature `json`.
+            optional("serde"), optional("serde_json"), optional("serde_path_to_error"),
             // Reads into spare capacity, in one call that also tells tokio whether there is more to read.
             to("rustix"),
             // Shuts down one direction of a socket that both halves share. tokio can do this only for the owner.
@@ -112,7 +114,12 @@ const TABLE: &[Row] = &[
     Row {
         name: "sockeye-state",
         part: Part::Crate,
-        may: &[to("sockeye-proto"), to("sockeye-tokio"), to("tokio"), to("futures"), to("thiserror"), to("tracing")],
+        may: &[
+            to("sockeye-proto"), to("sockeye-tokio"), to("tokio"), to("futures"), to("thiserror"), to("tracing"),
+            // The members of a large room by their keys, node ids, and envelopes.
+            to("hashbrown"), to("getrandom"), to("bytes"),
+            optional("serde"), optional("serde_json"), optional("metrics"),
+        ],
         never: &["hyper", "axum", "redis", "async-nats"],
     },
     Row {
