@@ -40,6 +40,8 @@ pub struct Error(Arc<Kind>);
 enum Kind {
     Peer(sockeye_proto::Error),
     Invalid(Violation),
+    #[cfg(feature = "json")]
+    Encode(serde_json::Error),
     Abrupt,
     Timeout(&'static str, Option<Duration>),
     Closed,
@@ -84,10 +86,15 @@ impl Error {
         matches!(*self.0, Kind::Closed)
     }
 
-    /// Whether the message cannot be sent at all: a Ping or Pong of more than 125 bytes, or a close code that the RFC does not
-    /// allow. The connection is unchanged.
+    /// Whether the message cannot be sent at all: a Ping or Pong of more than 125 bytes, a close code that the RFC does not
+    /// allow, or a value that has no JSON. The connection is unchanged.
     pub fn is_invalid(&self) -> bool {
-        matches!(*self.0, Kind::Invalid(_))
+        match *self.0 {
+            Kind::Invalid(_) => true,
+            #[cfg(feature = "json")]
+            Kind::Encode(_) => true,
+            _ => false,
+        }
     }
 
     /// Whether the stream failed; [`source`](error::Error::source) says how. For a reset, [`is_abrupt`](Self::is_abrupt) is
@@ -110,6 +117,12 @@ impl Error {
 
     pub(crate) fn invalid(violation: Violation) -> Self {
         Self(Arc::new(Kind::Invalid(violation)))
+    }
+
+    /// A value has no JSON.
+    #[cfg(feature = "json")]
+    pub(crate) fn encode(error: serde_json::Error) -> Self {
+        Self(Arc::new(Kind::Encode(error)))
     }
 
     pub(crate) fn abrupt() -> Self {
@@ -146,6 +159,8 @@ impl fmt::Display for Error {
             Kind::Peer(error @ sockeye_proto::Error::Violation(_)) => write!(f, "the peer broke the protocol: {error}"),
             Kind::Peer(error) => write!(f, "the peer went past a limit: {error}"),
             Kind::Invalid(violation) => write!(f, "the message cannot be sent: {violation}"),
+            #[cfg(feature = "json")]
+            Kind::Encode(error) => write!(f, "the value cannot be sent as JSON: {error}"),
             Kind::Abrupt => f.write_str("the connection ended without a Close"),
             Kind::Timeout(what, None) => write!(f, "the connection timed out: {what}"),
             Kind::Timeout(what, Some(within)) => write!(f, "the connection timed out: {what} within {within:?}"),
@@ -169,6 +184,8 @@ impl error::Error for Error {
         match &*self.0 {
             Kind::Peer(error) => Some(error),
             Kind::Invalid(violation) => Some(violation),
+            #[cfg(feature = "json")]
+            Kind::Encode(error) => Some(error),
             Kind::Io(error) => Some(error),
             Kind::Abrupt | Kind::Timeout(..) | Kind::Closed | Kind::Unread(_) | Kind::Early(_) => None,
         }

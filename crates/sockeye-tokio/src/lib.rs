@@ -38,6 +38,8 @@
 //!
 //! * `axum-core` (off by default): `From<Error> for axum_core::Error`, so that `?` still works in code that was written for
 //!   `axum::extract::ws`.
+//! * `json` (off by default): typed messages, with `recv_json`, `send_json` and `push_json` of the socket, its halves and its
+//!   senders, and the module `json`.
 //! * `metrics` (off by default): counters, gauges and histograms through the [`metrics`](https://docs.rs/metrics) facade.
 //!   The guide of `sockeye` has the table of their names.
 //! * `deflate` (off by default): the module `proto::deflate`, which has permessage-deflate for [`Connection::extension`].
@@ -52,6 +54,8 @@ mod driver;
 mod error;
 mod futures;
 mod handle;
+#[cfg(feature = "json")]
+pub mod json;
 mod limits;
 #[cfg(all(test, sockeye_loom))]
 mod models;
@@ -70,6 +74,11 @@ mod websocket;
 
 pub use connection::{Connection, serve, settings::Settings};
 pub use error::Error;
+#[cfg(feature = "json")]
+pub use json::{
+    error::{JsonError, PushJsonError, RecvJsonError},
+    options::JsonOptions,
+};
 pub use limits::{
     budget::Budget,
     overflow::{Overflow, Pushed},
