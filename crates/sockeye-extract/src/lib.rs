@@ -23,6 +23,8 @@
 //!   and `?` converts a socket's error to `axum::Error`. The feature depends on `axum-core` alone.
 //! * `deflate` (off by default): `compression` of [`WebSocketUpgrade`] and [`WebSocketDefaults`], for permessage-deflate.
 //!   Without a call of it, nothing is compressed.
+//! * `json` (off by default): typed messages, with `recv_json`, `send_json` and `push_json` of [`WebSocket`], its halves and its
+//!   senders, and the module `json`.
 //! * `metrics` (off by default): counters for connections and for refused requests, through the `metrics` facade.
 
 mod accept;
@@ -58,4 +60,6 @@ pub use sockeye_tokio::{
     PushedMany, ReadAhead, ReceiveHalf, SendHalf, Sender, Settings, SharedMessage, Shutdown, Timeouts, TrySendError,
     Unread, WebSocket, close_code,
 };
+#[cfg(feature = "json")]
+pub use sockeye_tokio::{JsonError, JsonOptions, PushJsonError, RecvJsonError, json};
 pub use upgrade::{Upgrade, WebSocketUpgrade};

@@ -15,6 +15,8 @@
 //!   that they use.
 //! * `deflate`: `Compression`, for the method `compression` of `WebSocketUpgrade` and of `WebSocketDefaults`. Nothing is
 //!   compressed unless this method is called.
+//! * `json`: typed messages, with `recv_json`, `send_json` and `push_json` of `WebSocket`, its halves and its senders, and the
+//!   module `json`.
 //! * `metrics`: counters for connections and for refused requests, through the `metrics` facade.
 //! * `state`: the module `state`, with the `Hub` of live connections.
 //! * `test`: the module `test`, with a client in memory for tests of handlers and applications. Enable it among the
@@ -51,6 +53,9 @@ pub use sockeye_tokio::{
     Budget, Connection, Drained, Error, Overflow, Pushed, PushedMany, ReadAhead, ReceiveHalf, SendHalf, Sender,
     Settings, Stream, Timeouts, TrySendError, Unread, WebSocket, serve,
 };
+#[cfg(all(feature = "json", feature = "ws"))]
+pub use sockeye_tokio::{JsonError, JsonOptions, PushJsonError, RecvJsonError, json};
+
 // On its re-export: rustdoc passes the alias of a method on, and not that of a type.
 #[cfg(feature = "ws")]
 #[doc(alias = "graceful")]
