@@ -142,6 +142,16 @@ fn the_path_leads_into_an_enum_with_a_tag_and_content() {
     assert!(error.to_string().contains("invalid value: integer `300`, expected u8"), "{error}");
 }
 
+#[test]
+fn the_path_ends_at_an_enum_with_a_tag_alone() {
+    let error = decode::<Vec<Event>>(r#"[{"type":"joined","name":"Ada"},{"type":"joined","name":1}]"#).unwrap_err();
+    assert_eq!(error.path(), Some("[1]"));
+    assert!(error.to_string().contains("invalid type: integer `1`, expected a string"), "{error}");
+    let error = decode::<Event>(r#"{"type":"joined","name":1}"#).unwrap_err();
+    assert!(error.is_data() && error.path().is_none());
+    assert!(error.to_string().starts_with("invalid type: integer `1`, expected a string"), "{error}");
+}
+
 #[tokio::test]
 async fn pings_and_pongs_are_passed_over_and_pings_are_answered() {
     let (mut client, mut socket) = undriven();

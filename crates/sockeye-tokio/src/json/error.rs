@@ -122,7 +122,7 @@ impl JsonError {
     }
 
     /// The line of the message, from 1, and how many bytes of that line were read when the fault was found. `None` if the kind
-    /// is wrong.
+    /// is wrong, and for some faults inside an enum with `#[serde(tag = …)]` alone.
     pub fn position(&self) -> Option<(usize, usize)> {
         match *self.0 {
             Kind::Json { position, .. } => position,
