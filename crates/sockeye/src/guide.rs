@@ -10,6 +10,7 @@
 //! ## Write the application
 //!
 //! * [State and extractors](state_and_extractors): the application's state, settings for all handlers, a hub for broadcasts.
+//! * [Typed messages](typed_messages): values of your own types as JSON, what a bad message costs, new and old clients.
 //! * [Authentication](authentication): by a cookie, the first message, a subprotocol or a ticket; what happens when it expires.
 //! * [Large messages](large_messages): limits, memory, and how to send and receive more than fits into memory.
 //! * [Slow clients](slow_clients): what waits, what is dropped, and how much memory the queues may take.
@@ -84,6 +85,26 @@ pub mod choosing_crates {}
 #[cfg_attr(not(feature = "state"), doc(alias("broadcast", "rooms")))]
 #[doc = include_str!("../guide/state-and-extractors.md")]
 pub mod state_and_extractors {}
+
+#[cfg_attr(feature = "json", doc = "[`json::decode`]: crate::json::decode")]
+#[cfg_attr(not(feature = "json"), doc = "[`json::decode`]: crate#features")]
+#[cfg_attr(feature = "json", doc = "[`json::encode`]: crate::json::encode")]
+#[cfg_attr(not(feature = "json"), doc = "[`json::encode`]: crate#features")]
+#[cfg_attr(feature = "json", doc = "[`json::prepare`]: crate::json::prepare")]
+#[cfg_attr(not(feature = "json"), doc = "[`json::prepare`]: crate#features")]
+#[cfg_attr(feature = "json", doc = "[`JsonError`]: crate::JsonError")]
+#[cfg_attr(not(feature = "json"), doc = "[`JsonError`]: crate#features")]
+#[cfg_attr(feature = "json", doc = "[JsonError path]: crate::JsonError::path")]
+#[cfg_attr(not(feature = "json"), doc = "[JsonError path]: crate#features")]
+#[cfg_attr(feature = "json", doc = "[JsonError position]: crate::JsonError::position")]
+#[cfg_attr(not(feature = "json"), doc = "[JsonError position]: crate#features")]
+#[cfg_attr(feature = "json", doc = "[Sender push_json]: crate::Sender::push_json")]
+#[cfg_attr(not(feature = "json"), doc = "[Sender push_json]: crate#features")]
+#[cfg_attr(feature = "json", doc = "[WebSocket send_json]: crate::WebSocket::send_json")]
+#[cfg_attr(not(feature = "json"), doc = "[WebSocket send_json]: crate#features")]
+#[doc(alias("deserialize", "serde"))]
+#[doc = include_str!("../guide/typed-messages.md")]
+pub mod typed_messages {}
 
 #[doc(alias("cookie", "login", "token"))]
 #[doc = include_str!("../guide/authentication.md")]

@@ -29,7 +29,11 @@
 #![forbid(unsafe_code)]
 
 // Its listings use all features. Its text is also read without them.
-#[cfg(all(doc, feature = "ws", any(not(doctest), all(feature = "deflate", feature = "state", feature = "test"))))]
+#[cfg(all(
+    doc,
+    feature = "ws",
+    any(not(doctest), all(feature = "deflate", feature = "json", feature = "state", feature = "test"))
+))]
 pub mod guide;
 
 /// The protocol as values, without I/O: the crate `sockeye-proto`.
