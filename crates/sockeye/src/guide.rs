@@ -12,6 +12,7 @@
 //! * [State and extractors](state_and_extractors): the application's state, settings for all handlers, a hub for broadcasts.
 //! * [Typed messages](typed_messages): values of your own types as JSON, what a bad message costs, new and old clients.
 //! * [Authentication](authentication): by a cookie, the first message, a subprotocol or a ticket; what happens when it expires.
+//! * [Recipes](recipes): a token before the upgrade, access by room, a dashboard that pushes ten times a second.
 //! * [Large messages](large_messages): limits, memory, and how to send and receive more than fits into memory.
 //! * [Slow clients](slow_clients): what waits, what is dropped, and how much memory the queues may take.
 //! * [Keep-alive and timeouts](keep_alive_and_timeouts): Pings, idle connections, and every deadline with its default.
@@ -109,6 +110,10 @@ pub mod typed_messages {}
 #[doc(alias("cookie", "login", "token"))]
 #[doc = include_str!("../guide/authentication.md")]
 pub mod authentication {}
+
+#[doc(alias("bearer", "dashboard", "permission"))]
+#[doc = include_str!("../guide/recipes.md")]
+pub mod recipes {}
 
 #[doc(alias("chunks", "streaming", "upload"))]
 #[doc = include_str!("../guide/large-messages.md")]
