@@ -30,6 +30,8 @@ mod events;
 mod hub;
 mod id;
 mod joined;
+#[cfg(feature = "json")]
+mod json;
 mod limits;
 mod member;
 mod members;

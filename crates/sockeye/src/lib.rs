@@ -15,8 +15,8 @@
 //!   that they use.
 //! * `deflate`: `Compression`, for the method `compression` of `WebSocketUpgrade` and of `WebSocketDefaults`. Nothing is
 //!   compressed unless this method is called.
-//! * `json`: typed messages, with `recv_json`, `send_json` and `push_json` of `WebSocket`, its halves and its senders, and the
-//!   module `json`.
+//! * `json`: typed messages, with `recv_json`, `send_json` and `push_json` of `WebSocket`, its halves and its senders, `send_json` of
+//!   rooms, and the module `json`.
 //! * `metrics`: counters for connections and for refused requests, through the `metrics` facade.
 //! * `state`: the module `state`, with the `Hub` of live connections.
 //! * `test`: the module `test`, with a client in memory for tests of handlers and applications. Enable it among the
