@@ -130,9 +130,17 @@ impl Pending {
         self.open().close = Some((frame, reach));
     }
 
-    /// The batch that was sent first.
-    pub(crate) fn pop(&mut self) -> Option<Batch> {
-        let batch = self.batches.pop_front()?;
+    /// What was sent first: at most this many messages.
+    pub(crate) fn pop(&mut self, most: usize) -> Option<Batch> {
+        let mut batch = self.batches.pop_front()?;
+        if batch.messages.len() > most {
+            let rest = Batch {
+                messages: batch.messages.split_off(most),
+                reaches: batch.reaches.split_off(most),
+                close: batch.close.take(),
+            };
+            self.batches.push_front(rest);
+        }
         self.messages -= batch.messages.len();
         self.bytes -= batch.messages.iter().map(cost).sum::<usize>();
         Some(batch)

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::stats::{Counters, Delivered};
 
-/// How many members get their messages before the drain looks at the room again.
+/// How many deliveries are made before the drain looks at the room again, and lets other tasks run. A delivery is one message for
+/// one member. Also the most messages that go to each member at once: more in one write would hardly cost less.
 const CHUNK: usize = 64;
 
 /// The one drain of a room, from the first message until nothing is pending. No lock is held while members get messages.
@@ -42,14 +43,14 @@ impl<S: Seat> Drain<S> {
         !self.next_chunk()
     }
 
-    /// Delivers everything, and lets other tasks run after every 64 members.
+    /// Delivers everything, and lets other tasks run after every 64 deliveries.
     pub(super) async fn run_as_task(mut self) {
-        let mut members = 0;
+        let mut deliveries = 0;
         while !self.chunk.is_empty() || self.next_chunk() {
-            members += self.chunk.len();
+            deliveries += self.chunk.len() * self.round.as_ref().map_or(0, |round| round.batch.messages.len());
             self.deliver();
-            if members >= CHUNK {
-                members = 0;
+            if deliveries >= CHUNK {
+                deliveries = 0;
                 tokio::task::yield_now().await;
             }
         }
@@ -71,7 +72,7 @@ impl<S: Seat> Drain<S> {
         }
         while self.round.as_ref().is_none_or(|round| round.next >= round.end) {
             state.has_gap = false;
-            let Some(batch) = state.pending.pop() else {
+            let Some(batch) = state.pending.pop(CHUNK) else {
                 state.is_draining = false;
                 self.is_done = true;
                 drop(state);
@@ -82,11 +83,11 @@ impl<S: Seat> Drain<S> {
             self.round = Some(Box::new(Round { batch, next: 0, end }));
         }
         if let Some(round) = &mut self.round {
-            let from = round.next;
-            let members = state.seats.range(from..round.end).take(CHUNK);
+            let most = CHUNK / round.batch.messages.len().max(1);
+            let members = state.seats.range(round.next..round.end).take(most);
             self.chunk.extend(members.map(|(seat, key, place)| (seat.clone(), key, place)));
             round.next = match self.chunk.last() {
-                Some((.., place)) if self.chunk.len() == CHUNK => place + 1,
+                Some((.., place)) if self.chunk.len() == most => place + 1,
                 _ => round.end,
             };
             self.chunk.reverse();
