@@ -15,11 +15,11 @@ use crate::{Audience, Hub, InvalidCloseCode, MemberId, Present, engine, name};
 /// was sent. Between a message to a room and one to a single member there is no order.
 pub struct Room<T> {
     hub: Hub<T>,
-    place: Place,
+    target: Target,
 }
 
 #[derive(Clone)]
-enum Place {
+enum Target {
     /// A room that had members. If all have left since, the directory has the one that now has its name.
     Known(Arc<engine::Room<Sender>>),
     Named(Arc<str>),
@@ -27,26 +27,26 @@ enum Place {
 
 impl<T: Send + Sync + 'static> Room<T> {
     pub(crate) fn known(hub: Hub<T>, room: Arc<engine::Room<Sender>>) -> Self {
-        Self { hub, place: Place::Known(room) }
+        Self { hub, target: Target::Known(room) }
     }
 
     pub(crate) fn named(hub: Hub<T>, name: &str) -> Self {
-        let place = match hub.inner().engine.room(name) {
-            Some(room) => Place::Known(room),
-            None => Place::Named(name.into()),
+        let target = match hub.inner().engine.room(name) {
+            Some(room) => Target::Known(room),
+            None => Target::Named(name.into()),
         };
         if let Err(error) = name::check(name) {
             // Not a warning: the name may come from a client, and a client could fill the log.
             tracing::debug!(%error, "messages to this room are for nobody");
         }
-        Self { hub, place }
+        Self { hub, target }
     }
 
     /// The name of the room.
     pub fn name(&self) -> &str {
-        match &self.place {
-            Place::Known(room) => &room.name,
-            Place::Named(name) => name,
+        match &self.target {
+            Target::Known(room) => &room.name,
+            Target::Named(name) => name,
         }
     }
 
@@ -108,32 +108,32 @@ impl<T: Send + Sync + 'static> Room<T> {
 
     /// The room that has this name now, if it has members.
     pub(crate) fn current(&self) -> Option<Arc<engine::Room<Sender>>> {
-        match &self.place {
-            Place::Known(room) if !room.is_removed() => Some(room.clone()),
+        match &self.target {
+            Target::Known(room) if !room.is_removed() => Some(room.clone()),
             _ => self.hub.inner().engine.room(self.name()),
         }
     }
 
     pub(crate) fn send_except(&self, message: PreparedMessage, except: engine::Except) -> usize {
         let engine = &self.hub.inner().engine;
-        match &self.place {
-            Place::Known(room) => engine.send(room, message, except),
-            Place::Named(name) => engine.room(name).map_or(0, |room| engine.send(&room, message, except)),
+        match &self.target {
+            Target::Known(room) => engine.send(room, message, except),
+            Target::Named(name) => engine.room(name).map_or(0, |room| engine.send(&room, message, except)),
         }
     }
 }
 
 impl<T> Clone for Room<T> {
     fn clone(&self) -> Self {
-        Self { hub: self.hub.clone(), place: self.place.clone() }
+        Self { hub: self.hub.clone(), target: self.target.clone() }
     }
 }
 
 impl<T> fmt::Debug for Room<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match &self.place {
-            Place::Known(room) => &*room.name,
-            Place::Named(name) => name,
+        let name = match &self.target {
+            Target::Known(room) => &*room.name,
+            Target::Named(name) => name,
         };
         f.debug_struct("Room").field("name", &name).finish_non_exhaustive()
     }

@@ -8,7 +8,7 @@ use std::{
 
 use sockeye_proto::{CloseFrame, PreparedMessage};
 
-use super::seats::{Key, Place};
+use super::seats::{Key, SeatIndex};
 use crate::sync::Mutex;
 
 /// Messages that were sent to a room in a row, and a Close that may end the row.
@@ -25,7 +25,7 @@ pub(crate) struct Batch {
 #[derive(Clone, Default)]
 pub(crate) struct Reach {
     /// The end of the room when the message was sent. Members with this place or a later one have joined since.
-    pub(crate) end: Place,
+    pub(crate) end: SeatIndex,
     pub(crate) except: Except,
     /// Present for a message to several rooms.
     pub(crate) once: Option<Arc<Once>>,
@@ -46,14 +46,14 @@ pub(crate) struct Once(Mutex<HashSet<Key>>);
 
 impl Batch {
     /// The end of the last message, or of the Close. No later place has any of this batch.
-    pub(crate) fn end(&self) -> Place {
+    pub(crate) fn end(&self) -> SeatIndex {
         // Each message was sent after the one before it.
         let last = self.close.as_ref().map(|(_, reach)| reach).or(self.reaches.last());
         last.map_or(0, |reach| reach.end)
     }
 
     /// Whether each of the first `end` members gets all messages, and no Close.
-    pub(crate) fn is_for_all(&self, end: Place) -> bool {
+    pub(crate) fn is_for_all(&self, end: SeatIndex) -> bool {
         self.close.is_none()
             && self
                 .reaches
@@ -68,7 +68,7 @@ impl Batch {
 
 impl Reach {
     /// Whether the member gets the message. If so, a message to several rooms counts as delivered to the member.
-    pub(crate) fn includes(&self, key: Key, place: Place) -> bool {
+    pub(crate) fn includes(&self, key: Key, place: SeatIndex) -> bool {
         place < self.end
             && !self.except.contains(key)
             && self.once.as_ref().is_none_or(|once| once.0.lock().insert(key))

@@ -4,7 +4,7 @@ use std::{mem, sync::Arc};
 
 use super::{
     room::{Room, Round, Seat},
-    seats::{Key, Place},
+    seats::{Key, SeatIndex},
 };
 use crate::stats::{Counters, Delivered};
 
@@ -21,7 +21,7 @@ pub(super) struct Drain<S: Seat> {
     counters: Arc<Counters>,
     round: Option<Box<Round>>,
     /// The next members, the last of them first.
-    chunk: Vec<(S, Key, Place)>,
+    chunk: Vec<(S, Key, SeatIndex)>,
     /// Whether this is no longer the room's drain.
     is_done: bool,
 }

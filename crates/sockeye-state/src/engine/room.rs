@@ -7,7 +7,7 @@ use sockeye_tokio::{Overflow, PushedMany};
 
 use super::{
     delivery::{Batch, Except, Once, Pending, Reach},
-    seats::{Key, Place, Seats},
+    seats::{Key, SeatIndex, Seats},
 };
 use crate::sync::Mutex;
 
@@ -46,9 +46,9 @@ pub(super) struct State<S> {
 pub(super) struct Round {
     pub(super) batch: Batch,
     /// The next member.
-    pub(super) next: Place,
+    pub(super) next: SeatIndex,
     /// No member from here on gets anything of the batch.
-    pub(super) end: Place,
+    pub(super) end: SeatIndex,
 }
 
 /// How many messages may wait in a room, and how many bytes of them.

@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 pub(crate) type Key = u32;
 
 /// The number of a place in a room. Places are counted from 0, in the order in which members joined.
-pub(crate) type Place = u32;
+pub(crate) type SeatIndex = u32;
 
 /// From this many members on, a table finds the place of a member. Up to there, the keys fill one cache line, and looking at all
 /// of them is faster.
@@ -28,9 +28,9 @@ pub(crate) struct Seats<S> {
     /// The key of the member at each place; [`NOBODY`] at a dead one.
     keys: Vec<Key>,
     /// The places of all members, by their keys. Present from [`INDEXED`] members on.
-    places: Option<Box<HashTable<Place>>>,
+    places: Option<Box<HashTable<SeatIndex>>>,
     /// The dead places, in no order.
-    dead: Vec<Place>,
+    dead: Vec<SeatIndex>,
 }
 
 impl<S> Seats<S> {
@@ -45,8 +45,8 @@ impl<S> Seats<S> {
 
     /// The first place that nobody has had since the last [`compact`](Self::compact). Members that join later get this place or
     /// a later one.
-    pub(crate) fn end(&self) -> Place {
-        self.seats.len() as Place
+    pub(crate) fn end(&self) -> SeatIndex {
+        self.seats.len() as SeatIndex
     }
 
     pub(crate) fn contains(&self, key: Key) -> bool {
@@ -58,7 +58,7 @@ impl<S> Seats<S> {
     }
 
     /// The members at the places of `range`, with their keys and places.
-    pub(crate) fn range(&self, range: Range<Place>) -> impl Iterator<Item = (&S, Key, Place)> {
+    pub(crate) fn range(&self, range: Range<SeatIndex>) -> impl Iterator<Item = (&S, Key, SeatIndex)> {
         let keys = &self.keys[range.start as usize..range.end as usize];
         let seats = &self.seats[range.start as usize..range.end as usize];
         let places = range.start..;
@@ -108,13 +108,13 @@ impl<S> Seats<S> {
     /// marks, members may change their order.
     ///
     /// The cost grows with the number of dead places and of marks, not with the room.
-    pub(crate) fn compact<'a>(&mut self, marks: impl Iterator<Item = &'a mut Place>) {
+    pub(crate) fn compact<'a>(&mut self, marks: impl Iterator<Item = &'a mut SeatIndex>) {
         let mut dead = mem::take(&mut self.dead);
         dead.sort_unstable();
-        let mut borders: Vec<Place> = Vec::new();
+        let mut borders: Vec<SeatIndex> = Vec::new();
         for mark in marks {
             borders.push(*mark);
-            *mark -= dead.partition_point(|place| *place < *mark) as Place;
+            *mark -= dead.partition_point(|place| *place < *mark) as SeatIndex;
         }
         borders.push(self.end());
         borders.sort_unstable();
@@ -126,7 +126,7 @@ impl<S> Seats<S> {
             let own = rest.partition_point(|place| *place < end);
             self.close_up(start..end, &rest[..own], holes);
             rest = &rest[own..];
-            holes += own as Place;
+            holes += own as SeatIndex;
             start = end;
         }
         let len = (self.end() - holes) as usize;
@@ -137,9 +137,9 @@ impl<S> Seats<S> {
 
     /// Moves the members of `segment` so that they fill the places from `holes` before its start on. `dead` are the dead places
     /// of the segment. The `holes` places before the segment are free.
-    fn close_up(&mut self, segment: Range<Place>, dead: &[Place], holes: Place) {
+    fn close_up(&mut self, segment: Range<SeatIndex>, dead: &[SeatIndex], holes: SeatIndex) {
         let first = segment.start - holes;
-        let end = first + (segment.end - segment.start - dead.len() as Place);
+        let end = first + (segment.end - segment.start - dead.len() as SeatIndex);
         let free = (first..segment.start.min(end)).chain(dead.iter().copied().filter(|place| *place < end));
         let mut from = segment.start.max(end);
         for to in free {
@@ -151,7 +151,7 @@ impl<S> Seats<S> {
         }
     }
 
-    fn relocate(&mut self, from: Place, to: Place) {
+    fn relocate(&mut self, from: SeatIndex, to: SeatIndex) {
         let key = mem::replace(&mut self.keys[from as usize], NOBODY);
         self.keys[to as usize] = key;
         self.seats.swap(from as usize, to as usize);
@@ -175,17 +175,17 @@ impl<S> Seats<S> {
         }
     }
 
-    fn place(&self, key: Key) -> Option<Place> {
+    fn place(&self, key: Key) -> Option<SeatIndex> {
         match &self.places {
             Some(places) => places.find(hash(key), |place| self.keys[*place as usize] == key).copied(),
-            None => self.keys.iter().position(|other| *other == key).map(|place| place as Place),
+            None => self.keys.iter().position(|other| *other == key).map(|place| place as SeatIndex),
         }
     }
 
     fn index(&mut self) {
         let mut places = HashTable::with_capacity(self.len());
         for (key, place) in self.keys.iter().zip(0..).filter(|(key, _)| **key != NOBODY) {
-            places.insert_unique(hash(*key), place, |place: &Place| hash(self.keys[*place as usize]));
+            places.insert_unique(hash(*key), place, |place: &SeatIndex| hash(self.keys[*place as usize]));
         }
         self.places = Some(Box::new(places));
     }

@@ -2,7 +2,7 @@
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{Key, Place, Seats};
+use super::{Key, SeatIndex, Seats};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -32,7 +32,7 @@ proptest! {
     #[test]
     fn members_stay_on_their_side_of_a_mark(steps in steps()) {
         let mut seats = Seats::default();
-        let mut marks: Vec<Place> = Vec::new();
+        let mut marks: Vec<SeatIndex> = Vec::new();
         // For each mark, the members before it.
         let mut before: Vec<Vec<Key>> = Vec::new();
         let mut present: Vec<Key> = Vec::new();
