@@ -42,7 +42,7 @@ pub(crate) fn check(ctx: &Context) -> Result<()> {
     }
     let flags = BenchFlags {
         quick: true,
-        only: ["text-20", "fan-out-16k"].map(str::to_owned).into(),
+        only: ["text-20", "fan-out-16k", "fan-100"].map(str::to_owned).into(),
         peers: ["axum-plain", "sockeye-exact", "sockeye-copied"].map(str::to_owned).into(),
         ..Default::default()
     };

@@ -249,7 +249,7 @@ pub(crate) struct BenchFlags {
     /// Short runs: they show that everything works, but the figures are useless
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Run only this scenario; can be given several times
+    /// Run only this scenario, or all whose names begin so (`fan-*`); can be given several times
     #[arg(long, value_name = "SCENARIO")]
     pub(crate) only: Vec<String>,
     /// Run only these servers, besides example-echo and the floor; `best` stands for the notable ones of each scenario

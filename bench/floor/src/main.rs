@@ -5,11 +5,12 @@
 //! servers are measured as multiples of it.
 //!
 //! The form `lowat` lets the kernel wait until the rest of a long frame is there (`SO_RCVLOWAT`). In the form `tls`, everything
-//! goes through rustls.
+//! goes through rustls. In the form `fan`, what one connection sends goes to all of them.
 
 #![forbid(unsafe_code)]
 
 mod connection;
+mod fan;
 mod low_water;
 mod opening;
 mod socket;
@@ -24,6 +25,7 @@ use rustix::io::Errno;
 use socket::{Socket, Tls};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 
 /// The number of the listener's events.
 const LISTENER: u64 = u64::MAX;
@@ -32,13 +34,14 @@ const LISTENER: u64 = u64::MAX;
 const END: epoll::EventFlags = epoll::EventFlags::RDHUP.union(epoll::EventFlags::HUP).union(epoll::EventFlags::ERR);
 
 fn main() -> Result<()> {
-    let options = Options::from_arguments(&["floor", "lowat", "tls"])?;
+    let options = Options::from_arguments(&["floor", "lowat", "tls", "fan"])?;
     ensure!(options.threads.get() == 1, "the floor has one thread");
     match options.form {
         "tls" => {
             let config = tls::config()?;
             serve(&options, None, |stream| Tls::new(stream, &config))
         }
+        "fan" => fan::serve(&options),
         "lowat" => serve(&options, Some(LowWater::default()), Ok),
         _ => serve(&options, None, Ok),
     }
@@ -49,14 +52,7 @@ fn serve<S: Socket>(
     low_water: Option<LowWater>,
     open: impl Fn(TcpStream) -> Result<S>,
 ) -> Result<()> {
-    let listener =
-        TcpListener::bind(options.addr).with_context(|| format!("cannot listen on {} (--addr)", options.addr))?;
-    listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("cannot make an epoll instance")?;
-    epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)
-        .context("cannot watch the listener")?;
-    announce(listener.local_addr().context("the listener has no address")?);
-
+    let (listener, epoll) = listen(options)?;
     let mut pool = Pool::new();
     let mut connections: Vec<Option<Connection<S>>> = Vec::new();
     let mut free: Vec<usize> = Vec::new();
@@ -97,6 +93,18 @@ fn serve<S: Socket>(
             }
         }
     }
+}
+
+/// The listener, and the epoll instance that waits for it.
+fn listen(options: &Options) -> Result<(TcpListener, OwnedFd)> {
+    let listener =
+        TcpListener::bind(options.addr).with_context(|| format!("cannot listen on {} (--addr)", options.addr))?;
+    listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("cannot make an epoll instance")?;
+    epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)
+        .context("cannot watch the listener")?;
+    announce(listener.local_addr().context("the listener has no address")?);
+    Ok((listener, epoll))
 }
 
 fn accept(listener: &TcpListener, mut add: impl FnMut(TcpStream) -> Result<()>) -> Result<()> {

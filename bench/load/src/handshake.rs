@@ -19,6 +19,12 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The loopback addresses from which connections are made: the next one is used if one has no ports left.
 const SOURCES: u8 = 16;
 
+/// The segments of a client behind a network, in bytes.
+const SEGMENT: u32 = 1448;
+
+/// The bytes that the kernel keeps for such a client. It doubles the number, for what it needs besides.
+const UNREAD: usize = 32 << 10;
+
 /// The offer of a client that wants each message to be compressed by itself, in both directions (RFC 7692 §7.1.1).
 const OFFER: &str =
     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n";
@@ -35,7 +41,17 @@ pub(crate) fn open(
     path: &str,
     deflate: bool,
 ) -> Result<(Wire, Vec<u8>)> {
-    let stream = dial(server)?;
+    upgrade(dial(server)?, server, tls, path, deflate)
+}
+
+/// As [`open`], over a new TCP connection.
+pub(crate) fn upgrade(
+    stream: TcpStream,
+    server: SocketAddr,
+    tls: Option<&Arc<ClientConfig>>,
+    path: &str,
+    deflate: bool,
+) -> Result<(Wire, Vec<u8>)> {
     stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
     stream.set_read_timeout(Some(LIMIT)).context("cannot limit the time for the answer")?;
     let mut wire = Wire::new(stream, tls)?;
@@ -86,7 +102,7 @@ fn check(answer: &[u8], deflate: bool) -> Result<Option<usize>> {
 }
 
 /// Connects, from another loopback address if this one has no ports left.
-fn dial(server: SocketAddr) -> Result<TcpStream> {
+pub(crate) fn dial(server: SocketAddr) -> Result<TcpStream> {
     let mut result = TcpStream::connect_timeout(&server, LIMIT);
     for last in 2..2 + SOURCES {
         match &result {
@@ -97,6 +113,17 @@ fn dial(server: SocketAddr) -> Result<TcpStream> {
     result.with_context(|| {
         format!("cannot connect to {server} (ports in use: `ss -s`; their range: net.ipv4.ip_local_port_range)")
     })
+}
+
+/// Connects like a client behind a network: segments of 1,448 bytes, and at most 64 KiB that nobody has read. The server's
+/// kernel derives the size of its own buffer from the segments, which on loopback are 64 KiB.
+pub(crate) fn dial_narrow(server: SocketAddr) -> Result<TcpStream> {
+    let stream = socket(AddressFamily::INET, SocketType::STREAM, None).context("cannot make a socket")?;
+    nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::TcpMaxSeg, &SEGMENT)
+        .context("cannot set TCP_MAXSEG")?;
+    rustix::net::sockopt::set_socket_recv_buffer_size(&stream, UNREAD).context("cannot set SO_RCVBUF")?;
+    connect(&stream, &server).with_context(|| format!("cannot connect to {server}"))?;
+    Ok(stream.into())
 }
 
 fn dial_from(last: u8, server: SocketAddr) -> std::io::Result<TcpStream> {

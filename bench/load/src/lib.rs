@@ -13,6 +13,7 @@ mod arrived;
 mod connection;
 mod course;
 mod echo;
+mod fan;
 mod handshake;
 mod http2;
 mod limits;
@@ -27,7 +28,7 @@ mod wire;
 
 pub use handshake::server_address;
 pub use limits::Limits;
-pub use outcome::{Idle, Latency, Outcome, Switching};
+pub use outcome::{Idle, Latency, Outcome, Stalled, Switching};
 pub use run::{room_for, run};
 pub use scenario::{Content, Measure, SCENARIOS, Scenario};
 pub use server::{Cpu, Server, Switches, Target};

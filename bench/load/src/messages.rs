@@ -72,7 +72,8 @@ pub(crate) fn pong(wire: &mut Vec<u8>, payload: &[u8]) -> Result<()> {
     write_frame(wire, FrameHeader { opcode, ..FrameHeader::default() }, [0x5a, 0xc3, 0x3c, 0xa5], payload)
 }
 
-fn write_frame(wire: &mut Vec<u8>, mut header: FrameHeader, key: [u8; 4], payload: &[u8]) -> Result<()> {
+/// Appends a masked frame.
+pub(crate) fn write_frame(wire: &mut Vec<u8>, mut header: FrameHeader, key: [u8; 4], payload: &[u8]) -> Result<()> {
     header.mask = Some(key);
     header.format(payload.len() as u64, wire).context("cannot write a frame header")?;
     wire.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));

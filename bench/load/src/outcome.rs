@@ -30,6 +30,8 @@ pub struct Outcome {
     pub latency: Option<Latency>,
     /// The server's resident memory.
     pub idle: Option<Idle>,
+    /// The receivers that read nothing.
+    pub stalled: Option<Stalled>,
     /// Messages per second that were due, if they were sent at a fixed rate. Then `latency` is the time since a message was due.
     pub offered_per_second: Option<f64>,
     /// The server's context switches, if messages were sent at a fixed rate.
@@ -73,6 +75,19 @@ pub struct Idle {
     pub rss_many: u64,
     /// The difference, divided by the number of connections that were added.
     pub bytes_per_connection: f64,
+}
+
+/// Receivers of a fan-out that stopped to read. Each got messages without a gap, and then the end of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Stalled {
+    /// How many there were.
+    pub receivers: usize,
+    /// How many of them got a Close frame.
+    pub closed: usize,
+    /// The bytes that server and kernel had taken for each of them before the end.
+    pub bytes: f64,
+    /// The times of the other receivers in the first part of the run, when all receivers read.
+    pub before: Latency,
 }
 
 impl Latency {

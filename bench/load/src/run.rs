@@ -2,6 +2,7 @@
 
 use crate::connection::Connection;
 use crate::course::{Course, Turn};
+use crate::fan::Fan;
 use crate::http2;
 use crate::limits::{Limits, SILENCE};
 use crate::look::Look;
@@ -60,6 +61,11 @@ pub fn run(
         Measure::Pair { gap } => generator.pairs(gap),
         Measure::Idle { few, many } => generator.idle(few, many),
         Measure::Opening { few, many } => generator.openings(few, many),
+        // It has connections of its own.
+        Measure::Fan { stalled } => {
+            let mut fan = Fan::open(scenario, stalled, target, *limits)?;
+            return then(fan.run(scenario)?);
+        }
     };
     then(outcome?)
 }

@@ -58,6 +58,12 @@ pub enum Measure {
     /// The server's processor time for each delivered message: the server keeps one message, and sends it to all connections
     /// whenever one of them asks for it with a short text.
     FanOut,
+    /// The server's processor time for each delivered message: one connection sends messages in a row, all receive all of them,
+    /// and then it sends again. The messages are numbered, so that each receiver is known to get each one, once and in order.
+    Fan {
+        /// Receivers that stop to read in the middle of the run.
+        stalled: usize,
+    },
     /// The time from a message to its echo.
     Latency,
     /// Two messages, the second a certain time after the first: the time from the second to its echo.
@@ -109,6 +115,16 @@ const DEFLATE: Scenario = Scenario { content: Content::Json, deflate: true, conn
 
 /// Compressed text, from one connection to all.
 const BROADCAST: Scenario = Scenario { connections: 100, measure: Measure::Broadcast, ..DEFLATE };
+
+/// Text, from one connection to 1,000 others and itself.
+const FAN: Scenario =
+    Scenario { content: Content::Ascii, size: 100, connections: 1_001, measure: Measure::Fan { stalled: 0 }, ..BASE };
+
+/// The same, with 1 % that stop to read.
+const FAN_STALLED: Scenario = Scenario { measure: Measure::Fan { stalled: 10 }, ..FAN };
+
+/// How many messages are sent in a row.
+const IN_A_ROW: usize = 16;
 
 /// All scenarios, in the order in which they are run and shown.
 pub static SCENARIOS: &[Scenario] = &[
@@ -249,6 +265,45 @@ pub static SCENARIOS: &[Scenario] = &[
         connections: 50,
         measure: Measure::FanOut,
         ..BASE
+    },
+    Scenario { name: "fan-100", about: "from one to 1,000 receivers, 100 B text, one at a time", ..FAN },
+    Scenario {
+        name: "fan-100-row",
+        about: "from one to 1,000 receivers, 100 B text, 16 in a row",
+        in_flight: IN_A_ROW,
+        ..FAN
+    },
+    Scenario { name: "fan-1k", about: "from one to 1,000 receivers, 1 KiB text, one at a time", size: 1 << 10, ..FAN },
+    Scenario {
+        name: "fan-1k-row",
+        about: "from one to 1,000 receivers, 1 KiB text, 16 in a row",
+        size: 1 << 10,
+        in_flight: IN_A_ROW,
+        ..FAN
+    },
+    Scenario {
+        name: "fan-100-stalled",
+        about: "from one to 1,000 receivers, 100 B text, one at a time, 10 read nothing",
+        ..FAN_STALLED
+    },
+    Scenario {
+        name: "fan-100-row-stalled",
+        about: "from one to 1,000 receivers, 100 B text, 16 in a row, 10 read nothing",
+        in_flight: IN_A_ROW,
+        ..FAN_STALLED
+    },
+    Scenario {
+        name: "fan-1k-stalled",
+        about: "from one to 1,000 receivers, 1 KiB text, one at a time, 10 read nothing",
+        size: 1 << 10,
+        ..FAN_STALLED
+    },
+    Scenario {
+        name: "fan-1k-row-stalled",
+        about: "from one to 1,000 receivers, 1 KiB text, 16 in a row, 10 read nothing",
+        size: 1 << 10,
+        in_flight: IN_A_ROW,
+        ..FAN_STALLED
     },
     Scenario {
         name: "latency-16",
@@ -404,6 +459,13 @@ mod tests {
                     assert!(*size < 126, "{name}: its echo has a short header");
                 }
                 Measure::Latency => assert_eq!((*connections, *in_flight), (1, 1), "{name}"),
+                Measure::Fan { stalled } => {
+                    assert!(
+                        http2.is_none() && !boxed && !tls && !deflate && *fragments == 1 && *threads == 1,
+                        "{name}"
+                    );
+                    assert!(2 * stalled < *connections, "{name}");
+                }
                 Measure::Broadcast => assert_eq!(*in_flight, 1, "{name}"),
                 Measure::FanOut => {
                     assert!(*in_flight == 1 && http2.is_none() && !deflate && *fragments == 1, "{name}");

@@ -1,4 +1,5 @@
-//! Figures that do not depend on the machine's state: system calls and instructions for each message, opening or fan-out.
+//! Figures that do not depend on the machine's state: system calls and instructions for each message, delivery, opening or
+//! fan-out.
 //!
 //! Each server runs twice under a tracer, with different numbers of messages. The work to start, to open connections and to end
 //! is in both runs, and not in the difference. If openings or fan-outs are counted, their number differs instead.
@@ -18,7 +19,7 @@ use std::fs;
 use std::path::Path;
 
 /// The default scenarios.
-const SCENARIOS_COUNTED: [&str; 14] = [
+const SCENARIOS_COUNTED: [&str; 18] = [
     "text-20",
     "binary-16k",
     "pipelined-binary-32",
@@ -31,6 +32,10 @@ const SCENARIOS_COUNTED: [&str; 14] = [
     "binary-1m",
     "wide-1m",
     "fan-out-16k",
+    "fan-100",
+    "fan-100-row",
+    "fan-1k",
+    "fan-1k-row",
     "opening-300",
     "opening-3000",
 ];
@@ -38,6 +43,10 @@ const SCENARIOS_COUNTED: [&str; 14] = [
 /// Rounds of everything in flight on all connections, in the first run and in the second.
 const FEW: u64 = 10;
 const MANY: u64 = 110;
+
+/// The same for rooms, where a round has thousands of deliveries.
+const FEW_ROOM: u64 = 4;
+const MANY_ROOM: u64 = 24;
 
 /// The same for runs that only show that everything works.
 const QUICK_MANY: u64 = 20;
@@ -73,7 +82,10 @@ pub(crate) fn scenarios(only: &[&'static Scenario]) -> Result<Vec<&'static Scena
     }
     for scenario in only {
         ensure!(
-            matches!(scenario.measure, Measure::Cpu | Measure::FanOut | Measure::Opening { .. }),
+            matches!(
+                scenario.measure,
+                Measure::Cpu | Measure::FanOut | Measure::Fan { stalled: 0 } | Measure::Opening { .. }
+            ),
             "nothing is counted under {}: it has no bounded number of messages",
             scenario.name
         );
@@ -181,10 +193,10 @@ fn difference(
     let once = |messages: u64| once(tracer, scenario, server, places, cores, messages, out);
     let (few, many) = match scenario.measure {
         Measure::Opening { few, many } => (0, (many - few) as u64),
-        _ => {
-            let round = (scenario.connections * scenario.in_flight) as u64;
-            (FEW * round, if quick { QUICK_MANY } else { MANY } * round)
+        Measure::Fan { .. } => {
+            (FEW_ROOM * round(scenario), if quick { FEW_ROOM + 1 } else { MANY_ROOM } * round(scenario))
         }
+        _ => (FEW * round(scenario), if quick { QUICK_MANY } else { MANY } * round(scenario)),
     };
     let (first, second) = (once(few)?, once(many)?);
     let messages = (many - few) / Unit::of(scenario).messages;
@@ -197,6 +209,11 @@ fn difference(
         reads: each(|counted| counted.reads),
         writes: each(|counted| counted.writes),
     })
+}
+
+/// The messages of a round: everything in flight on all connections.
+fn round(scenario: &Scenario) -> u64 {
+    (scenario.connections * scenario.in_flight) as u64
 }
 
 /// Runs a new server under a tracer with exactly this number of messages, or openings. The server ends before its connections
@@ -239,6 +256,7 @@ impl Unit {
         match scenario.measure {
             Measure::Opening { .. } => Self { name: "opening", messages: 1 },
             Measure::FanOut => Self { name: "fan-out", messages: scenario.connections as u64 },
+            Measure::Fan { .. } => Self { name: "delivery", messages: 1 },
             _ => Self { name: "msg", messages: 1 },
         }
     }
@@ -248,17 +266,26 @@ fn table(scenario: &Scenario, counts: &BTreeMap<String, Count>) -> String {
     let mut text = format!("\n{}: {}\n", scenario.name, scenario.about);
     let each = Unit::of(scenario).name;
     let heads = ["calls", "epoll_wait", "user instructions"].map(|head| format!("{head}/{each}"));
-    let _ = write!(text, "{:<26}{:>14}{:>20}{:>28}", "server", heads[0], heads[1], heads[2]);
-    text.push_str(if scenario.is_large() { "     reads/MiB    writes/MiB\n" } else { "\n" });
+    let _ = write!(text, "{:<26}{:>16}{:>22}{:>28}", "server", heads[0], heads[1], heads[2]);
+    let is_room = matches!(scenario.measure, Measure::Fan { .. });
+    text.push_str(match () {
+        () if scenario.is_large() => "     reads/MiB    writes/MiB\n",
+        // All messages that are sent in a row, to all receivers.
+        () if is_room => "   writes/round\n",
+        () => "\n",
+    });
     for server in SERVERS {
         let Some(count) = counts.get(server.name) else { continue };
         let figure = |value: Option<f64>, digits| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
         let (calls, waits) = (figure(count.calls, 3), figure(count.epoll_waits, 3));
-        let _ = write!(text, "{:<26}{calls:>14}{waits:>20}{:>28}", server.name, figure(count.instructions, 0));
+        let _ = write!(text, "{:<26}{calls:>16}{waits:>22}{:>28}", server.name, figure(count.instructions, 0));
         if scenario.is_large() {
             let [reads, writes] =
                 [count.reads, count.writes].map(|calls| figure(calls.map(|calls| calls / scenario.mebibytes()), 2));
             let _ = write!(text, "{reads:>14}{writes:>14}");
+        }
+        if is_room {
+            let _ = write!(text, "{:>15}", figure(count.writes.map(|writes| writes * round(scenario) as f64), 0));
         }
         text.push('\n');
     }
@@ -282,6 +309,7 @@ mod tests {
         let unit = |name| Unit::of(Scenario::find(name).unwrap());
         assert_eq!(unit("fan-out-16k"), Unit { name: "fan-out", messages: 50 });
         assert_eq!(unit("pipelined-text-32"), Unit { name: "msg", messages: 1 });
+        assert_eq!(unit("fan-100-row"), Unit { name: "delivery", messages: 1 });
         assert_eq!(unit("opening-300"), Unit { name: "opening", messages: 1 });
     }
 
@@ -298,5 +326,8 @@ mod tests {
         // The steps of a large message, for each MiB.
         let large = Scenario::find("binary-1m").unwrap();
         assert_eq!(last(large), ["floor", "2.000", "0.051", "-", "1.25", "0.75"]);
+        // A round to 1,001 receivers, with 16 messages for each.
+        let room = Scenario::find("fan-100-row").unwrap();
+        assert_eq!(last(room), ["floor", "2.000", "0.051", "-", "12012"]);
     }
 }

@@ -36,7 +36,7 @@ struct Options {
     /// Short runs: they show that everything works, but the figures are useless
     #[arg(long)]
     quick: bool,
-    /// Run only this scenario; can be given several times
+    /// Run only this scenario, or all whose names begin so (`fan-*`); can be given several times
     #[arg(long, value_name = "SCENARIO")]
     only: Vec<String>,
     /// Run only these servers, besides floor, and sockeye if it is built; `best` stands for the notable ones of each scenario
@@ -155,8 +155,33 @@ fn tell(named: &[&Scenario], out: &Path, plots: &Path) -> Result<()> {
 
 /// The scenarios with these names.
 fn scenarios(only: &[String]) -> Result<Vec<&'static Scenario>> {
-    let find = |name: &String| {
-        Scenario::find(name).with_context(|| format!("there is no scenario `{name}`; --list tells the names"))
-    };
-    only.iter().map(find).collect()
+    let mut found = Vec::new();
+    for name in only {
+        let is_named = |scenario: &&Scenario| match name.strip_suffix('*') {
+            Some(start) => scenario.name.starts_with(start),
+            None => scenario.name == name,
+        };
+        let before = found.len();
+        found.extend(SCENARIOS.iter().filter(is_named));
+        ensure!(found.len() > before, "there is no scenario `{name}`; --list tells the names");
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_are_selected_by_their_names_or_by_how_these_begin() {
+        let names = |only: &[&str]| {
+            let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
+            scenarios(&only).map(|found| found.iter().map(|scenario| scenario.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&["text-20", "opening-*"]).unwrap(), ["text-20", "opening-300", "opening-3000"]);
+        assert_eq!(names(&[]).unwrap(), [""; 0]);
+        for wrong in ["text-21", "nothing-*"] {
+            assert!(names(&[wrong]).unwrap_err().to_string().contains(wrong));
+        }
+    }
 }

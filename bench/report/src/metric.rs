@@ -39,6 +39,7 @@ impl Metric {
             Measure::Cpu | Measure::Broadcast | Measure::FanOut => {
                 Self::median(|outcome| Some(outcome.cpu_us_per_message), "CPU µs/msg")
             }
+            Measure::Fan { .. } => Self::median(|outcome| Some(outcome.cpu_us_per_message), "CPU µs/dlv"),
             Measure::Opening { .. } => Self::median(|outcome| Some(outcome.cpu_us_per_message), "CPU µs/opening"),
             Measure::Latency | Measure::Pair { .. } => Self::median(|outcome| Some(outcome.latency?.p50), "p50 µs"),
             Measure::Idle { .. } => {
@@ -50,8 +51,12 @@ impl Metric {
     /// The other figures that are shown.
     pub(crate) fn others(scenario: &Scenario) -> &'static [Self] {
         const P99: Metric = Metric::median(|outcome| Some(outcome.latency?.p99), "p99 µs");
+        const P50: Metric = Metric::median(|outcome| Some(outcome.latency?.p50), "p50 µs");
+        const BEFORE: Metric = Metric::median(|outcome| Some(outcome.stalled?.before.p99), "p99 before");
+        const QUEUED: Metric = Metric::median(|outcome| Some(outcome.stalled?.bytes / 1024.0), "KiB queued");
         const P999: Metric = Metric::median(|outcome| Some(outcome.latency?.p999), "p99.9 µs");
         const RATE: Metric = Metric::median(|outcome| Some(outcome.messages_per_second), "msg/s");
+        const DELIVERIES: Metric = Metric::median(|outcome| Some(outcome.messages_per_second), "dlv/s");
         const OPENINGS: Metric = Metric::median(|outcome| Some(outcome.messages_per_second), "openings/s");
         const CPU: Metric = Metric::median(|outcome| Some(outcome.cpu_us_per_message), "CPU µs/msg");
         const RSS: Metric = Metric::median(|outcome| Some(outcome.idle?.rss_many as f64 / 1048576.0), "MiB in all");
@@ -66,12 +71,19 @@ impl Metric {
             Measure::Cpu | Measure::Broadcast if scenario.deflate => &[RATE, RECEIVED, P99],
             Measure::Cpu if scenario.tls => &[RATE, P99],
             Measure::Cpu | Measure::Broadcast | Measure::FanOut => &[RATE, P99, READS],
+            Measure::Fan { stalled: 0 } => &[DELIVERIES, P50, P99, READS],
+            Measure::Fan { .. } => &[DELIVERIES, P50, P99, BEFORE, QUEUED],
             Measure::Latency => &[P99, P999, CPU],
             Measure::Pair { .. } => &[P99, P999],
             Measure::Idle { .. } => &[RSS],
             Measure::Opening { .. } => &[OPENINGS],
         }
     }
+}
+
+/// The p99 of the receivers that read, while others read nothing, as a multiple of what it was before in the same run.
+pub(crate) fn stalled_p99(outcome: &Outcome) -> Option<f64> {
+    Some(outcome.latency?.p99 / outcome.stalled?.before.p99)
 }
 
 /// Reads of the generator for each MiB of payload.

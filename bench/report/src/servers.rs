@@ -118,6 +118,15 @@ const BROADCASTING: [&str; 4] = [SOCKEYE, ALL_COMPRESSED, "yawc-batched", "node-
 /// The servers that send one kept message to all connections.
 const FANNING_OUT: [&str; 3] = [SOCKEYE, COPIED, EXACT];
 
+/// The form of axum's rooms without Nagle's algorithm, and with a small read buffer.
+const LEAN: &str = "axum-lean";
+
+/// Bun's server, which is built on uWebSockets.
+const BUN: &str = "bun";
+
+/// The servers with rooms, where a message of one connection goes to all. axum's have the shape of its chat example.
+const ROOMS: [&str; 5] = [FLOOR, SOCKEYE, AXUM, LEAN, BUN];
+
 /// The level of compression: our default.
 const LEVEL: &str = "3";
 
@@ -170,6 +179,8 @@ impl Server {
             // The task does not matter to a large message, nor to an opening.
             SPAWNED | SPLIT | SELECT => scenario.measure == Measure::Cpu && scenario.size < 16 << 10,
             BARE_TLS => scenario.tls,
+            // Its kernel buffers grow so much that a receiver that reads nothing is noticed late.
+            LEAN => !matches!(scenario.measure, Measure::Fan { stalled: 1.. }),
             COPIED => scenario.measure == Measure::FanOut,
             _ => true,
         };
@@ -182,6 +193,7 @@ impl Server {
             && can(scenario.deflate, &COMPRESSING)
             && can(scenario.measure == Measure::Broadcast, &BROADCASTING)
             && can(scenario.measure == Measure::FanOut, &FANNING_OUT)
+            && can(matches!(scenario.measure, Measure::Fan { .. }), &ROOMS)
     }
 }
 
@@ -209,7 +221,7 @@ pub(crate) static SERVERS: &[Server] = &[
     peer(COPIED, "ours, a copy of the message for each connection; only for a fan-out", "fan-out", "copied"),
     peer(AXUM, "axum::extract::ws, the plain loop", "axum", "plain").best(&ALL),
     peer("axum-batched", "axum::extract::ws, one flush for what came together", "axum", "batched"),
-    peer("axum-lean", "the same with an 8 KiB read buffer", "axum", "lean"),
+    peer(LEAN, "the same with an 8 KiB read buffer", "axum", "lean"),
     peer("tungstenite-plain", "tokio-tungstenite, the plain loop", "tokio-tungstenite", "plain"),
     peer("tungstenite-batched", "tokio-tungstenite, one flush for what came together", "tokio-tungstenite", "batched"),
     peer("tungstenite-lean", "the same with an 8 KiB read buffer", "tokio-tungstenite", "lean")
@@ -238,7 +250,7 @@ pub(crate) static SERVERS: &[Server] = &[
     )
     .best(&[Kind::Large]),
     peer("sockudo-hand", "sockudo-ws by hand: its protocol, and one vectored write", "sockudo", "hand").best(&BUSY),
-    Server { program: Program::Bun, ..peer("bun", "Bun's server (Bun.serve)", "", "") }.best(&BUSY),
+    Server { program: Program::Bun, ..peer(BUN, "Bun's server (Bun.serve)", "", "") }.best(&BUSY),
     Server { program: Program::Node, ..peer("node-ws", "Node's ws", "", "") }.best(&[Kind::Compressed]),
 ];
 
@@ -307,6 +319,14 @@ impl Places {
         Ok(command)
     }
 
+    /// The program with rooms.
+    fn fan(&self, server: &Server) -> Result<Command> {
+        let (binary, form) = if server.name == FLOOR { ("floor", "fan") } else { ("fan", server.name) };
+        let mut command = program(&self.own.join(binary))?;
+        command.args(["--form", form]);
+        Ok(command)
+    }
+
     /// The program that serves over TLS.
     fn tls(&self, server: &Server) -> Result<Command> {
         let (binary, form) = match server.name {
@@ -331,6 +351,7 @@ impl Places {
         let mut command = match server.program {
             _ if scenario.measure == Measure::Broadcast && server.is_native() => self.broadcast(server)?,
             _ if scenario.measure == Measure::FanOut => self.fan_out(server)?,
+            _ if matches!(scenario.measure, Measure::Fan { .. }) && server.is_native() => self.fan(server)?,
             _ if scenario.tls => self.tls(server)?,
             _ if scenario.boxed && server.name != FLOOR => self.boxed(server)?,
             Program::Own { binary, form } => {
@@ -364,6 +385,9 @@ impl Places {
                 let script = self.others.bun_script.as_deref().context("--bun-script does not tell where it is")?;
                 let mut command = program(self.others.bun.as_deref().context("--bun does not tell where Bun is")?)?;
                 command.arg(script);
+                if matches!(scenario.measure, Measure::Fan { .. }) {
+                    command.args(["--form", "room"]);
+                }
                 command
             }
         };
@@ -423,6 +447,16 @@ mod tests {
         assert_eq!(servers("fan-out-16k"), [SOCKEYE, EXACT, COPIED]);
         for name in ["opening-300", "idle-20", "latency-16", "h2-text-20"] {
             assert!(!servers(name).contains(&EXACT), "{name}");
+        }
+    }
+
+    #[test]
+    fn servers_with_rooms_take_part_in_a_fan_out_to_a_room() {
+        for scenario in SCENARIOS.iter().filter(|scenario| matches!(scenario.measure, Measure::Fan { .. })) {
+            let servers = SERVERS.iter().filter(|server| server.takes_part(scenario)).map(|server| server.name);
+            let is_stalled = matches!(scenario.measure, Measure::Fan { stalled: 1.. });
+            let rooms = ROOMS.into_iter().filter(|name| !(is_stalled && *name == LEAN));
+            assert!(servers.eq(rooms), "{}", scenario.name);
         }
     }
 

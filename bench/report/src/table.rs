@@ -1,6 +1,6 @@
 //! The results, as a table for each scenario and as one JSON file.
 
-use crate::metric::Metric;
+use crate::metric::{Metric, stalled_p99};
 use crate::results::{Machine, Results, write};
 use crate::servers::{AXUM, FLOOR, FLOORS, SERVERS, SOCKEYE};
 use crate::statistics::{Estimate, estimate, median, spread};
@@ -43,6 +43,15 @@ pub(crate) fn of(scenario: &Scenario, results: &Results) -> String {
         let _ = writeln!(text, "   {floor:<24}{axum:<24}{ours:<24}");
     }
     notes.iter().for_each(|note| text.extend(["† ", note, "\n"]));
+    for server in SERVERS {
+        if let Some(ratio) = stalled(results, server.name) {
+            let (name, ratio) = (server.name, interval(ratio));
+            let _ = writeln!(
+                text,
+                "{name}: while some receivers read nothing, the p99 of the others is {ratio} of that before"
+            );
+        }
+    }
     below(scenario, results).iter().for_each(|note| text.extend(["fault of the floor: ", note, "\n"]));
     if scenario.threads > 1 {
         text.push_str("Not for comparison with anything: the load generator may share the servers' cores.\n");
@@ -53,7 +62,7 @@ pub(crate) fn of(scenario: &Scenario, results: &Results) -> String {
 
 /// A note that runs of a server ended before they had used their processor time.
 fn short(scenario: &Scenario, results: &Results, server: &str) -> Option<String> {
-    if results.quick || scenario.measure != Measure::Cpu {
+    if results.quick || !matches!(scenario.measure, Measure::Cpu | Measure::Fan { stalled: 0 }) {
         return None;
     }
     let times: Vec<f64> = results.of(server).map(|(_, outcome)| outcome.cpu_seconds).collect();
@@ -99,6 +108,12 @@ pub(crate) fn ratio(scenario: &Scenario, results: &Results, server: &str, base: 
     estimate(&ratios)
 }
 
+/// How much longer the others' p99 is while some receivers read nothing. The two parts of each run are a pair.
+fn stalled(results: &Results, server: &str) -> Option<Estimate> {
+    let ratios: Vec<f64> = results.of(server).filter_map(|(_, outcome)| stalled_p99(outcome)).collect();
+    estimate(&ratios)
+}
+
 /// One figure of each run.
 pub(crate) fn values(results: &Results, server: &str, metric: Metric) -> Vec<f64> {
     results.of(server).filter_map(|(_, outcome)| (metric.of)(outcome)).collect()
@@ -124,6 +139,8 @@ struct Line {
     to_axum_plain: Option<Estimate>,
     /// The ratio of our figure to this server's.
     sockeye_to_it: Option<Estimate>,
+    /// The others' p99 while some receivers read nothing, as a multiple of that before.
+    stalled_p99: Option<Estimate>,
     /// Whether the time limit ended runs before they had used enough processor time.
     short_runs: bool,
 }
@@ -156,6 +173,7 @@ fn line(scenario: &Scenario, results: &Results, server: &str) -> Option<Line> {
         to_floor: ratio(scenario, results, server, FLOOR),
         to_axum_plain: ratio(scenario, results, server, AXUM),
         sockeye_to_it: ratio(scenario, results, SOCKEYE, server),
+        stalled_p99: stalled(results, server),
         short_runs: short(scenario, results, server).is_some(),
     })
 }
@@ -194,6 +212,7 @@ mod tests {
             reads_per_message: None,
             latency: None,
             idle: None,
+            stalled: None,
             offered_per_second: None,
             switching: None,
         };

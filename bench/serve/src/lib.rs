@@ -7,7 +7,7 @@ pub mod tls;
 mod unmask;
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use std::net::SocketAddr;
 use std::num::NonZero;
 
@@ -27,7 +27,8 @@ pub struct Options {
 impl Options {
     /// Reads the command line of a server that comes in these `forms`.
     ///
-    /// From here on the process ends with its parent, so that no server outlives its measurement.
+    /// From here on the process ends with its parent, so that no server outlives its measurement, and may open as many files as its
+    /// hard limit allows.
     ///
     /// # Errors
     ///
@@ -35,6 +36,9 @@ impl Options {
     pub fn from_arguments(forms: &[&'static str]) -> Result<Self> {
         set_parent_process_death_signal(Some(Signal::TERM))
             .context("cannot ask the kernel to end this process with its parent")?;
+        let limit = getrlimit(Resource::Nofile);
+        // If raising fails, the current limit still applies, and a scenario with more connections fails in the load generator.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
         Self::parse(std::env::args().skip(1), forms)
     }
 
