@@ -305,6 +305,7 @@ mod tests {
             reads_per_message: None,
             latency: None,
             idle: None,
+            stalled: None,
             offered_per_second: Some(1_000.0),
             switching: Some(Switching { voluntary, involuntary: 0.5 }),
         })

@@ -197,7 +197,7 @@ pub(crate) fn figure(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::results::Run;
-    use bench_load::Outcome;
+    use bench_load::{Latency, Outcome, Stalled};
 
     fn run(server: &str, turn: usize, cpu_us_per_message: f64) -> Run {
         let outcome = Outcome {
@@ -259,6 +259,23 @@ mod tests {
         let text = of(scenario, &results);
         let cells: Vec<&str> = text.lines().nth(3).unwrap().split_whitespace().collect();
         assert_eq!(cells[..7], ["floor", "302", "0.3", "%", "311", "2.50", "11.0"], "{text}");
+    }
+
+    #[test]
+    fn the_p99_beside_receivers_that_read_nothing_is_compared_with_that_before_in_the_same_run() {
+        let scenario = Scenario::find("fan-100-stalled").unwrap();
+        let mut results = results();
+        let latency = |p99| Latency { samples: 1, p50: p99 / 2.0, p99, p999: p99, max: p99 };
+        for (run, (p99, before)) in results.runs.iter_mut().zip([(20.0, 10.0), (9.0, 9.0), (60.0, 20.0), (8.0, 8.0)]) {
+            run.outcome.latency = Some(latency(p99));
+            run.outcome.stalled = Some(Stalled { receivers: 10, closed: 10, bytes: 2048.0, before: latency(before) });
+        }
+        let text = of(scenario, &results);
+        let line = |server| format!("{server}: while some receivers read nothing, the p99 of the others is ");
+        assert!(text.contains(&format!("{}2.50 [2.00, 3.00] of that before", line(FLOOR))), "{text}");
+        assert!(text.contains(&format!("{}1.00 [1.00, 1.00] of that before", line(AXUM))), "{text}");
+        // Nothing was measured for the fifth run, of another server.
+        assert!(!text.contains(&line(SOCKEYE)), "{text}");
     }
 
     #[test]
