@@ -50,10 +50,11 @@ async fn upgrade(State(hub): State<Hub<()>>, ws: WebSocketUpgrade) -> Response {
 
 /// The loop of the documentation of `state`.
 async fn attend(mut socket: WebSocket, hub: Hub<()>) {
-    let _member = hub.join(socket.sender(), ());
+    let me = hub.register(socket.sender(), ());
+    let Ok(room) = me.join("room").await else { return };
     while let Some(Ok(message)) = socket.recv().await {
         if let Message::Text(line) = message {
-            hub.broadcast(line);
+            room.send(line);
         }
     }
 }
