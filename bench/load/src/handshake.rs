@@ -178,6 +178,17 @@ mod tests {
     }
 
     #[test]
+    fn a_narrow_connection_has_small_segments_and_a_small_receive_buffer() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = dial_narrow(listener.local_addr().unwrap()).unwrap();
+        let server = listener.accept().unwrap().0;
+        let segment = nix::sys::socket::getsockopt(&server, nix::sys::socket::sockopt::TcpMaxSeg).unwrap();
+        // Timestamps take some of it.
+        assert!((SEGMENT - 40..=SEGMENT).contains(&segment), "{segment}");
+        assert_eq!(rustix::net::sockopt::socket_recv_buffer_size(&client).unwrap(), 2 * UNREAD);
+    }
+
+    #[test]
     fn a_server_on_another_machine_is_refused() {
         assert_eq!(server_address("http://127.0.0.1:80/").unwrap(), "127.0.0.1:80".parse().unwrap());
         assert!(server_address("http://192.0.2.1:80").unwrap_err().to_string().contains("this machine alone"));
