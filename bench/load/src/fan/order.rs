@@ -101,8 +101,11 @@ impl Order {
     }
 }
 
-/// The control frame at the start of `bytes`, and what comes after it; `None` if it is not complete yet.
-fn control(bytes: &[u8]) -> Result<Option<(Control, &[u8], &[u8])>> {
+/// A control frame: what it is, its payload, and the bytes after it.
+type ControlFrame<'a> = (Control, &'a [u8], &'a [u8]);
+
+/// The control frame at the start of `bytes`; `None` if it is not complete yet.
+fn control(bytes: &[u8]) -> Result<Option<ControlFrame<'_>>> {
     let mut cursor = Cursor::new(bytes);
     let Some((header, length)) = FrameHeader::parse(&mut cursor).context("the server sent no frame")? else {
         return Ok(None);
