@@ -13,6 +13,7 @@ use crate::{
     queue::{CHUNK, COPY, Dropped, Queue},
 };
 
+mod bypass;
 mod position;
 mod shared;
 mod writing;

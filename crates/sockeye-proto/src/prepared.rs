@@ -91,8 +91,8 @@ impl PreparedMessage {
         }
     }
 
-    /// The frame as a server sends it.
-    pub(crate) fn frame(&self) -> &[u8] {
+    /// The whole frame, as a server without extensions sends it.
+    pub fn frame(&self) -> &[u8] {
         &self.shared.frame
     }
 
