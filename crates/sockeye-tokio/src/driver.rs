@@ -27,7 +27,7 @@ use crate::{
     time::deadlines::Action,
 };
 
-/// One connection and its handler. Only the driver's task writes to the stream.
+/// One connection and its handler. Only the driver's task writes to the stream, with one exception (`send/bypass.rs`).
 ///
 /// Each poll runs the handler, reads if the handler does not wait in `recv`, writes the queue, and continues the close
 /// handshake. Ready when both the handler and the connection are done.

@@ -1,6 +1,7 @@
 //! The sending half of a connection: who may queue a message, and who is woken when.
 
 use std::{
+    io,
     sync::Arc,
     task::{Context, Waker},
 };
@@ -18,6 +19,7 @@ use crate::{
     },
 };
 
+pub(crate) mod bypass;
 mod end;
 mod payloads;
 mod shared;
@@ -61,6 +63,8 @@ pub(crate) struct Send {
 struct Rare {
     /// The error that has ended sending. `None` while the connection is open, and if only a Close has ended sending.
     error: Option<Error>,
+    /// The error of a write past the queue. The system reports an error once, so the driver may not find this one again.
+    found: Option<io::Error>,
     waiters: Waiters,
     /// The number of the current poll of the handler. Counted only once a task has waited.
     epoch: Epoch,

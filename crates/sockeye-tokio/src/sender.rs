@@ -166,6 +166,11 @@ impl Sender {
     /// Queues several messages, in order, under one lock of the connection and with one wake of its task. The outcome is that of
     /// a [`push_with`](Self::push_with) for each message, or of a [`push`](Self::push) if `overflow` is `None`.
     ///
+    /// For broadcasts: if the connection runs over a `TcpStream`, and nothing is queued, `push_many` offers the messages to the
+    /// kernel at once, without waiting. The task of the connection is woken only for what the kernel has not taken. All that
+    /// the kernel has taken counts as queued. The handler's own messages to its peer are not written at once, so that they go out
+    /// together with others.
+    ///
     /// ```
     /// use sockeye_tokio::{PreparedMessage, Sender};
     ///

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::{BufMut, Bytes};
 #[cfg(target_os = "linux")]
-use rustix::net::SendFlags;
+use rustix::net::{SendAncillaryBuffer, SendFlags};
 #[cfg(unix)]
 use rustix::{buffer::spare_capacity, net::RecvFlags};
 use socket2::SockRef;
@@ -386,6 +386,10 @@ fn try_read<const MOST: bool>(stream: &TcpStream, buffer: &mut Vec<u8>, _is_drai
     stream.try_read_buf(buffer)
 }
 
+/// A write that neither waits nor raises a signal.
+#[cfg(target_os = "linux")]
+const NOW: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
+
 /// The half that a connection writes to.
 pub(crate) struct WriteHalf(Arc<Wire>);
 
@@ -404,10 +408,24 @@ impl WriteHalf {
         // Tokio's own call first checks the readiness, and updates it. The kernel nearly always takes bytes. If it does not,
         // the caller makes Tokio's call next.
         #[cfg(target_os = "linux")]
-        let written = rustix::net::send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        let written = rustix::net::send(stream, bytes, NOW);
         #[cfg(not(target_os = "linux"))]
         let written = stream.try_write(bytes);
         written.ok().filter(|written| *written > 0)
+    }
+
+    /// Writes some of `slices` to a TCP stream with one system call, for a task that the stream need not wake. Fails with
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the kernel takes nothing, or if the stream is boxed.
+    pub(crate) fn try_write_slices(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let Wire::Tcp(stream) = &*self.0 else { return Err(io::ErrorKind::WouldBlock.into()) };
+        // As in `try_write`.
+        #[cfg(target_os = "linux")]
+        return Ok(match slices {
+            [single] => rustix::net::send(stream, single, NOW)?,
+            slices => rustix::net::sendmsg(stream, slices, &mut SendAncillaryBuffer::default(), NOW)?,
+        });
+        #[cfg(not(target_os = "linux"))]
+        stream.try_write_vectored(slices)
     }
 
     /// Writes some of `slices` to a TCP stream. Runs outside the cooperative budget: what a handler has sent before its

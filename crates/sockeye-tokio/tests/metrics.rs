@@ -6,10 +6,10 @@ mod common;
 
 use std::{collections::BTreeMap, future::poll_fn, task::Poll, time::Duration};
 
-use common::{connect_with_capacity, receive_all, settled};
+use common::{connect_with_capacity, receive_all, sender_of, settled, tcp};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use sockeye_testkit::{Frame, Peer, PipeEnd};
-use sockeye_tokio::{Message, Overflow, Shutdown, WebSocket, proto::Data};
+use sockeye_tokio::{Connection, Message, Overflow, PreparedMessage, Role, Shutdown, WebSocket, proto::Data};
 use tokio::{sync::oneshot, task::yield_now};
 
 type Snapshot = BTreeMap<String, f64>;
@@ -147,4 +147,34 @@ async fn every_metric_counts_connections_messages_bytes_and_drops() {
     shutdown.drain(Duration::from_secs(5)).await;
     look(&snapshotter, &mut seen);
     assert_eq!((seen["sockeye_connections_open"], ended(&seen)), before);
+
+    // Messages that are written past the queue.
+    let (client, server) = tcp().await;
+    let (sender, _task) = sender_of(Connection::new(server, Role::Server)).await;
+    settled().await;
+    let mut seen = Snapshot::new();
+    look(&snapshotter, &mut seen);
+    seen.clear();
+    sender.push_many(&[PreparedMessage::text("four"), PreparedMessage::binary([7]), "five".into()], None);
+    assert_eq!(sender.buffered(), 0);
+    look(&snapshotter, &mut seen);
+    for (name, value) in [
+        ("sockeye_messages_total direction=sent opcode=text", 2.0),
+        ("sockeye_messages_total direction=sent opcode=binary", 1.0),
+        ("sockeye_payload_bytes_total direction=sent opcode=text", 8.0),
+        ("sockeye_payload_bytes_total direction=sent opcode=binary", 1.0),
+    ] {
+        assert_eq!(seen.get(name), Some(&value), "{name}: {seen:#?}");
+    }
+    // Until the peer does not take them.
+    while sender.buffered() == 0 {
+        sender.push_many(&[PreparedMessage::binary(vec![0; 1 << 20])], None);
+    }
+    look(&snapshotter, &mut seen);
+    assert_eq!(seen["sockeye_queue_bytes"], sender.buffered() as f64);
+    drop(client);
+    sender.closed().await;
+    settled().await;
+    look(&snapshotter, &mut seen);
+    assert_eq!(seen["sockeye_queue_bytes"], 0.0);
 }

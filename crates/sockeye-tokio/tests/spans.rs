@@ -9,8 +9,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use common::{connect, echo};
+use common::{connect, echo, sender_of, settled, tcp};
 use sockeye_testkit::{Frame, Peer, PipeEnd};
+use sockeye_tokio::{Connection, Message, Role};
 use tracing::{Span, field, subscriber::DefaultGuard};
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -86,6 +87,28 @@ async fn a_connection_inside_the_handler_of_another_has_figures_of_its_own() {
     for field in ["close.code=1000", "close.by=\"local\"", "received.messages=0", "sent.messages=1", "sent.bytes=4"] {
         assert!(outer.contains(field), "no {field} in {outer}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_are_written_past_the_queue_are_in_the_figures() {
+    let (log, _guard) = Log::new(tracing::Level::DEBUG);
+    let (client, server) = tcp().await;
+    let (sender, task) = sender_of(Connection::new(server, Role::Server)).await;
+    settled().await;
+    sender.push_many(&["one".into(), "three".into()], None);
+    assert_eq!(sender.buffered(), 0);
+    sender.push(Message::text("five")).unwrap();
+    let mut client = Peer::client(client);
+    for text in ["one", "three", "five"] {
+        client.expect_text(text).await;
+    }
+    client.send(Frame::close(1000, "")).await;
+    client.expect_close(1000).await;
+    client.expect_eof().await;
+    drop(client);
+    task.await.unwrap();
+    let closed = log.closed();
+    assert!(closed[0].contains("sent.messages=3") && closed[0].contains("sent.bytes=12"), "{closed:?}");
 }
 
 #[tokio::test(start_paused = true)]

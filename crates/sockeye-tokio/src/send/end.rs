@@ -91,7 +91,9 @@ impl Send {
         self.wake_all();
         match before {
             Closing::Open | Closing::Sent | Closing::Ended => {
-                self.rare.get_or_insert_default().error.get_or_insert(error).clone()
+                let rare = self.rare.get_or_insert_default();
+                let error = rare.found.take().map_or(error, Error::io);
+                rare.error.get_or_insert(error).clone()
             }
             // Sending has ended for another reason, which stays recorded.
             Closing::Closed | Closing::Failed => error,

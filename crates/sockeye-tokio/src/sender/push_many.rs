@@ -46,11 +46,16 @@ impl PushedMany {
 
 /// What [`Sender::push_many`](crate::Sender::push_many) does.
 pub(super) fn push_many(shared: &Shared, messages: &[PreparedMessage], overflow: Option<Overflow>) -> PushedMany {
-    let mut pushed = PushedMany::default();
-    queue(shared, &mut shared.lock_send(), messages, overflow, &mut pushed);
+    let mut send = shared.lock_send();
+    let written = shared.write_past_queue(&mut send, messages);
+    let mut pushed = PushedMany { queued: written, ..PushedMany::default() };
+    if written < messages.len() {
+        queue(shared, &mut send, &messages[written..], overflow, &mut pushed);
+    }
     pushed
 }
 
+#[inline(never)]
 fn queue(
     shared: &Shared,
     send: &mut Send,

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use sockeye_proto::{CloseCode, CloseFrame, Data, Encoder, Message, Outgoing};
+use sockeye_proto::{CloseCode, CloseFrame, Data, Encoder, Message, Outgoing, PreparedMessage};
 use tokio::task::coop;
 
 use super::{Shared, Who};
@@ -14,6 +14,7 @@ use crate::{
     close_reason::CloseReason,
     send::{
         CORK, Flush, Send,
+        bypass::Bypassed,
         waiters::{For, Ticket, WaiterKind},
     },
     sync::{
@@ -143,6 +144,21 @@ impl Shared {
         // short, and are queued under both locks, where an eviction would have to wait.
         send.report_queued();
         Ok(())
+    }
+
+    /// Writes what the kernel takes of `messages` now, and queues the rest of a partly written one. Returns how many of the
+    /// messages are written or queued. Nothing is written, and 0 is returned, for the handler's own task, whose poll ends with
+    /// one write for everything, and if the messages must be queued behind others.
+    pub(crate) fn write_past_queue(&self, send: &mut Send, messages: &[PreparedMessage]) -> usize {
+        if !self.driven || self.is_own() {
+            return 0;
+        }
+        let Bypassed { messages: whole, begun } = send.write_past_queue(messages);
+        let rest = messages.get(whole).filter(|_| begun > 0).cloned();
+        let Some(rest) = rest else { return whole };
+        let _ = self.queue(send, false, |send| send.encode_begun(rest, begun));
+        send.report_queued();
+        whole + 1
     }
 
     /// Like [`queue_unwritten`](Self::queue_unwritten), for the handler's own task: the message is written when the
