@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 
-use sockeye_proto::PreparedMessage;
+use sockeye_proto::{Buffer, PreparedMessage};
 
 use super::Send;
 use crate::{
@@ -15,8 +15,9 @@ use crate::{
 /// The most messages in one write.
 const MOST: usize = 64;
 
-/// Enough slices for most bursts. Preparing [`MOST`] for each write would cost more.
-const SOME: usize = 16;
+/// Frames of up to this many bytes on average are copied into one buffer: in the kernel, a slice costs more than the copy of
+/// such a frame. [`MOST`] of them fit into a buffer.
+const COPIED: usize = Buffer::SIZE / MOST;
 
 /// How much of a list of messages was written.
 #[derive(Default)]
@@ -64,10 +65,9 @@ impl Send {
     /// Writes some of `messages` in one call. `prepared` are the same as extensions have transformed them.
     fn write_chunk(&mut self, messages: &[PreparedMessage], prepared: &[PreparedMessage]) -> Bypassed {
         let Some(stream) = &self.stream else { return Bypassed::default() };
-        let written = match prepared.len() {
-            1 => write::<1>(stream, prepared),
-            ..=SOME => write::<SOME>(stream, prepared),
-            _ => write::<MOST>(stream, prepared),
+        let written = match prepared {
+            [message] => stream.try_write_slices(&[IoSlice::new(message.frame())]),
+            _ => write(stream, prepared),
         };
         let mut begun = match written {
             Ok(written) => written,
@@ -108,10 +108,15 @@ impl Send {
     }
 }
 
-fn write<const N: usize>(stream: &WriteHalf, messages: &[PreparedMessage]) -> io::Result<usize> {
-    let mut slices = [IoSlice::new(&[]); N];
-    for (slice, message) in slices.iter_mut().zip(messages) {
-        *slice = IoSlice::new(message.frame());
+/// Writes several messages with one call.
+fn write(stream: &WriteHalf, messages: &[PreparedMessage]) -> io::Result<usize> {
+    let frames = || messages.iter().map(PreparedMessage::frame);
+    if frames().map(<[u8]>::len).sum::<usize>() <= messages.len() * COPIED {
+        let mut buffer = Buffer::pooled();
+        frames().for_each(|frame| buffer.extend_from_slice(frame));
+        return stream.try_write_slices(&[IoSlice::new(&buffer)]);
     }
+    let mut slices = [IoSlice::new(&[]); MOST];
+    slices.iter_mut().zip(frames()).for_each(|(slice, frame)| *slice = IoSlice::new(frame));
     stream.try_write_slices(&slices[..messages.len()])
 }
