@@ -11,18 +11,17 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes};
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(all(test, sockeye_loom))))]
 use rustix::net::{SendAncillaryBuffer, SendFlags};
-#[cfg(unix)]
+#[cfg(all(unix, not(all(test, sockeye_loom))))]
 use rustix::{buffer::spare_capacity, net::RecvFlags};
 use socket2::SockRef;
 use sockeye_proto::Input;
-#[cfg(unix)]
+#[cfg(all(unix, not(all(test, sockeye_loom))))]
 use tokio::io::Interest;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
+#[cfg(not(all(test, sockeye_loom)))]
+use tokio::net::TcpStream;
 
 use self::coop::unconstrained;
 
@@ -37,6 +36,8 @@ use self::{
     boxed::Boxed,
     over::{Io, Over},
 };
+#[cfg(all(test, sockeye_loom))]
+use crate::models::tcp::TcpStream;
 
 /// The stream of a connection: a `TcpStream`, which is read and written directly, or any other stream in a box.
 ///
@@ -358,7 +359,7 @@ fn try_read_some(stream: &TcpStream, buffer: &mut Vec<u8>, most: usize, is_drain
 /// Reads once without waiting. A read that does not fill the buffer has emptied the socket, and sets `is_drained`.
 ///
 /// `MOST` makes two copies of this function: the one for most reads has one call site, and is inlined there.
-#[cfg(unix)]
+#[cfg(all(unix, not(all(test, sockeye_loom))))]
 #[inline(always)]
 fn try_read<const MOST: bool>(stream: &TcpStream, buffer: &mut Vec<u8>, is_drained: &mut bool) -> io::Result<usize> {
     // Tokio's own call also reads into spare capacity, but then still assumes more data, so every read is followed by
@@ -381,13 +382,13 @@ fn try_read<const MOST: bool>(stream: &TcpStream, buffer: &mut Vec<u8>, is_drain
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(any(not(unix), all(test, sockeye_loom)))]
 fn try_read<const MOST: bool>(stream: &TcpStream, buffer: &mut Vec<u8>, _is_drained: &mut bool) -> io::Result<usize> {
     stream.try_read_buf(buffer)
 }
 
 /// A write that neither waits nor raises a signal.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(all(test, sockeye_loom))))]
 const NOW: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
 /// The half that a connection writes to.
@@ -407,9 +408,9 @@ impl WriteHalf {
         let Wire::Tcp(stream) = &*self.0 else { return None };
         // Tokio's own call first checks the readiness, and updates it. The kernel nearly always takes bytes. If it does not,
         // the caller makes Tokio's call next.
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(all(test, sockeye_loom))))]
         let written = rustix::net::send(stream, bytes, NOW);
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(any(not(target_os = "linux"), all(test, sockeye_loom)))]
         let written = stream.try_write(bytes);
         written.ok().filter(|written| *written > 0)
     }
@@ -419,12 +420,12 @@ impl WriteHalf {
     pub(crate) fn try_write_slices(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let Wire::Tcp(stream) = &*self.0 else { return Err(io::ErrorKind::WouldBlock.into()) };
         // As in `try_write`.
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(all(test, sockeye_loom))))]
         return Ok(match slices {
             [single] => rustix::net::send(stream, single, NOW)?,
             slices => rustix::net::sendmsg(stream, slices, &mut SendAncillaryBuffer::default(), NOW)?,
         });
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(any(not(target_os = "linux"), all(test, sockeye_loom)))]
         stream.try_write_vectored(slices)
     }
 

@@ -9,11 +9,13 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 mod budget;
+mod bypass;
 mod closing;
 mod receiving;
 mod sending;
 mod stream;
 mod task;
+pub(crate) mod tcp;
 
 use std::sync::Arc;
 
@@ -36,6 +38,13 @@ fn check(interruptions: usize, model: impl Fn() + Send + Sync + 'static) {
 fn connection() -> (Connection, Far) {
     let (near, far) = stream::pair();
     let connection = Connection::new(Stream::boxed(near), Role::Server).timeouts(Timeouts::none());
+    (connection, far)
+}
+
+/// The same over a model of a `TcpStream`, which every thread may write.
+fn tcp_connection() -> (Connection, Far) {
+    let (near, far) = stream::pair();
+    let connection = Connection::new(tcp::TcpStream::from(near), Role::Server).timeouts(Timeouts::none());
     (connection, far)
 }
 

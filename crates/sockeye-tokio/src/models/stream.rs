@@ -1,6 +1,7 @@
 //! A stream in memory, whose locks are loom's.
 
 use std::{
+    future::poll_fn,
     io,
     pin::Pin,
     sync::Arc,
@@ -10,14 +11,16 @@ use std::{
 use loom::sync::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::task::block_on;
+
 /// The connection's end.
-pub(super) struct Near(Arc<Mutex<State>>);
+pub(super) struct Near(pub(super) Arc<Mutex<State>>);
 
 /// The peer's end.
 #[derive(Clone)]
 pub(super) struct Far(Arc<Mutex<State>>);
 
-struct State {
+pub(super) struct State {
     /// What the connection has written.
     written: Vec<u8>,
     /// How much more the connection may write.
@@ -26,11 +29,46 @@ struct State {
     unread: Vec<u8>,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// Whoever waits for the connection to write.
+    watcher: Option<Waker>,
+}
+
+impl State {
+    pub(super) fn poll_readable(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.unread.is_empty() {
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Takes what the connection has not read.
+    pub(super) fn read(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.unread)
+    }
+
+    pub(super) fn poll_writable(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.room == 0 {
+            self.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes some of `bytes`. Returns how many.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(self.room);
+        self.room -= count;
+        self.written.extend(&bytes[..count]);
+        self.watcher.take().into_iter().for_each(Waker::wake);
+        count
+    }
 }
 
 /// A stream that takes everything written.
 pub(super) fn pair() -> (Near, Far) {
-    let state = State { written: Vec::new(), room: usize::MAX, unread: Vec::new(), reader: None, writer: None };
+    let (written, unread) = (Vec::new(), Vec::new());
+    let state = State { written, room: usize::MAX, unread, reader: None, writer: None, watcher: None };
     let state = Arc::new(Mutex::new(state));
     (Near(state.clone()), Far(state))
 }
@@ -72,6 +110,15 @@ impl Far {
         self.frames().len() >= frames
     }
 
+    /// Waits until this many frames have been written.
+    pub(super) fn wait_for(&self, frames: usize) {
+        block_on(poll_fn(|cx| {
+            let waker = Some(cx.waker().clone());
+            self.0.lock().unwrap().watcher = waker;
+            if self.has(frames) { Poll::Ready(()) } else { Poll::Pending }
+        }));
+    }
+
     /// What the peer receives: the first byte of each frame, and its payload.
     pub(super) fn frames(&self) -> Vec<(u8, Vec<u8>)> {
         let state = self.0.lock().unwrap();
@@ -94,27 +141,15 @@ impl Far {
 impl AsyncRead for Near {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut state = self.0.lock().unwrap();
-        if state.unread.is_empty() {
-            state.reader = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
         // The messages of a model are far smaller than any buffer.
-        buf.put_slice(&std::mem::take(&mut state.unread));
-        Poll::Ready(Ok(()))
+        state.poll_readable(cx).map(|()| Ok(buf.put_slice(&state.read())))
     }
 }
 
 impl AsyncWrite for Near {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let mut state = self.0.lock().unwrap();
-        let count = buf.len().min(state.room);
-        if count == 0 {
-            state.writer = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        state.room -= count;
-        state.written.extend(&buf[..count]);
-        Poll::Ready(Ok(count))
+        state.poll_writable(cx).map(|()| Ok(state.write(buf)))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
