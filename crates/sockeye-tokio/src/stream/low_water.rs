@@ -1,6 +1,10 @@
 //! The low-water mark of a socket: the kernel reports the socket as readable only when this many bytes have arrived.
 
-use super::TcpStream;
+#[cfg(not(all(test, sockeye_loom)))]
+use tokio::net::TcpStream;
+
+#[cfg(all(test, sockeye_loom))]
+use crate::models::tcp::TcpStream;
 
 /// A rest of a message with fewer bytes is read as it comes: for so few, the calls cost more than they save.
 const LEAST: usize = 32 << 10;
