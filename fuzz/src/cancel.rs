@@ -138,11 +138,12 @@ where
     let (done, output) = oneshot::channel();
     let work = move |socket| async move { _ = done.send(work(socket).await) };
     let tasks = match home {
-        Home::Handler => vec![tokio::spawn(connection.serve(work))],
+        Home::Handler => vec![tokio::spawn(async move { drop(connection.serve(work).await) })],
         Home::Undriven => vec![tokio::spawn(work(connection.into_websocket()))],
         Home::Moved => {
             let (give, taken) = oneshot::channel();
-            let driver = tokio::spawn(connection.serve(|socket| async move { drop(give.send(socket)) }));
+            let serving = connection.serve(|socket| async move { drop(give.send(socket)) });
+            let driver = tokio::spawn(async move { drop(serving.await) });
             let worker = tokio::spawn(async move {
                 work(taken.await.expect("a handler runs when its connection is polled")).await;
             });

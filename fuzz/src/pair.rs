@@ -165,13 +165,17 @@ async fn open(
     let (give, taken) = oneshot::channel::<Sender>();
     let mut tasks = Vec::new();
     match home {
-        Home::Handler => tasks.push(tokio::spawn(connection.serve(move |socket| {
-            let _ = give.send(socket.sender());
-            end.run(socket)
-        }))),
+        Home::Handler => {
+            let serving = connection.serve(move |socket| {
+                let _ = give.send(socket.sender());
+                end.run(socket)
+            });
+            tasks.push(tokio::spawn(async move { drop(serving.await) }));
+        }
         Home::Moved | Home::Halves => {
             let (move_out, moved) = oneshot::channel::<WebSocket>();
-            tasks.push(tokio::spawn(connection.serve(|socket| async move { drop(move_out.send(socket)) })));
+            let serving = connection.serve(|socket| async move { drop(move_out.send(socket)) });
+            tasks.push(tokio::spawn(async move { drop(serving.await) }));
             tasks.push(tokio::spawn(async move {
                 let socket = moved.await.expect("a handler runs when its connection is polled");
                 let _ = give.send(socket.sender());

@@ -225,7 +225,7 @@ impl<C, R, P> Task<C, R, P> {
 impl<C, R> Stage<C, R>
 where
     C: Future<Output = Option<R>>,
-    R: Future<Output = ()> + Unpin,
+    R: Future + Unpin,
 {
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -233,7 +233,8 @@ where
             ready!(self.poll_coming(cx));
         }
         match self {
-            Self::Running(connection) => Pin::new(connection).poll(cx),
+            // Nobody asks how the connection has ended: its span and the metrics say that.
+            Self::Running(connection) => Pin::new(connection).poll(cx).map(drop),
             _ => Poll::Ready(()),
         }
     }
@@ -250,7 +251,7 @@ where
 impl<C, R, P> Future for Task<C, R, P>
 where
     C: Future<Output = Option<R>>,
-    R: Future<Output = ()> + Unpin,
+    R: Future + Unpin,
     P: Unpin,
 {
     type Output = ();
@@ -300,7 +301,7 @@ async fn connect<S, F, C, Fut>(
     settings: Arc<Settings>,
     accepted: Accepted,
     callback: C,
-) -> Option<impl Future<Output = ()> + Unpin>
+) -> Option<impl Future + Unpin>
 where
     S: Socket,
     F: Failed,

@@ -20,12 +20,12 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    pub(crate) fn spawn(mut serving: impl Future<Output = ()> + Unpin + Send + 'static) -> Self {
+    pub(crate) fn spawn(mut serving: impl Future + Unpin + Send + 'static) -> Self {
         let panic = Arc::new(OnceLock::new());
         let recorded = panic.clone();
         let task =
             tokio::spawn(poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut serving).poll(cx))) {
-                Ok(polled) => polled,
+                Ok(polled) => polled.map(drop),
                 Err(panic) => {
                     let _ = recorded.set(text(&*panic));
                     resume_unwind(panic)

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use sockeye_proto::{CloseCode, CloseFrame, close_code};
 
-use crate::Error;
+use crate::{Error, telemetry::ended::EndedBy};
 
 /// A reason for which this crate sends a Close, with the code and the text of that Close.
 #[derive(Debug)]
@@ -44,6 +44,19 @@ impl CloseReason {
             Self::Deadline(_) => close_code::POLICY,
             Self::SlowReader(code) => *code,
             Self::Unread(_) | Self::UnreadBudget => Self::TRY_AGAIN,
+        }
+    }
+
+    /// Who or what ends the connection for this reason.
+    pub(crate) fn by(&self) -> EndedBy {
+        match self {
+            Self::Done | Self::Panic => EndedBy::Local,
+            Self::Shutdown => EndedBy::Shutdown,
+            Self::Violation(_) | Self::Unread(_) => EndedBy::Violation,
+            Self::Deadline(error) if error.is_limit() => EndedBy::Violation,
+            Self::Expired(_) | Self::Deadline(_) => EndedBy::Deadline,
+            Self::SlowReader(_) => EndedBy::Overflow,
+            Self::UnreadBudget => EndedBy::Budget,
         }
     }
 

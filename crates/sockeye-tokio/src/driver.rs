@@ -22,7 +22,11 @@ use crate::{
     shared::Shared,
     shutdown::{Outcome, registration::Registration},
     stream::coop::unconstrained,
-    telemetry::{metrics, span, span::Abandon},
+    telemetry::{
+        ended::{Ended, EndedBy},
+        metrics, span,
+        span::Abandon,
+    },
     time::connection_timer::ConnectionTimer,
     time::deadlines::Action,
 };
@@ -57,8 +61,16 @@ enum Handler<F, Fut> {
 struct Start<F> {
     handler: F,
     socket: WebSocket,
-    /// Whether the span of the first poll is that of this connection, and so records its figures.
-    records: bool,
+    counting: Counting,
+}
+
+/// For whom the connection is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counting {
+    /// For the caller of `serve`.
+    pub(crate) is_asked_for: bool,
+    /// For the span of the first poll, which is that of this connection, if it has the fields.
+    pub(crate) has_span: bool,
 }
 
 enum Stage {
@@ -75,7 +87,7 @@ where
     pub(crate) fn new(
         shared: Arc<Shared>,
         handler: F,
-        records: bool,
+        counting: Counting,
         role: Role,
         timeouts: Arc<Timeouts>,
         registration: Option<Registration>,
@@ -84,7 +96,7 @@ where
         let socket = WebSocket::from_handle(Handle::new(shared.clone()));
         Self {
             shared,
-            handler: Handler::Start(Box::new(Start { handler, socket, records })),
+            handler: Handler::Start(Box::new(Start { handler, socket, counting })),
             panic: None,
             upkeep: Upkeep { stage: Stage::Open, role, time: ConnectionTimer::new(timeouts), registration },
         }
@@ -119,13 +131,11 @@ where
     #[cold]
     fn start(&mut self, cx: &Context<'_>) {
         if let Self::Start(start) = std::mem::replace(self, Self::Done) {
-            let Start { handler, socket, records } = *start;
+            let Start { handler, socket, counting } = *start;
             // So that a `recv` that waits in this first poll is known to wait in the driver's task, and the driver need not look
             // at the stream itself.
             writer_looks(socket.shared(), cx);
-            if records {
-                span::begin(socket.shared());
-            }
+            span::begin(socket.shared(), counting.is_asked_for, counting.has_span);
             *self = Self::Running(Box::pin(handler(socket)));
         }
     }
@@ -161,7 +171,7 @@ impl Upkeep {
                     self.time.watch_lease(false, cx);
                     self.stage = Stage::Ending(Ending::new(shared, self.role, closing));
                 }
-                Poll::Ready(Next::Drop(error)) => self.finish(shared, error),
+                Poll::Ready(Next::Drop(missed)) => self.finish(shared, missed.map(|error| (EndedBy::Deadline, error))),
             }
         }
         if let Stage::Ending(ending) = &mut self.stage {
@@ -214,7 +224,7 @@ impl Upkeep {
                 }
                 Some(Action::Close(reason)) => {
                     // An error means that the connection is closing already.
-                    let _ = shared.close(CloseReason::Expired(reason).frame());
+                    let _ = shared.close(&CloseReason::Expired(reason));
                 }
                 Some(Action::Fail(missed)) => shared.time_out(Error::timeout(missed.what, missed.within)),
                 Some(Action::Drop(missed)) => {
@@ -231,9 +241,9 @@ impl Upkeep {
         self.time.watch_lease(false, cx);
     }
 
-    /// Drops the stream, once. Tasks that still wait get `error`, or [`Error::closed`] without one, unless an earlier error
-    /// is recorded.
-    fn finish(&mut self, shared: &Shared, error: Option<Error>) {
+    /// Drops the stream, once. `why` says who or what ends the connection now, if nothing has ended it before. Tasks that still
+    /// wait get its error, or [`Error::closed`] without one, unless an earlier error is recorded.
+    fn finish(&mut self, shared: &Shared, why: Option<(EndedBy, Error)>) {
         if matches!(self.stage, Stage::Done) {
             // The handler has outlived its connection, and the shutdown has aborted it.
             if let Some(registration) = self.registration.as_mut().filter(|_| shared.signals.is_aborted()) {
@@ -247,7 +257,9 @@ impl Upkeep {
             Closing::Closed => Outcome::Closed,
             _ => Outcome::Lost,
         };
-        let error = send.stream_failed(error.unwrap_or_else(Error::closed));
+        let (by, error) = why.unwrap_or_else(|| (EndedBy::Stream, Error::closed()));
+        send.record_end(Ended::abrupt(by));
+        let error = send.stream_failed(error);
         let write = send.detach_stream();
         drop(send);
         let mut receive = shared.lock_receive();
@@ -268,7 +280,7 @@ impl Upkeep {
 enum Next {
     /// The ending: the queue and the Close are written, and what the peer still sends is read and dropped.
     End(Closing),
-    /// Nothing: the stream is dropped, and tasks that still wait get this error.
+    /// Nothing: the stream is dropped, and tasks that still wait get this error of a deadline.
     Drop(Option<Error>),
 }
 
@@ -280,14 +292,15 @@ impl<F, Fut> Driver<F, Fut> {
         let signals = &self.shared.signals;
         if signals.is_aborted() {
             self.handler = Handler::Done;
-            self.upkeep.finish(&self.shared, Some(Error::timeout("the deadline of the shutdown has passed", None)));
+            let error = Error::timeout("the deadline of the shutdown has passed", None);
+            self.upkeep.finish(&self.shared, Some((EndedBy::Shutdown, error)));
             return true;
         }
         if let Some(has_to_go) = signals.take_evict() {
             // The queue may have been written meanwhile.
             if has_to_go && self.shared.lock_send().is_picked() {
                 // The handler goes on, and gets an error.
-                self.upkeep.finish(&self.shared, None);
+                self.upkeep.finish(&self.shared, Some((EndedBy::Budget, Error::closed())));
             }
             // Reported only after the drop: before, the budget could pick the connection again for data that is about to be
             // dropped.
@@ -313,12 +326,12 @@ impl<F, Fut> Driver<F, Fut> {
     }
 
     /// Completes the future: both the handler and the connection are done. Resumes the handler's panic, if there was one.
-    fn done(&mut self) -> Poll<()> {
+    fn done(&mut self) -> Poll<Ended> {
         // The caller may keep the finished future for long.
         self.upkeep.registration = None;
         match self.panic.take() {
             Some(panic) => resume_unwind(panic),
-            None => Poll::Ready(()),
+            None => Poll::Ready(self.shared.lock_send().take_ended()),
         }
     }
 }
@@ -328,9 +341,9 @@ where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future<Output = ()>,
 {
-    type Output = ();
+    type Output = Ended;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
         let this = &mut *self;
         if this.shared.signals.are_raised() && this.handle_signals(cx) {
             return this.done();
@@ -365,7 +378,7 @@ impl<F, Fut> Abandon for Driver<F, Fut> {
         // The handler first, so that its own handle does not see this error.
         self.handler = Handler::Done;
         if !matches!(self.upkeep.stage, Stage::Done) {
-            self.upkeep.finish(&self.shared, Some(Error::abrupt()));
+            self.upkeep.finish(&self.shared, Some((EndedBy::Local, Error::abrupt())));
         }
     }
 }

@@ -36,7 +36,7 @@ impl Drop for Handle {
                 false => CloseReason::Done,
             };
             // An error means that sending has already ended. The driver must still learn of the drop.
-            if self.close(reason.frame()).is_err() {
+            if self.close(&reason).is_err() {
                 self.lock_send().notify_writer();
                 self.drop_accepted();
             }

@@ -92,5 +92,6 @@ pub use sockeye_proto::{
 };
 pub use split::{ReceiveHalf, SendHalf};
 pub use stream::{Stream, read_ahead::ReadAhead};
+pub use telemetry::ended::{Counts, Ended, EndedBy, Tally};
 pub use time::timeouts::Timeouts;
 pub use websocket::WebSocket;

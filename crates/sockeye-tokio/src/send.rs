@@ -14,8 +14,9 @@ use crate::{
     stream::WriteHalf,
     sync::lock::{Later, List, LogEvent, Wakes, Wakeups},
     telemetry::{
+        ended::{Ended, EndedBy, Tally},
         metrics,
-        stats::{By, Ended, Kind, Tally, payload_len},
+        stats::{Kind, payload_len},
     },
 };
 
@@ -77,9 +78,9 @@ struct Rare {
     account: Option<Account>,
     /// How many messages were dropped unsent: because the queue was full, for the budget, or because the connection failed.
     dropped: u64,
-    /// What was sent, if a span counts it.
+    /// What was sent, if it is counted.
     tally: Option<Tally>,
-    /// Who has ended the connection, and with which code. `None` while the connection is open.
+    /// How the connection has ended. `None` while it is open.
     ended: Option<Ended>,
     /// The queued bytes last reported to the metrics.
     reported: usize,
@@ -236,7 +237,10 @@ impl Send {
         let kind = Kind::of_outgoing(&message);
         let payload = message.message().map_or_else(|| length(&message), payload_len);
         let close = match message.message() {
-            Some(Message::Close(frame)) => Some(frame.as_ref().map(|frame| (frame.code, frame.reason.len()))),
+            Some(Message::Close(frame)) => {
+                let reason = frame.as_ref().map_or(0, |frame| frame.reason.len());
+                Some((Ended::closed(EndedBy::Local, frame.as_ref()), reason))
+            }
             _ => None,
         };
         match message {
@@ -244,12 +248,11 @@ impl Send {
             message => self.push(message)?,
         }
         self.record_sent(kind, payload);
-        if let Some(frame) = close {
-            match frame {
-                Some((_, length)) if length > CloseFrame::MAX_REASON => self.log(LogEvent::ReasonCut(length)),
-                _ => {}
+        if let Some((ended, reason)) = close {
+            if reason > CloseFrame::MAX_REASON {
+                self.log(LogEvent::ReasonCut(reason));
             }
-            self.record_end(By::Local, frame.map(|(code, _)| code));
+            self.record_end(ended);
             // Waiting senders can no longer send.
             self.wake_all();
         }
@@ -408,11 +411,11 @@ impl Send {
 
     /// Queues a Pong with this payload, to answer the peer's Ping.
     pub(crate) fn pong(&mut self, payload: &[u8]) {
-        metrics::sent(Kind::Pong, payload.len());
+        self.record_sent(Kind::Pong, payload.len());
         self.encoder.pong(payload);
     }
 
-    /// From now on, counts text and binary messages.
+    /// From now on, counts what is queued.
     pub(crate) fn count(&mut self) {
         self.rare.get_or_insert_default().tally = Some(Tally::default());
     }
@@ -422,15 +425,16 @@ impl Send {
         self.rare.as_ref().and_then(|rare| rare.tally)
     }
 
-    /// Counts a queued message, for the metrics and the span.
+    /// Counts a queued message, for the metrics, the span and the caller of `serve`.
     fn record_sent(&mut self, kind: Kind, payload: usize) {
         metrics::sent(kind, payload);
         let Some(rare) = &mut self.rare else { return };
-        if let (Some(tally), Kind::Text | Kind::Binary) = (&mut rare.tally, kind) {
-            tally.add(payload);
+        if let Some(tally) = &mut rare.tally {
+            tally.count(kind, payload);
         }
     }
 }
+
 impl Wakes for Send {
     #[inline]
     fn has_wakeups(&self) -> bool {

@@ -211,7 +211,7 @@ impl Sender {
     /// [`Error::is_abrupt`] or [`Error::is_io`] if the stream has ended without a Close. A reason that is
     /// [too long](CloseFrame::MAX_REASON) is truncated, and a warning is logged.
     pub fn close_with(&self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
-        self.shared.begin_close(CloseFrame::new(code, reason))
+        self.shared.begin_close(Some(CloseFrame::new(code, reason)))
     }
 
     /// Whether sending is no longer possible.

@@ -253,7 +253,7 @@ impl WebSocket {
     ///
     /// As for [`close`](Self::close).
     pub async fn close_with(&mut self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
-        self.handle.begin_close(CloseFrame::new(code, reason))?;
+        self.handle.begin_close(Some(CloseFrame::new(code, reason)))?;
         // If the connection was closing already, what is queued must still be written.
         closed(flushed(&self.handle, Who::Handle).await)
     }
@@ -407,7 +407,7 @@ impl Sink<Message> for WebSocket {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.handle.lock_send().encoder.closing().may_send() {
-            closed(self.handle.close(CloseReason::Done.frame()))?;
+            closed(self.handle.close(&CloseReason::Done))?;
             self.stop_flushing();
         }
         self.poll_flushed(cx).map(closed)

@@ -8,7 +8,7 @@ use std::{future::pending, time::Duration};
 
 use common::{connect_with_capacity, receive_all, server_end, settled, start, start_with};
 use sockeye_testkit::{Frame, Peer, PipeEnd, RawFrame, opcode};
-use sockeye_tokio::{Config, Message, Overflow, Shutdown, Timeouts, close_code};
+use sockeye_tokio::{Config, Ended, Message, Overflow, Shutdown, Timeouts, close_code};
 use tokio::{
     io::AsyncReadExt,
     sync::oneshot,
@@ -82,7 +82,7 @@ async fn the_server_ends_the_stream_at_once_when_the_peer_closes_first() {
 }
 
 /// A server that says Close with this code while its peer sends.
-fn closing_with(code: u16) -> (Peer<PipeEnd>, JoinHandle<()>) {
+fn closing_with(code: u16) -> (Peer<PipeEnd>, JoinHandle<Ended>) {
     match code {
         1009 => {
             let config = Config::new().max_message_size(1000);

@@ -7,7 +7,7 @@ use std::{future::Future, io, time::Duration};
 
 use common::{connect, connect_with_capacity, give_away, receive_all, server_end, settled, start, start_with};
 use sockeye_testkit::{Frame, LengthForm, Peer, PipeEnd, pipe};
-use sockeye_tokio::{CloseFrame, Config, Error, Message, Role, Stream, Timeouts, WebSocket, close_code, serve};
+use sockeye_tokio::{CloseFrame, Config, Ended, Error, Message, Role, Stream, Timeouts, WebSocket, close_code, serve};
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
@@ -147,7 +147,7 @@ async fn dropping_the_last_half_closes_the_connection_although_a_sender_lives() 
     assert!(sender.send(Message::text("closed")).await.unwrap_err().is_closed());
 }
 
-async fn panics(client: &mut Peer<PipeEnd>, task: JoinHandle<()>) {
+async fn panics(client: &mut Peer<PipeEnd>, task: JoinHandle<Ended>) {
     client.expect_close(1011).await;
     client.send(Frame::close(1011, "")).await;
     client.expect_eof().await;

@@ -11,7 +11,7 @@ use std::{
 
 use common::{connect_with_capacity, server_end, start_with};
 use sockeye_testkit::{Frame, Peer, PipeEnd, opcode};
-use sockeye_tokio::{Error, Message, Timeouts, WebSocket, close_code};
+use sockeye_tokio::{Ended, Error, Message, Timeouts, WebSocket, close_code};
 use tokio::{
     io::AsyncReadExt,
     sync::oneshot,
@@ -23,7 +23,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-fn start<F, Fut>(timeouts: Timeouts, handler: F) -> (Peer<PipeEnd>, JoinHandle<()>)
+fn start<F, Fut>(timeouts: Timeouts, handler: F) -> (Peer<PipeEnd>, JoinHandle<Ended>)
 where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,

@@ -8,7 +8,7 @@ use std::{future::pending, time::Duration};
 
 use common::{echo, tcp};
 use sockeye_testkit::{Frame, Peer};
-use sockeye_tokio::{Connection, Message, Role, Timeouts, WebSocket, close_code};
+use sockeye_tokio::{Connection, Ended, Message, Role, Timeouts, WebSocket, close_code};
 use tokio::{
     net::TcpStream,
     sync::oneshot,
@@ -20,7 +20,7 @@ const MIB: usize = 1 << 20;
 const STEP: Duration = Duration::from_millis(5);
 
 /// A client, and the task that serves it. The handler echoes, in its own task or in another.
-async fn start(timeouts: Timeouts, elsewhere: bool) -> (Peer<TcpStream>, JoinHandle<()>) {
+async fn start(timeouts: Timeouts, elsewhere: bool) -> (Peer<TcpStream>, JoinHandle<Ended>) {
     let (client, server) = tcp().await;
     let connection = Connection::new(server, Role::Server).timeouts(timeouts);
     let handler = move |socket: WebSocket| async move {

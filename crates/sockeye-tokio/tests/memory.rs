@@ -11,7 +11,9 @@ use std::{
 use allocation_counter::{AllocationInfo, measure};
 use common::{connect, connect_with_capacity, connection, echo, receive_all, server_end, settled};
 use sockeye_testkit::{Frame, PipeEnd, pipe, pipe_with_capacity};
-use sockeye_tokio::{Budget, Connection, Message, Overflow, PreparedMessage, Pushed, Role, Sender, Unread, WebSocket};
+use sockeye_tokio::{
+    Budget, Connection, Ended, Message, Overflow, PreparedMessage, Pushed, Role, Sender, Unread, WebSocket,
+};
 use tokio::{io::AsyncWriteExt, net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 const MIB: u64 = 1 << 20;
@@ -21,7 +23,7 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-fn serve<F, Fut>(server: PipeEnd, handler: F) -> JoinHandle<()>
+fn serve<F, Fut>(server: PipeEnd, handler: F) -> JoinHandle<Ended>
 where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,

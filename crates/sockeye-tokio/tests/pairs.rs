@@ -291,10 +291,11 @@ fn start(
             Side::new(socket, false, seen).run(acts, finish).await;
             drop(running);
         };
-        return [tokio::spawn(connection.serve(handler)), tokio::spawn(async {})];
+        return [tokio::spawn(async move { drop(connection.serve(handler).await) }), tokio::spawn(async {})];
     }
     let (give, taken) = oneshot::channel();
-    let driver = tokio::spawn(connection.serve(|socket| async move { drop(give.send(socket)) }));
+    let serving = connection.serve(|socket| async move { drop(give.send(socket)) });
+    let driver = tokio::spawn(async move { drop(serving.await) });
     let task = tokio::spawn(async move {
         Side::new(taken.await.unwrap(), home == Home::Halves, seen).run(acts, finish).await;
         drop(running);

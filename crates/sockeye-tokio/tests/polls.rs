@@ -82,7 +82,7 @@ async fn a_send(
             sent = send(&mut socket, polls).await;
             socket.send(long("z")).await.unwrap();
         };
-        let ((), (letters, code)) = join!(connection.serve(handler), everything(client));
+        let (_, (letters, code)) = join!(connection.serve(handler), everything(client));
         assert_eq!(code, Some(1000));
         match (&sent, &letters[..]) {
             (Some(Ok(())), "abz") | (None, "az") => {}
@@ -133,7 +133,7 @@ async fn a_flushed_that_is_dropped_at_any_poll_loses_no_message() {
             assert!(done.is_none() || socket.sender().buffered() == 0);
             socket.send(long("z")).await.unwrap();
         };
-        let ((), (letters, code)) = join!(connection.serve(handler), everything(client));
+        let (_, (letters, code)) = join!(connection.serve(handler), everything(client));
         assert_eq!((&letters[..], code), ("abz", Some(1000)));
         done.is_some()
     };
@@ -156,7 +156,7 @@ async fn a_close_that_is_dropped_after_its_first_poll_closes_the_connection() {
             // From the first poll on it is closing.
             assert_eq!(socket.send(long("z")).await.is_err(), polls > 0);
         };
-        let ((), (letters, code)) = join!(connection.serve(handler), everything(client));
+        let (_, (letters, code)) = join!(connection.serve(handler), everything(client));
         let expected = match (polls, with) {
             (0, _) => ("az", Some(1000)),
             (_, true) => ("a", Some(4000)),
@@ -185,7 +185,7 @@ async fn a_closed_that_is_dropped_at_any_poll_changes_nothing() {
             };
             (done, ()) = join!(at_most(polls, sender.closed()), closing);
         };
-        let ((), (letters, code)) = join!(connection.serve(handler), everything(client));
+        let (_, (letters, code)) = join!(connection.serve(handler), everything(client));
         assert_eq!((&letters[..], code), ("a", Some(1000)));
         done.is_some()
     })
@@ -216,7 +216,7 @@ async fn a_recv_that_is_dropped_at_any_poll_loses_no_message() {
             }
             everything(client).await
         };
-        let ((), (_, code)) = join!(connection.serve(handler), peer);
+        let (_, (_, code)) = join!(connection.serve(handler), peer);
         assert_eq!(code, Some(1000));
         received.is_some()
     })
@@ -237,7 +237,7 @@ async fn a_closing_that_is_dropped_at_any_poll_lets_the_handler_send_before_the_
             (done, ()) = join!(at_most(polls, socket.closing()), begin);
             socket.send(long("a")).await.unwrap();
         });
-        let ((), (letters, code)) = join!(serving, everything(client));
+        let (_, (letters, code)) = join!(serving, everything(client));
         assert_eq!((&letters[..], code), ("a", Some(1001)));
         done.is_some()
     })
@@ -264,7 +264,7 @@ async fn a_drain_that_is_dropped_after_its_first_poll_has_begun_the_shutdown() {
             assert_eq!((drained.closed, drained.lost, drained.aborted), (1, 0, 0));
             shutdown.begun().await;
         };
-        let ((), (), (letters, code)) = join!(serving, drain, everything(client));
+        let (_, (), (letters, code)) = join!(serving, drain, everything(client));
         assert_eq!((&letters[..], code), ("a", Some(1001)));
         done.is_some()
     })
@@ -287,7 +287,7 @@ async fn futures_of_an_undriven_socket_that_are_dropped_at_any_poll_lose_no_mess
             socket.close().await.unwrap();
             while at_most(polls.max(1), socket.recv()).await.is_none_or(|received| received.is_some()) {}
         };
-        let ((), (letters, code)) = join!(talk, everything(client));
+        let (_, (letters, code)) = join!(talk, everything(client));
         assert_eq!((&letters[..], code), (if polls == 0 { "az" } else { "abz" }, Some(1000)));
         sent.is_some()
     })

@@ -5,7 +5,7 @@ mod common;
 
 use common::{connect, connect_with_capacity, give_away, server_end, settled, start};
 use sockeye_testkit::{Control, Frame, Peer, PipeEnd};
-use sockeye_tokio::{Connection, Message};
+use sockeye_tokio::{Connection, Ended, Message};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -17,7 +17,7 @@ struct Busy {
     /// The server's end.
     server: Control,
     wake: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Ended>,
 }
 
 impl Busy {

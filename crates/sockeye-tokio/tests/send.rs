@@ -13,7 +13,7 @@ use std::{
 use common::{connect_with_capacity, sender_of};
 use sockeye_testkit::{DEFAULT_CAPACITY, Frame, Peer, PipeEnd, opcode, pipe};
 use sockeye_tokio::{
-    Config, Connection, Message, Overflow, PreparedMessage, Pushed, Role, Sender, Stream, TrySendError,
+    Config, Connection, Ended, Message, Overflow, PreparedMessage, Pushed, Role, Sender, Stream, TrySendError,
 };
 use tokio::{
     sync::mpsc,
@@ -22,7 +22,7 @@ use tokio::{
 };
 
 /// A client, a sender to it, and the task of a handler that only receives.
-async fn sending(capacity: usize, config: Config) -> (Peer<PipeEnd>, Sender, JoinHandle<()>) {
+async fn sending(capacity: usize, config: Config) -> (Peer<PipeEnd>, Sender, JoinHandle<Ended>) {
     let (client, connection) = connect_with_capacity(capacity);
     let (sender, task) = sender_of(connection.config(config)).await;
     (client, sender, task)

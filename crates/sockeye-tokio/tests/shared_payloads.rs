@@ -16,8 +16,8 @@ use bytes::Bytes;
 use common::{connect_with_capacity, sender_of, settled, start, tcp};
 use sockeye_testkit::{Frame, Peer, PipeEnd};
 use sockeye_tokio::{
-    Budget, Config, Connection, Message, Outgoing, Overflow, PushBatch, Pushed, Role, Sender, SharedMessage, Timeouts,
-    close_code, serve,
+    Budget, Config, Connection, Ended, Message, Outgoing, Overflow, PushBatch, Pushed, Role, Sender, SharedMessage,
+    Timeouts, close_code, serve,
 };
 use tokio::{io::AsyncReadExt, sync::oneshot, task::JoinHandle};
 
@@ -70,7 +70,7 @@ impl Drop for Payload {
 }
 
 /// A client that reads nothing yet, a sender to it, and what its payloads call.
-async fn slow(set: impl FnOnce(Connection) -> Connection) -> (Peer<PipeEnd>, Sender, Owner, JoinHandle<()>) {
+async fn slow(set: impl FnOnce(Connection) -> Connection) -> (Peer<PipeEnd>, Sender, Owner, JoinHandle<Ended>) {
     let (client, connection) = connect_with_capacity(1000);
     let (sender, task) = sender_of(set(connection)).await;
     let owner = Owner::default();

@@ -11,14 +11,14 @@ use std::{
 use common::{connect_with_capacity, receive_all, server_end, start, undriven_with_capacity};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use sockeye_testkit::{Frame, Peer, PipeEnd};
-use sockeye_tokio::{Config, Message, Sender, WebSocket};
+use sockeye_tokio::{Config, Ended, Message, Sender, WebSocket};
 use tokio::{
     sync::oneshot,
     task::{JoinHandle, yield_now},
 };
 
 /// A client that takes 16 bytes, and a handler for which 50 may be queued.
-fn start_narrow<F, Fut>(handler: F) -> (Peer<PipeEnd>, JoinHandle<()>)
+fn start_narrow<F, Fut>(handler: F) -> (Peer<PipeEnd>, JoinHandle<Ended>)
 where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,

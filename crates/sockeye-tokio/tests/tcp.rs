@@ -10,7 +10,7 @@ use common::{echo, receive_all, tcp};
 use futures_util::{SinkExt, StreamExt};
 use http::HeaderValue;
 use sockeye_testkit::{Frame, Peer, parse_frames};
-use sockeye_tokio::{Config, Connection, Message, Role, Stream, WebSocket, close_code, serve};
+use sockeye_tokio::{Config, Connection, Ended, Message, Role, Stream, WebSocket, close_code, serve};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -23,7 +23,7 @@ use tokio_tungstenite::{
 };
 
 /// A client, and the task that serves it over TCP.
-async fn start<F, Fut>(config: Config, handler: F) -> (TcpStream, JoinHandle<()>)
+async fn start<F, Fut>(config: Config, handler: F) -> (TcpStream, JoinHandle<Ended>)
 where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,

@@ -138,7 +138,7 @@ async fn every_way_to_echo_on_several_threads_over_tcp_loses_nothing_and_ends() 
         for seed in 0..12 {
             let (stream, server) = tcp().await;
             both.push(tokio::spawn(client(stream, seed, 200_000)));
-            both.push(tokio::spawn(serve(server, Role::Server, config, handler)));
+            both.push(tokio::spawn(async move { drop(serve(server, Role::Server, config, handler).await) }));
         }
         for task in both {
             // Not a limit on its speed: somebody waits for ever.
@@ -158,7 +158,8 @@ async fn every_way_to_echo_on_several_threads_over_a_narrow_stream_loses_nothing
             near.control().set_drop_resets(false);
             far.control().set_vectored(seed % 2 == 0);
             both.push(tokio::spawn(client(near, seed, 80_000)));
-            both.push(tokio::spawn(connection(far).config(config).serve(handler)));
+            let serving = connection(far).config(config).serve(handler);
+            both.push(tokio::spawn(async move { drop(serving.await) }));
         }
         for task in both {
             timeout(Duration::from_secs(120), task).await.expect(name).expect(name);

@@ -12,7 +12,7 @@ use std::{
 use common::{connect_with_capacity, echo, start_with};
 use futures_util::future::join_all;
 use sockeye_testkit::{Frame, Peer, PipeEnd, RawFrame, opcode};
-use sockeye_tokio::{Connection, Error, Message, Role, Timeouts, WebSocket, close_code};
+use sockeye_tokio::{Connection, Ended, Error, Message, Role, Timeouts, WebSocket, close_code};
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpSocket},
@@ -25,7 +25,7 @@ use tokio::{
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn start<F, Fut>(timeouts: Timeouts, handler: F) -> (Peer<PipeEnd>, JoinHandle<()>)
+fn start<F, Fut>(timeouts: Timeouts, handler: F) -> (Peer<PipeEnd>, JoinHandle<Ended>)
 where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,

@@ -14,7 +14,7 @@ use std::{
 
 use common::{connect, receive_all, server_end, settled, start_with};
 use sockeye_testkit::{Frame, Peer, PipeEnd, opcode};
-use sockeye_tokio::Timeouts;
+use sockeye_tokio::{Ended, Timeouts};
 use tokio::{
     runtime::{Builder, Runtime},
     task::JoinHandle,
@@ -27,11 +27,11 @@ fn paused() -> Runtime {
     Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
 
-fn start(timeouts: Timeouts) -> (Peer<PipeEnd>, JoinHandle<()>) {
+fn start(timeouts: Timeouts) -> (Peer<PipeEnd>, JoinHandle<Ended>) {
     start_with(|connection| connection.timeouts(timeouts), receive_all)
 }
 
-async fn leave(mut client: Peer<PipeEnd>, task: JoinHandle<()>) {
+async fn leave(mut client: Peer<PipeEnd>, task: JoinHandle<Ended>) {
     client.send(Frame::close(1000, "")).await;
     drop(client);
     task.await.unwrap();
@@ -151,7 +151,7 @@ fn a_driver_that_moves_to_another_runtime_keeps_its_deadlines() {
         };
         tokio::select! {
             () = pinged => {}
-            () = driver => panic!("the peer was there"),
+            _ = driver => panic!("the peer was there"),
         }
     });
 }

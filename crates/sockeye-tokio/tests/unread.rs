@@ -7,7 +7,7 @@ use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use common::{connect_with_capacity, give_away, server_end, settled};
 use sockeye_testkit::{Control, Frame, Peer, PipeEnd};
-use sockeye_tokio::{Budget, Connection, Error, Message, Sender, Timeouts, Unread, WebSocket, close_code};
+use sockeye_tokio::{Budget, Connection, Ended, Error, Message, Sender, Timeouts, Unread, WebSocket, close_code};
 use tokio::{
     sync::{Notify, mpsc},
     task::{JoinHandle, yield_now},
@@ -24,7 +24,7 @@ struct Late {
     server: Control,
     gate: Arc<Notify>,
     received: mpsc::UnboundedReceiver<Option<Result<Message, Error>>>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Ended>,
 }
 
 impl Late {

@@ -13,6 +13,7 @@ use crate::{
     send::waiters::{For, Ticket},
     send::{Flush, Send},
     shared::{Shared, Who},
+    telemetry::ended::EndedBy,
 };
 
 /// The future of every `send`. Written by hand, since every handler's future contains it, and an `async fn` would store the
@@ -138,7 +139,7 @@ pub(crate) fn push_locked(
                 Err(other) => Err(other),
             }
         }
-        Overflow::Disconnect(code) => match shared.disconnect(send, code) {
+        Overflow::Disconnect(code) => match shared.disconnect(send, code, EndedBy::Overflow) {
             Ok(()) => {
                 send.discard(message);
                 send.count_dropped(1);

@@ -21,8 +21,8 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(future: impl Future<Output = ()> + 'static) -> Self {
-        Self { future: Box::pin(future), bell: Arc::default() }
+    pub(super) fn new(future: impl Future + 'static) -> Self {
+        Self { future: Box::pin(async { drop(future.await) }), bell: Arc::default() }
     }
 
     pub(super) fn poll(&mut self) -> Poll<()> {

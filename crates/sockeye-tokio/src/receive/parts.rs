@@ -3,7 +3,7 @@
 use sockeye_proto::{CloseFrame, Decoder, Message};
 use tokio::time::Instant;
 
-use crate::{Error, Unread, stream::ReadHalf, sync::lock::List, telemetry::stats::Tally};
+use crate::{Error, Unread, stream::ReadHalf, sync::lock::List, telemetry::ended::Tally};
 
 /// What the application receives before any data that has not been read.
 #[derive(Default)]
@@ -21,12 +21,22 @@ pub(super) struct Kept {
 pub(super) struct Rare {
     /// The driver's unanswered Ping.
     pub(super) ping: Option<Ping>,
-    /// What was received, if a span counts it, and when counting began.
-    pub(super) tally: Option<(Tally, Instant)>,
+    /// What was received, if it is counted.
+    pub(super) counting: Option<Counting>,
     /// Set if the stream is read on while no task receives.
     pub(super) reading_on: Option<Box<ReadingOn>>,
     /// What to do after the lock is released, besides waking `recv`.
     pub(super) others: List,
+}
+
+/// What is counted of a connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Counting {
+    pub(crate) received: Tally,
+    /// When counting began.
+    pub(crate) began: Instant,
+    /// Whether the span of the connection records the figures.
+    pub(crate) is_for_span: bool,
 }
 
 /// How receiving has ended, and whether the application knows.

@@ -7,12 +7,13 @@ use tokio::time::Instant;
 
 use super::{
     Receive,
-    parts::{Ping, Watcher},
+    parts::{Counting, Ping, Watcher},
 };
 use crate::{
     telemetry::{
+        ended::Tally,
         metrics,
-        stats::{Kind, Tally, payload_len},
+        stats::{Kind, payload_len},
     },
     time::deadlines::{Received, Unfinished},
     time::timer::{CoarseInstant, CoarseTime},
@@ -37,17 +38,15 @@ impl Receive {
         }
     }
 
-    /// Counts a received message, for the metrics and the span.
+    /// Counts a received message, for the metrics, the span and the caller of `serve`.
     #[inline]
     pub(super) fn record(&mut self, message: &Message) {
         if metrics::IS_ON {
             metrics::received(Kind::of(message), payload_len(message));
         }
         if let Some(rare) = &mut self.rare {
-            if let Some((tally, _)) = &mut rare.tally {
-                if message.is_data() {
-                    tally.add(message.len());
-                }
+            if let Some(counting) = &mut rare.counting {
+                counting.received.count(Kind::of(message), message.len());
             }
         }
     }
@@ -72,14 +71,15 @@ impl Receive {
         }
     }
 
-    /// From now on, counts received text and binary messages.
-    pub(crate) fn count(&mut self) {
-        self.rare.get_or_insert_default().tally = Some((Tally::default(), Instant::now()));
+    /// From now on, counts what is received. `is_for_span` says whether the span of the connection records the figures.
+    pub(crate) fn count(&mut self, is_for_span: bool) {
+        let counting = Counting { received: Tally::default(), began: Instant::now(), is_for_span };
+        self.rare.get_or_insert_default().counting = Some(counting);
     }
 
-    /// What was received since `count` was called, and when it was called. `None` if it was not.
-    pub(crate) fn tally(&self) -> Option<(Tally, Instant)> {
-        self.rare.as_ref().and_then(|rare| rare.tally)
+    /// What was received since `count` was called. `None` if it was not called.
+    pub(crate) fn counting(&self) -> Option<Counting> {
+        self.rare.as_ref().and_then(|rare| rare.counting)
     }
 
     /// Records that the driver sends a Ping with this payload, instead of any unanswered Ping before.
@@ -98,7 +98,9 @@ impl Receive {
         // being replied to".
         let Some(rare) = &mut self.rare else { return false };
         let Some(ping) = rare.ping.take_if(|ping| ping.nonce == payload) else { return false };
-        if rare.tally.is_none() && rare.reading_on.is_none() && rare.others.is_empty() {
+        if let Some(counting) = &mut rare.counting {
+            counting.received.count(Kind::Pong, payload.len());
+        } else if rare.reading_on.is_none() && rare.others.is_empty() {
             self.rare = None;
         }
         let round_trip = ping.sent.elapsed();

@@ -8,22 +8,23 @@ use crate::{
     close_reason::CloseReason,
     stream::WriteHalf,
     telemetry::{
+        ended::{Counts, Ended, EndedBy},
         metrics,
-        stats::{By, Ended, Kind},
+        stats::Kind,
     },
 };
 
 impl Send {
-    /// Closes the connection of a peer that reads too slowly, with `code`: drops the queue, so that the Close is next. A
+    /// Closes the connection of a peer that reads too slowly, with `code`, because of `by`: drops the queue, so that the Close is next. A
     /// frame in progress is finished first. Fails, and drops nothing, if `code` is invalid or if nothing can be sent any
     /// more.
-    pub(crate) fn disconnect(&mut self, code: CloseCode) -> Result<(), Error> {
+    pub(crate) fn disconnect(&mut self, code: CloseCode, by: EndedBy) -> Result<(), Error> {
         let close = CloseReason::SlowReader(code).frame();
         self.check(&Message::Close(Some(close.clone())).into())?;
         let dropped = self.encoder.drop_oldest(usize::MAX).messages;
         self.release_payloads();
         self.count_dropped(dropped);
-        let closed = self.encode(Message::Close(Some(close)).into());
+        let closed = self.close(Message::Close(Some(close)), by);
         self.report_queued();
         closed
     }
@@ -34,27 +35,50 @@ impl Send {
         self.rare.as_ref().and_then(|rare| rare.error.clone()).unwrap_or_else(Error::closed)
     }
 
-    /// Who has ended the connection, and with which code. `None` while the connection is open.
-    pub(crate) fn how_ended(&self) -> Option<Ended> {
-        self.rare.as_ref().and_then(|rare| rare.ended)
+    /// Queues a Close because of `by`. Fails, and queues nothing, if the code is invalid or if nothing can be sent any more.
+    pub(crate) fn close(&mut self, close: Message, by: EndedBy) -> Result<(), Error> {
+        self.encode(close.into())?;
+        // Nothing has ended the connection before: otherwise no Close could have been queued.
+        if let Some(ended) = self.rare.as_mut().and_then(|rare| rare.ended.as_mut()) {
+            ended.attribute(by);
+        }
+        Ok(())
     }
 
-    /// Records who has ended the connection. Only the first record counts.
-    pub(super) fn record_end(&mut self, by: By, code: Option<CloseCode>) {
-        self.rare.get_or_insert_default().ended.get_or_insert(Ended { by, code });
+    /// Records how the connection has ended. Only the first record counts.
+    pub(crate) fn record_end(&mut self, ended: Ended) {
+        self.rare.get_or_insert_default().ended.get_or_insert(ended);
+    }
+
+    /// Completes the record of how the connection has ended, once the stream is dropped.
+    pub(crate) fn complete(&mut self, counts: Option<Counts>) -> &Ended {
+        // The answer to the peer's Close may be lost with the stream.
+        let is_written = self.encoder.is_written(self.encoder.queued());
+        let is_clean = self.encoder.closing() == Closing::Closed && is_written;
+        let rare = self.rare.get_or_insert_default();
+        let ended = rare.ended.get_or_insert_with(|| Ended::abrupt(EndedBy::Stream));
+        let error = rare.error.clone().filter(|error| !error.is_closed());
+        ended.complete(is_clean, error, rare.dropped, counts);
+        ended
+    }
+
+    /// Takes the record of how the connection has ended.
+    pub(crate) fn take_ended(&mut self) -> Ended {
+        let ended = self.rare.as_mut().and_then(|rare| rare.ended.take());
+        ended.unwrap_or_else(|| Ended::abrupt(EndedBy::Stream))
     }
 
     /// Records an end for which the encoder is about to queue a Close. If sending has already ended, the encoder queues
     /// none, and no Close is counted.
-    fn record_answer(&mut self, by: By, code: Option<CloseCode>, reason: usize) {
+    fn record_answer(&mut self, by: EndedBy, frame: Option<&CloseFrame>) {
         if self.encoder.closing().may_send() {
-            metrics::sent(Kind::Close, code.map_or(0, |_| reason + 2));
+            metrics::sent(Kind::Close, frame.map_or(0, |frame| frame.reason.len() + 2));
         }
-        self.record_end(by, code);
+        self.record_end(Ended::closed(by, frame));
     }
 
     pub(crate) fn peer_closed(&mut self, frame: Option<&CloseFrame>) {
-        self.record_answer(By::Peer, frame.map(|frame| frame.code), frame.map_or(0, |frame| frame.reason.len()));
+        self.record_answer(EndedBy::Peer, frame);
         self.encoder.peer_closed(frame);
         self.wake_all();
     }
@@ -63,9 +87,9 @@ impl Send {
     /// The application gets `error`, unless an earlier error is recorded.
     pub(crate) fn fail(&mut self, error: Error, reason: &CloseReason) {
         self.rare.get_or_insert_default().error.get_or_insert(error);
-        let (code, text) = (reason.code(), reason.text());
-        self.record_answer(By::Local, Some(code), text.len());
-        self.encoder.fail(code, &text);
+        let frame = reason.frame();
+        self.record_answer(reason.by(), Some(&frame));
+        self.encoder.fail(frame.code, &frame.reason);
         self.wake_all();
     }
 
@@ -87,7 +111,7 @@ impl Send {
     }
 
     fn record_stream_end(&mut self, before: Closing, error: Error) -> Error {
-        self.record_end(By::Nobody, None);
+        self.record_end(Ended::abrupt(EndedBy::Stream));
         self.wake_all();
         match before {
             Closing::Open | Closing::Sent | Closing::Ended => {

@@ -6,6 +6,7 @@ use crate::{
     limits::budget::Evict,
     send::CORK,
     sync::lock::{LogEvent, Wakes},
+    telemetry::ended::EndedBy,
 };
 
 impl Evict for Shared {
@@ -42,7 +43,8 @@ impl Shared {
         }
         // If the connection is already closing, `drop_data` makes its Close next. If the Close was next already, only the
         // stream is left to drop.
-        let is_smaller = self.disconnect(&mut send, CloseReason::TRY_AGAIN).is_ok() || send.drop_data();
+        let is_smaller =
+            self.disconnect(&mut send, CloseReason::TRY_AGAIN, EndedBy::Budget).is_ok() || send.drop_data();
         // A partly written large frame would have to be finished, but the peer does not take it.
         let has_to_go = !is_smaller || send.encoder.buffered() > CORK;
         let wakeups = send.take_wakeups();

@@ -21,6 +21,7 @@ use crate::{
         atomic::Ordering,
         lock::{Guard, release},
     },
+    telemetry::ended::EndedBy,
 };
 
 impl Shared {
@@ -168,22 +169,26 @@ impl Shared {
         self.queue(send, true, |send| send.encode_soon_written(message()))
     }
 
-    /// Closes the connection of a peer that is too slow, with `code`. Fails if `code` is invalid, or if nothing can be sent
-    /// any more.
-    pub(crate) fn disconnect(&self, send: &mut Send, code: CloseCode) -> Result<(), Error> {
-        self.queue(send, false, |send| send.disconnect(code))
+    /// Closes the connection of a peer that is too slow, with `code`, because of `by`. Fails if `code` is invalid, or if nothing
+    /// can be sent any more.
+    pub(crate) fn disconnect(&self, send: &mut Send, code: CloseCode, by: EndedBy) -> Result<(), Error> {
+        self.queue(send, false, |send| send.disconnect(code, by))
     }
 
-    /// Queues a Close, and makes the writer write it. Fails if the code is invalid, or if nothing can be sent any more.
-    pub(crate) fn close(&self, frame: CloseFrame) -> Result<(), Error> {
-        let message = Outgoing::Message(Message::Close(Some(frame)));
+    /// Queues a Close for `reason`, and makes the writer write it. Fails if the code is invalid, or if nothing can be sent any
+    /// more.
+    pub(crate) fn close(&self, reason: &CloseReason) -> Result<(), Error> {
+        self.close_by(reason.by(), Some(reason.frame()))
+    }
+
+    fn close_by(&self, by: EndedBy, frame: Option<CloseFrame>) -> Result<(), Error> {
         let mut send = self.lock_send();
-        self.queue(&mut send, self.is_own(), |send| send.encode(message))
+        self.queue(&mut send, self.is_own(), |send| send.close(Message::Close(frame), by))
     }
 
     /// Begins the close handshake, unless either end has begun to close, or a deadline has passed.
-    pub(crate) fn begin_close(&self, frame: CloseFrame) -> Result<(), Error> {
-        match self.close(frame) {
+    pub(crate) fn begin_close(&self, frame: Option<CloseFrame>) -> Result<(), Error> {
+        match self.close_by(EndedBy::Local, frame) {
             Err(error) if error.is_closed() || error.is_violation() || error.is_limit() || error.is_timeout() => Ok(()),
             closed => closed,
         }
@@ -198,7 +203,7 @@ impl Shared {
     /// Queues the Close of a shutdown, unless the connection is already closing.
     pub(crate) fn go_away(&self) {
         // An error means that sending has already ended.
-        let _ = self.close(CloseReason::Shutdown.frame());
+        let _ = self.close(&CloseReason::Shutdown);
     }
 
     /// Adds a waiter for `what`, or keeps the waiter of `ticket`.

@@ -6,13 +6,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use sockeye_proto::{Role, close_code};
+use sockeye_proto::Role;
 use tracing::{Span, field, span::Entered};
 
-use super::{
-    metrics,
-    stats::{By, Ended},
-};
+use super::{ended::Counts, metrics};
 use crate::shared::Shared;
 
 /// The fields of a span that a connection fills in when it ends. The creator of the span declares them. If the last field is
@@ -63,11 +60,11 @@ impl<D: Abandon> InSpan<D> {
     }
 }
 
-impl<D: Abandon + Future<Output = ()> + Unpin> Future for InSpan<D> {
-    type Output = ();
+impl<D: Abandon + Future + Unpin> Future for InSpan<D> {
+    type Output = D::Output;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<D::Output> {
         let Self { inner, span } = &mut *self;
         // One call of the inner future, so that the compiler inlines it.
         let _entered = span.as_deref().map(enter);
@@ -88,38 +85,38 @@ impl<D: Abandon> Drop for InSpan<D> {
     }
 }
 
-/// A connection begins. Its messages are counted if the current span declares the fields.
-pub(crate) fn begin(shared: &Shared) {
-    if Span::current().has_field(SENT_BYTES) {
-        shared.lock_receive().count();
+/// A connection begins. It is counted if the caller of `serve` asks for that, or if the current span is that of the connection
+/// and declares the fields.
+pub(crate) fn begin(shared: &Shared, is_counted: bool, has_span: bool) {
+    let is_for_span = has_span && Span::current().has_field(SENT_BYTES);
+    if is_counted || is_for_span {
+        shared.lock_receive().count(is_for_span);
         shared.lock_send().count();
     }
 }
 
 /// The connection has ended.
 pub(crate) fn end(shared: &Shared) {
-    let received = shared.lock_receive().tally();
-    let (sent, ended) = {
-        let send = shared.lock_send();
-        (send.tally(), send.how_ended())
+    let counting = shared.lock_receive().counting();
+    let (code, by, counts) = {
+        let mut send = shared.lock_send();
+        let sent = send.tally().unwrap_or_default();
+        let counts =
+            counting.map(|counting| Counts { received: counting.received, sent, duration: counting.began.elapsed() });
+        let ended = send.complete(counts);
+        (ended.status(), ended.closed_by(), counts)
     };
-    let Ended { by, code } = ended.unwrap_or(Ended { by: By::Nobody, code: None });
-    // RFC 6455 §7.1.5: without a Close frame "_The WebSocket Connection Close Code_ is considered to be 1006", and with one
-    // that has no code 1005.
-    let code = code.unwrap_or(match by {
-        By::Nobody => close_code::ABNORMAL,
-        By::Local | By::Peer => close_code::STATUS,
-    });
     metrics::ended(by, code);
-    if let (Some((received, began)), Some(sent)) = (received, sent) {
+    // The current span may be that of another connection, in whose handler this one runs.
+    if let Some(counts) = counts.filter(|_| counting.is_some_and(|counting| counting.is_for_span)) {
         let span = Span::current();
         span.record(CLOSE_CODE, code);
         span.record(CLOSED_BY, by.name());
-        span.record(DURATION, field::debug(began.elapsed()));
-        span.record(RECEIVED_MESSAGES, received.messages);
-        span.record(RECEIVED_BYTES, received.bytes);
-        span.record(SENT_MESSAGES, sent.messages);
-        span.record(SENT_BYTES, sent.bytes);
+        span.record(DURATION, field::debug(counts.duration));
+        span.record(RECEIVED_MESSAGES, counts.received.messages);
+        span.record(RECEIVED_BYTES, counts.received.bytes);
+        span.record(SENT_MESSAGES, counts.sent.messages);
+        span.record(SENT_BYTES, counts.sent.bytes);
     }
     tracing::debug!(target: "sockeye", code, by = by.name(), "the connection has ended");
 }

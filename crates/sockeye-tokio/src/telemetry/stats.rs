@@ -1,6 +1,6 @@
 //! What is counted for a connection: kinds of messages, their payloads, and who has closed.
 
-use sockeye_proto::{CloseCode, Message, Outgoing};
+use sockeye_proto::{Message, Outgoing};
 
 /// The kind of a message, for the counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,38 +43,18 @@ pub(crate) fn payload_len(message: &Message) -> usize {
     }
 }
 
-/// Data messages and their payload bytes, in one direction.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Tally {
-    pub(super) messages: u64,
-    pub(super) bytes: u64,
-}
-
-impl Tally {
-    pub(crate) fn add(&mut self, bytes: usize) {
-        self.messages += 1;
-        self.bytes += bytes as u64;
-    }
-}
-
-/// Who has ended a connection, and with which code.
+/// Whose Close was first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ended {
-    pub(crate) by: By,
-    pub(crate) code: Option<CloseCode>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
+pub(crate) enum ClosedBy {
     /// Our Close was first.
     Local,
     /// The peer's Close was first.
     Peer,
-    /// The stream ended without a Close.
+    /// There was no Close.
     Nobody,
 }
 
-impl By {
+impl ClosedBy {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Local => "local",

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sockeye_testkit::{Control, DEFAULT_CAPACITY, Peer, PipeEnd, pipe_with_capacity};
-use sockeye_tokio::{Config, Connection, Role, Sender, Stream, WebSocket};
+use sockeye_tokio::{Config, Connection, Ended, Role, Sender, Stream, WebSocket};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -39,7 +39,7 @@ pub(crate) fn server_end(client: &Peer<PipeEnd>) -> Control {
 }
 
 /// A client, and the task that serves it.
-pub(crate) fn start<F, Fut>(handler: F) -> (Peer<PipeEnd>, JoinHandle<()>)
+pub(crate) fn start<F, Fut>(handler: F) -> (Peer<PipeEnd>, JoinHandle<Ended>)
 where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -51,7 +51,7 @@ where
 pub(crate) fn start_with<F, Fut>(
     set: impl FnOnce(Connection) -> Connection,
     handler: F,
-) -> (Peer<PipeEnd>, JoinHandle<()>)
+) -> (Peer<PipeEnd>, JoinHandle<Ended>)
 where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -61,14 +61,14 @@ where
 }
 
 /// Serves a connection whose handler gives its socket away and returns. The socket, and the task that drives it.
-pub(crate) async fn give_away(connection: Connection) -> (WebSocket, JoinHandle<()>) {
+pub(crate) async fn give_away(connection: Connection) -> (WebSocket, JoinHandle<Ended>) {
     let (give, take) = oneshot::channel();
     let task = tokio::spawn(connection.serve(|socket| async move { drop(give.send(socket)) }));
     (take.await.unwrap(), task)
 }
 
 /// Serves a connection whose handler does nothing but receive. A sender of it, and the task.
-pub(crate) async fn sender_of(connection: Connection) -> (Sender, JoinHandle<()>) {
+pub(crate) async fn sender_of(connection: Connection) -> (Sender, JoinHandle<Ended>) {
     let (give, take) = oneshot::channel();
     let task = tokio::spawn(connection.serve(|socket| async move {
         drop(give.send(socket.sender()));

@@ -20,7 +20,7 @@ use std::{
 
 use common::{connect, echo, give_away, receive_all, settled, start_with};
 use sockeye_testkit::{Frame, Peer, PipeEnd};
-use sockeye_tokio::{Message, Shutdown, WebSocket};
+use sockeye_tokio::{Ended, Message, Shutdown, WebSocket};
 use tokio::{
     sync::oneshot,
     task::{JoinHandle, yield_now},
@@ -29,7 +29,7 @@ use tokio::{
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
-fn start<F, Fut>(shutdown: &Shutdown, handler: F) -> (Peer<PipeEnd>, JoinHandle<()>)
+fn start<F, Fut>(shutdown: &Shutdown, handler: F) -> (Peer<PipeEnd>, JoinHandle<Ended>)
 where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,

@@ -59,7 +59,8 @@ async fn main() -> anyhow::Result<()> {
 async fn play(url: &str, compression: Option<Compression>, handler: impl AsyncFnOnce(WebSocket)) -> anyhow::Result<()> {
     let connection = connect(url, compression).await.with_context(|| format!("opening {url}"))?;
     let connection = connection.serve(|socket| handler(socket));
-    timeout(PATIENCE, connection).await.with_context(|| format!("{url} has not ended in {} s", PATIENCE.as_secs()))
+    timeout(PATIENCE, connection).await.with_context(|| format!("{url} has not ended in {} s", PATIENCE.as_secs()))?;
+    Ok(())
 }
 
 async fn connect(url: &str, compression: Option<Compression>) -> anyhow::Result<Connection> {

@@ -4,7 +4,7 @@ use std::{marker::PhantomData, time::Duration};
 
 use sockeye_proto::CloseCode;
 
-use crate::telemetry::stats::{By, Kind};
+use crate::telemetry::stats::{ClosedBy, Kind};
 
 pub(crate) const IS_ON: bool = false;
 
@@ -21,7 +21,7 @@ impl Held {
 #[inline(always)]
 pub(crate) fn opened() {}
 #[inline(always)]
-pub(crate) fn ended(_by: By, _code: CloseCode) {}
+pub(crate) fn ended(_by: ClosedBy, _code: CloseCode) {}
 #[inline(always)]
 pub(crate) fn received(_kind: Kind, _bytes: usize) {}
 #[inline(always)]

@@ -9,7 +9,7 @@ use std::{
 use sockeye_proto::CloseCode;
 
 use super::recorder::Report;
-use crate::telemetry::stats::{By, Kind};
+use crate::telemetry::stats::{ClosedBy, Kind};
 
 pub(crate) const IS_ON: bool = true;
 
@@ -77,7 +77,7 @@ pub(crate) fn opened() {
     record(OPENED, |pending| pending.opened.set(pending.opened.get() + 1));
 }
 
-pub(crate) fn ended(by: By, code: CloseCode) {
+pub(crate) fn ended(by: ClosedBy, code: CloseCode) {
     record_rare(Report::Ended(by, code));
 }
 

@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::Duration};
 use metrics::{Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use sockeye_proto::CloseCode;
 
-use crate::telemetry::stats::By;
+use crate::telemetry::stats::ClosedBy;
 
 const OPEN: &str = "sockeye_connections_open";
 const TOTAL: &str = "sockeye_connections_total";
@@ -63,7 +63,7 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| {
 /// A report to the recorder.
 pub(super) enum Report {
     Opened(u64),
-    Ended(By, CloseCode),
+    Ended(ClosedBy, CloseCode),
     Received(usize, u64, u64),
     Sent(usize, u64, u64),
     Dropped(u64),
