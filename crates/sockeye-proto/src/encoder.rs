@@ -351,6 +351,25 @@ impl Encoder {
         Some((dropped, before))
     }
 
+    /// How many text and binary messages are queued whose last byte is unwritten: so many are lost if the stream ends now.
+    ///
+    /// ```
+    /// use sockeye_proto::{Encoder, Message};
+    ///
+    /// let mut encoder = Encoder::server();
+    /// encoder.encode(Message::text("one")).unwrap();
+    /// encoder.encode(Message::text("two")).unwrap();
+    /// encoder.advance(1);
+    /// assert_eq!(encoder.unwritten_messages(), 2);
+    /// encoder.advance(4);
+    /// assert_eq!(encoder.unwritten_messages(), 1);
+    /// ```
+    pub fn unwritten_messages(&mut self) -> usize {
+        let frames = self.data_queue.get_mut().map_or(0, Queue::unwritten_frames);
+        // The Close is the last frame.
+        frames.saturating_sub(usize::from(self.close_len > 0))
+    }
+
     /// Corrects the counts after messages were dropped. `begun` bytes are left of the frame before them.
     fn dropped(&mut self, begun: usize, dropped: Dropped) {
         let Some(data) = self.data_queue.get_mut() else { return };

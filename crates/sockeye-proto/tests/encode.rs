@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use sockeye_proto::{
     CloseFrame, Config, Decoder, Encoder, Message, Outgoing, PreparedMessage, Refusal, Role, Violation, close_code,
 };
-use sockeye_testkit::{RawFrame, opcode, parse_frames};
+use sockeye_testkit::{RawFrame, opcode, parse_frames, take_frame};
 
 /// Lengths around each change of form: of the length field, of copying, of the buffer.
 const LENGTHS: [usize; 14] = if cfg!(miri) {
@@ -454,7 +454,14 @@ fn bytes_that_were_offered_are_offered_again_first() {
         }
         encoder.fail(close_code::PROTOCOL, "");
         gone += encoder.drop_data().map_or(0, |(dropped, _)| dropped.messages);
+        let (mut whole, mut at) = (0, 0);
+        while let Some((frame, length)) = take_frame(&wire[at..]) {
+            whole += usize::from(frame.opcode == 2);
+            at += length;
+        }
+        assert_eq!(whole + encoder.unwritten_messages() + gone, next as usize, "seed {seed}");
         let rest = encoder.take_bytes();
+        assert_eq!(encoder.unwritten_messages(), 0);
         assert!(rest.starts_with(&offered), "seed {seed}");
         wire.extend(rest);
         let frames = parse_frames(&wire);

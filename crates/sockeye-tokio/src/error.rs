@@ -13,7 +13,7 @@ use crate::stream::READ_AHEAD;
 /// | question | who caused it |
 /// |---|---|
 /// | [`is_violation`](Self::is_violation), [`is_limit`](Self::is_limit) | the peer, with what it sent |
-/// | [`is_abrupt`](Self::is_abrupt) | the peer or the network: the stream ended without a Close |
+/// | [`is_abrupt`](Self::is_abrupt) | the peer or the network: the stream ended without a Close; or this program, with an `abort` |
 /// | [`is_timeout`](Self::is_timeout) | the peer, which missed a deadline; or a `Shutdown`, which aborted the connection |
 /// | [`is_invalid`](Self::is_invalid) | this program, with a message that cannot be sent |
 /// | [`is_closed`](Self::is_closed) | nobody: the connection is closed |
@@ -68,8 +68,8 @@ impl Error {
         matches!(*self.0, Kind::Timeout(..))
     }
 
-    /// Whether the connection ended without a Close: the peer's program or network is gone, or this program dropped the
-    /// future that served the connection.
+    /// Whether the connection ended without a Close: the peer's program or network is gone, or this program
+    /// [aborted](crate::WebSocket::abort) the connection or dropped the future that served it.
     pub fn is_abrupt(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
         match &*self.0 {

@@ -76,7 +76,8 @@ struct Rare {
     woken: u32,
     /// The connection's account with a budget.
     account: Option<Account>,
-    /// How many messages were dropped unsent: because the queue was full, for the budget, or because the connection failed.
+    /// How many messages were dropped unsent: because the queue was full, for the budget, or because the connection failed or was
+    /// aborted.
     dropped: u64,
     /// What was sent, if it is counted.
     tally: Option<Tally>,

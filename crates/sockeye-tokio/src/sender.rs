@@ -184,7 +184,7 @@ impl Sender {
     }
 
     /// How many messages were dropped unsent since the connection began: because the queue was full, for a
-    /// [`Budget`](crate::Budget), or because the peer broke a rule or missed a deadline.
+    /// [`Budget`](crate::Budget), because the peer broke a rule or missed a deadline, or by an [`abort`](Self::abort).
     pub fn dropped(&self) -> u64 {
         self.shared.lock_send().dropped_messages()
     }
@@ -212,6 +212,11 @@ impl Sender {
     /// [too long](CloseFrame::MAX_REASON) is truncated, and a warning is logged.
     pub fn close_with(&self, code: CloseCode, reason: impl Into<String>) -> Result<(), Error> {
         self.shared.begin_close(Some(CloseFrame::new(code, reason)))
+    }
+
+    /// Ends the connection at once and without a Close; see [`WebSocket::abort`](crate::WebSocket::abort).
+    pub fn abort(&self) {
+        self.shared.abandon_stream();
     }
 
     /// Whether sending is no longer possible.

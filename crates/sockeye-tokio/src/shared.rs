@@ -18,6 +18,7 @@ use crate::{
     },
 };
 
+mod abort;
 mod evict;
 mod handler_state;
 mod recv;

@@ -234,6 +234,11 @@ impl SendHalf {
         self.sender.close_with(code, reason)
     }
 
+    /// Ends the connection at once and without a Close, for both halves; see [`WebSocket::abort`](crate::WebSocket::abort).
+    pub fn abort(&self) {
+        self.sender.abort();
+    }
+
     /// Whether sending is no longer possible.
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()

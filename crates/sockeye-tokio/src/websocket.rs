@@ -258,6 +258,39 @@ impl WebSocket {
         closed(flushed(&self.handle, Who::Handle).await)
     }
 
+    /// Ends the connection at once and without a Close, which the peer's program reports as 1006. For a proxy that hands on
+    /// such an end, or for a peer that deserves no more. In all other cases, [`close`](Self::close).
+    ///
+    /// The queue and the stream are dropped, and nothing more is read or written. What is lost is counted in
+    /// [`Sender::dropped`], a message that is cut off included. `send` and `flushed` fail, in all tasks. `recv` returns what the
+    /// driver had read ahead for it, which is at most one data message, then an error that is
+    /// [`is_abrupt`](Error::is_abrupt), then `None`. The driver stops, and [`serve`](crate::serve) returns once the handler has
+    /// returned. The call does not wait, and may be repeated. It changes nothing after the connection has ended.
+    ///
+    /// What the kernel has taken still arrives, and then the end: a TCP socket is closed and not reset. [RFC 6455 §7.1.1] wants
+    /// that ("An endpoint SHOULD use a method that cleanly closes the TCP connection"), and a reset could destroy what the
+    /// peer has not read yet, although [`flushed`](Self::flushed) had reported it. The kernel resets the connection by itself if
+    /// the peer has sent bytes that were not read. Any other stream is dropped: HTTP/2 then cancels the stream, and TLS ends
+    /// without `close_notify`. Before a violation is reported without a Close, look at [RFC 6455 §7.1.7]: the peer should be told.
+    ///
+    /// ```
+    /// # use sockeye_tokio::WebSocket;
+    /// async fn handler(mut socket: WebSocket) {
+    ///     match socket.recv().await {
+    ///         Some(Ok(message)) if message.is_text() => { /* … */ }
+    ///         // Not even a Close for a scanner.
+    ///         _ => socket.abort(),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// [RFC 6455 §7.1.1]: https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
+    /// [RFC 6455 §7.1.7]: https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+    #[doc(alias("reset", "terminate"))]
+    pub fn abort(&self) {
+        self.handle.abandon_stream();
+    }
+
     /// Waits until this connection must close, because its turn in a [`Shutdown`](crate::Shutdown) has come, or until
     /// nothing can be sent any more, whichever end closed it. For a handler that sends a last message.
     ///

@@ -61,6 +61,24 @@ impl Queue {
         self.tail.drain(start..end);
         dropped
     }
+
+    /// How many frames are queued whose last byte is unwritten.
+    pub(crate) fn unwritten_frames(&mut self) -> usize {
+        // Finds the frame that is partly written, and stores where it starts.
+        self.first_unbegun();
+        let (mut dropped, mut start, mut has_header) = (Dropped::default(), self.frame, false);
+        for chunk in &self.chunks {
+            match chunk {
+                Chunk::Inline(buffer) => has_header = frames(buffer, start, &mut dropped, |_| false) > buffer.len(),
+                // The frame is counted with its header, unless that is written already.
+                Chunk::Payload(_) | Chunk::Shared(_) if std::mem::take(&mut has_header) => {}
+                Chunk::Payload(_) | Chunk::Shared(_) | Chunk::Prepared(_) => dropped.messages += 1,
+            }
+            start = 0;
+        }
+        frames(&self.tail, start, &mut dropped, |_| false);
+        dropped.messages
+    }
 }
 
 /// Finds the frames to drop from `start` on, and counts them in `dropped`, until `is_enough` returns `true` for the number
