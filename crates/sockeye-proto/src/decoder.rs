@@ -92,6 +92,11 @@ impl Frame {
 }
 
 impl Decoder {
+    /// The role of this end of the connection.
+    pub fn role(&self) -> Role {
+        self.rules.role
+    }
+
     /// A decoder for the end of a connection that has this role. Many decoders may share one [`Config`].
     pub fn new(role: Role, config: impl Into<Arc<Config>>) -> Self {
         let config = config.into();

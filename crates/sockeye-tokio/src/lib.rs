@@ -94,4 +94,7 @@ pub use split::{ReceiveHalf, SendHalf};
 pub use stream::{Stream, read_ahead::ReadAhead};
 pub use telemetry::ended::{Counts, Ended, EndedBy, Tally};
 pub use time::timeouts::Timeouts;
-pub use websocket::WebSocket;
+pub use websocket::{
+    WebSocket,
+    pipe::{Piped, Side, pipe},
+};

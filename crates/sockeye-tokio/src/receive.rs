@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use sockeye_proto::{Decoder, Input, Message};
+use sockeye_proto::{Decoder, Input, Message, Role};
 
 use crate::{
     Error,
@@ -91,6 +91,11 @@ impl Receive {
             is_called: false,
             has_wakeups: false,
         }
+    }
+
+    /// The role of this end of the connection.
+    pub(crate) fn role(&self) -> Role {
+        self.decoder.role()
     }
 
     /// Whether no message or frame is unfinished.

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll};
 
 use http::HeaderValue;
+use sockeye_proto::Role;
 use tokio::task::coop;
 
 use self::handler_state::HandlerState;
@@ -99,6 +100,11 @@ impl Shared {
     /// Locks the sending half under another lock, where no task may be woken. The caller must take the wakeups.
     pub(crate) fn lock_send_nested(&self) -> MutexGuard<'_, Send> {
         self.send.lock()
+    }
+
+    /// The role of this end of the connection.
+    pub(crate) fn role(&self) -> Role {
+        self.lock_receive().role()
     }
 
     #[inline]

@@ -1,5 +1,7 @@
 //! `WebSocket`: the connection as its handler sees it.
 
+pub(crate) mod pipe;
+
 use std::{
     fmt,
     future::Future,
