@@ -23,6 +23,7 @@
 //! * [Security](security): other sites' pages, limits, TLS, and what is left to you; all settings of a server in one listing.
 //! * [TLS](tls): in a proxy in front, or in your process with `tokio-rustls`.
 //! * [Deploying](deploying): nginx, HAProxy, Caddy, load balancers and Kubernetes, with configurations that are tested.
+//! * [A reverse proxy](reverse_proxy): messages and ends that are handed on, back-pressure, and what belongs into the handshake.
 //! * [Shutting down](shutting_down): every client gets a 1001, spread over a window, until a deadline.
 //! * [Metrics and tracing](metrics_and_tracing): a span for each connection, what is logged, and what is counted.
 //! * [Over HTTP/2](http_2): what WebSockets on one connection share, and what to set in hyper.
@@ -153,6 +154,10 @@ pub mod tls {}
 #[doc(alias("caddy", "haproxy", "kubernetes", "nginx", "reverse proxy"))]
 #[doc = include_str!("../guide/deploying.md")]
 pub mod deploying {}
+
+#[doc(alias("gateway", "proxy"))]
+#[doc = include_str!("../guide/reverse-proxy.md")]
+pub mod reverse_proxy {}
 
 #[doc = include_str!("../guide/shutting-down.md")]
 pub mod shutting_down {}

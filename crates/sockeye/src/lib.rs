@@ -54,8 +54,9 @@ pub use sockeye_tokio as runtime;
 
 #[cfg(feature = "ws")]
 pub use sockeye_tokio::{
-    Budget, Connection, Drained, Error, Overflow, Pushed, PushedMany, ReadAhead, ReceiveHalf, SendHalf, Sender,
-    Settings, Stream, Timeouts, TrySendError, Unread, WebSocket, serve,
+    Budget, Connection, Counts, Drained, Ended, EndedBy, Error, Overflow, Piped, Pushed, PushedMany, ReadAhead,
+    ReceiveHalf, SendHalf, Sender, Settings, Side, Stream, Tally, Timeouts, TrySendError, Unread, WebSocket, pipe,
+    serve,
 };
 #[cfg(all(feature = "json", feature = "ws"))]
 pub use sockeye_tokio::{JsonError, JsonOptions, PushJsonError, RecvJsonError, json};
