@@ -326,6 +326,8 @@ impl<F, Fut> Driver<F, Fut> {
     }
 
     /// Completes the future: both the handler and the connection are done. Resumes the handler's panic, if there was one.
+    #[cold]
+    #[inline(never)]
     fn done(&mut self) -> Poll<Ended> {
         // The caller may keep the finished future for long.
         self.upkeep.registration = None;

@@ -44,10 +44,16 @@ impl Receive {
         if metrics::IS_ON {
             metrics::received(Kind::of(message), payload_len(message));
         }
-        if let Some(rare) = &mut self.rare {
-            if let Some(counting) = &mut rare.counting {
-                counting.received.count(Kind::of(message), message.len());
-            }
+        if self.rare.is_some() {
+            self.count_received(message);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_received(&mut self, message: &Message) {
+        if let Some(counting) = self.rare.as_mut().and_then(|rare| rare.counting.as_mut()) {
+            counting.received.count(Kind::of(message), message.len());
         }
     }
 
