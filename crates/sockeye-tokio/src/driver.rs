@@ -144,9 +144,12 @@ where
 /// From now on, `cx` wakes the driver when more is queued or a signal comes.
 fn writer_looks(shared: &Shared, cx: &Context<'_>) {
     let (is_new, _replaced) = shared.lock_send().writer_looks(cx);
-    if is_new && shared.signals.are_raised() {
-        // The signal may have come before there was a waker.
-        cx.waker().wake_by_ref();
+    if is_new {
+        shared.lock_receive().set_waits_in_driver(false);
+        if shared.signals.are_raised() {
+            // The signal may have come before there was a waker.
+            cx.waker().wake_by_ref();
+        }
     }
 }
 
@@ -315,14 +318,15 @@ impl<F, Fut> Driver<F, Fut> {
         false
     }
 
-    /// Writes what was queued after a `recv` had begun to wait, or in another task that reads. Returns whether the driver has
-    /// nothing else to do.
-    #[cold]
-    #[inline(never)]
+    /// Writes the queue after a poll of the handler. Returns whether the driver has nothing else to do until it is woken: the
+    /// handler waits for the next message, or another task does.
+    #[inline(always)]
     fn comes_to_rest(&self, cx: &mut Context<'_>) -> bool {
-        let is_receiving = self.shared.is_receiving();
-        let is_leased = self.upkeep.time.watches_lease();
-        is_receiving != is_leased && self.upkeep.time.is_quiet() && self.shared.comes_to_rest(is_leased, cx)
+        if self.upkeep.time.watches_lease() {
+            let is_lessee_alone = !self.shared.is_receiving() && self.upkeep.time.is_quiet();
+            return is_lessee_alone && self.shared.sends_all_beside_lessee(cx);
+        }
+        self.shared.is_between_messages() && self.upkeep.time.is_quiet() && self.shared.sends_all(cx)
     }
 
     /// Completes the future: both the handler and the connection are done. Resumes the handler's panic, if there was one.
@@ -358,10 +362,7 @@ where
         // Wakers and other code that the upkeep calls are not part of the handler's poll: what they queue must wake the
         // driver.
         drop(entered);
-        if this.shared.is_resting() && this.upkeep.time.is_quiet() && matches!(this.handler, Handler::Running(_)) {
-            return Poll::Pending;
-        }
-        if (this.shared.is_receiving() || this.upkeep.time.watches_lease()) && this.comes_to_rest(cx) {
+        if this.comes_to_rest(cx) {
             return Poll::Pending;
         }
         // The cooperative budget belongs to the handler. A handler that spends it in every poll must not starve its

@@ -57,6 +57,8 @@ pub(crate) struct Receive {
     abandoned: bool,
     /// The waker of a waiting `recv`.
     waker: Option<Waker>,
+    /// Whether `waker` is known to be the driver's.
+    waits_in_driver: bool,
     watcher: Watcher,
     lease: Lease,
     /// Whether the kernel wakes nobody before much of the rest of a message has arrived.
@@ -85,6 +87,7 @@ impl Receive {
             is_drained: false,
             abandoned: false,
             waker: None,
+            waits_in_driver: false,
             watcher: Watcher::Nobody,
             lease: Lease::None,
             has_low_water: false,
@@ -163,10 +166,22 @@ impl Receive {
 
     #[cold]
     fn wait_anew(&mut self, cx: &Context<'_>) {
+        self.waits_in_driver = false;
         if let Some(replaced) = self.waker.replace(cx.waker().clone()) {
             self.rare.get_or_insert_default().others.add_one(Later::Forget(replaced));
             self.has_wakeups = true;
         }
+    }
+
+    /// Whether the waker of the waiting `recv` is known to be the driver's. Stored, so that a wait need not look into the sending
+    /// half.
+    #[inline]
+    pub(crate) fn waits_in_driver(&self) -> bool {
+        self.waits_in_driver
+    }
+
+    pub(crate) fn set_waits_in_driver(&mut self, is_known: bool) {
+        self.waits_in_driver = is_known;
     }
 
     /// The boxed stream, which the caller reads without any lock before it tries again. `None` for a TCP stream.

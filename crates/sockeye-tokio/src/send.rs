@@ -42,7 +42,8 @@ pub(crate) struct Send {
     rare: Option<Box<Rare>>,
     /// The waker of the task that writes: the driver's task, or without a driver the task that polls `recv`.
     writer: Option<Waker>,
-    /// The bytes queued since a unit of the cooperative budget was last paid, plus [`OVERHEAD`] for each message.
+    /// The bytes queued since the handler last waited for a message, plus [`OVERHEAD`] for each message, without what units of the
+    /// cooperative budget have paid beyond [`FREE`].
     unpaid: u16,
     /// How often a boxed stream was flushed. Wraps around, so it is only compared for equality.
     flushes: u16,
@@ -103,6 +104,10 @@ pub(crate) const CORK: usize = 64 << 10;
 const UNIT: u16 = 1024;
 const OVERHEAD: u16 = 64;
 
+/// This much is free of charge after each wait for a message: a channel takes two units for each of its messages, so a handler
+/// that sends 64 messages out of a channel has none left over.
+const FREE: u16 = 8 * UNIT;
+
 impl Send {
     pub(crate) fn new(stream: WriteHalf, encoder: Encoder, config: Arc<Config>) -> Self {
         Self {
@@ -146,7 +151,7 @@ impl Send {
     #[inline]
     pub(crate) fn is_free(&self) -> bool {
         // If no task has ever waited, no waiters need checking.
-        self.unpaid < UNIT
+        self.unpaid < FREE
             && self.encoder.closing().may_send()
             && if self.rare.is_none() { self.is_below() } else { self.admits(None) }
     }
@@ -154,11 +159,17 @@ impl Send {
     /// Whether a unit of the cooperative budget is due.
     #[inline]
     pub(crate) fn owes(&self) -> bool {
-        self.unpaid >= UNIT
+        self.unpaid >= FREE
     }
 
     /// Records that a unit of the cooperative budget was paid.
     pub(crate) fn paid(&mut self) {
+        self.unpaid = FREE - UNIT;
+    }
+
+    /// Records that the queue is written, and that the handler waits for the next message.
+    #[inline]
+    pub(crate) fn rests(&mut self) {
         self.unpaid = 0;
     }
 

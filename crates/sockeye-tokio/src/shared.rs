@@ -152,32 +152,45 @@ impl Shared {
         self.handler.is_receiving()
     }
 
-    /// Whether the driver may skip its own work after this poll: a `recv` waits between two messages, the queue is written,
-    /// and no task has ever waited for capacity or for a write. Any later change wakes the driver.
+    /// Whether a `recv` waited for a message at the end of the handler's last poll, and none had begun to arrive.
     #[inline]
-    pub(crate) fn is_resting(&self) -> bool {
-        self.handler.is_resting()
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.handler.is_between()
     }
 
-    /// Writes the queue, for a driver whose handler receives, or beside another task that `is_leased` to read. Returns whether
-    /// the driver may skip its own work after this poll, as if the handler rested.
-    pub(crate) fn comes_to_rest(&self, is_leased: bool, cx: &mut Context<'_>) -> bool {
-        // First, so that a task that receives meanwhile wakes the driver.
+    /// Writes the queue for the driver. Returns whether nothing else is left to do for the sending half: the queue is written, no
+    /// close has begun, and no task has ever waited for capacity or for a write. Any later change wakes the driver.
+    #[inline(always)]
+    pub(crate) fn sends_all(&self, cx: &mut Context<'_>) -> bool {
         let mut send = self.guard_send();
-        let mut rests = false;
+        let mut is_done = false;
+        // With another waker, the driver must first tell everybody.
         if send.is_writer(cx) {
+            // First, so that whatever is queued later wakes the driver.
             send.looks();
             let written;
             (send, written) = self.poll_write(send, cx);
-            rests = written.is_ready() && send.is_at_rest();
+            is_done = written.is_ready() && send.is_at_rest();
+            if is_done {
+                send.rests();
+            }
         }
         release(send);
-        if rests {
-            let receive = self.guard_receive();
-            rests = receive.is_between_messages() && (!is_leased || receive.is_leased());
-            release(receive);
+        is_done
+    }
+
+    /// The same while another task reads. Returns false if that task has ended its lease, or if a message is unfinished.
+    // A copy of `sends_all`, so that the other copy is inlined into the driver.
+    #[inline(never)]
+    pub(crate) fn sends_all_beside_lessee(&self, cx: &mut Context<'_>) -> bool {
+        // First the write, so that the end of the lease after it wakes the driver.
+        if !self.sends_all(cx) {
+            return false;
         }
-        rests
+        let receive = self.guard_receive();
+        let is_read = receive.is_leased() && receive.is_between_messages();
+        release(receive);
+        is_read
     }
 
     /// Whether the caller runs inside its own driver's poll of the handler: then what the caller queues is written soon.
@@ -193,8 +206,7 @@ impl Shared {
         if self.driven { self.is_own() } else { who == Who::Handle }
     }
 
-    /// Calls `queue` to queue something, and ends the handler's rest. Wakes the writing task, unless that task `writes_next`
-    /// anyway, or `queue` fails. Everything that is queued goes through here. The size of the queue is not reported here,
+    /// Calls `queue` to queue something. Wakes the writing task, unless that task `writes_next` anyway, or `queue` fails. Everything that is queued goes through here. The size of the queue is not reported here,
     /// but by the writer.
     #[inline(always)]
     fn queue<T, E>(
@@ -203,7 +215,6 @@ impl Shared {
         writes_next: bool,
         queue: impl FnOnce(&mut Send) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.handler.end_rest();
         let queued = queue(send)?;
         if !writes_next {
             send.notify_writer();

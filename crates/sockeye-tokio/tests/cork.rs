@@ -17,7 +17,7 @@ use sockeye_testkit::{Frame, Peer, PipeEnd, parse_frames};
 use sockeye_tokio::{Config, Message, Role, WebSocket, serve};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::oneshot,
+    sync::{mpsc, oneshot},
     task::yield_now,
 };
 
@@ -34,6 +34,24 @@ async fn split_sink(socket: WebSocket) {
     while let Some(Ok(message)) = stream.next().await {
         if message.is_data() && sink.send(message).await.is_err() {
             break;
+        }
+    }
+}
+
+/// [`echo`] through a channel, which takes two units of the cooperative budget for each message: all of it for 64 messages.
+async fn select(mut socket: WebSocket) {
+    let (sender, mut receiver) = mpsc::channel(128);
+    loop {
+        tokio::select! {
+            received = socket.recv() => {
+                let Some(Ok(message)) = received else { break };
+                sender.send(message).await.unwrap();
+            }
+            Some(message) = receiver.recv() => {
+                if socket.send(message).await.is_err() {
+                    break;
+                }
+            }
         }
     }
 }
@@ -74,6 +92,12 @@ async fn sixty_four_pipelined_messages_through_forward_cost_one_read_and_two_wri
     let (client, _task) = start(forward);
     // `SplitSink` keeps one message to itself until it is flushed, which `forward` does after it has waited.
     one_read_and(2, client).await;
+}
+
+#[tokio::test]
+async fn sixty_four_pipelined_messages_through_a_select_over_a_channel_cost_one_read_and_one_write() {
+    let (client, _task) = start(select);
+    one_read_and(1, client).await;
 }
 
 #[tokio::test]

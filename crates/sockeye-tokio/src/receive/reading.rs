@@ -36,13 +36,15 @@ impl Receive {
     }
 
     /// Begins a poll of `recv`. Returns false if `recv` has waited since something was received: then this poll starts by
-    /// reading the stream.
+    /// reading the stream. A `recv` that waits `again` in the same poll of the handler has most likely not been called by the
+    /// stream, and first asks whether there is anything to read.
     #[inline]
-    pub(crate) fn begin_poll(&mut self) -> bool {
-        if self.streak == 0 {
-            self.is_drained = false;
+    pub(crate) fn begin_poll(&mut self, again: bool) -> bool {
+        if self.streak > 0 || again {
+            return true;
         }
-        self.streak > 0
+        self.is_drained = false;
+        false
     }
 
     /// The next event, for a `recv` that reads the stream itself. Only called while nothing is [kept](Self::has_kept).
@@ -109,8 +111,9 @@ impl Receive {
         match try_read_now(stream, input.spare(), &mut self.is_drained) {
             Ok(0) => ended(self, Event::Eof),
             Ok(_) => return self.decode_first(input),
-            // Nothing to read, or interrupted: the caller tries again when it waits for the stream.
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_drained = true,
+            // The caller tries again when it waits for the stream.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => ended(self, Event::StreamFailed(error)),
         }
         None

@@ -2,15 +2,12 @@
 
 use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// One of three values: busy, receiving or resting.
-///
-/// Only the driver's thread reads the state and sets it to any value. Other threads only turn resting into receiving. The
-/// state has two parts, so that queuing a message ends a rest with one store, whatever the state was.
+/// Whether a `recv` waits for a message, and where in the stream. Only the driver's thread uses this, in one poll of the driver.
 #[derive(Default)]
 pub(super) struct HandlerState {
     is_receiving: AtomicBool,
     /// True only while `is_receiving`.
-    is_resting: AtomicBool,
+    is_between: AtomicBool,
 }
 
 impl HandlerState {
@@ -18,20 +15,14 @@ impl HandlerState {
     #[inline]
     pub(super) fn set_busy(&self) {
         self.is_receiving.store(false, Relaxed);
-        self.is_resting.store(false, Relaxed);
+        self.is_between.store(false, Relaxed);
     }
 
-    /// A `recv` has returned `Pending`. With `is_resting`, the driver has nothing to do either.
+    /// A `recv` has returned `Pending`. `is_between` says that no message is unfinished.
     #[inline]
-    pub(super) fn set_receiving(&self, is_resting: bool) {
+    pub(super) fn set_receiving(&self, is_between: bool) {
         self.is_receiving.store(true, Relaxed);
-        self.is_resting.store(is_resting, Relaxed);
-    }
-
-    /// Something was queued: a resting handler is now only receiving.
-    #[inline(always)]
-    pub(super) fn end_rest(&self) {
-        self.is_resting.store(false, Relaxed);
+        self.is_between.store(is_between, Relaxed);
     }
 
     #[inline]
@@ -39,8 +30,9 @@ impl HandlerState {
         self.is_receiving.load(Relaxed)
     }
 
+    /// Whether a `recv` waits between two messages.
     #[inline]
-    pub(super) fn is_resting(&self) -> bool {
-        self.is_resting.load(Relaxed)
+    pub(super) fn is_between(&self) -> bool {
+        self.is_between.load(Relaxed)
     }
 }

@@ -25,15 +25,14 @@ impl Shared {
             return self.poll_recv_elsewhere(cx);
         }
         let mut receive = self.guard_receive();
-        if receive.begin_poll() {
+        if receive.begin_poll(self.handler.is_between()) {
             if let Some(message) = receive.next_read() {
                 release(receive);
                 return Poll::Ready(Some(Ok(message)));
             }
             if receive.poll_readable(cx).is_pending() {
                 receive.end_lease();
-                release(receive);
-                self.pause(false, cx);
+                self.pause(receive, false, cx);
                 return Poll::Pending;
             }
         }
@@ -54,6 +53,11 @@ impl Shared {
         if let Some(message) = receive.read_small(ended) {
             release(receive);
             return Poll::Ready(Some(Ok(message)));
+        }
+        if receive.poll_readable(cx).is_pending() {
+            receive.end_lease();
+            self.pause(receive, false, cx);
+            return Poll::Pending;
         }
         let mut is_empty = false;
         if let Some(stream) = receive.request_small(cx) {
@@ -76,11 +80,9 @@ impl Shared {
         if polled.is_pending() {
             receive.end_streak();
             receive.end_lease();
-        }
-        release(receive);
-        if polled.is_pending() {
-            self.pause(amid, cx);
+            self.pause(receive, amid, cx);
         } else {
+            release(receive);
             // An earlier `recv` of the same poll may have set the state to receiving.
             self.handler.set_busy();
         }
@@ -97,46 +99,54 @@ impl Shared {
     ) -> Poll<Option<Result<Message, Error>>> {
         release(receive);
         let _ = poll_coop(cx);
-        self.pause(false, cx);
+        self.wait_apart(cx);
         Poll::Pending
     }
 
-    /// Called when the handler waits for a message: writes the queue, and records that the handler receives. `amid` says
-    /// that part of a message has arrived, and so that a deadline may run.
+    /// Called when the handler waits for a message. `amid` says that part of a message has arrived, and so that a deadline may
+    /// run. The driver writes the queue when the handler's poll ends, in one call: in a `select!` over `recv` and a channel,
+    /// `recv` waits anew for each message of the channel.
     #[inline(always)]
-    fn pause(&self, amid: bool, cx: &mut Context<'_>) {
-        if self.handler.is_receiving() {
-            return self.pause_again(amid, cx);
+    fn pause(&self, receive: Guard<'_, Receive>, amid: bool, cx: &mut Context<'_>) {
+        if receive.waits_in_driver() {
+            release(receive);
+            self.wait_in_driver(amid);
+        } else {
+            self.pause_anew(receive, amid, cx);
         }
-        let mut send = self.guard_send();
-        let is_writer = send.is_writer(cx);
-        if is_writer {
-            send.looks();
-        }
-        // Writes the queue first: the handler may be waiting for the answer to what it has sent.
-        let (send, written) = self.poll_write(send, cx);
-        // The stream wakes the driver's task, so the driver need not poll the stream. That does not hold if `recv` was
-        // polled with the waker of a set of futures. Nor does it hold with a spent budget: the stream was not polled then,
-        // and has no waker.
-        if is_writer && coop::has_budget_remaining() {
-            self.handler.set_receiving(written.is_ready() && !amid && send.is_at_rest());
-        }
-        release(send);
     }
 
-    /// Called when a `recv` has waited before in this poll of the handler, and has received nothing since. In a `select!` over
-    /// `recv` and a channel, that happens for each message of the channel. What was queued since the first wait is written by
-    /// the driver, in one call.
+    /// Called when `recv` has waited with a new waker.
     #[cold]
     #[inline(never)]
-    fn pause_again(&self, amid: bool, cx: &mut Context<'_>) {
+    fn pause_anew(&self, mut receive: Guard<'_, Receive>, amid: bool, cx: &mut Context<'_>) {
+        let is_writer = self.lock_send_nested().is_writer(cx);
+        if is_writer {
+            receive.set_waits_in_driver(true);
+        }
+        release(receive);
+        if is_writer { self.wait_in_driver(amid) } else { self.wait_apart(cx) }
+    }
+
+    /// The stream wakes the driver's task, so the driver need not poll the stream. That does not hold with a spent budget: the
+    /// stream was not polled then, and has no waker.
+    #[inline(always)]
+    fn wait_in_driver(&self, amid: bool) {
+        if coop::has_budget_remaining() {
+            self.handler.set_receiving(!amid);
+        } else {
+            self.handler.set_busy();
+        }
+    }
+
+    /// The stream does not wake the driver. With another waker than the driver's, the queue is written now: this may be a
+    /// `block_on` in which the handler blocks its thread until the answer comes.
+    #[cold]
+    fn wait_apart(&self, cx: &mut Context<'_>) {
+        self.handler.set_busy();
         let mut send = self.guard_send();
         if !send.is_writer(cx) {
-            // With another waker, this may be a `block_on` in which the handler blocks its thread until the answer comes.
-            self.handler.set_busy();
             (send, _) = self.poll_write(send, cx);
-        } else if amid || !coop::has_budget_remaining() {
-            self.handler.set_busy();
         }
         release(send);
     }
@@ -162,7 +172,7 @@ impl Shared {
         }
         // Before a boxed stream is read without the lock, so that the driver notices.
         let is_new = receive.renew_lease();
-        if receive.begin_poll() {
+        if receive.begin_poll(false) {
             if let Some(message) = receive.next_read() {
                 return self.read_elsewhere(receive, Poll::Ready(Some(Ok(message))), is_new);
             }
