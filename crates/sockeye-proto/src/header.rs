@@ -11,6 +11,8 @@ use crate::{Role, Rsv, Violation};
 
 /// The length of the longest header in bytes: the first two, eight of extended length, and four of masking key.
 pub(crate) const MAX_HEADER: usize = 14;
+/// The length of the header of an unmasked frame with at most 125 bytes of payload.
+pub(crate) const SHORT_HEADER: usize = 2;
 /// RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less".
 pub(crate) const MAX_CONTROL: usize = 125;
 
@@ -47,7 +49,8 @@ impl OpCode {
         })
     }
 
-    fn to_bits(self) -> u8 {
+    #[inline]
+    pub(crate) fn to_bits(self) -> u8 {
         u8::from(self.to_code())
     }
 
@@ -132,6 +135,9 @@ pub(crate) struct Rules {
 }
 
 impl Header {
+    /// The bit of the first byte that marks the last frame of a message.
+    pub(crate) const FINAL: u8 = 0x80;
+
     /// The header at the start of `bytes`, and the length of the header in bytes. `None` when the header is incomplete. A
     /// violation in the first two bytes is reported even then.
     pub(crate) fn parse(bytes: &[u8], rules: Rules) -> Result<Option<(Self, usize)>, Violation> {

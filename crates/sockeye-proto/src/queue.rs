@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, io::IoSlice, sync::Arc, thread::LocalKey};
 
 use crate::{
-    Buffer, PreparedMessage, SharedMessage,
-    header::{Header, MAX_HEADER, frame_len},
+    Buffer, PreparedMessage, Rsv, SharedMessage,
+    header::{Header, MAX_HEADER, OpCode, SHORT_HEADER, frame_len},
     pool::{Pool, Poolable},
 };
 
@@ -185,16 +185,38 @@ impl Queue {
     }
 
     /// Appends an unmasked frame to the tail. Returns the length of the frame.
+    // Not through `inline`: the compiler would call its closure in a program that sends in several places.
     #[inline(always)]
-    pub(crate) fn frame(&mut self, header: Header, payload: &[u8]) -> usize {
-        if self.tail.len() + MAX_HEADER + payload.len() > TAIL {
-            self.seal();
+    pub(crate) fn frame(&mut self, opcode: OpCode, payload: &[u8]) -> usize {
+        let length = SHORT_HEADER + payload.len();
+        let tail: &mut Vec<u8> = &mut self.tail;
+        let end = tail.len() + length;
+        let room = tail.spare_capacity_mut();
+        if payload.len() >= 126 || room.len() < length {
+            return self.long_frame(opcode, payload);
         }
-        // Not through `inline`: the compiler would call its closure in a program that sends in several places.
-        let before = self.tail.len();
-        header.write(&mut self.tail);
-        self.tail.extend_from_slice(payload);
-        self.tail.len() - before
+        // The frame is stored with one check of the capacity. `extend_from_slice` would check, and store the new length, for the
+        // header and for the payload.
+        room[0].write(Header::FINAL | opcode.to_bits());
+        room[1].write(payload.len() as u8);
+        // SAFETY: `room` has `length` bytes, of which the two of the header were stored above. The payload is borrowed, and so does
+        // not overlap with the tail, which is borrowed mutably.
+        unsafe {
+            let target = room.as_mut_ptr().add(SHORT_HEADER).cast::<u8>();
+            target.copy_from_nonoverlapping(payload.as_ptr(), payload.len());
+            tail.set_len(end);
+        }
+        length
+    }
+
+    /// Like [`frame`](Self::frame), for a frame with a longer header, or that does not fit into the tail.
+    #[inline(never)]
+    fn long_frame(&mut self, opcode: OpCode, payload: &[u8]) -> usize {
+        let header = Header { fin: true, rsv: Rsv::NONE, opcode, mask: None, length: payload.len() as u64 };
+        self.inline(MAX_HEADER + payload.len(), |output| {
+            header.write(output);
+            output.extend_from_slice(payload);
+        })
     }
 
     /// Appends the payload whose header was just written.

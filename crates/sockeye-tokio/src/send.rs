@@ -209,12 +209,11 @@ impl Send {
             return self.encode_pooled(message);
         }
         let metered = if metrics::IS_ON { plain(&message) } else { None };
-        let before = self.encoder.buffered();
-        if let Err(message) = self.encoder.push_small(message) {
-            return self.encode_pooled(message);
+        match self.encoder.push_small(message) {
+            // The frame of a small message is shorter than `u16::MAX` bytes.
+            Ok(length) => self.charge(length as u16),
+            Err(message) => return self.encode_pooled(message),
         }
-        // The frame of a small message is shorter than `u16::MAX` bytes.
-        self.charge((self.encoder.buffered() - before) as u16);
         if let Some((kind, payload)) = metered {
             metrics::sent(kind, payload);
         }

@@ -20,10 +20,7 @@ impl Encoder {
         if payload.len() > COPY || self.transform.is_some() || !self.close_state.may_send() {
             return false;
         }
-        let header = self.header(opcode, Rsv::NONE, payload.len());
-        let queue = self.data_queue.get_or_take();
-        queue.use_pooled_buffer();
-        self.unwritten += queue.frame(header, payload);
+        self.push_frame(opcode, payload);
         true
     }
 
