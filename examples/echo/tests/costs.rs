@@ -8,6 +8,7 @@ use std::{
 };
 
 use allocation_counter::{AllocationInfo, measure};
+use futures_util::future::join_all;
 use sockeye::{Compression, Memory, Shutdown, WebSocketDefaults};
 use tokio::{net::TcpListener, runtime::Runtime};
 
@@ -185,6 +186,40 @@ fn a_large_message_is_allocated_once_and_never_copied_by_us() {
     // The memory grows by a factor of four, so a third of it may have been allocated before, plus the bytes of a read.
     assert!(steady.bytes_total <= 10 * (SIZE as u64 * 4 / 3 + (256 << 10)), "{steady:?}");
     assert!(steady.bytes_max <= SIZE as u64 * 3 / 2, "{steady:?}");
+}
+
+/// Ten connections at once, ten messages of 1 MiB on each: what they held meanwhile is not kept.
+#[test]
+fn a_connection_that_waits_after_a_burst_of_large_messages_holds_no_more_than_before() {
+    const CONNECTIONS: usize = 10;
+    const SIZE: usize = 1 << 20;
+    let server = Server::start();
+    let frame = text(SIZE);
+    let mut answers = vec![answer(&frame); CONNECTIONS];
+    let open = async || {
+        let mut clients = Vec::with_capacity(CONNECTIONS);
+        for _ in 0..CONNECTIONS {
+            let mut client = Client::open(server.addr).await;
+            client.exchange(&text(20), &mut answer(&text(20))).await;
+            clients.push(client);
+        }
+        clients
+    };
+    let mut burst = async |clients: &mut [Client]| {
+        let talks = clients.iter_mut().zip(&mut answers).map(async |(client, answer)| {
+            for _ in 0..10 {
+                client.exchange(&frame, answer).await;
+            }
+        });
+        join_all(talks).await;
+    };
+    let (mut first, mut others) = (server.runtime.block_on(open()), server.runtime.block_on(open()));
+    // The burst on the first ones fills the pools of the thread and of the runtime.
+    server.runtime.block_on(burst(&mut first));
+    let ((), idle) = server.cost(burst(&mut others));
+    assert!(idle.bytes_max >= (CONNECTIONS * SIZE / 2) as u64, "the messages were not in flight together: {idle:?}");
+    // The runtime's queues allocate now and then.
+    assert!(idle.bytes_current <= 4096, "{} bytes are kept: {idle:?}", idle.bytes_current);
 }
 
 /// A compressed text of 2,000 bytes as a frame of a client, and the text.
