@@ -101,7 +101,7 @@ impl<'a> SmallFrame<'a> {
             _ => return None,
         };
         let (length, rest) = match second & 0x7F {
-            127 => return None,
+            short @ 0..126 => (usize::from(short), rest),
             126 => {
                 let (length, rest) = rest.split_first_chunk()?;
                 let length = usize::from(u16::from_be_bytes(*length));
@@ -110,7 +110,7 @@ impl<'a> SmallFrame<'a> {
                 }
                 (length, rest)
             }
-            short => (usize::from(short), rest),
+            _ => return None,
         };
         let (mask, rest) = match (role, second & 0x80 != 0) {
             (Role::Server, true) => {

@@ -58,10 +58,19 @@ impl<T: 'static> Pool<T> {
     }
 }
 
+/// Replaces the last value of the pool.
+// The closure returns nothing: the standard library packs what it returns into a `Result`, and would take the parts of a vector
+// for the error, which costs four instructions to refute.
+#[inline(always)]
+fn exchange<T>(pool: &'static LocalKey<Pool<T>>, mut value: Option<T>) -> Option<T> {
+    pool.with(|pool| value = pool.replace(value.take()));
+    value
+}
+
 /// Takes a value from the pool, if there is one.
 #[inline(always)]
 pub(crate) fn take<T>(pool: &'static LocalKey<Pool<T>>) -> Option<T> {
-    pool.with(|pool| pool.replace(None).or_else(|| pool.take_other()))
+    exchange(pool, None).or_else(|| pool.with(Pool::take_other))
 }
 
 /// Gives a value to the pool. If the pool is full, drops one of its values.
@@ -76,11 +85,7 @@ pub(crate) fn give<T>(pool: &'static LocalKey<Pool<T>>, value: T) {
 /// thread is ending, returns `value` itself.
 #[inline(always)]
 fn swap<T>(pool: &'static LocalKey<Pool<T>>, value: T) -> Option<T> {
-    if pool.with(|pool| pool.is_open.get()) || open(pool) {
-        pool.with(|pool| pool.replace(Some(value)))
-    } else {
-        Some(value)
-    }
+    if pool.with(|pool| pool.is_open.get()) || open(pool) { exchange(pool, Some(value)) } else { Some(value) }
 }
 
 /// Registers the pool to be emptied when the thread ends, and opens it. Returns `false`, and leaves the pool closed, if the
@@ -119,14 +124,16 @@ const SURPLUS: usize = 64;
 /// An empty vector with capacity for a payload of this length, and for at most [`SURPLUS`] more bytes.
 #[inline(always)]
 pub(crate) fn payload(length: usize) -> Vec<u8> {
-    let kept = PAYLOAD.with(|pool| pool.replace(None)).unwrap_or_default();
+    let mut kept = exchange(&PAYLOAD, None).unwrap_or_default();
+    // It is empty already, which the compiler does not know.
+    kept.clear();
     if (length..=length + SURPLUS).contains(&kept.capacity()) { kept } else { Vec::with_capacity(length) }
 }
 
 /// As [`payload`], for a payload that is given back soon. Spare capacity does not matter, so one vector of [`KEPT`] bytes
 /// serves all small payloads.
 pub(crate) fn reusable_payload(length: usize) -> Vec<u8> {
-    let kept = PAYLOAD.with(|pool| pool.replace(None)).unwrap_or_default();
+    let kept = exchange(&PAYLOAD, None).unwrap_or_default();
     if kept.capacity() >= length { kept } else { Vec::with_capacity(if length < KEPT { KEPT } else { length }) }
 }
 
