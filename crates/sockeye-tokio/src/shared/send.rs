@@ -45,6 +45,25 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let mut send = self.guard_send();
+        if ticket.is_some() || !self.is_own() || !send.is_free() {
+            return self.poll_admit_apart(send, who, ticket, message, cx);
+        }
+        let queued = self.queue_own(&mut send, message);
+        release(self.write_if_long(send, who, cx));
+        Poll::Ready(queued)
+    }
+
+    /// The same for another task, and for a caller that must wait or pay.
+    // Not inlined: where the usual case comes from only one place, the compiler checks each of its conditions only once.
+    #[inline(never)]
+    fn poll_admit_apart<'a>(
+        &'a self,
+        mut send: Guard<'a, Send>,
+        who: Who,
+        ticket: &mut Option<Ticket>,
+        message: impl FnOnce() -> Outgoing,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
         if ticket.is_some() || !send.is_free() {
             let admitted;
             (send, admitted) = self.poll_coop_and_admit(send, who, ticket, cx);
@@ -53,8 +72,7 @@ impl Shared {
                 return admitted;
             }
         }
-        let queued =
-            if self.is_own() { self.queue_own(&mut send, message) } else { self.queue_unwritten(&mut send, message()) };
+        let queued = self.queue_unwritten(&mut send, message());
         release(self.write_if_long(send, who, cx));
         Poll::Ready(queued)
     }
