@@ -206,8 +206,8 @@ impl Shared {
         if self.driven { self.is_own() } else { who == Who::Handle }
     }
 
-    /// Calls `queue` to queue something. Wakes the writing task, unless that task `writes_next` anyway, or `queue` fails. Everything that is queued goes through here. The size of the queue is not reported here,
-    /// but by the writer.
+    /// Calls `queue` to queue something. Wakes the writing task, unless that task `writes_next` anyway, or `queue` fails.
+    /// Everything that is queued goes through here. The size of the queue is not reported here, but by the writer.
     #[inline(always)]
     fn queue<T, E>(
         &self,
