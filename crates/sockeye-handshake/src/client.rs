@@ -6,8 +6,8 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{
-        CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-        SEC_WEBSOCKET_VERSION, UPGRADE,
+        CONNECTION, CONTENT_LENGTH, EXPECT, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
     },
     uri::{self, PathAndQuery, Scheme},
 };
@@ -15,14 +15,19 @@ use http::{
 use crate::{Offer, authority::Authority, extension, grammar, key::Key, reject::shown};
 
 /// The headers that the handshake sets, or that belong to the connection.
-const RESERVED: [HeaderName; 8] = [
+const RESERVED: [HeaderName; 13] = [
     CONNECTION,
+    CONTENT_LENGTH,
+    EXPECT,
     HOST,
     SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_EXTENSIONS,
     SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
     UPGRADE,
 ];
 
@@ -55,6 +60,7 @@ pub struct ClientRequest {
     /// The authority of `uri`.
     host: HeaderValue,
     protocols: Vec<HeaderValue>,
+    requires_protocol: bool,
     offers: Vec<Offer>,
     headers: HeaderMap,
 }
@@ -65,6 +71,7 @@ pub struct Expected {
     /// `None` over HTTP/2.
     accept: Option<HeaderValue>,
     protocols: Vec<HeaderValue>,
+    requires_protocol: bool,
     offers: Vec<Offer>,
 }
 
@@ -89,6 +96,22 @@ pub enum RequestError {
     )]
     InvalidUri {
         /// The URI.
+        value: String,
+    },
+    /// The URI has userinfo (`user:password@`). The value is not in the error, since it may be a password.
+    #[error(
+        "the URI has userinfo (`…@`) before its host, which is not sent: send the password in an `Authorization` header"
+    )]
+    Userinfo,
+    /// The URI has a fragment (`#…`).
+    #[error(
+        "the URI has a fragment (`#…`), which a WebSocket URI must not have: write `%23` for a `#` of the path or query"
+    )]
+    Fragment,
+    /// The URI's port is not from 1 to 65535.
+    #[error("`{value}` has no valid port: expected a number from 1 to 65535, or no port")]
+    InvalidPort {
+        /// The host and the port.
         value: String,
     },
     /// A subprotocol is not a token.
@@ -143,6 +166,12 @@ pub enum AnswerError {
         /// The subprotocol.
         value: String,
     },
+    /// The server chose no subprotocol, although the request [requires](ClientRequest::require_protocol) one.
+    #[error("the server chose no subprotocol: expected one of those requested: {requested}")]
+    NoSubprotocol {
+        /// The requested subprotocols.
+        requested: String,
+    },
     /// The server accepted an extension that was not offered.
     #[error("the server accepted extension `{value}`, which was not offered: expected an offered one, or none")]
     ExtensionNotOffered {
@@ -168,15 +197,51 @@ pub enum AnswerError {
 
 impl ClientRequest {
     /// A request for the WebSocket at `uri`: `ws://` or `wss://` (or `http://` or `https://` instead), a host, and optionally a
-    /// port, path and query. Userinfo is not sent: use an `Authorization` [`header`](Self::header).
+    /// port, path and query.
     ///
     /// # Errors
     ///
-    /// [`RequestError::InvalidUri`].
+    /// [`RequestError::InvalidUri`], [`Userinfo`](RequestError::Userinfo), [`InvalidPort`](RequestError::InvalidPort).
     pub fn new(uri: Uri) -> Result<Self, RequestError> {
         // RFC 6455 §4.1: "The components of the WebSocket URI passed into this algorithm (...) MUST be valid according
         // to the specification of WebSocket URIs specified in Section 3."
+        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+        if authority.contains('@') {
+            return Err(RequestError::Userinfo);
+        }
+        // `Uri` takes any number for a port, and then says that there is none.
+        let port = authority.strip_prefix(uri.host().unwrap_or_default()).unwrap_or_default();
+        if uri.port_u16().map_or(port.len() > 1, |port| port == 0) {
+            return Err(RequestError::InvalidPort { value: shown(authority.as_bytes()) });
+        }
         Self::from_uri(&uri).ok_or_else(|| RequestError::InvalidUri { value: shown(uri.to_string().as_bytes()) })
+    }
+
+    /// As [`new`](Self::new), from text.
+    ///
+    /// ```
+    /// use sockeye_handshake::client::{ClientRequest, RequestError};
+    ///
+    /// assert!(ClientRequest::parse("wss://a.example/chat?room=1").is_ok());
+    /// assert_eq!(ClientRequest::parse("wss://a.example/#top").unwrap_err(), RequestError::Fragment);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new), and [`RequestError::Fragment`].
+    pub fn parse(uri: &str) -> Result<Self, RequestError> {
+        // RFC 6455 §3: "Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be used on these
+        // URIs." `Uri` drops them.
+        if uri.contains('#') {
+            return Err(RequestError::Fragment);
+        }
+        let (_, after_scheme) = uri.split_once("://").unwrap_or(("", uri));
+        // Before anything else: the other errors show the URI.
+        if after_scheme.split(['/', '?']).next().is_some_and(|authority| authority.contains('@')) {
+            return Err(RequestError::Userinfo);
+        }
+        let parsed = uri.parse().map_err(|_| RequestError::InvalidUri { value: shown(uri.as_bytes()) })?;
+        Self::new(parsed)
     }
 
     fn from_uri(uri: &Uri) -> Option<Self> {
@@ -207,6 +272,7 @@ impl ClientRequest {
             uri: Uri::from_parts(parts).ok()?,
             host: HeaderValue::try_from(host).ok()?,
             protocols: Vec::new(),
+            requires_protocol: false,
             offers: Vec::new(),
             headers: HeaderMap::new(),
         })
@@ -238,6 +304,13 @@ impl ClientRequest {
         Ok(self)
     }
 
+    /// Makes an answer without a subprotocol an error, if any is requested. Default: the server may choose none, as RFC 6455
+    /// allows.
+    pub fn require_protocol(mut self) -> Self {
+        self.requires_protocol = true;
+        self
+    }
+
     /// Offers an extension, after those offered before. An answer with an extension that was not offered fails. The caller has
     /// to check the parameters in the answer (for permessage-deflate: `deflate::Offered::check`).
     pub fn offer(mut self, offer: Offer) -> Self {
@@ -256,6 +329,12 @@ impl ClientRequest {
         }
         self.headers.append(name, value);
         Ok(self)
+    }
+
+    /// The URI, with the scheme `http` or `https`, without the default port.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.uri
     }
 
     /// Whether the connection must use TLS.
@@ -304,7 +383,8 @@ impl ClientRequest {
             headers.insert(SEC_WEBSOCKET_EXTENSIONS, list);
         }
         headers.extend(self.headers);
-        (request, Expected { accept, protocols: self.protocols, offers: self.offers })
+        let Self { protocols, requires_protocol, offers, .. } = self;
+        (request, Expected { accept, protocols, requires_protocol, offers })
     }
 }
 
@@ -353,6 +433,10 @@ impl Expected {
             // present in the client's handshake (...), the client MUST _Fail the WebSocket Connection_."
             Some(value) if !self.protocols.contains(value) => {
                 Err(AnswerError::SubprotocolNotRequested { value: shown(value.as_bytes()) })
+            }
+            None if self.requires_protocol && !self.protocols.is_empty() => {
+                let requested = list(&self.protocols).map(|list| shown(list.as_bytes())).unwrap_or_default();
+                Err(AnswerError::NoSubprotocol { requested })
             }
             value => Ok(value.cloned()),
         }

@@ -80,7 +80,7 @@ fn a_clients_host_and_target_come_from_its_uri() {
         ("ws://a.example:443/", "a.example:443", "/", false),
         ("wss://a.example:443/x", "a.example", "/x", true),
         ("https://a.example:80/x", "a.example:80", "/x", true),
-        ("http://user:password@a.example/?q", "a.example", "/?q", false),
+        ("http://a.example:/?q=a@b", "a.example", "/?q=a@b", false),
         ("ws://[::1]:3000?q", "[::1]:3000", "/?q", false),
     ];
     for (uri, host, target, secure) in hosts {
@@ -99,6 +99,34 @@ fn a_clients_host_and_target_come_from_its_uri() {
 }
 
 #[test]
+fn a_client_does_not_drop_a_part_of_its_uri() {
+    for uri in ["http://user:password@a.example/", "ws://user@a.example", "ws://user:pass word@a.example/"] {
+        let error = ClientRequest::parse(uri).unwrap_err();
+        assert_eq!(error, RequestError::Userinfo, "{uri}");
+    }
+    assert_eq!(ClientRequest::new("ws://user@a.example".parse().unwrap()).unwrap_err(), RequestError::Userinfo);
+    assert_eq!(ClientRequest::parse("ws://a.example/#top").unwrap_err(), RequestError::Fragment);
+    for port in ["0", "65536", "99999", "x"] {
+        let error = ClientRequest::parse(&format!("ws://a.example:{port}/")).unwrap_err();
+        let is_named = matches!(&error, RequestError::InvalidPort { value } | RequestError::InvalidUri { value }
+            if value.contains(&format!("a.example:{port}")));
+        assert!(is_named, "{error}");
+    }
+    assert!(matches!(ClientRequest::parse("a b").unwrap_err(), RequestError::InvalidUri { .. }));
+    assert_eq!(ClientRequest::parse("ws://a.example/a@b?c@d").unwrap().uri(), "http://a.example/a@b?c@d");
+}
+
+#[test]
+fn a_client_that_requires_a_subprotocol_refuses_an_answer_without_one() {
+    let (_, expected) = client("ws://a").protocols(["soap", "wamp"]).unwrap().require_protocol().upgrade();
+    let error = expected.check(&answer(&expected, "sec-websocket-protocol", &[])).unwrap_err();
+    assert_eq!(error, AnswerError::NoSubprotocol { requested: "soap, wamp".into() });
+    assert!(expected.check(&answer(&expected, "sec-websocket-protocol", &["wamp"])).is_ok());
+    let (_, expected) = client("ws://a").require_protocol().upgrade();
+    assert!(expected.check(&answer(&expected, "sec-websocket-protocol", &[])).is_ok());
+}
+
+#[test]
 fn a_client_cannot_request_wrong_subprotocols_or_set_headers_of_the_handshake() {
     for wrong in ["", "a b", "a,b", "é"] {
         let error = client("ws://a").protocols([wrong]).unwrap_err();
@@ -106,7 +134,7 @@ fn a_client_cannot_request_wrong_subprotocols_or_set_headers_of_the_handshake() 
     }
     let error = client("ws://a").protocols(["x", "y", "x"]).unwrap_err();
     assert_eq!(error, RequestError::RepeatedSubprotocol { value: "x".into() });
-    for name in [header::HOST, header::CONNECTION, header::UPGRADE, header::SEC_WEBSOCKET_KEY] {
+    for name in [header::HOST, header::CONNECTION, header::UPGRADE, header::SEC_WEBSOCKET_KEY, header::CONTENT_LENGTH] {
         let error = client("ws://a").header(name.clone(), HeaderValue::from_static("x")).unwrap_err();
         assert_eq!(error, RequestError::ReservedHeader { name });
     }
