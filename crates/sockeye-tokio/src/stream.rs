@@ -27,6 +27,7 @@ use self::coop::unconstrained;
 
 mod boxed;
 pub(crate) mod coop;
+mod handshake_io;
 mod low_water;
 mod over;
 pub(crate) mod read_ahead;
@@ -127,10 +128,17 @@ impl Stream {
     /// sends anything, by [RFC 6455 §4.1], so only a client that broke this rule is refused. In the client role, a
     /// connection accepts any number of bytes.
     ///
+    /// Bytes that were added before, and that nobody has read since, come after these.
+    ///
     /// [RFC 6455 §4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-4.1
     #[must_use]
     pub fn with_read_ahead(mut self, bytes: Bytes) -> Self {
-        self.read_ahead = bytes;
+        self.read_ahead = if self.read_ahead.is_empty() {
+            bytes
+        } else {
+            // An HTTP layer above has read some of them, and gives back the last of those.
+            [bytes, self.read_ahead].concat().into()
+        };
         self
     }
 

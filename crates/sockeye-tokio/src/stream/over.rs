@@ -12,6 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The stream in the box.
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The TCP socket below the stream, if it is known.
+    #[cfg(unix)]
+    fn socket(&self) -> Option<BorrowedFd<'_>>;
+
     /// How many written bytes the peer's kernel has not acknowledged. `None` where the system does not tell, or if no socket
     /// is known.
     fn unacknowledged(&self) -> Option<u64>;
@@ -45,8 +49,12 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin,
     F: Fn(&S) -> Option<BorrowedFd<'_>> + Send + Unpin,
 {
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        (self.socket)(&self.stream)
+    }
+
     fn unacknowledged(&self) -> Option<u64> {
-        unacknowledged((self.socket)(&self.stream)?)
+        unacknowledged(self.socket()?)
     }
 }
 
