@@ -10,6 +10,7 @@ use std::{
 
 use http::HeaderValue;
 use sockeye_proto::{Config, Decoder, Encoder, PayloadDecoder, PayloadEncoder, Role};
+use tokio::task::JoinHandle;
 use tracing::Span;
 
 use crate::{
@@ -220,6 +221,42 @@ impl Connection {
     {
         let span = self.span.take().unwrap_or_else(|| span::new(self.role));
         InSpan::new(self.drive(handler, !span.is_disabled()), span)
+    }
+
+    /// Runs the connection's driver in a task of its own, and returns the WebSocket, for use in the caller's task: as if a
+    /// handler had [moved its socket there](WebSocket#in-another-task). So Pings are answered and deadlines are kept whatever the
+    /// caller does.
+    ///
+    /// Also returns the task, which ends with the connection, after the [`WebSocket`] was dropped, and says how it has ended. A
+    /// dropped handle leaves the task running; an aborted one ends the stream without a Close.
+    ///
+    /// For a client, and other code whose own flow should not be inside a handler. [`serve`](Self::serve) needs one task less.
+    ///
+    /// ```
+    /// # use sockeye_tokio::{Connection, Message, Role, Stream};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), sockeye_tokio::Error> {
+    /// let (left, right) = tokio::io::duplex(1024);
+    /// let (mut client, ended) = Connection::new(Stream::boxed(left), Role::Client).spawn();
+    /// let (mut server, _) = Connection::new(Stream::boxed(right), Role::Server).spawn();
+    /// client.send(Message::text("hello")).await?;
+    /// assert_eq!(server.recv().await.unwrap()?, Message::text("hello"));
+    /// drop((client, server));
+    /// println!("{:?}", ended.await.unwrap());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime. In one without timers (`enable_time`) the task panics.
+    pub fn spawn(mut self) -> (WebSocket, JoinHandle<Ended>) {
+        let span = self.span.take().unwrap_or_else(|| span::new(self.role));
+        let (role, is_counted) = (self.role, self.is_counted);
+        let (shared, timeouts, shutdown) = self.into_shared(true);
+        let registration = shutdown.map(|shutdown| Registration::new(shutdown, &shared));
+        let (driver, socket) = Driver::without_handler(shared, role, timeouts, registration);
+        span.in_scope(|| span::begin(socket.shared(), is_counted, !span.is_disabled()));
+        (socket, tokio::spawn(InSpan::new(driver, span)))
     }
 
     /// As [`serve`](Self::serve), in the span that the caller enters for each poll, and that is of this connection alone. Without

@@ -5,7 +5,7 @@ pub(crate) mod signals;
 
 use std::{
     any::Any,
-    future::Future,
+    future::{Future, Ready},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     sync::Arc,
@@ -100,6 +100,23 @@ where
             panic: None,
             upkeep: Upkeep { stage: Stage::Open, role, time: ConnectionTimer::new(timeouts), registration },
         }
+    }
+}
+
+/// A driver whose socket is in the hands of another task from the beginning.
+type Alone = Driver<fn(WebSocket) -> Ready<()>, Ready<()>>;
+
+impl Alone {
+    pub(crate) fn without_handler(
+        shared: Arc<Shared>,
+        role: Role,
+        timeouts: Arc<Timeouts>,
+        registration: Option<Registration>,
+    ) -> (Self, WebSocket) {
+        metrics::opened();
+        let socket = WebSocket::from_handle(Handle::new(shared.clone()));
+        let upkeep = Upkeep { stage: Stage::Open, role, time: ConnectionTimer::new(timeouts), registration };
+        (Self { shared, handler: Handler::Done, panic: None, upkeep }, socket)
     }
 }
 
