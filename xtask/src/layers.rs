@@ -106,10 +106,13 @@ const TABLE: &[Row] = &[
         name: "sockeye-client",
         part: Part::Crate,
         may: &[
-            to("sockeye-handshake"), to("sockeye-tokio"), to("hyper"), to("hyper-util"), to("tokio-rustls"), to("tokio"), to("http"),
-            to("bytes"), to("thiserror"), to("tracing"),
+            to("sockeye-handshake"), to("sockeye-tokio"), to("hyper"), to("hyper-util"), to("http-body-util"), to("tokio"),
+            to("http"), to("bytes"), to("tracing"),
+            // Credentials of `Authorization: Basic`; `hyper-util` encodes only those of proxies. Dates in `Retry-After`.
+            to("base64"), to("httpdate"),
+            optional("tokio-rustls"), optional("rustls-platform-verifier"), optional("webpki-roots"),
         ],
-        never: &["axum", "axum-core"],
+        never: &["axum", "axum-core", "sockeye-extract"],
     },
     Row {
         name: "sockeye-state",
