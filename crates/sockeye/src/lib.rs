@@ -13,8 +13,10 @@
 //!
 //! * `ws` (on by default): `WebSocketUpgrade`, the extractor for axum and for bare hyper requests, `WebSocket`, and the types
 //!   that they use.
-//! * `deflate`: `Compression`, for the method `compression` of `WebSocketUpgrade` and of `WebSocketDefaults`. Nothing is
-//!   compressed unless this method is called.
+//! * `client`: the function `connect`, and the module `client`, for `ws://`. `client-tls` adds `wss://`, with the crypto provider
+//!   ring; `client-aws-lc-rs` with aws-lc-rs; and `client-webpki-roots` adds Mozilla's roots.
+//! * `deflate`: `Compression`, for the method `compression` of `WebSocketUpgrade`, of `WebSocketDefaults` and of `ClientRequest`.
+//!   Nothing is compressed unless this method is called.
 //! * `json`: typed messages, with `recv_json`, `send_json` and `push_json` of `WebSocket`, its halves and its senders, `send_json` of
 //!   rooms, and the module `json`.
 //! * `metrics`: counters for connections and for refused requests, through the `metrics` facade.
@@ -49,20 +51,20 @@ pub use sockeye_proto::deflate::{Compression, Memory};
 pub use sockeye_handshake as handshake;
 
 /// WebSocket over any tokio stream: the crate `sockeye-tokio`.
-#[cfg(feature = "ws")]
+#[cfg(any(feature = "client", feature = "ws"))]
 pub use sockeye_tokio as runtime;
 
-#[cfg(feature = "ws")]
+#[cfg(any(feature = "client", feature = "ws"))]
 pub use sockeye_tokio::{
     Budget, Connection, Counts, Drained, Ended, EndedBy, Error, Overflow, Piped, Pushed, PushedMany, ReadAhead,
     ReceiveHalf, SendHalf, Sender, Settings, Side, Stream, Tally, Timeouts, TrySendError, Unread, WebSocket, pipe,
     serve,
 };
-#[cfg(all(feature = "json", feature = "ws"))]
+#[cfg(all(feature = "json", any(feature = "client", feature = "ws")))]
 pub use sockeye_tokio::{JsonError, JsonOptions, PushJsonError, RecvJsonError, json};
 
 // On its re-export: rustdoc passes the alias of a method on, and not that of a type.
-#[cfg(feature = "ws")]
+#[cfg(any(feature = "client", feature = "ws"))]
 #[doc(alias = "graceful")]
 pub use sockeye_tokio::Shutdown;
 
@@ -79,6 +81,16 @@ pub use sockeye_extract::{
 #[cfg(feature = "ws")]
 #[doc(alias("cors", "csrf"))]
 pub use sockeye_extract::Origins;
+
+/// The client, with all its types: the crate `sockeye-client`.
+#[cfg(feature = "client")]
+// Not inline: the search for `tls` or `timeout` would find settings of the client before those of a server.
+#[doc(no_inline)]
+pub use sockeye_client as client;
+
+#[cfg(feature = "client")]
+#[doc(no_inline)]
+pub use sockeye_client::{Client, ClientRequest, ConnectError, connect};
 
 /// Shared state, such as the hub of live connections: the crate `sockeye-state`.
 #[cfg(feature = "state")]
