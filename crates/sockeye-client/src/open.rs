@@ -47,7 +47,7 @@ async fn run(
 ) -> Result<Opened, ConnectError> {
     let target = &request.target;
     // First, so that a mistake in a setting is found before anything is sent.
-    let tls = tls::prepare(settings, target, progress).await?;
+    let tls = tls::prepare(settings, target).await?;
     let dialed = match stream {
         Some(stream) => Dialed { address: stream.peer_addr(), stream, slot: None },
         None => match settings.proxy.for_target(target)? {
@@ -80,7 +80,7 @@ async fn through(
     progress.set_proxy(true);
     progress.enter(Stage::Tcp);
     let slot = settings.connecting.enter(key).await;
-    let tls = tls::prepare_for_proxy(settings, proxy, progress).await?;
+    let tls = tls::prepare_for_proxy(settings, proxy).await?;
     let peer = Peer { host: &proxy.host, port: proxy.port, address: None, blame: Blame::Proxy, is_limited: false };
     let Dialed { stream, address, .. } = dial::dial(settings, &peer, progress).await?;
     progress.enter(Stage::Proxy);
@@ -153,11 +153,11 @@ mod tls {
     const MISSING: &str =
         "TLS is not compiled in: enable the feature `tls` of `sockeye-client` (or `client-tls` of `sockeye`)";
 
-    pub(super) async fn prepare(_: &Settings, target: &Target, _: &Progress) -> Result<(), ConnectError> {
+    pub(super) async fn prepare(_: &Settings, target: &Target) -> Result<(), ConnectError> {
         if target.is_secure { Err(ConnectError::caller(Stage::Tls, MISSING)) } else { Ok(()) }
     }
 
-    pub(super) async fn prepare_for_proxy(_: &Settings, proxy: &ProxyServer, _: &Progress) -> Result<(), ConnectError> {
+    pub(super) async fn prepare_for_proxy(_: &Settings, proxy: &ProxyServer) -> Result<(), ConnectError> {
         if proxy.is_secure { Err(ConnectError::caller(Stage::Proxy, MISSING)) } else { Ok(()) }
     }
 

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{
 
 use crate::{ConnectError, Stage};
 
-pub(crate) use self::explain::explain;
+pub(crate) use self::explain::asked_for;
 
 /// The protocol that TLS announces (ALPN, RFC 7301). Nothing else is spoken.
 const ALPN: &[u8] = b"http/1.1";

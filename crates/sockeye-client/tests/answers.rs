@@ -72,7 +72,10 @@ async fn a_head_may_have_32_kib_and_100_headers() {
     assert!(answered(|request| switching(request, &padding(30 << 10))).await.0.is_ok());
     let error = refused(|request| switching(request, &padding(33 << 10))).await;
     assert!(error.is_server() && !error.is_timeout(), "{error:?}");
-    assert!(error.to_string().contains("32768 bytes") && error.to_string().contains("`Builder::head_limit`"), "{error}");
+    assert!(
+        error.to_string().contains("32768 bytes") && error.to_string().contains("`Builder::head_limit`"),
+        "{error}"
+    );
 
     let many = |count: usize| (0..count).map(|number| format!("X-{number}: 1\r\n")).collect::<String>();
     assert!(answered(|request| switching(request, &many(97))).await.0.is_ok());

@@ -12,10 +12,9 @@ use tokio::{io::AsyncWriteExt, time::Instant};
 
 #[tokio::test]
 async fn a_refusal_has_its_status_its_headers_and_its_body() {
-    let error = refused(|_| {
-        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 13\r\n\r\ntoken expired"
-    })
-    .await;
+    let error =
+        refused(|_| "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 13\r\n\r\ntoken expired")
+            .await;
     assert!(error.is_server() && error.is_final() && !error.is_truncated(), "{error:?}");
     assert_eq!(error.stage(), Stage::Http);
     let response = error.response().unwrap();
@@ -62,10 +61,9 @@ async fn a_page_instead_of_a_websocket_is_a_refusal_too() {
 
 #[tokio::test]
 async fn a_chunked_body_is_read() {
-    let error = refused(|_| {
-        "HTTP/1.1 503 X\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nback\r\n9\r\n at three\r\n0\r\n\r\n"
-    })
-    .await;
+    let error =
+        refused(|_| "HTTP/1.1 503 X\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nback\r\n9\r\n at three\r\n0\r\n\r\n")
+            .await;
     assert_eq!(error.response().unwrap().body(), "back at three");
     assert!(!error.is_truncated() && !error.is_final(), "{error:?}");
 }

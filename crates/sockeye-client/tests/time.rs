@@ -34,7 +34,10 @@ async fn a_silent_look_up_is_an_error_of_the_network() {
     assert!(error.is_timeout() && error.is_network() && !error.is_final(), "{error:?}");
     assert_eq!(error.stage(), Stage::Dns);
     let text = error.to_string();
-    assert!(text.contains("looked up within 10s") && text.contains("DNS") && text.contains("`Builder::within`"), "{text}");
+    assert!(
+        text.contains("looked up within 10s") && text.contains("DNS") && text.contains("`Builder::within`"),
+        "{text}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

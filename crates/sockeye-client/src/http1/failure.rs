@@ -16,6 +16,11 @@ impl Failure {
         let who = if peer == Blame::Proxy { "proxy" } else { "server" };
         let Self { error, head_limit } = self;
         if let Some(io) = io_error(&error) {
+            #[cfg(feature = "rustls")]
+            if let Some(asked) = crate::tls::asked_for(io) {
+                // With TLS 1.3 the other end says this after its own handshake.
+                return ConnectError::new(peer, stage, format!("the {who} {asked}")).with_source(error).finally();
+            }
             let (kind, text) = (io.kind(), io.to_string());
             let blame = match (peer, kind) {
                 (Blame::Proxy, _) => Blame::Proxy,

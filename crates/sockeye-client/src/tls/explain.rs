@@ -25,7 +25,7 @@ pub(crate) fn explain(error: io::Error, peer: Blame, stage: Stage) -> ConnectErr
             let message = format!("the {who} has no certificate");
             ConnectError::new(peer, stage, message).with_source(error).certificate()
         }
-        _ => match alert(cause) {
+        _ => match asked_for(&error) {
             Some(message) => {
                 ConnectError::new(peer, stage, format!("the {who} {message}")).with_source(error).finally()
             }
@@ -37,9 +37,9 @@ pub(crate) fn explain(error: io::Error, peer: Blame, stage: Stage) -> ConnectErr
     }
 }
 
-/// What the other end has asked for and not got, if `error` says that.
-pub(crate) fn alert(error: &Error) -> Option<&'static str> {
-    match error {
+/// What the other end has asked for and not got, if `error` is one of TLS that says so.
+pub(crate) fn asked_for(error: &io::Error) -> Option<&'static str> {
+    match error.get_ref()?.downcast_ref()? {
         Error::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::NoCertificate) => Some(
             "requires a certificate of the client: make a `rustls::ClientConfig` with one, and pass it to `Tls::rustls`",
         ),

@@ -8,7 +8,7 @@ use tokio_rustls::{
     rustls::{ClientConfig, pki_types::ServerName},
 };
 
-use super::explain;
+use super::explain::explain;
 use crate::{
     ConnectError, Stage, builder::Settings, error::Blame, open::progress::Progress, proxy::ProxyServer, request::Target,
 };
@@ -17,25 +17,16 @@ use crate::{
 pub(crate) type Prepared = Option<(Arc<ClientConfig>, ServerName<'static>)>;
 
 /// Prepares the TLS with the server.
-pub(crate) async fn prepare(
-    settings: &Settings,
-    target: &Target,
-    progress: &Progress,
-) -> Result<Prepared, ConnectError> {
+pub(crate) async fn prepare(settings: &Settings, target: &Target) -> Result<Prepared, ConnectError> {
     if !target.is_secure {
         return Ok(None);
     }
-    let _ = progress;
     let name = server_name(&target.server_name, Stage::Tls)?;
     Ok(Some((settings.tls.get().await?.clone(), name)))
 }
 
 /// Prepares the TLS with the proxy.
-pub(crate) async fn prepare_for_proxy(
-    settings: &Settings,
-    proxy: &ProxyServer,
-    _: &Progress,
-) -> Result<Prepared, ConnectError> {
+pub(crate) async fn prepare_for_proxy(settings: &Settings, proxy: &ProxyServer) -> Result<Prepared, ConnectError> {
     if !proxy.is_secure {
         return Ok(None);
     }

@@ -40,7 +40,9 @@ pub(crate) fn pipes() -> (Builder, mpsc::UnboundedReceiver<Dialed>) {
 }
 
 /// Connects to a server that reads the request and answers it as `answer` says. Returns the server's stream too.
-pub(crate) async fn answered<B: AsRef<[u8]>>(answer: impl FnOnce(&str) -> B) -> (Result<WebSocket, ConnectError>, PipeEnd) {
+pub(crate) async fn answered<B: AsRef<[u8]>>(
+    answer: impl FnOnce(&str) -> B,
+) -> (Result<WebSocket, ConnectError>, PipeEnd) {
     let (client, mut dialed) = pipes();
     let client = client.build();
     let server = async {
