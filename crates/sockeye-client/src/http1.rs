@@ -9,7 +9,7 @@ mod refusal;
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    task::Poll,
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -30,7 +30,7 @@ pub(crate) struct Limits {
     pub(crate) body: usize,
 }
 
-/// What more headers an answer has than this is refused.
+/// An answer with more headers than this is refused.
 const MAX_HEADERS: usize = 100;
 
 /// hyper accepts no smaller buffer.
@@ -50,7 +50,11 @@ pub(crate) enum Answer {
     Refused(Response<Bytes>, bool),
 }
 
-type Connection = http1::Connection<TokioIo<Stream>, Empty<Bytes>>;
+/// hyper's connection, until it has nothing more to do.
+struct Driven {
+    connection: http1::Connection<TokioIo<Stream>, Empty<Bytes>>,
+    is_over: bool,
+}
 
 /// Sends a request that asks for an upgrade or a tunnel, and waits for the answer.
 pub(crate) async fn send(stream: Stream, request: Request<()>, limits: &Limits) -> Result<Answer, Failure> {
@@ -63,41 +67,54 @@ pub(crate) async fn send(stream: Stream, request: Request<()>, limits: &Limits) 
         .max_headers(MAX_HEADERS)
         .max_header_size(limits.head)
         .max_buf_size(limits.head.max(LEAST_BUFFER));
-    let (mut requests, mut connection) = builder.handshake(TokioIo::new(stream)).await.map_err(failure)?;
+    let (mut requests, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(failure)?;
+    let mut driven = Driven { connection, is_over: false };
     let response = {
         let mut answer = pin!(requests.send_request(request.map(|()| Empty::new())));
-        beside(&mut connection, |cx| answer.as_mut().poll(cx)).await.map_err(failure)?
+        driven.beside(|cx| answer.as_mut().poll(cx)).await.map_err(failure)?
     };
     let status = response.status();
     let is_upgraded = if is_connect { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS };
     if !is_upgraded {
-        let (response, is_truncated) = refusal::read(response, &mut connection, limits.body).await;
+        let (response, is_truncated) = refusal::read(response, &mut driven, limits.body).await;
         return Ok(Answer::Refused(response, is_truncated));
     }
-    // Until hyper has nothing more to do for the upgrade.
-    poll_fn(|cx| connection.poll_without_shutdown(cx)).await.map_err(failure)?;
-    let parts = connection.into_parts();
+    // hyper takes a 204 for the end of an exchange, and would wait for the next.
+    if status != StatusCode::NO_CONTENT {
+        driven.finish().await.map_err(failure)?;
+    }
+    let parts = driven.connection.into_parts();
     let stream = parts.io.into_inner().with_read_ahead(parts.read_buf);
     Ok(Answer::Upgraded(head_of(response).map(drop), stream))
 }
 
-/// Polls `wanted` beside the connection that it needs, until it is ready or the connection fails.
-async fn beside<T>(
-    connection: &mut Connection,
-    mut wanted: impl FnMut(&mut std::task::Context<'_>) -> Poll<hyper::Result<T>>,
-) -> hyper::Result<T> {
-    let mut is_over = false;
-    poll_fn(|cx| {
-        if !is_over {
-            match connection.poll_without_shutdown(cx) {
-                Poll::Pending => {}
-                Poll::Ready(Ok(())) => is_over = true,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            }
+impl Driven {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        if !self.is_over {
+            ready!(self.connection.poll_without_shutdown(cx))?;
+            self.is_over = true;
         }
-        wanted(cx)
-    })
-    .await
+        Poll::Ready(Ok(()))
+    }
+
+    /// Drives the connection to its end: all is written, and an upgrade has begun.
+    async fn finish(&mut self) -> hyper::Result<()> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// Polls `wanted` beside the connection that it needs, until it is ready or the connection fails.
+    async fn beside<T>(
+        &mut self,
+        mut wanted: impl FnMut(&mut Context<'_>) -> Poll<hyper::Result<T>>,
+    ) -> hyper::Result<T> {
+        poll_fn(|cx| {
+            if let Poll::Ready(Err(error)) = self.poll(cx) {
+                return Poll::Ready(Err(error));
+            }
+            wanted(cx)
+        })
+        .await
+    }
 }
 
 /// Without what hyper adds for itself.

@@ -107,3 +107,86 @@ fn interleaved(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    fn address(last: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, last], 443))
+    }
+
+    /// What each address does: after how many milliseconds, and whether it answers. An address that is not here is silent.
+    type Network = &'static [(u8, u64, bool)];
+
+    /// Which address won, after how many milliseconds, and when each was tried.
+    async fn race(addresses: &[u8], network: Network) -> (Option<u8>, u128, Vec<(u8, u128)>) {
+        let began = Instant::now();
+        let tried = Mutex::new(Vec::new());
+        let mut race = Race {
+            left: addresses.iter().map(|last| address(*last)).collect(),
+            running: Vec::new(),
+            start: |to: SocketAddr| {
+                let last = addresses.iter().copied().find(|last| address(*last) == to).unwrap();
+                tried.lock().unwrap().push((last, began.elapsed().as_millis()));
+                async move {
+                    match network.iter().find(|(there, ..)| *there == last) {
+                        None => std::future::pending().await,
+                        Some((_, after, answers)) => {
+                            sleep(Duration::from_millis(*after)).await;
+                            if *answers { Ok(last) } else { Err(io::ErrorKind::ConnectionRefused.into()) }
+                        }
+                    }
+                }
+            },
+            failed: |_, _| {},
+        };
+        let mut next = pin!(sleep_until(Instant::now()));
+        let won = poll_fn(|cx| race.poll(next.as_mut(), cx)).await.map(|(_, last)| last);
+        drop(race);
+        (won, began.elapsed().as_millis(), tried.into_inner().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_second_address_is_tried_250_ms_after_a_silent_first() {
+        let (won, took, tried) = race(&[1, 2, 3], &[(2, 20, true)]).await;
+        assert_eq!((won, took), (Some(2), 270));
+        assert_eq!(tried, [(1, 0), (2, 250)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_address_is_tried_at_once_when_one_fails() {
+        let (won, took, tried) = race(&[1, 2, 3], &[(1, 5, false), (2, 5, false), (3, 5, true)]).await;
+        assert_eq!((won, took), (Some(3), 15));
+        assert_eq!(tried, [(1, 0), (2, 5), (3, 10)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_first_address_still_wins_if_it_is_the_first_to_answer() {
+        let (won, took, tried) = race(&[1, 2], &[(1, 260, true), (2, 20, true)]).await;
+        assert_eq!((won, took), (Some(1), 260));
+        assert_eq!(tried, [(1, 0), (2, 250)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_an_answer_the_race_ends_with_its_last_failure() {
+        let (won, took, _) = race(&[1, 2], &[(1, 1000, false), (2, 10, false)]).await;
+        assert_eq!((won, took), (None, 1000));
+        assert_eq!(race(&[], &[]).await.0, None);
+    }
+
+    #[test]
+    fn the_families_alternate_beginning_with_the_first() {
+        let order = |addresses: &[&str]| {
+            let addresses: Vec<SocketAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            interleaved(&addresses).iter().map(|address| address.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(order(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"]), "[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1");
+        assert_eq!(order(&["1.1.1.1:1", "2.2.2.2:1", "[::1]:1"]), "1.1.1.1:1 [::1]:1 2.2.2.2:1");
+        assert_eq!(order(&[]), "");
+    }
+}

@@ -33,6 +33,9 @@ impl Failure {
         }
         let message = if error.is_incomplete_message() {
             format!("the {who} closed the connection before it answered")
+        } else if error.is_canceled() {
+            // The request was not sent.
+            format!("the {who} sent something, or closed the connection, before it was asked")
         } else if is_too_large(&error) {
             format!(
                 "the head of the {who}'s answer is too large: at most {head_limit} bytes and {} headers are allowed; \

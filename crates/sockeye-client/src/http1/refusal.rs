@@ -7,17 +7,13 @@ use http::Response;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
-use super::{Connection, beside, head_of};
+use super::{Driven, head_of};
 
 /// How long the body of a refusal may take. The status is known already, and somebody waits for it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reads at most `most` bytes. Returns whether the body is not whole.
-pub(super) async fn read(
-    response: Response<Incoming>,
-    connection: &mut Connection,
-    most: usize,
-) -> (Response<Bytes>, bool) {
+pub(super) async fn read(response: Response<Incoming>, driven: &mut Driven, most: usize) -> (Response<Bytes>, bool) {
     let (head, mut body) = head_of(response).into_parts();
     let mut read = BytesMut::new();
     let reading = async {
@@ -25,7 +21,7 @@ pub(super) async fn read(
             if body.is_end_stream() || read.len() == most {
                 return body.is_end_stream();
             }
-            let next = beside(connection, |cx| Pin::new(&mut body).poll_frame(cx).map(Ok)).await;
+            let next = driven.beside(|cx| Pin::new(&mut body).poll_frame(cx).map(Ok)).await;
             // Trailers are no part of the body.
             let data = match next {
                 Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),

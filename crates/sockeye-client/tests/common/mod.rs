@@ -6,7 +6,7 @@
 use std::io;
 
 use sockeye_client::{Builder, Client, ConnectError, Dial, Proxy, Stream, WebSocket};
-use sockeye_testkit::{PipeEnd, pipe};
+use sockeye_testkit::{DEFAULT_CAPACITY, PipeEnd, pipe_with_capacity};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::mpsc,
@@ -22,21 +22,29 @@ pub(crate) struct Dialed {
 }
 
 /// Streams in memory.
-struct Pipes(mpsc::UnboundedSender<Dialed>);
+struct Pipes {
+    dialed: mpsc::UnboundedSender<Dialed>,
+    capacity: usize,
+}
 
 impl Dial for Pipes {
     async fn dial(&self, host: &str, port: u16) -> io::Result<Stream> {
-        let (ours, theirs) = pipe();
+        let (ours, theirs) = pipe_with_capacity(self.capacity);
         let dialed = Dialed { host: host.to_owned(), port, stream: theirs };
-        self.0.send(dialed).map_err(|_| io::Error::other("nobody listens"))?;
+        self.dialed.send(dialed).map_err(|_| io::Error::other("nobody listens"))?;
         Ok(Stream::boxed(ours))
     }
 }
 
 /// A client without a proxy whose streams are in memory, and what it dials.
 pub(crate) fn pipes() -> (Builder, mpsc::UnboundedReceiver<Dialed>) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    (Client::builder().dial(Pipes(sender)).proxy(Proxy::none()), receiver)
+    pipes_with_capacity(DEFAULT_CAPACITY)
+}
+
+/// As [`pipes`], with space for `capacity` bytes in each direction.
+pub(crate) fn pipes_with_capacity(capacity: usize) -> (Builder, mpsc::UnboundedReceiver<Dialed>) {
+    let (dialed, receiver) = mpsc::unbounded_channel();
+    (Client::builder().dial(Pipes { dialed, capacity }).proxy(Proxy::none()), receiver)
 }
 
 /// Connects to a server that reads the request and answers it as `answer` says. Returns the server's stream too.
