@@ -18,6 +18,11 @@
 //! * [Keep-alive and timeouts](keep_alive_and_timeouts): Pings, idle connections, and every deadline with its default.
 //! * [Compression](compression): when permessage-deflate is worth its cost, and how to set it.
 //!
+//! ## Connect to servers
+//!
+//! * [Connecting to a server](connecting): `connect("wss://…")`, what a request says, whom an error blames, and the limits.
+//! * [TLS and proxies](tls_and_proxies): which certificates a client trusts, and through which proxy it goes.
+//!
 //! ## Go to production
 //!
 //! * [Security](security): other sites' pages, limits, TLS, and what is left to you; all settings of a server in one listing.
@@ -140,6 +145,22 @@ pub mod keep_alive_and_timeouts {}
 #[doc(alias = "permessage-deflate")]
 #[doc = include_str!("../guide/compression.md")]
 pub mod compression {}
+
+#[cfg_attr(feature = "client", doc = "[`Client`]: sockeye_client::Client")]
+#[cfg_attr(not(feature = "client"), doc = "[`Client`]: crate#features")]
+#[cfg_attr(feature = "client", doc = "[`ClientRequest`]: sockeye_client::ClientRequest")]
+#[cfg_attr(not(feature = "client"), doc = "[`ClientRequest`]: crate#features")]
+#[cfg_attr(feature = "client", doc = "[`ConnectError`]: sockeye_client::ConnectError")]
+#[cfg_attr(not(feature = "client"), doc = "[`ConnectError`]: crate#features")]
+#[doc(alias("client", "connect"))]
+#[doc = include_str!("../guide/connecting.md")]
+pub mod connecting {}
+
+#[cfg_attr(feature = "client", doc = "[`Client`]: sockeye_client::Client")]
+#[cfg_attr(not(feature = "client"), doc = "[`Client`]: crate#features")]
+#[doc(alias("proxy", "certificate"))]
+#[doc = include_str!("../guide/tls-and-proxies.md")]
+pub mod tls_and_proxies {}
 
 #[doc(alias = "rate limit")]
 #[doc = include_str!("../guide/security.md")]

@@ -34,7 +34,10 @@
 #[cfg(all(
     doc,
     feature = "ws",
-    any(not(doctest), all(feature = "deflate", feature = "json", feature = "state", feature = "test"))
+    any(
+        not(doctest),
+        all(feature = "client-tls", feature = "deflate", feature = "json", feature = "state", feature = "test")
+    )
 ))]
 pub mod guide;
 
