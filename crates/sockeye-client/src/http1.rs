@@ -18,6 +18,7 @@ use http_body_util::Empty;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use sockeye_tokio::Stream;
+use tokio::time::Instant;
 
 pub(crate) use self::failure::Failure;
 
@@ -56,8 +57,14 @@ struct Driven {
     is_over: bool,
 }
 
-/// Sends a request that asks for an upgrade or a tunnel, and waits for the answer.
-pub(crate) async fn send(stream: Stream, request: Request<()>, limits: &Limits) -> Result<Answer, Failure> {
+/// Sends a request that asks for an upgrade or a tunnel, and waits for the answer. The caller gives up at `deadline`; the body of a
+/// refusal is cut before.
+pub(crate) async fn send(
+    stream: Stream,
+    request: Request<()>,
+    limits: &Limits,
+    deadline: Option<Instant>,
+) -> Result<Answer, Failure> {
     let is_connect = request.method() == Method::CONNECT;
     let failure = |error| Failure { error, head_limit: limits.head };
     let mut builder = http1::Builder::new();
@@ -76,7 +83,7 @@ pub(crate) async fn send(stream: Stream, request: Request<()>, limits: &Limits) 
     let status = response.status();
     let is_upgraded = if is_connect { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS };
     if !is_upgraded {
-        let (response, is_truncated) = refusal::read(response, &mut driven, limits.body).await;
+        let (response, is_truncated) = refusal::read(response, &mut driven, limits.body, deadline).await;
         return Ok(Answer::Refused(response, is_truncated));
     }
     // hyper takes a 204 for the end of an exchange, and would wait for the next.

@@ -5,6 +5,7 @@ pub(crate) mod progress;
 use http::Response;
 use sockeye_handshake::client::AnswerError;
 use sockeye_tokio::{Connection, Role, Stream};
+use tokio::time::timeout_at;
 
 use self::progress::Progress;
 use crate::{
@@ -23,10 +24,14 @@ pub(crate) async fn open(
     request: Prepared,
     stream: Option<Stream>,
 ) -> Result<Opened, ConnectError> {
-    let progress = Progress::new();
     let (within, target) = (settings.within, request.target.shown.clone());
+    let progress = Progress::new(within);
+    let work = run(settings, request, stream, &progress);
     // The work is dropped before the progress is read.
-    let opened = tokio::time::timeout(within, run(settings, request, stream, &progress)).await;
+    let opened = match progress.deadline {
+        Some(deadline) => timeout_at(deadline, work).await,
+        None => Ok(work.await),
+    };
     let opened = opened.unwrap_or_else(|_| {
         let (stage, blame) = progress.state();
         let error = ConnectError::timeout(blame, stage, within, waited(stage, blame));
@@ -58,7 +63,7 @@ async fn run(
     let Dialed { stream, address, slot } = dialed;
     let stream = tls::connect(tls, stream, progress).await?;
     progress.enter(Stage::Http);
-    let opened = handshake(settings, request, stream).await;
+    let opened = handshake(settings, request, stream, progress).await;
     // The handshake is over.
     drop(slot);
     opened.map(|(response, connection)| Opened { response, peer_addr: address, connection })
@@ -85,7 +90,7 @@ async fn through(
     let Dialed { stream, address, .. } = dial::dial(settings, &peer, progress).await?;
     progress.enter(Stage::Proxy);
     let stream = tls::connect_to_proxy(tls, stream).await?;
-    let stream = proxy::tunnel::open(stream, proxy, target, &settings.limits).await?;
+    let stream = proxy::tunnel::open(stream, proxy, target, &settings.limits, progress.deadline).await?;
     progress.set_proxy(false);
     Ok(Dialed { stream, address, slot: Some(slot) })
 }
@@ -95,9 +100,10 @@ async fn handshake(
     settings: &Settings,
     prepared: Prepared,
     stream: Stream,
+    progress: &Progress,
 ) -> Result<(Response<()>, Connection), ConnectError> {
     let Prepared { request, expected, .. } = prepared;
-    let answer = http1::send(stream, request, &settings.limits).await;
+    let answer = http1::send(stream, request, &settings.limits, progress.deadline).await;
     let (response, stream) = match answer.map_err(|error| error.explain(Blame::Server, Stage::Http))? {
         Answer::Upgraded(response, stream) => (response, stream),
         Answer::Refused(response, is_truncated) => {

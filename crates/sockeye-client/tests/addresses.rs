@@ -50,7 +50,7 @@ async fn refusing() -> SocketAddr {
 async fn listening() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { echo(listener.accept().await.unwrap().0) });
+    tokio::spawn(async move { drop(echo(listener.accept().await.unwrap().0)) });
     address
 }
 

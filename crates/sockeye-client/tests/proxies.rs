@@ -94,9 +94,9 @@ async fn an_answer_of_the_proxy_may_come_byte_by_byte() {
             stream.write_all(&[*byte]).await.unwrap();
             tokio::task::yield_now().await;
         }
-        echo(stream)
+        drop(echo(stream));
     };
-    let (socket, _server) = tokio::join!(client.connect("ws://server.example/"), serve);
+    let (socket, ()) = tokio::join!(client.connect("ws://server.example/"), serve);
     echoes(&mut socket.unwrap()).await;
 }
 
@@ -257,9 +257,9 @@ async fn a_proxy_may_be_spoken_to_over_tls_and_the_server_over_tls_inside() {
         let head = read_head(&mut outer).await;
         assert!(head.starts_with("CONNECT server.example:443 "), "{head}");
         outer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-        echo(acceptor.accept(outer).await.unwrap())
+        drop(echo(acceptor.accept(outer).await.unwrap()));
     };
-    let (socket, _server) = tokio::join!(client.connect("wss://server.example/"), serve);
+    let (socket, ()) = tokio::join!(client.connect("wss://server.example/"), serve);
     echoes(&mut socket.unwrap()).await;
 
     // A certificate of the proxy for another name is the proxy's.

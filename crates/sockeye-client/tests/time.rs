@@ -8,7 +8,7 @@ use std::{future::pending, io, net::SocketAddr, time::Duration};
 
 use common::{pipes, read_head};
 use sockeye_client::{Client, Dial, Proxy, Resolve, Stage, Stream};
-use tokio::time::Instant;
+use tokio::{io::AsyncWriteExt, time::Instant};
 
 /// Never done.
 struct Silent;
@@ -63,6 +63,25 @@ async fn a_server_that_does_not_answer_is_to_blame() {
     let error = opened.unwrap_err();
     assert_eq!(began.elapsed().as_secs(), 10);
     assert!(error.is_timeout() && error.is_server() && error.stage() == Stage::Http, "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_whose_body_is_not_done_in_time_is_still_a_refusal() {
+    let (client, mut dialed) = pipes();
+    let client = client.within(Duration::from_secs(3)).build();
+    let server = async {
+        let mut stream = dialed.recv().await.unwrap().stream;
+        read_head(&mut stream).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nhalf").await.unwrap();
+        stream
+    };
+    let began = Instant::now();
+    let (opened, _stream) = tokio::join!(client.open("ws://server.example/"), server);
+    let error = opened.unwrap_err();
+    assert_eq!(began.elapsed().as_secs(), 3);
+    assert!(!error.is_timeout() && error.is_final() && error.is_truncated(), "{error:?}");
+    assert_eq!(error.response().unwrap().body(), "half");
 }
 
 #[cfg(feature = "tls")]

@@ -315,8 +315,8 @@ fn without_roots_wss_is_an_error_and_ws_works() {
         assert!(error.to_string().contains("`Tls::webpki`"), "{error}");
         assert!(dialed.try_recv().is_err());
 
-        let server = async { echo(dialed.recv().await.unwrap().stream) };
-        let (socket, _server) = tokio::join!(client.connect("ws://server.example/"), server);
+        let server = async { drop(echo(dialed.recv().await.unwrap().stream)) };
+        let (socket, ()) = tokio::join!(client.connect("ws://server.example/"), server);
         echoes(&mut socket.unwrap()).await;
     });
 }

@@ -5,7 +5,7 @@ use std::{pin::Pin, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::Response;
 use hyper::body::{Body, Incoming};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Driven, head_of};
 
@@ -13,7 +13,12 @@ use super::{Driven, head_of};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reads at most `most` bytes. Returns whether the body is not whole.
-pub(super) async fn read(response: Response<Incoming>, driven: &mut Driven, most: usize) -> (Response<Bytes>, bool) {
+pub(super) async fn read(
+    response: Response<Incoming>,
+    driven: &mut Driven,
+    most: usize,
+    deadline: Option<Instant>,
+) -> (Response<Bytes>, bool) {
     let (head, mut body) = head_of(response).into_parts();
     let mut read = BytesMut::new();
     let reading = async {
@@ -35,6 +40,7 @@ pub(super) async fn read(response: Response<Incoming>, driven: &mut Driven, most
             }
         }
     };
-    let is_whole = timeout(PATIENCE, reading).await == Ok(true);
+    let patience = Instant::now() + PATIENCE;
+    let is_whole = timeout_at(deadline.map_or(patience, |deadline| patience.min(deadline)), reading).await == Ok(true);
     (Response::from_parts(head, read.freeze()), !is_whole)
 }

@@ -4,7 +4,10 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use crate::{Stage, error::Blame};
 
@@ -13,7 +16,11 @@ pub(crate) type Attempts = Vec<(SocketAddr, io::Error)>;
 
 /// How far a connection has come. Its future writes this, and whoever drops the future reads it.
 #[derive(Debug)]
-pub(crate) struct Progress(Mutex<State>);
+pub(crate) struct Progress {
+    /// When the future is dropped. `None` if that is later than time can tell.
+    pub(crate) deadline: Option<Instant>,
+    state: Mutex<State>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -25,8 +32,9 @@ struct State {
 }
 
 impl Progress {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(State { stage: Stage::Request, is_proxy: false, attempts: Vec::new(), waiting: Vec::new() }))
+    pub(crate) fn new(within: Duration) -> Self {
+        let state = State { stage: Stage::Request, is_proxy: false, attempts: Vec::new(), waiting: Vec::new() };
+        Self { deadline: Instant::now().checked_add(within), state: Mutex::new(state) }
     }
 
     pub(crate) fn enter(&self, stage: Stage) {
@@ -85,6 +93,6 @@ impl Progress {
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

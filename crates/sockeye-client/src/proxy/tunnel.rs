@@ -5,6 +5,7 @@ use http::{
     header::{HOST, PROXY_AUTHORIZATION, USER_AGENT},
 };
 use sockeye_tokio::Stream;
+use tokio::time::Instant;
 
 use super::ProxyServer;
 use crate::{
@@ -20,9 +21,10 @@ pub(crate) async fn open(
     proxy: &ProxyServer,
     target: &Target,
     limits: &Limits,
+    deadline: Option<Instant>,
 ) -> Result<Stream, ConnectError> {
     let request = request(proxy, target)?;
-    let answer = http1::send(stream, request, limits).await;
+    let answer = http1::send(stream, request, limits, deadline).await;
     match answer.map_err(|failure| failure.explain(Blame::Proxy, Stage::Proxy))? {
         // RFC 9110 §9.3.6: "Any 2xx (Successful) response indicates that the sender (...) will switch to tunnel mode".
         Answer::Upgraded(_, stream) => Ok(stream),
