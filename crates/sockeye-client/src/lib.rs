@@ -29,6 +29,8 @@ mod client;
 mod dial;
 mod error;
 mod http1;
+#[cfg(not(feature = "rustls"))]
+mod no_tls;
 mod open;
 mod opened;
 mod proxy;

@@ -8,6 +8,10 @@ use sockeye_tokio::{Connection, Role, Stream};
 use tokio::time::timeout_at;
 
 use self::progress::Progress;
+#[cfg(not(feature = "rustls"))]
+use crate::no_tls as tls;
+#[cfg(feature = "rustls")]
+use crate::tls::stage as tls;
 use crate::{
     ConnectError, Opened, Stage,
     builder::Settings,
@@ -145,33 +149,5 @@ fn waited(stage: Stage, blame: Blame) -> &'static str {
         Stage::Proxy => "the proxy did not open a tunnel",
         Stage::Tls => "the server did not finish the TLS handshake",
         Stage::Http => "the server did not answer the opening handshake",
-    }
-}
-
-#[cfg(feature = "rustls")]
-use crate::tls::stage as tls;
-
-/// Without TLS, `wss` is an error that names the feature.
-#[cfg(not(feature = "rustls"))]
-mod tls {
-    use super::*;
-
-    const MISSING: &str =
-        "TLS is not compiled in: enable the feature `tls` of `sockeye-client` (or `client-tls` of `sockeye`)";
-
-    pub(super) async fn prepare(_: &Settings, target: &Target) -> Result<(), ConnectError> {
-        if target.is_secure { Err(ConnectError::caller(Stage::Tls, MISSING)) } else { Ok(()) }
-    }
-
-    pub(super) async fn prepare_for_proxy(_: &Settings, proxy: &ProxyServer) -> Result<(), ConnectError> {
-        if proxy.is_secure { Err(ConnectError::caller(Stage::Proxy, MISSING)) } else { Ok(()) }
-    }
-
-    pub(super) async fn connect((): (), stream: Stream, _: &Progress) -> Result<Stream, ConnectError> {
-        Ok(stream)
-    }
-
-    pub(super) async fn connect_to_proxy((): (), stream: Stream) -> Result<Stream, ConnectError> {
-        Ok(stream)
     }
 }

@@ -4,13 +4,13 @@
 
 mod common;
 
-use std::{io, sync::Arc};
+use std::io;
 
 use common::{echo, echoes, header, pipes, read_head, switching};
 use sockeye_client::{Client, ClientRequest, ConnectError, Message, Proxy, Stage, WebSocket};
 use sockeye_testkit::PipeEnd;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    io::{AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
 };
 
@@ -237,7 +237,10 @@ async fn a_proxy_that_nobody_listens_for_is_to_blame() {
 #[cfg(feature = "tls")]
 #[tokio::test]
 async fn a_proxy_may_be_spoken_to_over_tls_and_the_server_over_tls_inside() {
+    use std::sync::Arc;
+
     use sockeye_client::Tls;
+    use tokio::io::AsyncReadExt;
     use tokio_rustls::{
         TlsAcceptor,
         rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
