@@ -106,7 +106,14 @@ impl Target {
 }
 
 fn wrong(error: RequestError) -> ConnectError {
-    ConnectError::caller(Stage::Request, error.to_string()).with_source(error)
+    let message = match &error {
+        RequestError::ReservedHeader { name } => format!(
+            "the header `{name}` belongs to the opening handshake: the URI sets the host (see `ClientRequest::address` to connect \
+             elsewhere), `protocols` sets the subprotocols, and `compression` the extensions"
+        ),
+        error => error.to_string(),
+    };
+    ConnectError::caller(Stage::Request, message).with_source(error)
 }
 
 /// A URI for people: without userinfo and query, which may be secret, without control characters, and not too long.
