@@ -22,6 +22,7 @@
 //! * `rustls` (off by default): as `tls`, without a crypto provider, for programs that install one themselves.
 //! * `webpki-roots` (off by default): `Tls::webpki`, Mozilla's root certificates, compiled in.
 //! * `deflate` (off by default): `ClientRequest::compression`, permessage-deflate.
+//! * `json` (off by default): typed messages, with `recv_json`, `send_json` and `push_json` of the socket and its halves.
 //! * `metrics` (off by default): what connections do, through the [`metrics`](https://docs.rs/metrics) facade.
 
 mod builder;
@@ -54,6 +55,8 @@ pub use sockeye_tokio::{
     CloseCode, CloseFrame, Config, Counts, Ended, EndedBy, Error, Message, Shutdown, Stream, Tally, Timeouts,
     WebSocket, close_code,
 };
+#[cfg(feature = "json")]
+pub use sockeye_tokio::{JsonError, JsonOptions, PushJsonError, RecvJsonError, json};
 pub use stage::Stage;
 #[cfg(feature = "rustls")]
 pub use tls::Tls;
