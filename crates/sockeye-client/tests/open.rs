@@ -5,7 +5,7 @@
 mod common;
 
 use common::{answered, echo, echoes, header, pipes, read_head, switching};
-use sockeye_client::{Client, ClientRequest, EndedBy, Message, Stream};
+use sockeye_client::{Client, ClientRequest, ConnectError, EndedBy, Message, Stream};
 use sockeye_testkit::{Frame, Peer};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
@@ -101,4 +101,18 @@ async fn a_stream_of_the_caller_is_used_as_it_is() {
     let ended = opened.serve(async |mut socket| echoes(&mut socket).await).await;
     assert!(ended.is_clean() && ended.by() == EndedBy::Local, "{ended:?}");
     server.await.unwrap();
+}
+
+#[tokio::test]
+async fn futures_can_be_spawned_and_errors_are_small() {
+    fn is_send<T: Send>(value: T) -> T {
+        value
+    }
+    fn is_error<T: std::error::Error + Send + Sync + 'static>() {}
+    let client = Client::new();
+    drop(is_send(client.connect("ws://server.example/")));
+    drop(is_send(client.open_over(Stream::boxed(tokio::io::duplex(1).0), "ws://server.example/")));
+    drop(is_send(sockeye_client::connect(ClientRequest::new("ws://server.example/"))));
+    is_error::<ConnectError>();
+    assert_eq!(size_of::<ConnectError>(), size_of::<usize>());
 }
