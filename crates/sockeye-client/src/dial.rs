@@ -111,7 +111,7 @@ pub(crate) async fn dial(settings: &Settings, peer: &Peer<'_>, progress: &Progre
     // RFC 6455 §4.1, item 2: a client that "cannot determine the IP address of the remote host" must assume "that each host name
     // refers to a distinct remote host".
     let slot = match peer.is_limited {
-        true => Some(settings.connecting.enter(Key::Host(peer.host.to_owned(), peer.port)).await),
+        true => Some(settings.connecting.enter(Key::Host(peer.host.to_owned(), peer.port), progress).await),
         false => None,
     };
     let dialed = dialer.dial(peer.host, peer.port).await;

@@ -38,7 +38,11 @@ pub(crate) async fn open(
     };
     let opened = opened.unwrap_or_else(|_| {
         let (stage, blame) = progress.state();
-        let error = ConnectError::timeout(blame, stage, within, waited(stage, blame));
+        let waited = match progress.is_queued() {
+            true => "`Builder::connecting` other opening handshakes with this server did not end",
+            false => waited(stage, blame),
+        };
+        let error = ConnectError::timeout(blame, stage, within, waited);
         Err(error.with_attempts(progress.take_attempts()))
     });
     match &opened {
@@ -86,9 +90,9 @@ async fn through(
     progress: &Progress,
 ) -> Result<Dialed, ConnectError> {
     let key = dial::connecting::Key::Host(target.host.clone(), target.port);
-    progress.set_proxy(true);
     progress.enter(Stage::Tcp);
-    let slot = settings.connecting.enter(key).await;
+    let slot = settings.connecting.enter(key, progress).await;
+    progress.set_proxy(true);
     let tls = tls::prepare_for_proxy(settings, proxy).await?;
     let peer = Peer { host: &proxy.host, port: proxy.port, address: None, blame: Blame::Proxy, is_limited: false };
     let Dialed { stream, address, .. } = dial::dial(settings, &peer, progress).await?;

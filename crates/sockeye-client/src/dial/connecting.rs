@@ -8,6 +8,8 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::open::progress::Progress;
+
 /// Limits the opening handshakes with each address.
 ///
 /// RFC 6455 §4.1, item 2: "There MUST be no more than one connection in a CONNECTING state." The default is more: one slow answer
@@ -40,9 +42,12 @@ impl Connecting {
     }
 
     /// Waits until fewer than `most` handshakes with this address are under way. First come, first served.
-    pub(crate) async fn enter(&self, key: Key) -> Slot {
+    pub(crate) async fn enter(&self, key: Key, progress: &Progress) -> Slot {
         let semaphore = self.semaphore(key);
-        match semaphore.acquire_owned().await {
+        progress.set_queued(true);
+        let permit = semaphore.acquire_owned().await;
+        progress.set_queued(false);
+        match permit {
             Ok(permit) => Slot { _permit: permit },
             Err(_) => unreachable!("the semaphore is never closed"),
         }
@@ -69,8 +74,10 @@ mod tests {
 
     use super::*;
 
-    fn is_ready<T>(future: impl Future<Output = T>) -> Option<T> {
-        match pin!(future).poll(&mut Context::from_waker(std::task::Waker::noop())) {
+    /// The slot, if there is one at once.
+    fn slot(connecting: &Connecting, key: Key) -> Option<Slot> {
+        let progress = Progress::new(std::time::Duration::MAX);
+        match pin!(connecting.enter(key, &progress)).poll(&mut Context::from_waker(std::task::Waker::noop())) {
             std::task::Poll::Ready(value) => Some(value),
             std::task::Poll::Pending => None,
         }
@@ -83,26 +90,26 @@ mod tests {
     #[test]
     fn as_many_handshakes_with_one_address_are_under_way_as_allowed() {
         let connecting = Connecting::new(2);
-        let (first, second) = (is_ready(connecting.enter(key(1))), is_ready(connecting.enter(key(1))));
+        let (first, second) = (slot(&connecting, key(1)), slot(&connecting, key(1)));
         assert!(first.is_some() && second.is_some());
-        assert!(is_ready(connecting.enter(key(1))).is_none(), "the third waits");
-        assert!(is_ready(connecting.enter(key(2))).is_some(), "another address");
+        assert!(slot(&connecting, key(1)).is_none(), "the third waits");
+        assert!(slot(&connecting, key(2)).is_some(), "another address");
         drop(first);
-        assert!(is_ready(connecting.enter(key(1))).is_some());
+        assert!(slot(&connecting, key(1)).is_some());
     }
 
     #[test]
     fn addresses_that_nobody_connects_to_take_no_memory() {
         let connecting = Connecting::new(8);
         for number in 0..10_000 {
-            drop(is_ready(connecting.enter(Key::Host(number.to_string(), 80))));
+            drop(slot(&connecting, Key::Host(number.to_string(), 80)));
         }
         assert!(connecting.slots.lock().unwrap().len() < 10);
     }
 
     #[test]
     fn at_least_one_handshake_is_allowed() {
-        assert!(is_ready(Connecting::new(0).enter(key(1))).is_some());
-        assert!(is_ready(Connecting::new(usize::MAX).enter(key(1))).is_some());
+        assert!(slot(&Connecting::new(0), key(1)).is_some());
+        assert!(slot(&Connecting::new(usize::MAX), key(1)).is_some());
     }
 }

@@ -32,16 +32,14 @@ pub(super) async fn connect(
     let mut race = Race {
         left: interleaved(addresses),
         running: Vec::new(),
-        start: |address| {
+        start: |address: SocketAddr| async move {
+            let slot = match connecting {
+                Some(connecting) => Some(connecting.enter(Key::Ip(address.ip()), progress).await),
+                None => None,
+            };
             progress.tries(address);
-            async move {
-                let slot = match connecting {
-                    Some(connecting) => Some(connecting.enter(Key::Ip(address.ip())).await),
-                    None => None,
-                };
-                let stream = TcpStream::connect(address).await?;
-                Ok((stream, slot))
-            }
+            let stream = TcpStream::connect(address).await?;
+            Ok((stream, slot))
         },
         failed: |address, error| progress.failed(address, error),
     };

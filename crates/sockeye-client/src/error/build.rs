@@ -11,6 +11,9 @@ use crate::{Stage, open::progress::Attempts};
 /// The most bytes of a body that a message shows.
 const SHOWN: usize = 200;
 
+/// The most addresses that a message shows.
+const MOST_SHOWN: usize = 6;
+
 impl ConnectError {
     pub(crate) fn new(blame: Blame, stage: Stage, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
@@ -75,8 +78,10 @@ impl ConnectError {
         let message = match attempts.as_slice() {
             [(address, error)] => format!("{what} cannot be reached at {address}: {error}"),
             attempts => {
-                let each: Vec<String> = attempts.iter().map(|(address, error)| format!("{address}: {error}")).collect();
-                format!("{what} cannot be reached at any of its {} addresses ({})", attempts.len(), each.join("; "))
+                let each = attempts.iter().take(MOST_SHOWN).map(|(address, error)| format!("{address}: {error}"));
+                let each = each.collect::<Vec<_>>().join("; ");
+                let more = if attempts.len() > MOST_SHOWN { "; ..." } else { "" };
+                format!("{what} cannot be reached at any of its {} addresses ({each}{more})", attempts.len())
             }
         };
         Self::new(blame, Stage::Tcp, message).with_attempts(attempts)

@@ -29,11 +29,19 @@ struct State {
     is_proxy: bool,
     attempts: Attempts,
     waiting: Vec<SocketAddr>,
+    /// Whether other handshakes with the same server are waited for, so that nothing is tried.
+    is_queued: bool,
 }
 
 impl Progress {
     pub(crate) fn new(within: Duration) -> Self {
-        let state = State { stage: Stage::Request, is_proxy: false, attempts: Vec::new(), waiting: Vec::new() };
+        let state = State {
+            stage: Stage::Request,
+            is_proxy: false,
+            attempts: Vec::new(),
+            waiting: Vec::new(),
+            is_queued: false,
+        };
         Self { deadline: Instant::now().checked_add(within), state: Mutex::new(state) }
     }
 
@@ -44,6 +52,16 @@ impl Progress {
     /// From now on, the proxy is waited for; or, when it has opened a tunnel, the server.
     pub(crate) fn set_proxy(&self, is_proxy: bool) {
         self.with(|state| state.is_proxy = is_proxy);
+    }
+
+    /// Other handshakes with the same server are waited for; or no more.
+    pub(crate) fn set_queued(&self, is_queued: bool) {
+        self.with(|state| state.is_queued = is_queued);
+    }
+
+    /// Whether nothing was tried, because of other handshakes with the same server.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.with(|state| state.is_queued && state.waiting.is_empty())
     }
 
     /// An address is tried.
