@@ -39,6 +39,8 @@ pub(super) async fn connect(
             };
             progress.tries(address);
             let stream = TcpStream::connect(address).await?;
+            // Nagle's algorithm would hold a small TLS record back until the one before is acknowledged.
+            stream.set_nodelay(true)?;
             Ok((stream, slot))
         },
         failed: |address, error| progress.failed(address, error),
@@ -175,6 +177,14 @@ mod tests {
         let (won, took, _) = race(&[1, 2], &[(1, 1000, false), (2, 10, false)]).await;
         assert_eq!((won, took), (None, 1000));
         assert_eq!(race(&[], &[]).await.0, None);
+    }
+
+    #[tokio::test]
+    async fn a_small_write_is_sent_at_once() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let progress = Progress::new(Duration::MAX);
+        let connected = connect(&[listener.local_addr().unwrap()], None, &progress).await;
+        assert!(connected.unwrap().0.nodelay().unwrap());
     }
 
     #[test]
