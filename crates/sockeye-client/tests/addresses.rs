@@ -74,7 +74,8 @@ async fn if_no_address_answers_the_error_has_all_of_them() {
     let text = error.to_string();
     assert!(text.starts_with("cannot connect to `ws://server.example`: ") && text.contains(&two.to_string()), "{text}");
     // Of many, the message shows some.
-    let many: Vec<SocketAddr> = (1..100).map(|port| SocketAddr::from(([127, 77, 77, 77], port))).collect();
+    let listeners = join_all((0..99).map(|_| TcpListener::bind("127.0.0.1:0"))).await;
+    let many = listeners.into_iter().map(|listener| listener.unwrap().local_addr().unwrap()).collect();
     let error = client(Addresses(many)).open("ws://server.example/").await.unwrap_err();
     assert_eq!(error.attempts().len(), 99);
     assert!(error.to_string().contains("99 addresses") && error.to_string().len() < 500, "{error}");
