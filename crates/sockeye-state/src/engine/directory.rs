@@ -75,9 +75,9 @@ impl<S: Seat> Directory<S> {
         let hash = self.hasher.hash_one(&*room.name);
         let slot = room.number() / SHARDS;
         let mut shard = self.shards[(room.number() % SHARDS) as usize].lock();
-        // Another task may have removed the room. Then the slot is empty, or has another room.
-        let is_here = shard.rooms[slot as usize].as_deref().is_some_and(|here| std::ptr::eq(here, room));
-        if !is_here || !room.remove_if_empty() {
+        // Another task may have removed the room. Then the slot is gone or empty, or has another room.
+        let found = shard.rooms.get(slot as usize).and_then(Option::as_deref);
+        if !found.is_some_and(|here| std::ptr::eq(here, room)) || !room.remove_if_empty() {
             return;
         }
         if let Ok(entry) = shard.slots.find_entry(hash, |other| *other == slot) {
@@ -123,5 +123,39 @@ impl<S> Default for Shard<S> {
 impl<S> Default for Directory<S> {
     fn default() -> Self {
         Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+    }
+}
+
+#[cfg(all(test, not(sockeye_loom)))]
+mod tests {
+    use sockeye_proto::{CloseFrame, PreparedMessage};
+    use sockeye_tokio::PushedMany;
+
+    use super::*;
+
+    /// A connection that takes everything.
+    #[derive(Clone)]
+    struct Nowhere;
+
+    impl Seat for Nowhere {
+        fn deliver(&self, _: &[PreparedMessage], _: Option<Overflow>) -> PushedMany {
+            PushedMany::default()
+        }
+
+        fn close(&self, _: &CloseFrame) {}
+    }
+
+    #[test]
+    fn two_members_who_both_left_last_remove_the_room_once() {
+        let directory = Directory::default();
+        let room = directory.get_or_add("harbour", || None);
+        assert!(room.join(1, Nowhere).is_ok());
+        // One member leaves, and before its task removes the room, another joins and leaves.
+        assert!(room.leave(1));
+        assert!(room.join(2, Nowhere).is_ok());
+        assert!(room.leave(2));
+        directory.remove_if_empty(&room);
+        directory.remove_if_empty(&room);
+        assert_eq!(directory.len(), 0);
     }
 }
