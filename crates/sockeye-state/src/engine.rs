@@ -41,7 +41,7 @@ use crate::{builder::Rules, events::EventSender, stats::Counters};
 const FEW: usize = 16;
 
 pub(crate) struct Engine<S> {
-    directory: Directory<S>,
+    directory: Arc<Directory<S>>,
     pub(crate) rules: Rules,
     pub(crate) events: EventSender,
     pub(crate) counters: Arc<Counters>,
@@ -49,7 +49,7 @@ pub(crate) struct Engine<S> {
 
 impl<S: Seat + Send + Sync + 'static> Engine<S> {
     pub(crate) fn new(rules: Rules) -> Self {
-        Self { directory: Directory::default(), rules, events: EventSender::default(), counters: Arc::default() }
+        Self { directory: Arc::default(), rules, events: EventSender::default(), counters: Arc::default() }
     }
 
     pub(crate) fn room(&self, name: &str) -> Option<Arc<Room<S>>> {
@@ -140,7 +140,7 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
     }
 
     fn drain(&self, room: &Arc<Room<S>>, members: usize) {
-        let mut drain = Drain::new(room.clone(), self.counters.clone());
+        let mut drain = Drain::new(room.clone(), self.directory.clone(), self.counters.clone());
         let runtime = Handle::try_current();
         // Others may send to the room all the time, and must not keep the caller here. Outside a runtime nobody else can go on.
         if (runtime.is_err() || members <= FEW) && drain.run(if runtime.is_ok() { 1 } else { usize::MAX }) {

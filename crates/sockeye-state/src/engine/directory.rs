@@ -17,7 +17,9 @@ const SHARDS: u32 = 64;
 #[cfg(all(test, sockeye_loom))]
 const SHARDS: u32 = 1;
 
-/// The rooms that have a member. A room is made when the first member joins, and removed when the last one leaves.
+/// The rooms that have a member. A room is made when the first member joins, and removed when the last one leaves, or later, at
+/// the end of its drain: a new room with the same name would send to a member who joins again, ahead of what the drain still has
+/// for that member.
 pub(super) struct Directory<S> {
     shards: Box<[Mutex<Shard<S>>]>,
     // The standard library's, since clients choose names, and must not be able to make them collide.
@@ -70,7 +72,7 @@ impl<S: Seat> Directory<S> {
         shard.rooms.get((number / SHARDS) as usize).cloned().flatten()
     }
 
-    /// Removes the room if nobody is in it.
+    /// Removes the room if nobody is in it, and no drain runs. The end of a drain removes the room then.
     pub(super) fn remove_if_empty(&self, room: &Room<S>) {
         let hash = self.hasher.hash_one(&*room.name);
         let slot = room.number() / SHARDS;

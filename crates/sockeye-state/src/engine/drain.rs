@@ -3,6 +3,7 @@
 use std::{mem, sync::Arc};
 
 use super::{
+    directory::Directory,
     room::{Room, Round, Seat},
     seats::{Key, SeatIndex},
 };
@@ -18,6 +19,7 @@ const CHUNK: usize = 64;
 /// drain that goes on where this one stopped.
 pub(super) struct Drain<S: Seat> {
     room: Arc<Room<S>>,
+    directory: Arc<Directory<S>>,
     counters: Arc<Counters>,
     round: Option<Box<Round>>,
     /// The next members, the last of them first.
@@ -28,8 +30,8 @@ pub(super) struct Drain<S: Seat> {
 
 impl<S: Seat> Drain<S> {
     /// The caller has seen [`Sent::Drain`](super::room::Sent::Drain).
-    pub(super) fn new(room: Arc<Room<S>>, counters: Arc<Counters>) -> Self {
-        Self { room, counters, round: None, chunk: Vec::new(), is_done: false }
+    pub(super) fn new(room: Arc<Room<S>>, directory: Arc<Directory<S>>, counters: Arc<Counters>) -> Self {
+        Self { room, directory, counters, round: None, chunk: Vec::new(), is_done: false }
     }
 
     /// Delivers to at most this many chunks of members. Returns whether everything is delivered.
@@ -75,8 +77,10 @@ impl<S: Seat> Drain<S> {
             let Some(batch) = state.pending.pop(CHUNK) else {
                 state.is_draining = false;
                 self.is_done = true;
+                let is_empty = state.seats.is_empty();
                 drop(state);
                 drop(finished);
+                self.leave(is_empty);
                 return false;
             };
             let end = batch.end();
@@ -120,6 +124,13 @@ impl<S: Seat> Drain<S> {
         }
         self.counters.delivered(&delivered);
     }
+
+    /// Removes the room if its last member has left meanwhile.
+    fn leave(&self, is_empty: bool) {
+        if is_empty {
+            self.directory.remove_if_empty(&self.room);
+        }
+    }
 }
 
 impl<S: Seat> Drop for Drain<S> {
@@ -137,7 +148,9 @@ impl<S: Seat> Drop for Drain<S> {
             state.lost = Some(round);
         }
         state.is_draining = false;
+        let is_empty = state.seats.is_empty();
         drop(state);
         drop(chunk);
+        self.leave(is_empty);
     }
 }

@@ -195,12 +195,12 @@ impl<S: Seat> Room<S> {
         self.state.lock().seats.keys().collect()
     }
 
-    /// Removes the room if nobody is in it. The caller holds the lock of the directory, and drops the room from it if this
-    /// returns `true`.
+    /// Removes the room if nobody is in it, and no drain runs. The caller holds the lock of the directory, and drops the room from
+    /// it if this returns `true`.
     pub(super) fn remove_if_empty(&self) -> bool {
         let mut state = self.state.lock();
         // Whatever is pending was for members who have left.
-        state.is_removed |= state.seats.is_empty();
+        state.is_removed |= state.seats.is_empty() && !state.is_draining;
         state.is_removed
     }
 }

@@ -1,6 +1,13 @@
 //! Connections for the tests of the hub.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Wake, Waker},
+};
+
 use sockeye_state::{Hub, Joined, Member};
 use sockeye_testkit::{Peer, PipeEnd, opcode, pipe, pipe_with_capacity};
 use sockeye_tokio::{Config, Connection, Overflow, Role, Sender, Stream};
@@ -61,5 +68,40 @@ pub(crate) async fn texts_until(client: &mut Client, last: &str) -> Vec<String> 
             return texts;
         }
         texts.push(text);
+    }
+}
+
+/// A member whose connection nobody polls: waking its task runs code of a test instead.
+pub(crate) struct Hooked<T> {
+    pub(crate) client: Client,
+    pub(crate) member: Member<T>,
+    /// The connection, which goes on once it is polled.
+    pub(crate) connection: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// A new member that is in no room. Queuing a message for it calls `hook`, on the stack of whoever delivers the message.
+pub(crate) fn hooked<T: Send + Sync + 'static>(
+    hub: &Hub<T>,
+    value: T,
+    hook: impl Fn() + Send + Sync + 'static,
+) -> Hooked<T> {
+    let (client, server) = pipe();
+    let (give, taken) = std::sync::mpsc::channel();
+    let connection = Connection::new(Stream::boxed(server), Role::Server);
+    let mut connection = Box::pin(connection.serve(move |mut socket| async move {
+        let _ = give.send(socket.sender());
+        while let Some(Ok(_)) = socket.recv().await {}
+    }));
+    let waker = Waker::from(Arc::new(Hook(hook)));
+    assert!(connection.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let sender = taken.recv().expect("the handler runs at the first poll");
+    Hooked { client: Peer::client(client), member: hub.register(sender, value), connection }
+}
+
+struct Hook<F>(F);
+
+impl<F: Fn() + Send + Sync> Wake for Hook<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
     }
 }
