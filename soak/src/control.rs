@@ -26,6 +26,8 @@ pub(crate) struct Answer {
     pub(crate) drained: Option<Drained>,
     /// What a budget has held, after [`Order::Drain`].
     pub(crate) budget: Option<Budgeted>,
+    /// What a hub has left, after [`Order::Drain`].
+    pub(crate) rooms: Option<Roomed>,
     pub(crate) sample: Sample,
 }
 
@@ -68,6 +70,22 @@ pub(crate) struct Budgeted {
     pub(crate) evicted: u64,
     /// Messages that were broadcast.
     pub(crate) broadcasts: u64,
+}
+
+/// What a hub with rooms has left, and what it has done.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Roomed {
+    /// Members and rooms that are still there.
+    pub(crate) members: usize,
+    pub(crate) rooms: usize,
+    /// Messages, and how often they were queued for a member.
+    pub(crate) sent: u64,
+    pub(crate) delivered: u64,
+    /// Messages that were refused.
+    pub(crate) refused: u64,
+    /// Slow members that were disconnected, and older messages that slow members have lost to newer ones.
+    pub(crate) disconnected: u64,
+    pub(crate) displaced: u64,
 }
 
 /// The fields of the library's own type.

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     clients::{PATIENCE, Places, Run},
-    control::{Answer, Budgeted, Drained, Order, Sample},
+    control::{Answer, Budgeted, Drained, Order, Roomed, Sample},
     nginx::Nginx,
     process::Process,
     report,
@@ -55,6 +55,7 @@ pub(crate) struct Round {
     pub(crate) idle: Duration,
     pub(crate) drained: Drained,
     pub(crate) budget: Budgeted,
+    pub(crate) rooms: Roomed,
     /// How many sockets the server listens on.
     pub(crate) listeners: usize,
     /// Without a runtime, with one that has served nobody, after the drain, and without a runtime again.
@@ -175,13 +176,28 @@ fn round(
         let answer = server.order(Order::Drain)?;
         let drained = answer.drained.context("the server does not tell how it has drained")?;
         let budget = answer.budget.context("the server does not tell of its budget")?;
+        let rooms = answer.rooms.context("the server does not tell of its rooms")?;
         let stay = async { while tasks.join_next().await.is_some() {} };
         runtime
             .block_on(async { timeout(settings.patience * PATIENCE + NOTICE, stay).await })
             .context("the clients that stayed do not come to their end")?;
         let end = server.order(Order::Close)?.sample;
         let after = answer.sample;
-        Ok(Round { run: run.clone(), load, stayed, left, idle, drained, budget, listeners, before, open, after, end })
+        Ok(Round {
+            run: run.clone(),
+            load,
+            stayed,
+            left,
+            idle,
+            drained,
+            budget,
+            rooms,
+            listeners,
+            before,
+            open,
+            after,
+            end,
+        })
     })();
     // There will be no report, so all that is known is printed here.
     round.with_context(|| {

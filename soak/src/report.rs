@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clients::{FAULTS, Group, LEAVES, PLAYERS, STATES, read},
-    control::{Budgeted, Sample},
+    control::{Budgeted, Roomed, Sample},
     director::{Round, Settings},
     server::WAYS,
     verdict::{Leaks, may_keep, most_connections},
@@ -105,6 +105,17 @@ fn players(round: &Round) {
     println!("    readers closed with 1013         {:>10}", number(read(&counts.told_to_go) as usize));
     println!("    readers without a Close          {:>10}", number(read(&counts.dropped) as usize));
     println!("  broadcasts                         {:>10}", number(broadcasts as usize));
+    let Roomed { members, rooms, sent, delivered, refused, disconnected, displaced } = round.rooms;
+    println!("\nrooms");
+    println!("  messages                           {:>10}", number(sent as usize));
+    println!("    deliveries                       {:>10}", number(delivered as usize));
+    println!("    refused messages                 {:>10}", number(refused as usize));
+    println!("    dropped for newer ones           {:>10}", number(displaced as usize));
+    println!("  slow members disconnected          {:>10}", number(disconnected as usize));
+    println!("    members closed with 1013         {:>10}", number(read(&counts.members_told_to_go) as usize));
+    println!("    members without a Close          {:>10}", number(read(&counts.members_dropped) as usize));
+    println!("  members left at the end            {:>10}", number(members));
+    println!("  rooms left at the end              {:>10}", number(rooms));
 }
 
 fn faults(round: &Round) {
@@ -225,6 +236,9 @@ pub(crate) fn write(settings: &Settings, round: &Round, problems: &[String]) -> 
         "ways": ways,
         "players": players,
         "budget": round.budget,
+        "rooms": round.rooms,
+        "members_told_to_go": read(&counts.members_told_to_go),
+        "members_dropped": read(&counts.members_dropped),
         "told_to_go": read(&counts.told_to_go),
         "dropped": read(&counts.dropped),
         "faults": faults,

@@ -86,6 +86,8 @@ pub(crate) fn problems(settings: &Settings, warm_up: &Round, round: &Round) -> V
     of_server(round, &mut problems);
     of_players(settings, round, &mut problems);
     of_budget(round, &mut problems);
+    of_rooms(warm_up, &mut problems);
+    of_rooms(round, &mut problems);
     // If only some players are selected, there need not be a crowd.
     if !settings.player.is_empty() {
         return problems;
@@ -151,6 +153,27 @@ fn of_budget(round: &Round, problems: &mut Vec<String>) {
         problems.push(format!(
             "{gone} broadcast readers were disconnected, but the budget evicted only {}",
             budget.evicted
+        ));
+    }
+}
+
+/// Checks that all members have left their rooms and the hub, and that no message was refused.
+fn of_rooms(round: &Round, problems: &mut Vec<String>) {
+    let rooms = round.rooms;
+    for (number, what) in [
+        (rooms.members as u64, "members are still in the hub although their connections have ended"),
+        (rooms.rooms as u64, "rooms are still there although their members have left"),
+        (rooms.refused, "messages to rooms were refused, which are sent slowly enough"),
+    ] {
+        if number > 0 {
+            problems.push(format!("{number} {what}"));
+        }
+    }
+    let gone = read(&round.run.counts.members_told_to_go) + read(&round.run.counts.members_dropped);
+    if gone > rooms.disconnected {
+        problems.push(format!(
+            "{gone} slow members of rooms were disconnected, but the hub disconnected only {}",
+            rooms.disconnected
         ));
     }
 }

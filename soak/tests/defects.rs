@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each defect, and the soak's message about it.
-const DEFECTS: [(&str, &str); 7] = [
+const DEFECTS: [(&str, &str); 9] = [
     ("task", "tasks leaked"),
     ("descriptor", "descriptors leaked"),
     ("memory", "bytes leaked"),
@@ -15,6 +15,8 @@ const DEFECTS: [(&str, &str); 7] = [
     ("loss", "messages of well-behaved clients were lost"),
     ("order", "messages of well-behaved clients were lost"),
     ("stop", "it has waited 5 s and more for "),
+    ("skip", "numbers of lost messages: "),
+    ("twice", " came after Some("),
 ];
 
 /// A soak of six seconds.

@@ -35,6 +35,9 @@ pub(crate) struct Counts {
     /// Readers of broadcasts that a budget has disconnected with a Close, and those that have lost their stream.
     pub(crate) told_to_go: AtomicU64,
     pub(crate) dropped: AtomicU64,
+    /// Slow members of rooms that were disconnected with a Close, and those that have lost their stream.
+    pub(crate) members_told_to_go: AtomicU64,
+    pub(crate) members_dropped: AtomicU64,
     /// Connects that had to wait for a port.
     pub(crate) put_off: AtomicU64,
     told: Mutex<Vec<(String, String)>>,
@@ -56,6 +59,8 @@ impl Counts {
             unexpected: zero(),
             told_to_go: zero(),
             dropped: zero(),
+            members_told_to_go: zero(),
+            members_dropped: zero(),
             put_off: zero(),
             told: Mutex::default(),
         }

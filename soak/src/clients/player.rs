@@ -23,15 +23,19 @@ pub(crate) enum Player {
     LooksOn,
     /// Reads broadcasts of one byte each, more slowly than they are sent.
     Broadcasts,
+    /// Joins and leaves rooms, and sends to them.
+    InRooms,
+    /// Joins a room, and reads less than is sent there.
+    SlowInRooms,
 }
 
-use Player::{Broadcasts, Compresses, Heartbeats, LooksOn, Pings, Polite, Reads, Writes};
+use Player::{Broadcasts, Compresses, Heartbeats, InRooms, LooksOn, Pings, Polite, Reads, SlowInRooms, Writes};
 
 /// Bytes per second. The first is the slowest rate that a server must keep: its deadlines treat such a client as slow, not as
 /// dead.
 pub(crate) const RATES: [u64; 3] = [4 << 10, 30_000, 200_000];
 
-pub(crate) const PLAYERS: [Player; 21] = [
+pub(crate) const PLAYERS: [Player; 23] = [
     Polite(Road::Tcp, false),
     Polite(Road::Tcp, true),
     Polite(Road::Tls, false),
@@ -53,6 +57,8 @@ pub(crate) const PLAYERS: [Player; 21] = [
     Pings,
     Broadcasts,
     LooksOn,
+    InRooms,
+    SlowInRooms,
 ];
 
 /// How the sessions of well-behaved places are divided among the roads. HTTP/2 has places of its own.
@@ -88,6 +94,8 @@ impl fmt::Display for Player {
             Pings => f.write_str("reads over OpenSSL, and pings"),
             LooksOn => f.write_str("log viewer"),
             Broadcasts => f.write_str("broadcasts of a byte, on a budget"),
+            InRooms => f.write_str("member of rooms"),
+            SlowInRooms => f.write_str("slow member of a room"),
         }
     }
 }

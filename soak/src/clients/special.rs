@@ -3,8 +3,11 @@
 mod broadcasts;
 mod compresses;
 mod heartbeats;
+mod in_rooms;
 mod looks_on;
+mod membership;
 mod rates;
+mod slow_in_rooms;
 mod talk;
 
 use std::sync::Arc;
@@ -26,6 +29,10 @@ pub(super) struct Part {
 /// One of this many places compresses, and one is for heartbeats.
 const SHARE: usize = 50;
 
+/// One of this many places is a member of rooms, and one a slow member.
+const MEMBERS: usize = 12;
+const SLOW_MEMBERS: usize = 150;
+
 /// The number of log viewers: every line of the log is written once for each of them.
 const VIEWERS: usize = 4;
 
@@ -35,7 +42,7 @@ const READERS: usize = 8;
 /// The number of clients that ping over OpenSSL.
 const PINGING: usize = 2;
 
-/// The roads of clients with a rate.
+/// The roads of clients with a rate, and of members of rooms.
 const ROADS: [(Road, bool); 4] = [(Road::Tcp, false), (Road::Tls, true), (Road::Http2, false), (Road::Tcp, true)];
 
 /// The HTTP/2 window of a client with a rate: more than the quickest one reads at a time.
@@ -66,6 +73,10 @@ pub(super) fn parts(connections: usize) -> Vec<Part> {
     parts.extend([Part { player: Player::LooksOn, road: Road::Tight, is_cut: false }; VIEWERS]);
     let reader = Part { player: Player::Broadcasts, road: Road::Tight, is_cut: false };
     parts.extend([reader; READERS]);
+    let members = ROADS.into_iter().cycle().take((connections / MEMBERS).max(2));
+    parts.extend(members.map(|(road, is_cut)| Part { player: Player::InRooms, road, is_cut }));
+    let slow = Part { player: Player::SlowInRooms, road: Road::Tight, is_cut: false };
+    parts.extend(vec![slow; (connections / SLOW_MEMBERS).max(1)]);
     parts
 }
 
@@ -96,6 +107,8 @@ pub(super) async fn place(run: Arc<Run>, place: usize, part: Part) {
             Player::Pings => client.reads_and_pings(&mut messages).await,
             Player::LooksOn => client.looks_at_the_log(&mut messages).await,
             Player::Broadcasts => client.hears_broadcasts(&mut messages).await,
+            Player::InRooms => client.is_in_rooms(&mut messages).await,
+            Player::SlowInRooms => client.is_slow_in_a_room(&mut messages).await,
             Player::Polite(..) => return,
         };
         client.played(part.player, messages, outcome);

@@ -23,6 +23,7 @@ use super::{
     faulty::{FAULTY, until_now},
     log::Viewers,
     news::News,
+    rooms::{self, Rooms},
     sabotage::{self, Sabotage},
     steady::{self, Lengths},
     ways::{Gather, Upgrade, WAYS, gather},
@@ -34,6 +35,7 @@ pub(super) struct App {
     gather: Gather,
     news: News,
     viewers: Viewers,
+    rooms: Rooms,
     /// For connections that are upgraded by hand; the extractor gets it from its defaults.
     shutdown: Shutdown,
     sabotage: Option<Sabotage>,
@@ -43,6 +45,8 @@ pub(super) struct App {
 pub(crate) const HEARTBEATS: &str = "/heartbeats";
 pub(crate) const BROADCASTS: &str = "/broadcasts";
 pub(crate) const LOG: &str = "/log";
+pub(crate) const MEMBERS: &str = "/members";
+pub(crate) const SLOW_MEMBERS: &str = "/slow-members";
 
 pub(crate) fn deflate_path(way: usize) -> String {
     format!("/deflate/{way}")
@@ -58,8 +62,15 @@ pub(crate) fn receives_path(seed: u64) -> String {
 }
 
 impl App {
-    pub(super) fn new(shutdown: &Shutdown, news: &News, viewers: &Viewers, sabotage: Option<Sabotage>) -> Self {
-        Self { gather: gather(), news: news.clone(), viewers: viewers.clone(), shutdown: shutdown.clone(), sabotage }
+    pub(super) fn new(
+        shutdown: &Shutdown,
+        news: &News,
+        viewers: &Viewers,
+        rooms: &Rooms,
+        sabotage: Option<Sabotage>,
+    ) -> Self {
+        let (news, viewers, rooms, shutdown) = (news.clone(), viewers.clone(), rooms.clone(), shutdown.clone());
+        Self { gather: gather(), news, viewers, rooms, shutdown, sabotage }
     }
 
     /// The application, with these defaults for the extractor.
@@ -78,6 +89,8 @@ impl App {
             .route("/receives/{seed}", any(receives))
             .route(BROADCASTS, any(broadcasts))
             .route(LOG, any(log))
+            .route(MEMBERS, any(members))
+            .route(SLOW_MEMBERS, any(slow_members))
             .layer(defaults)
             .with_state(self.clone())
     }
@@ -134,6 +147,16 @@ async fn broadcasts(State(app): State<App>, ws: WebSocketUpgrade) -> Response {
 async fn log(State(app): State<App>, ws: WebSocketUpgrade) -> Response {
     let viewers = app.viewers;
     ws.budget(viewers.budget.clone()).on_upgrade(move |socket| viewers.show(socket))
+}
+
+async fn members(State(app): State<App>, ws: WebSocketUpgrade) -> Response {
+    ws.on_upgrade(move |socket| app.rooms.serve(socket))
+}
+
+/// The same with a short queue, which a slow client fills soon.
+async fn slow_members(State(app): State<App>, ws: WebSocketUpgrade) -> Response {
+    let ws = ws.write_buffer_size(0).max_write_buffer_size(rooms::LITTLE);
+    ws.on_upgrade(move |socket| app.rooms.serve(socket))
 }
 
 /// The way to echo, with a short deadline for clients that miss it.

@@ -6,15 +6,19 @@ mod faulty;
 mod log;
 mod measure;
 mod news;
+mod rooms;
 mod round;
 mod sabotage;
 mod secure;
 mod steady;
 mod ways;
 
-pub(crate) use self::app::{BROADCASTS, HEARTBEATS, LOG, deflate_path, receives_path, sends_path};
+pub(crate) use self::app::{
+    BROADCASTS, HEARTBEATS, LOG, MEMBERS, SLOW_MEMBERS, deflate_path, receives_path, sends_path,
+};
 pub(crate) use self::deadlines::{DEADLINES, Deadline};
 pub(crate) use self::faulty::{FAULTY, FIRST, NOW, faulty_path};
+pub(crate) use self::rooms::{FIRST_SMALL, LARGE, LATEST, ROOMS, Wish};
 pub(crate) use self::sabotage::Sabotage;
 pub(crate) use self::steady::{BEAT, ENOUGH, Lengths, that_were};
 pub(crate) use self::ways::{GOODBYE, WAYS, checked_path, late_path, path};
@@ -38,7 +42,7 @@ pub(crate) fn run(threads: usize, sabotage: Option<Sabotage>) -> Result<()> {
     let mut round: Option<Round> = None;
     for line in stdin().lock().lines() {
         let order = serde_json::from_str(&line.context("cannot read an order")?).context("no such order")?;
-        let (mut addresses, mut drained, mut budget) = (None, None, None);
+        let (mut addresses, mut drained, mut budget, mut rooms) = (None, None, None, None);
         match (order, &mut round) {
             (Order::Open, round) => {
                 let opened = round.insert(Round::open(threads, &viewers, sabotage)?);
@@ -47,6 +51,7 @@ pub(crate) fn run(threads: usize, sabotage: Option<Sabotage>) -> Result<()> {
             (Order::Drain, Some(round)) => {
                 drained = Some(round.drain());
                 budget = Some(round.budget());
+                rooms = Some(round.rooms());
             }
             (Order::Close, round) => {
                 if let Some(round) = round.take() {
@@ -62,7 +67,7 @@ pub(crate) fn run(threads: usize, sabotage: Option<Sabotage>) -> Result<()> {
             sample.admitted = round.admitted();
             sample.tasks = round.tasks();
         }
-        let answer = serde_json::to_string(&Answer { addresses, drained, budget, sample })?;
+        let answer = serde_json::to_string(&Answer { addresses, drained, budget, rooms, sample })?;
         let mut out = stdout().lock();
         writeln!(out, "{answer}").and_then(|()| out.flush()).context("cannot answer")?;
     }

@@ -18,10 +18,11 @@ use super::{
     app::{self, App},
     log::Viewers,
     news::{Looks, News},
+    rooms::Rooms,
     sabotage::Sabotage,
     secure::{self, Acceptor},
 };
-use crate::control::{Addresses, Budgeted, Drained};
+use crate::control::{Addresses, Budgeted, Drained, Roomed};
 
 /// The number of ports without TLS: a client's port is in use for a minute after it has closed a connection to one of them.
 const PORTS: usize = 4;
@@ -42,6 +43,7 @@ pub(super) struct Round {
     limits: ConnectionLimits,
     servers: Vec<JoinHandle<()>>,
     looks: Looks,
+    rooms: Rooms,
     pub(super) addresses: Addresses,
 }
 
@@ -51,8 +53,9 @@ impl Round {
         let (shutdown, limits, news) = (Shutdown::new(), app::limits(), News::new(sabotage));
         let certificate = secure::certificate()?;
         let defaults = app::defaults(&shutdown, &limits);
-        let (servers, addresses) = runtime.block_on(async {
-            let app = App::new(&shutdown, &news, viewers, sabotage);
+        let (servers, addresses, rooms) = runtime.block_on(async {
+            let rooms = Rooms::new(sabotage).await?;
+            let app = App::new(&shutdown, &news, viewers, &rooms, sabotage);
             let mut serving = Serving { app, defaults, shutdown: shutdown.clone(), servers: Vec::new() };
             let mut plain = Vec::new();
             for _ in 0..PORTS {
@@ -69,13 +72,17 @@ impl Round {
                 certificate: certificate.cert.der().to_vec(),
             };
             serving.servers.push(tokio::spawn(news.clone().broadcast(shutdown.clone())));
-            anyhow::Ok((serving.servers, addresses))
+            anyhow::Ok((serving.servers, addresses, rooms))
         })?;
-        Ok(Self { runtime, shutdown, limits, servers, looks: Looks::begin(news), addresses })
+        Ok(Self { runtime, shutdown, limits, servers, looks: Looks::begin(news), rooms, addresses })
     }
 
     pub(super) fn budget(&self) -> Budgeted {
         self.looks.seen()
+    }
+
+    pub(super) fn rooms(&self) -> Roomed {
+        self.rooms.stats()
     }
 
     pub(super) fn connections(&self) -> usize {
@@ -107,7 +114,7 @@ impl Round {
 
     /// Waits until every thread has ended and has freed what it kept.
     pub(super) fn close(self) {
-        drop((self.shutdown, self.limits, self.looks));
+        drop((self.shutdown, self.limits, self.looks, self.rooms));
         self.runtime.shutdown_timeout(REST);
     }
 }

@@ -36,6 +36,10 @@ pub(crate) enum Sabotage {
     Spin,
     /// A budget is larger than reported.
     Budget,
+    /// A message to a room does not reach one of its members.
+    Skip,
+    /// A message to a room reaches its members twice.
+    Twice,
 }
 
 /// One of this many connections of clients that check for defects has the defect.
@@ -51,10 +55,6 @@ pub(super) fn happened() -> usize {
     HAPPENED.load(Ordering::Relaxed)
 }
 
-fn happens() {
-    HAPPENED.fetch_add(1, Ordering::Relaxed);
-}
-
 /// Whether a connection with this query has the defect.
 pub(super) fn is_due(query: Option<&str>) -> bool {
     static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
@@ -62,11 +62,16 @@ pub(super) fn is_due(query: Option<&str>) -> bool {
 }
 
 impl Sabotage {
+    /// Counts a defect.
+    pub(super) fn happens() {
+        HAPPENED.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A handler that has the defect.
     pub(super) fn run(self, socket: WebSocket) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             if self.is_of_handler() {
-                happens();
+                Self::happens();
             }
             match self {
                 Self::Task => drop(tokio::spawn(pending::<()>())),
@@ -78,15 +83,15 @@ impl Sabotage {
                         tokio::task::yield_now().await;
                     }
                 })),
-                Self::Loss | Self::Order | Self::Stop | Self::Budget => {}
+                Self::Loss | Self::Order | Self::Stop | Self::Budget | Self::Skip | Self::Twice => {}
             }
             self.echo(socket).await;
         })
     }
 
-    /// Whether it happens when the handler starts, and not to a message or to a budget.
+    /// Whether it happens when the handler starts, and not to a message, to a budget or in a room.
     const fn is_of_handler(self) -> bool {
-        !matches!(self, Self::Loss | Self::Order | Self::Stop | Self::Budget)
+        !matches!(self, Self::Loss | Self::Order | Self::Stop | Self::Budget | Self::Skip | Self::Twice)
     }
 
     async fn echo(self, mut socket: WebSocket) {
@@ -99,16 +104,16 @@ impl Sabotage {
             if count == 2 {
                 match self {
                     Self::Loss => {
-                        happens();
+                        Self::happens();
                         continue;
                     }
                     Self::Order => {
-                        happens();
+                        Self::happens();
                         kept = Some(message);
                         continue;
                     }
                     Self::Stop => {
-                        happens();
+                        Self::happens();
                         sleep(STOP).await;
                     }
                     _ => {}
