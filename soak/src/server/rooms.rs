@@ -27,7 +27,7 @@ pub(crate) const LATEST: usize = LARGE;
 pub(crate) const FIRST_SMALL: usize = LATEST + 1;
 
 /// The most bytes that are queued for a slow member.
-pub(super) const LITTLE: usize = 16 << 10;
+pub(super) const LITTLE: usize = 8 << 10;
 
 /// One of this many messages has an intentional defect.
 const EVERY: u64 = 5;
@@ -232,5 +232,5 @@ fn name(room: usize) -> String {
 
 /// Messages have different lengths.
 fn padding(number: u64) -> String {
-    "x".repeat((number * 7919 % 400) as usize)
+    "x".repeat((number * 7919 % 900) as usize)
 }

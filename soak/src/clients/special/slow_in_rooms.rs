@@ -5,7 +5,10 @@ use std::{ops::Range, time::Duration};
 use anyhow::{Result, bail, ensure};
 use slow_peers::pace::{Meter, Pace};
 use sockeye_testkit::{Frame, opcode};
-use tokio::time::Instant;
+use tokio::{
+    select,
+    time::{Instant, sleep_until},
+};
 
 use super::{in_rooms::InRooms, membership::Membership};
 use crate::{
@@ -52,8 +55,14 @@ impl Client {
                 // The server may have given up already.
                 let _ = self.wait("room for a Close", seat.mouth.say(Frame::close(1000, ""))).await;
             }
-            let reads = async { Ok(seat.ear.read_or_end(most).await.unwrap_or_default()) };
-            let read = self.wait("messages of its room", reads).await?;
+            let reads = async {
+                select! {
+                    read = seat.ear.read_or_end(most) => Ok(Some(read.unwrap_or_default())),
+                    // Nobody may send to the room.
+                    () = sleep_until(until), if !is_leaving => Ok(None),
+                }
+            };
+            let Some(read) = self.wait("messages of its room", reads).await? else { continue };
             if read == 0 {
                 ensure!(room != LATEST, "the stream ended, and the room drops messages for slow members instead");
                 add(&self.run.counts.members_dropped, 1);
@@ -62,18 +71,22 @@ impl Client {
             meter.moved(read);
             add(&self.moves, 1);
             while let Some(frame) = seat.ear.next()? {
-                match (frame.opcode, frame.close_code()) {
-                    (opcode::CLOSE, Some(1000)) if is_leaving => return Ok(()),
-                    (opcode::CLOSE, Some(AGAIN)) if room != LATEST => {
+                if frame.opcode != opcode::CLOSE {
+                    self.takes(seat, frame).await?;
+                    continue;
+                }
+                match frame.close_code() {
+                    Some(1000) if is_leaving => {}
+                    Some(AGAIN) if room != LATEST => {
                         add(&self.run.counts.members_told_to_go, 1);
                         if !is_leaving {
+                            // The server may not wait for it.
                             let _ = self.wait("room for a Close", seat.mouth.say(Frame::close(AGAIN, ""))).await;
                         }
-                        return Ok(());
                     }
-                    (opcode::CLOSE, _) => bail!("{frame:?} came"),
-                    _ => drop(self.takes(seat, frame).await?),
+                    _ => bail!("{frame:?} came"),
                 }
+                return Ok(());
             }
             let missing = seat.membership.missing();
             ensure!(missing.is_empty(), "rooms and numbers of lost messages: {missing:?}");
