@@ -83,9 +83,9 @@ impl Model {
             assert!(may || !has, "message {number} was not for member {member}, who got {got:?}");
             assert!(has || !must, "member {member} did not get message {number}, but {got:?}");
         }
-        for room in 0..ROOMS.len() {
+        for (room, name) in ROOMS.iter().enumerate() {
             let of_room = got.iter().filter(|number| self.sent[**number].rooms == [room]);
-            assert!(of_room.is_sorted(), "member {member} got {got:?}, not in the order of {}", ROOMS[room]);
+            assert!(of_room.is_sorted(), "member {member} got {got:?}, not in the order of {name}");
         }
     }
 }
