@@ -15,7 +15,7 @@ const DEFECTS: [(&str, &str); 9] = [
     ("loss", "messages of well-behaved clients were lost"),
     ("order", "messages of well-behaved clients were lost"),
     ("stop", "it has waited 5 s and more for "),
-    ("skip", "numbers of lost messages: "),
+    ("skip", ": lost messages: "),
     ("twice", " came after Some("),
 ];
 

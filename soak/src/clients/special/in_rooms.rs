@@ -59,16 +59,19 @@ impl Client {
                 }
             }
         }
-        match self.rng.u8(..4) {
-            // It vanishes, with messages under way.
-            0 => return Ok(()),
-            1 => {
-                for room in rooms.into_iter().filter(|room| seat.membership.is_in(*room)).collect::<Vec<_>>() {
-                    self.fulfil(seat, Wish::Leave(room)).await?;
-                }
-            }
-            _ => self.is_whole(seat).await?,
+        let end = self.rng.u8(..4);
+        // It vanishes, with messages under way.
+        if end == 0 {
+            return Ok(());
         }
+        // All messages before its last one must have come.
+        for room in rooms.into_iter().filter(|room| seat.membership.is_in(*room)).collect::<Vec<_>>() {
+            self.fulfil(seat, Wish::Say(room)).await?;
+            if end == 1 {
+                self.fulfil(seat, Wish::Leave(room)).await?;
+            }
+        }
+        self.is_whole(seat).await?;
         self.wait("room for a Close", seat.mouth.say(Frame::close(1000, ""))).await?;
         loop {
             let frame = self.wait("the server's Close", seat.ear.hear()).await?;
@@ -149,7 +152,7 @@ impl Client {
         }
         while !seat.membership.has(answer) {
             let frame = self.wait("its own message to a room", seat.ear.hear()).await;
-            self.takes(seat, frame.with_context(|| format!("{answer:?}"))?).await?;
+            self.takes(seat, frame.with_context(|| format!("lost messages: its own, {answer:?}"))?).await?;
         }
         Ok(())
     }
@@ -162,7 +165,7 @@ impl Client {
                 return Ok(());
             }
             let frame = self.wait("a message that others have got", seat.ear.hear()).await;
-            let frame = frame.with_context(|| format!("rooms and numbers of lost messages: {missing:?}"))?;
+            let frame = frame.with_context(|| format!("lost messages: rooms and numbers {missing:?}"))?;
             self.takes(seat, frame).await?;
         }
     }

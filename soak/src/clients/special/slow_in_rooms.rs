@@ -89,7 +89,7 @@ impl Client {
                 return Ok(());
             }
             let missing = seat.membership.missing();
-            ensure!(missing.is_empty(), "rooms and numbers of lost messages: {missing:?}");
+            ensure!(missing.is_empty(), "lost messages: rooms and numbers {missing:?}");
         }
     }
 }
