@@ -88,10 +88,13 @@ pub(crate) fn hooked<T: Send + Sync + 'static>(
     let (client, server) = pipe();
     let (give, taken) = std::sync::mpsc::channel();
     let connection = Connection::new(Stream::boxed(server), Role::Server);
-    let mut connection = Box::pin(connection.serve(move |mut socket| async move {
+    let connection = connection.serve(move |mut socket| async move {
         let _ = give.send(socket.sender());
         while let Some(Ok(_)) = socket.recv().await {}
-    }));
+    });
+    let mut connection: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+        connection.await;
+    });
     let waker = Waker::from(Arc::new(Hook(hook)));
     assert!(connection.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     let sender = taken.recv().expect("the handler runs at the first poll");
