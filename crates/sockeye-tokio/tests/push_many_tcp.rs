@@ -18,7 +18,7 @@ use std::{
 use common::{receive_all, sender_of, settled, tcp};
 use sockeye_testkit::{Frame, Peer};
 use sockeye_tokio::{
-    Budget, Config, Connection, Message, Overflow, PreparedMessage, PushedMany, Role, Sender, Stream, Timeouts,
+    Budget, Config, Connection, Ended, Message, Overflow, PreparedMessage, PushedMany, Role, Sender, Stream, Timeouts,
     WebSocket, close_code,
 };
 use tokio::{
@@ -85,7 +85,7 @@ impl Blocking {
 }
 
 /// A connection whose handler receives. Its sender, and how often the handler was polled.
-async fn counted(connection: Connection) -> (Sender, Arc<AtomicUsize>, JoinHandle<()>) {
+async fn counted(connection: Connection) -> (Sender, Arc<AtomicUsize>, JoinHandle<Ended>) {
     let (give, take) = oneshot::channel();
     let polls = Arc::new(AtomicUsize::new(0));
     let counter = polls.clone();
