@@ -120,7 +120,10 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
         let (reached, starts) = match sent {
             Sent::Pending(reached) => (reached, false),
             Sent::Drain(reached) => (reached, true),
-            Sent::Refused { is_first } => {
+            Sent::Refused { is_first, starts } => {
+                if starts {
+                    self.drain(room, usize::MAX);
+                }
                 self.refuse(room, is_first);
                 return 0;
             }

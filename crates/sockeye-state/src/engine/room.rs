@@ -69,8 +69,9 @@ pub(crate) enum Sent {
     Pending(usize),
     /// It is on its way to this many members, as soon as the caller starts a drain.
     Drain(usize),
-    /// Too much is pending. `is_first`: nothing was refused since the last drain took messages.
-    Refused { is_first: bool },
+    /// Too much is pending. `is_first`: nothing was refused since the last drain took messages. `starts`: the drain was lost,
+    /// and the caller starts another one.
+    Refused { is_first: bool, starts: bool },
 }
 
 impl<S: Seat> Room<S> {
@@ -131,7 +132,9 @@ impl<S: Seat> Room<S> {
         if !state.pending.fits(&message, capacity.messages, capacity.bytes) {
             let is_first = !state.has_gap;
             state.has_gap = true;
-            return Ok(Sent::Refused { is_first });
+            // Otherwise the room would stay full: only what is accepted starts a drain.
+            let starts = state.begin();
+            return Ok(Sent::Refused { is_first, starts });
         }
         let reached = count(&state.seats, &except);
         if reached == 0 {
@@ -139,7 +142,7 @@ impl<S: Seat> Room<S> {
         }
         let end = state.seats.end();
         state.pending.push(message, Reach { end, except, once });
-        Ok(state.begin(reached))
+        Ok(state.accept(reached))
     }
 
     /// Like [`send`](Self::send), for one of several rooms that get the same message. Counts only members who are not in `seen`,
@@ -169,7 +172,7 @@ impl<S: Seat> Room<S> {
         }
         let end = state.seats.end();
         state.pending.close(frame, Reach { end, except, once: None });
-        Ok(state.begin(reached))
+        Ok(state.accept(reached))
     }
 
     /// Where the directory has the room. No other room has the same number while this one has a member.
@@ -207,12 +210,13 @@ impl<S: Seat> Room<S> {
 
 impl<S> State<S> {
     /// Decides who drains what was just appended.
-    fn begin(&mut self, reached: usize) -> Sent {
-        if self.is_draining {
-            return Sent::Pending(reached);
-        }
-        self.is_draining = true;
-        Sent::Drain(reached)
+    fn accept(&mut self, reached: usize) -> Sent {
+        if self.begin() { Sent::Drain(reached) } else { Sent::Pending(reached) }
+    }
+
+    /// Whether the caller is to start a drain.
+    fn begin(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_draining, true)
     }
 
     /// Removes the dead places, and moves `round` and all that is pending with their members.
