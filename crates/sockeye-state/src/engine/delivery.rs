@@ -150,6 +150,10 @@ impl Pending {
         self.batches.iter_mut().flat_map(Batch::reaches_mut)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
     fn open(&mut self) -> &mut Batch {
         if self.batches.back().is_none_or(|last| last.close.is_some()) {
             self.batches.push_back(Batch::default());

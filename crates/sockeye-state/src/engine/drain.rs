@@ -73,8 +73,10 @@ impl<S: Seat> Drain<S> {
             self.round = state.lost.take();
         }
         while self.round.as_ref().is_none_or(|round| round.next >= round.end) {
-            state.has_gap = false;
-            let Some(batch) = state.pending.pop(CHUNK) else {
+            let batch = state.pending.pop(CHUNK);
+            let is_behind = mem::take(&mut state.is_refusing) || !state.pending.is_empty();
+            state.has_gap &= is_behind;
+            let Some(batch) = batch else {
                 state.is_draining = false;
                 self.is_done = true;
                 let is_empty = state.seats.is_empty();

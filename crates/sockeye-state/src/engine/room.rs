@@ -38,8 +38,11 @@ pub(super) struct State<S> {
     pub(super) is_draining: bool,
     /// Whether the directory has dropped the room. Nobody can join it any more.
     pub(super) is_removed: bool,
-    /// Whether a message was refused since the last drain took messages.
+    /// Whether a message was refused since the room last caught up: a drain has taken all that was pending, and nothing had been
+    /// refused since it last took messages.
     pub(super) has_gap: bool,
+    /// Whether a message was refused since a drain last took messages.
+    pub(super) is_refusing: bool,
 }
 
 /// A batch on its way to one member after the other.
@@ -69,8 +72,8 @@ pub(crate) enum Sent {
     Pending(usize),
     /// It is on its way to this many members, as soon as the caller starts a drain.
     Drain(usize),
-    /// Too much is pending. `is_first`: nothing was refused since the last drain took messages. `starts`: the drain was lost,
-    /// and the caller starts another one.
+    /// Too much is pending. `is_first`: nothing was refused since the room last caught up. `starts`: the drain was lost, and
+    /// the caller starts another one.
     Refused { is_first: bool, starts: bool },
 }
 
@@ -83,6 +86,7 @@ impl<S: Seat> Room<S> {
             is_draining: false,
             is_removed: false,
             has_gap: false,
+            is_refusing: false,
         };
         Self { name: name.into(), number, overflow, state: Mutex::new(state) }
     }
@@ -132,6 +136,7 @@ impl<S: Seat> Room<S> {
         if !state.pending.fits(&message, capacity.messages, capacity.bytes) {
             let is_first = !state.has_gap;
             state.has_gap = true;
+            state.is_refusing = true;
             // Otherwise the room would stay full: only what is accepted starts a drain.
             let starts = state.begin();
             return Ok(Sent::Refused { is_first, starts });
