@@ -96,7 +96,8 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
                 room.send_once(message.clone(), except.clone(), once.clone(), &mut seen, self.capacity())
             })
         };
-        self.sent(rooms.iter().map(send).sum())
+        let mut sent_to = HashSet::new();
+        self.sent(rooms.iter().filter(|room| sent_to.insert(Arc::as_ptr(room))).map(send).sum())
     }
 
     /// Closes the connections of a room's members, after what was sent before. Returns how many.

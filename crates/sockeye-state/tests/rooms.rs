@@ -62,6 +62,22 @@ async fn whoever_is_excepted_and_gone_excepts_nobody() {
     bob.expect_text("hello").await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_message_to_several_rooms_reaches_whoever_leaves_one_of_them() {
+    let hub = Hub::new();
+    let (mut ada, me, _) = join(&hub, "a", "Ada").await;
+    me.join("b").await.unwrap();
+    let mut others = Vec::new();
+    for _ in 0..20 {
+        others.push(join(&hub, "a", "others").await);
+    }
+    assert_eq!(hub.to(["a", "b"]).send("once"), 21);
+    me.leave("a").await;
+    ada.expect_text("once").await;
+    hub.broadcast("end");
+    assert_eq!(texts_until(&mut ada, "end").await, [""; 0]);
+}
+
 #[tokio::test]
 async fn a_message_to_several_rooms_comes_once() {
     let hub = Hub::new();

@@ -118,16 +118,15 @@ impl<S: Seat> Room<S> {
 
     /// Appends a message to what the next drain delivers.
     pub(crate) fn send(&self, message: PreparedMessage, except: Except, capacity: Capacity) -> Result<Sent, Removed> {
-        self.append(message, except, None, capacity, Seats::count)
+        self.append(message, except, None, capacity)
     }
 
     fn append(
         &self,
         message: PreparedMessage,
         except: Except,
-        once: Option<Arc<Once>>,
+        several: Option<(Arc<Once>, &mut HashSet<Key>)>,
         capacity: Capacity,
-        count: impl FnOnce(&Seats<S>, &Except) -> usize,
     ) -> Result<Sent, Removed> {
         let mut state = self.state.lock();
         if state.is_removed {
@@ -141,10 +140,18 @@ impl<S: Seat> Room<S> {
             let starts = state.begin();
             return Ok(Sent::Refused { is_first, starts });
         }
-        let reached = count(&state.seats, &except);
-        if reached == 0 {
+        let members = state.seats.count(&except);
+        if members == 0 {
             return Ok(Sent::Pending(0));
         }
+        let (reached, once) = match several {
+            None => (members, None),
+            // Also if all of them are in a room before this one: they may leave that room, and stay in this one.
+            Some((once, seen)) => {
+                let keys = state.seats.keys().filter(|key| !except.contains(*key));
+                (keys.filter(|key| seen.insert(*key)).count(), Some(once))
+            }
+        };
         let end = state.seats.end();
         state.pending.push(message, Reach { end, except, once });
         Ok(state.accept(reached))
@@ -160,9 +167,7 @@ impl<S: Seat> Room<S> {
         seen: &mut HashSet<Key>,
         capacity: Capacity,
     ) -> Result<Sent, Removed> {
-        self.append(message, except, Some(once), capacity, |seats, except| {
-            seats.keys().filter(|key| !except.contains(*key) && seen.insert(*key)).count()
-        })
+        self.append(message, except, Some((once, seen)), capacity)
     }
 
     /// Appends a Close to what the next drain delivers.
