@@ -11,20 +11,19 @@ use crate::{Hub, InvalidCloseCode, JoinError, MemberId, Room, engine::Except, me
 #[must_use = "nobody gets anything before `send`"]
 pub struct Audience<T> {
     rooms: Vec<Room<T>>,
-    except: Except,
+    /// Identities and not the numbers of members: a number may belong to another member when the message is sent.
+    except: Vec<MemberId>,
 }
 
 impl<T: Send + Sync + 'static> Audience<T> {
     pub(crate) fn new(rooms: Vec<Room<T>>) -> Self {
-        Self { rooms, except: Except::Nobody }
+        Self { rooms, except: Vec::new() }
     }
 
     /// The same members without this one.
     pub fn except(mut self, member: MemberId) -> Self {
-        // Somebody who has left gets nothing anyway, and another member may have the number by now.
-        let is_here = self.rooms.first().is_some_and(|room| room.hub().inner().members.get(member).is_some());
-        if is_here {
-            self.except = self.except.and(member.key);
+        if !self.except.contains(&member) {
+            self.except.push(member);
         }
         self
     }
@@ -34,10 +33,10 @@ impl<T: Send + Sync + 'static> Audience<T> {
         let message = message.into();
         match &self.rooms[..] {
             [] => 0,
-            [room] => room.send_except(message, self.except.clone()),
+            [room] => room.send_except(message, self.excepted(room.hub())),
             [first, ..] => {
                 let rooms: Vec<_> = self.rooms.iter().filter_map(Room::current).collect();
-                first.hub().inner().engine.send_to_all(&rooms, &message, &self.except)
+                first.hub().inner().engine.send_to_all(&rooms, &message, &self.excepted(first.hub()))
             }
         }
     }
@@ -55,12 +54,20 @@ impl<T: Send + Sync + 'static> Audience<T> {
     /// [`InvalidCloseCode`] if the code must not be sent.
     pub fn close_members(&self, code: CloseCode, reason: &str) -> Result<usize, InvalidCloseCode> {
         InvalidCloseCode::check(code)?;
+        let Some(first) = self.rooms.first() else { return Ok(0) };
+        let except = self.excepted(first.hub());
         let frame = CloseFrame::new(code, reason);
         let close = |room: &Room<T>| {
             let engine = &room.hub().inner().engine;
-            room.current().map_or(0, |room| engine.close(&room, &frame, &self.except))
+            room.current().map_or(0, |room| engine.close(&room, &frame, &except))
         };
         Ok(self.rooms.iter().map(close).sum())
+    }
+
+    /// Those who get nothing. Somebody who has left is not among them, and gets nothing anyway.
+    fn excepted(&self, hub: &Hub<T>) -> Except {
+        let members = &hub.inner().members;
+        self.except.iter().filter(|id| members.get(**id).is_some()).map(|id| id.key).collect()
     }
 }
 

@@ -62,6 +62,27 @@ async fn whoever_is_excepted_and_gone_excepts_nobody() {
     bob.expect_text("hello").await;
 }
 
+#[tokio::test]
+async fn whoever_is_excepted_and_leaves_later_excepts_nobody() {
+    let hub = Hub::new();
+    let (_bob, _bob_member, room) = join(&hub, "harbour", "Bob").await;
+    let (_ada, ada, _) = join(&hub, "harbour", "Ada").await;
+    let others = room.except(ada.id());
+    let several = hub.to(["harbour", "lighthouse"]).except(ada.id());
+    drop(ada);
+    // One of many gets the number that Ada had.
+    let mut many = Vec::new();
+    for _ in 0..64 {
+        many.push(join(&hub, "harbour", "many").await);
+    }
+    assert_eq!((others.send("hello"), several.send("hello again")), (65, 65));
+    assert_eq!(others.close_members(1001, ""), Ok(65));
+    for (client, ..) in &mut many {
+        client.expect_text("hello").await;
+        client.expect_text("hello again").await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_to_several_rooms_reaches_whoever_leaves_one_of_them() {
     let hub = Hub::new();

@@ -37,6 +37,7 @@ pub(crate) enum Except {
     #[default]
     Nobody,
     One(Key),
+    /// Each of them once.
     Many(Arc<[Key]>),
 }
 
@@ -92,13 +93,15 @@ impl Except {
             Self::Many(many) => many,
         }
     }
+}
 
-    #[must_use]
-    pub(crate) fn and(self, key: Key) -> Self {
-        match self {
-            Self::Nobody => Self::One(key),
-            same if same.contains(key) => same,
-            more => Self::Many(more.keys().iter().copied().chain([key]).collect()),
+impl FromIterator<Key> for Except {
+    fn from_iter<I: IntoIterator<Item = Key>>(keys: I) -> Self {
+        let mut keys = keys.into_iter();
+        match (keys.next(), keys.next()) {
+            (None, _) => Self::Nobody,
+            (Some(one), None) => Self::One(one),
+            (Some(first), Some(second)) => Self::Many([first, second].into_iter().chain(keys).collect()),
         }
     }
 }
