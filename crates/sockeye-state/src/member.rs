@@ -73,10 +73,11 @@ impl<T: Send + Sync + 'static> Member<T> {
 
     /// The rooms that this member is in, in the order in which it joined.
     pub fn rooms(&self) -> Vec<Room<T>> {
-        let numbers = self.inside.rooms.lock().numbers.clone();
         let engine = &self.hub.inner().engine;
-        let rooms = numbers.into_iter().filter_map(|number| engine.room_by_number(number));
-        rooms.map(|room| Room::known(self.hub.clone(), room)).collect()
+        // All under the lock: once the member has left a room, another room may have its number.
+        let rooms = self.inside.rooms.lock();
+        let found = rooms.numbers.iter().filter_map(|number| engine.room_by_number(*number));
+        found.map(|room| Room::known(self.hub.clone(), room)).collect()
     }
 }
 
