@@ -75,7 +75,8 @@ impl<T: Send + Sync + 'static> Hub<T> {
         Room::named(self.clone(), name.as_ref())
     }
 
-    /// The members of all these rooms, and nobody twice.
+    /// The members of all these rooms, and nobody twice. Whoever is in several of the rooms gets a message from the first that
+    /// comes to it, with the [`Overflow`](crate::Overflow) of that room, maybe ahead of what was sent to another one before.
     ///
     /// ```
     /// # use sockeye_state::Hub;

@@ -12,7 +12,7 @@ use crate::{Audience, Hub, InvalidCloseCode, MemberId, Present, engine, name};
 /// A room exists as long as it has members. The value stays valid: when others join later, it means the room that they are in.
 ///
 /// All members of a room get its messages in the same order, and what one task sends to a room arrives in the order in which it
-/// was sent. Between a message to a room and one to a single member there is no order.
+/// was sent. Messages to a single member, and to [several rooms](Hub::to) at once, have no place in this order.
 pub struct Room<T> {
     hub: Hub<T>,
     target: Target,
@@ -59,7 +59,9 @@ impl<T: Send + Sync + 'static> Room<T> {
     ///
     /// Sending never waits, and never fails for a slow receiver: its [`Overflow`](crate::Overflow) says what happens to it, and
     /// [`Hub::stats`] counts it. The message is encoded once. In a room of more than 16 members, a task of the hub delivers the
-    /// message, so the caller continues at once.
+    /// message, so the caller continues at once. The task belongs to the Tokio runtime of the caller, and all of the room waits
+    /// for it: send from a runtime that keeps running. If the runtime is shut down first, the message waits for the next one to
+    /// the room. Outside of a runtime, the caller delivers the message, and all that others send to the room meanwhile.
     ///
     /// 0 means that nobody is in the room, or that too many messages are pending in it; see
     /// [`Limits::pending_messages`](crate::Limits::pending_messages).

@@ -25,7 +25,7 @@ use crate::metrics;
 pub struct Stats {
     /// Members at this moment.
     pub members: usize,
-    /// Rooms with a member at this moment.
+    /// Rooms with a member at this moment, or with messages on their way to members who have just left.
     pub rooms: usize,
     /// Messages that were accepted, each for any number of members.
     pub sent: u64,
