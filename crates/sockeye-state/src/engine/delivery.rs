@@ -130,7 +130,11 @@ impl Pending {
     }
 
     pub(crate) fn close(&mut self, frame: CloseFrame, reach: Reach) {
-        self.open().close = Some((frame, reach));
+        // Closes have no limit, so repeated ones must not grow the list. Those connections are closing already.
+        let last = self.batches.back().and_then(|last| last.close.as_ref());
+        if !last.is_some_and(|(_, before)| before.end == reach.end && before.except == reach.except) {
+            self.open().close = Some((frame, reach));
+        }
     }
 
     /// What was sent first: at most this many messages.
@@ -168,4 +172,26 @@ impl Pending {
 /// The bytes of the payload, and of what surrounds it.
 fn cost(message: &PreparedMessage) -> usize {
     message.payload().len() + size_of::<Reach>()
+}
+
+#[cfg(all(test, not(sockeye_loom)))]
+mod tests {
+    use super::*;
+
+    fn reach(end: SeatIndex) -> Reach {
+        Reach { end, ..Reach::default() }
+    }
+
+    #[test]
+    fn a_close_that_repeats_the_one_before_takes_no_memory() {
+        let mut pending = Pending::default();
+        for _ in 0..1000 {
+            pending.close(CloseFrame::new(1001, "the harbour closes"), reach(3));
+        }
+        assert_eq!(pending.batches.len(), 1);
+
+        // This one is for a fourth member, too.
+        pending.close(CloseFrame::new(1001, "the harbour closes"), reach(4));
+        assert_eq!(pending.batches.len(), 2);
+    }
 }
