@@ -6,6 +6,7 @@ mod support;
 use sockeye_state::{Hub, JoinError, Limits, NameError};
 use sockeye_testkit::Frame;
 use support::{join, register, texts_until};
+use tokio::task::yield_now;
 
 #[tokio::test]
 async fn a_message_to_a_room_reaches_its_members_alone() {
@@ -242,6 +243,21 @@ async fn closing_a_room_comes_after_what_was_sent_to_it() {
     late.expect_text("for whoever came later, too").await;
     assert_eq!(room.close_members(1006, "").unwrap_err().code, 1006);
     assert_eq!(hub.member(late_member.id()).close_with(999, "").unwrap_err().code, 999);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_a_large_room_lets_other_tasks_run() {
+    let hub = Hub::new();
+    let mut members = Vec::new();
+    for name in 0..200 {
+        members.push(join(&hub, "harbour", name).await);
+    }
+    assert_eq!(hub.room("harbour").close_members(1001, ""), Ok(200));
+    for closed in [0, 64, 128, 192, 200] {
+        let are_closed = members.iter().filter(|(_, member, _)| member.sender().is_closed()).count();
+        assert_eq!(are_closed, closed);
+        yield_now().await;
+    }
 }
 
 #[tokio::test]

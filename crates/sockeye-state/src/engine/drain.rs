@@ -49,7 +49,8 @@ impl<S: Seat> Drain<S> {
     pub(super) async fn run_as_task(mut self) {
         let mut deliveries = 0;
         while !self.chunk.is_empty() || self.next_chunk() {
-            deliveries += self.chunk.len() * self.round.as_ref().map_or(0, |round| round.batch.messages.len());
+            // A Close alone counts as a delivery.
+            deliveries += self.chunk.len() * self.round.as_ref().map_or(1, |round| round.batch.messages.len().max(1));
             self.deliver();
             if deliveries >= CHUNK {
                 deliveries = 0;
