@@ -148,6 +148,10 @@ impl Pending {
             };
             self.batches.push_front(rest);
         }
+        if self.batches.is_empty() {
+            // Most rooms are at rest most of the time.
+            self.batches = VecDeque::new();
+        }
         self.messages -= batch.messages.len();
         self.bytes -= batch.messages.iter().map(cost).sum::<usize>();
         Some(batch)
@@ -163,6 +167,9 @@ impl Pending {
 
     fn open(&mut self) -> &mut Batch {
         if self.batches.back().is_none_or(|last| last.close.is_some()) {
+            if self.batches.is_empty() {
+                self.batches.reserve_exact(1);
+            }
             self.batches.push_back(Batch::default());
         }
         self.batches.back_mut().expect("a batch was just added")
@@ -180,6 +187,19 @@ mod tests {
 
     fn reach(end: SeatIndex) -> Reach {
         Reach { end, ..Reach::default() }
+    }
+
+    #[test]
+    fn a_list_that_is_empty_takes_no_memory() {
+        let mut pending = Pending::default();
+        for end in 0..100 {
+            pending.push(PreparedMessage::text("hello"), reach(3));
+            pending.close(CloseFrame::new(1001, ""), reach(end));
+        }
+        while pending.pop(64).is_some() {}
+        assert_eq!(pending.batches.capacity(), 0);
+        pending.push(PreparedMessage::text("hello again"), reach(3));
+        assert_eq!(pending.batches.capacity(), 1);
     }
 
     #[test]
