@@ -215,6 +215,30 @@ fn a_lost_drain_is_taken_up_by_the_next_message() {
 }
 
 #[test]
+fn a_lost_drain_of_a_full_room_is_taken_up_by_a_message_that_does_not_fit() {
+    const FULL: Capacity = Capacity { messages: 1, bytes: 1 << 10 };
+    loom::model(|| {
+        let ada = Inbox::default();
+        let (_directory, room) = room_of(&[(1, &ada)]);
+        assert_eq!(room.send("1".into(), Except::Nobody, FULL).unwrap(), Sent::Drain(1));
+        let lost = Drain::new(room.clone(), StdArc::default(), StdArc::default());
+        let thread = thread::spawn(move || drop(lost));
+        let try_send = || match room.send("2".into(), Except::Nobody, FULL) {
+            Ok(Sent::Drain(_) | Sent::Refused { starts: true, .. }) => {
+                assert!(Drain::new(room.clone(), StdArc::default(), StdArc::default()).run(usize::MAX));
+            }
+            Ok(Sent::Refused { starts: false, .. }) => {}
+            other => panic!("{other:?}"),
+        };
+        try_send();
+        thread.join().unwrap();
+        try_send();
+        assert_eq!(ada.texts()[0], "1");
+        assert!(!room.state.lock().is_draining);
+    });
+}
+
+#[test]
 fn a_close_comes_after_what_was_sent_before() {
     loom::model(|| {
         let ada = Inbox::default();
