@@ -10,36 +10,70 @@ pub(crate) use self::off::*;
 
 #[cfg(feature = "metrics")]
 mod on {
-    use metrics::{counter, gauge};
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
     use super::Delivered;
 
+    const MEMBERS: &str = "sockeye_hub_members";
+    const SENT: &str = "sockeye_hub_messages_sent_total";
+    const REFUSED: &str = "sockeye_hub_messages_refused_total";
+    const QUEUED: &str = "sockeye_hub_deliveries_queued_total";
+    const OVERFLOWED: &str = "sockeye_hub_deliveries_overflowed_total";
+    const DROPPED: &str = "sockeye_hub_deliveries_dropped_total";
+    const DISPLACED: &str = "sockeye_hub_deliveries_displaced_total";
+    const CLOSED: &str = "sockeye_hub_deliveries_closed_total";
+    const DISCONNECTED: &str = "sockeye_hub_members_disconnected_total";
+
+    static IS_DESCRIBED: AtomicBool = AtomicBool::new(false);
+
     pub(crate) fn members(change: f64) {
-        gauge!("sockeye_hub_members").increment(change);
+        // Not a `LazyLock`, which other threads would wait for: a recorder may use a hub.
+        if !IS_DESCRIBED.swap(true, Relaxed) {
+            describe();
+        }
+        gauge!(MEMBERS).increment(change);
     }
 
     pub(crate) fn sent() {
-        counter!("sockeye_hub_messages_sent_total").increment(1);
+        counter!(SENT).increment(1);
     }
 
     pub(crate) fn refused() {
-        counter!("sockeye_hub_messages_refused_total").increment(1);
+        counter!(REFUSED).increment(1);
     }
 
     pub(crate) fn delivered(delivered: &Delivered) {
         let Delivered { queued, overflowed, dropped, displaced, disconnected, closed } = *delivered;
         for (name, count) in [
-            ("sockeye_hub_deliveries_queued_total", queued),
-            ("sockeye_hub_deliveries_overflowed_total", overflowed),
-            ("sockeye_hub_deliveries_dropped_total", dropped),
-            ("sockeye_hub_deliveries_displaced_total", displaced),
-            ("sockeye_hub_members_disconnected_total", disconnected),
-            ("sockeye_hub_deliveries_closed_total", closed),
+            (QUEUED, queued),
+            (OVERFLOWED, overflowed),
+            (DROPPED, dropped),
+            (DISPLACED, displaced),
+            (DISCONNECTED, disconnected),
+            (CLOSED, closed),
         ] {
             if count > 0 {
                 counter!(name).increment(count);
             }
         }
+    }
+
+    fn describe() {
+        describe_gauge!(MEMBERS, Unit::Count, "Members of hubs");
+        describe_counter!(SENT, Unit::Count, "Messages that hubs accepted, each for any number of members");
+        describe_counter!(REFUSED, Unit::Count, "Messages that were refused since too many were pending in their room");
+        describe_counter!(QUEUED, Unit::Count, "Messages that were queued for a member, counted for each member");
+        describe_counter!(OVERFLOWED, Unit::Count, "Messages that found the queue of a member full");
+        describe_counter!(DROPPED, Unit::Count, "Messages that a member did not get since its queue was full");
+        describe_counter!(
+            DISPLACED,
+            Unit::Count,
+            "Messages that were dropped from the queue of a member, for newer ones or with the whole queue"
+        );
+        describe_counter!(CLOSED, Unit::Count, "Messages for members whose connection was closing");
+        describe_counter!(DISCONNECTED, Unit::Count, "Members that were disconnected since their queue was full");
     }
 }
 

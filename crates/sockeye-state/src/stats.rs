@@ -36,9 +36,11 @@ pub struct Stats {
     pub queued: u64,
     /// Deliveries that found the queue of their member full. The [`Overflow`](crate::Overflow) says what happened then.
     pub overflowed: u64,
-    /// Deliveries that were dropped, since the queue was full.
+    /// Deliveries that were dropped instead of being queued, since the queue was full.
     pub dropped: u64,
-    /// Older messages that were dropped for newer ones, by [`Overflow::DropOldest`](crate::Overflow::DropOldest).
+    /// Deliveries that were dropped after they had been queued: for newer messages by
+    /// [`Overflow::DropOldest`](crate::Overflow::DropOldest), or with the whole queue by
+    /// [`Overflow::Disconnect`](crate::Overflow::Disconnect).
     pub displaced: u64,
     /// Members that were disconnected since their queue was full, by [`Overflow::Disconnect`](crate::Overflow::Disconnect).
     pub disconnected: u64,
