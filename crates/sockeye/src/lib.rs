@@ -19,8 +19,8 @@
 //!   Nothing is compressed unless this method is called.
 //! * `json`: typed messages, with `recv_json`, `send_json` and `push_json` of `WebSocket`, its halves and its senders, `send_json` of
 //!   rooms, and the module `json`.
-//! * `metrics`: counters for connections and for refused requests, through the `metrics` facade.
-//! * `state`: the module `state`, with the `Hub` of live connections.
+//! * `metrics`: counters for connections, for refused requests and for hubs, through the `metrics` facade.
+//! * `state`: the module `state`, with the `Hub` of live connections and its rooms.
 //! * `test`: the module `test`, with a client in memory for tests of handlers and applications. Enable it among the
 //!   `[dev-dependencies]`.
 //! * `tungstenite`: conversions between [`Message`] and `tungstenite::Message`. Each release of tungstenite is a breaking
