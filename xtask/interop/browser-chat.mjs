@@ -1,4 +1,4 @@
-// Chromium at example-chat: two people in two tabs.
+// Chromium at example-chat: two people in two tabs, and two rooms.
 
 import assert from 'node:assert/strict';
 import { screenshot, withBrowser } from './browser.mjs';
@@ -78,6 +78,40 @@ await script('Chromium at example-chat', () =>
       const late = await enter(context, 'Barbara');
       await shows(late, '#log', 'Hello from Grace');
       await late.close();
+    });
+    await check('another room has people and lines of its own', async () => {
+      await ada.fill('#other', 'harbour');
+      await ada.press('#other', 'Enter');
+      await shows(ada, '#tabs [aria-selected=true]', 'harbour');
+      await lacks(ada, '#people', 'Grace');
+      await say(grace, 'Is anybody in the lobby?');
+      await shows(ada, '#tabs .unread', '1');
+      await say(ada, 'Only the harbour hears this');
+      await shows(ada, '#log', 'Only the harbour hears this');
+      await lacks(ada, '#log', 'Is anybody in the lobby?');
+      await screenshot(ada, 'two-rooms');
+      await ada.click('#tabs :text("lobby")');
+      await shows(ada, '#log', 'Is anybody in the lobby?');
+      await lacks(ada, '#tabs', '1');
+      await say(ada, 'I am back');
+      await shows(grace, '#log', 'I am back');
+      await lacks(grace, '#log', 'Only the harbour hears this');
+    });
+    await check('a name that is taken in a room is refused there, and free in another room', async () => {
+      const other = await context.newPage();
+      other.on('pageerror', (error) => pageErrors.push(`other: ${error.message}`));
+      await other.goto(`${args.url}/`);
+      await other.fill('#name', 'Grace');
+      await other.click('#join');
+      await shows(other, '#error', 'somebody named Grace already');
+      await other.fill('#first', 'lighthouse');
+      await other.click('#join');
+      await shows(other, '#people', 'Grace');
+      await other.fill('#other', 'lobby');
+      await other.press('#other', 'Enter');
+      await shows(other, '#error', 'somebody named Grace already');
+      await shows(other, '#tabs [aria-selected=true]', 'lighthouse');
+      await other.close();
     });
     await check('who leaves is gone from the list', async () => {
       await lacks(ada, '#people', 'Barbara');

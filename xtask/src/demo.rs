@@ -10,11 +10,12 @@ use std::process::Command;
 const TRY: &str = "
 Try this:
   * Open the page in two windows, choose two names, and write.
-  * Choose the same name in a third window: the older one is closed, and told why.
+  * Enter another room, at the top: what is said there is not heard in the first, and a name may be used in both.
+  * Choose a name that somebody in the room has, in a third window: the page says so, and asks for another name.
   * Close a window without leaving: the others see who has left.
   * Press Ctrl-C here: all windows are closed with 1001, at different moments, and the program ends when they have answered.
     Start it again: the windows connect again by themselves.
-The code is examples/chat/src/room.rs. Its tests need no browser: examples/chat/tests/chat.rs.
+The code is examples/chat/src/lib.rs. Its tests need no browser: examples/chat/tests/chat.rs.
 ";
 
 pub(crate) fn run(ctx: &Context, flags: &DemoFlags) -> Result<()> {

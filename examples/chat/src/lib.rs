@@ -1,31 +1,49 @@
-//! A chat: one room, names, a list of the visitors, and the last lines for those who join later.
+//! A chat: rooms, names, a list of the visitors of each room, and the last lines for those who join later.
 
+mod log;
+mod person;
 mod protocol;
-mod room;
 
 use axum::{
     Router,
-    extract::State,
+    extract::{FromRef, Path, State},
     response::{Html, IntoResponse, Response},
     routing::{any, get},
 };
-use sockeye::{Message, Shutdown, WebSocket, WebSocketDefaults, WebSocketUpgrade};
+use sockeye::{
+    Sender, Shutdown, WebSocket, WebSocketDefaults, WebSocketUpgrade,
+    state::{Hub, Joined, Member, Room},
+};
 
 use crate::{
-    protocol::{FromPage, Refusal},
-    room::{Room, Seat},
+    log::{Log, Logs},
+    person::Person,
+    protocol::{FromPage, Join, Refusal, ToPage, now},
 };
 
 /// The longest message of a page, in bytes: enough for a line of 1000 characters, each of them escaped.
 const MAX_MESSAGE: usize = 16 << 10;
 
-/// The application: the page at `/`, and the WebSocket that it opens at `/ws`.
+/// The close code of a connection that a later one of the same page has replaced.
+const REPLACED: u16 = 4000;
+
+/// A visitor's place in a room.
+type Seat = (Member<Person>, Joined<Person>);
+
+/// The application's state.
+#[derive(Clone, Default, FromRef)]
+struct App {
+    hub: Hub<Person>,
+    logs: Logs,
+}
+
+/// The application: the page at `/`, and the WebSocket that it opens for each room.
 pub fn app(shutdown: &Shutdown) -> Router {
     Router::new()
         .route("/", get(page))
-        .route("/ws", any(ws_handler))
+        .route("/ws/{room}", any(ws_handler))
         .layer(WebSocketDefaults::new().shutdown(shutdown.clone()))
-        .with_state(Room::default())
+        .with_state(App::default())
 }
 
 async fn page() -> impl IntoResponse {
@@ -35,18 +53,23 @@ async fn page() -> impl IntoResponse {
     ([("content-security-policy", policy)], Html(include_str!("page.html")))
 }
 
-async fn ws_handler(State(room): State<Room>, ws: WebSocketUpgrade) -> Response {
-    ws.max_message_size(MAX_MESSAGE).on_upgrade(|socket| attend(socket, room))
+async fn ws_handler(State(app): State<App>, Path(room): Path<String>, ws: WebSocketUpgrade) -> Response {
+    ws.max_message_size(MAX_MESSAGE).on_upgrade(|socket| chat(socket, app, room))
 }
 
-/// Serves one visitor, from the first message to the last. The seat is freed when this function returns, for whatever reason.
-async fn attend(mut socket: WebSocket, room: Room) {
-    let mut seat = None;
-    while let Some(Ok(message)) = socket.recv().await {
-        let done = match message {
-            Message::Text(text) => heed(&text, &socket, &room, &mut seat),
-            Message::Binary(_) => Err(Refusal::Malformed("expected text".to_owned())),
-            _ => Ok(()),
+/// Serves one visitor of one room, from the first message to the last.
+async fn chat(mut socket: WebSocket, App { hub, logs }: App, name: String) {
+    let log = logs.of(&name);
+    let mut inside = None;
+    while let Some(request) = protocol::next(&mut socket).await {
+        let done = match (request, &inside) {
+            (Ok(FromPage::Join(join)), None) => {
+                enter(&hub, &name, &log, socket.sender(), join).await.map(|entered| inside = Some(entered))
+            }
+            (Ok(FromPage::Say { text }), Some((me, room))) => say(me, room, &log, &text).await,
+            (Ok(FromPage::Join(_)), Some(_)) => Err(Refusal::AlreadyIn),
+            (Ok(FromPage::Say { .. }), None) => Err(Refusal::NotIn),
+            (Err(refusal), _) => Err(refusal),
         };
         if let Err(refusal) = done {
             if socket.send(refusal.into()).await.is_err() {
@@ -54,14 +77,45 @@ async fn attend(mut socket: WebSocket, room: Room) {
             }
         }
     }
+    if let Some((me, room)) = inside {
+        let _log = log.lock().await;
+        // The room hears nothing of a connection that has been replaced: it is no longer in the room.
+        if hub.member(me.id()).leave(&name) > 0 {
+            room.send(ToPage::Left { name: &me.value().name, at: now() }.to_json());
+        }
+    } // here the member leaves the hub
 }
 
-fn heed(text: &str, socket: &WebSocket, room: &Room, seat: &mut Option<Seat>) -> Result<(), Refusal> {
-    match (FromPage::parse(text)?, &seat) {
-        (FromPage::Join(join), None) => *seat = Some(room.enter(socket.sender(), join)?),
-        (FromPage::Join(_), Some(_)) => return Err(Refusal::AlreadyIn),
-        (FromPage::Say { text }, Some(seat)) => seat.say(&text)?,
-        (FromPage::Say { .. }, None) => return Err(Refusal::NotIn),
+/// Makes the visitor a member of the room. While the log is locked, nobody else enters, speaks or leaves: so all hear of these in
+/// the same order, names are unique, and no line is lost or doubled between the welcome and the first line after it.
+async fn enter(hub: &Hub<Person>, room: &str, log: &Log, sender: Sender, join: Join) -> Result<Seat, Refusal> {
+    let person = Person::new(&join)?;
+    let log = log.lock().await;
+    let namesake = hub.members_of(room).into_iter().find(|other| other.value().has_name_of(&person));
+    if let Some(other) = &namesake {
+        if !other.value().is_same_page(&person) {
+            return Err(Refusal::NameTaken(other.value().name.clone()));
+        }
+        hub.member(other.id()).leave(room);
+        // An error would mean that the connection was closing already.
+        let _ = other.close_with(REPLACED, "You are here from another place now.");
     }
+    let me = hub.register(sender, person);
+    let room = me.join(room).await.map_err(Refusal::Room)?;
+    hub.member(me.id()).send(log.welcome(&me.value().name, &room, &join));
+    if namesake.is_none() {
+        room.to_others().send(ToPage::Joined { name: &me.value().name, at: now() }.to_json());
+    }
+    Ok((me, room))
+}
+
+async fn say(me: &Member<Person>, room: &Room<Person>, log: &Log, text: &str) -> Result<(), Refusal> {
+    let mut log = log.lock().await;
+    let line = log.next(&me.value().name, text)?;
+    // The speaker gets the line too. So nobody means that the hub has refused it, and then the log must not have it.
+    if room.send(ToPage::Line(&line).to_json()) == 0 {
+        return Err(Refusal::Busy);
+    }
+    log.keep(line);
     Ok(())
 }

@@ -1,11 +1,14 @@
 //! The messages between page and server: JSON in text messages, distinguished by `type`.
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
-use sockeye::Message;
+use sockeye::{Message, WebSocket, state::JoinError};
 
-use crate::room::{MAX_LINE, MAX_NAME};
+use crate::{log::MAX_LINE, person::MAX_NAME};
 
 /// A message of a page.
 #[derive(Debug, Deserialize)]
@@ -23,17 +26,24 @@ pub(crate) struct Join {
     /// without the server knowing.
     #[serde(default)]
     pub(crate) token: String,
-    /// Identifies the run of the server from which the page has lines.
+    /// Identifies the log from which the page has lines.
     #[serde(default)]
     pub(crate) epoch: String,
-    /// The number of the last line of that run that the page has. Default 0: it has none.
+    /// The number of the last line of that log that the page has. Default 0: it has none.
     #[serde(default)]
     pub(crate) after: u64,
 }
 
-impl FromPage {
-    pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
-        serde_json::from_str(text).map_err(|error| Refusal::Malformed(error.to_string()))
+/// The next message of the page, or what is wrong with it. `None` once the connection has ended.
+pub(crate) async fn next(socket: &mut WebSocket) -> Option<Result<FromPage, Refusal>> {
+    loop {
+        match socket.recv().await?.ok()? {
+            Message::Text(text) => {
+                return Some(serde_json::from_str(&text).map_err(|error| Refusal::Malformed(error.to_string())));
+            }
+            Message::Binary(_) => return Some(Err(Refusal::Malformed("expected text".to_owned()))),
+            _ => {} // a Ping is answered already, and after a Close comes the end
+        }
     }
 }
 
@@ -72,7 +82,7 @@ impl ToPage<'_> {
 /// A line of the chat.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
-    /// The number of the line, from 1 in every run of the server.
+    /// The number of the line, from 1 in every log.
     pub(crate) id: u64,
     /// Milliseconds since 1970.
     pub(crate) at: u64,
@@ -87,23 +97,27 @@ pub(crate) enum Refusal {
     NameTooLong(usize),
     NameInvisible(char),
     NameTaken(String),
+    Room(JoinError),
     LineEmpty,
     LineTooLong(usize),
+    Busy,
     NotIn,
     AlreadyIn,
     Malformed(String),
 }
 
 impl Refusal {
-    /// A code for the page: one that begins with `name_` asks for another name.
+    /// A code for the page: one that begins with `name_` asks for another name, and `room` for another room.
     fn code(&self) -> &'static str {
         match self {
             Self::NameEmpty => "name_empty",
             Self::NameTooLong(_) => "name_long",
             Self::NameInvisible(_) => "name_invisible",
             Self::NameTaken(_) => "name_taken",
+            Self::Room(_) => "room",
             Self::LineEmpty => "line_empty",
             Self::LineTooLong(_) => "line_long",
+            Self::Busy => "busy",
             Self::NotIn => "not_in",
             Self::AlreadyIn => "already_in",
             Self::Malformed(_) => "malformed",
@@ -120,8 +134,10 @@ impl fmt::Display for Refusal {
                 write!(f, "A name cannot contain the character U+{:04X}, which cannot be seen.", u32::from(*character))
             }
             Self::NameTaken(name) => write!(f, "There is somebody named {name} already. Please choose another name."),
+            Self::Room(error) => write!(f, "You cannot enter: {error}."),
             Self::LineEmpty => f.write_str("There is nothing in this message."),
             Self::LineTooLong(len) => write!(f, "A message has at most {MAX_LINE} characters, this one has {len}."),
+            Self::Busy => f.write_str("Too much is said here at the moment. Please say it again later."),
             Self::NotIn => f.write_str("Please join first."),
             Self::AlreadyIn => f.write_str("You have joined already."),
             Self::Malformed(why) => write!(f, "This was not understood: {why}"),
@@ -134,4 +150,9 @@ impl From<Refusal> for Message {
         let error = ToPage::Error { code: refusal.code(), message: refusal.to_string() };
         Self::Text(error.to_json())
     }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }

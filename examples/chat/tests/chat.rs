@@ -19,12 +19,20 @@ struct Visitor(Client);
 
 impl Visitor {
     async fn connect(app: &Router) -> Self {
-        Self(Client::to(app.clone()).path("/ws").connect().await.unwrap())
+        Self::connect_to(app, "lobby").await
+    }
+
+    async fn connect_to(app: &Router, room: &str) -> Self {
+        Self(Client::to(app.clone()).path(format!("/ws/{room}")).connect().await.unwrap())
     }
 
     /// Connects and joins, and returns the welcome too.
     async fn join(app: &Router, name: &str) -> (Self, Value) {
-        let mut visitor = Self::connect(app).await;
+        Self::join_in(app, "lobby", name).await
+    }
+
+    async fn join_in(app: &Router, room: &str, name: &str) -> (Self, Value) {
+        let mut visitor = Self::connect_to(app, room).await;
         visitor.tell(json!({ "type": "join", "name": name, "token": name })).await;
         let welcome = visitor.hear("welcome").await;
         (visitor, welcome)
@@ -101,6 +109,7 @@ async fn a_new_visitor_gets_the_last_50_lines_and_one_who_reconnects_only_the_ne
     assert_eq!(history[0]["text"], "line 11");
 
     let epoch = &welcome["epoch"];
+    assert_ne!(*epoch, json!(""));
     for (epoch, after, expected) in
         [(epoch, 58, vec![59, 60]), (epoch, 60, vec![]), (&json!("another run"), 58, (11..=60).collect())]
     {
@@ -110,6 +119,93 @@ async fn a_new_visitor_gets_the_last_50_lines_and_one_who_reconnects_only_the_ne
         let history = welcome["history"].as_array().unwrap();
         assert_eq!(history.iter().map(|line| line["id"].as_u64().unwrap()).collect::<Vec<u64>>(), expected);
     }
+}
+
+#[tokio::test]
+async fn a_room_hears_nothing_of_another_one() {
+    let app = app();
+    let (mut ada, _) = Visitor::join_in(&app, "harbour", "Ada").await;
+    ada.say("in the harbour").await;
+    ada.hear_line("Ada", "in the harbour").await;
+    // The same name: it is another room. Its lines are counted from 1, and nobody else is there.
+    let (mut other, welcome) = Visitor::join_in(&app, "light%20house%2Fnorth", "Ada").await;
+    assert_eq!((&welcome["people"], &welcome["history"]), (&json!(["Ada"]), &json!([])));
+    other.say("in the lighthouse").await;
+    assert_eq!(other.hear_line("Ada", "in the lighthouse").await, 1);
+    other.0.close(close_code::NORMAL, "").await;
+    other.0.finish().await;
+
+    ada.say("still here").await;
+    assert_eq!(ada.hear_line("Ada", "still here").await, 2);
+}
+
+/// The room has so many visitors that a task of the hub delivers the lines.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_line_is_lost_or_doubled_between_the_history_and_the_first_live_one() {
+    const LINES: u64 = 200;
+    let app = app();
+    let mut crowd = Vec::new();
+    for i in 0..20 {
+        crowd.push(Visitor::join(&app, &format!("Visitor {i}")).await);
+    }
+    let mut speaker = crowd.pop().unwrap().0;
+    let speaking = tokio::spawn(async move {
+        for i in 1..=LINES {
+            speaker.say(&i.to_string()).await;
+        }
+        speaker
+    });
+    let mut listening = Vec::new();
+    for i in 0..20 {
+        let (mut late, welcome) = Visitor::join(&app, &format!("Late {i}")).await;
+        listening.push(tokio::spawn(async move {
+            let history = welcome["history"].as_array().unwrap();
+            let mut ids: Vec<_> = history.iter().map(|line| line["id"].as_u64().unwrap()).collect();
+            while ids.last() != Some(&LINES) {
+                let heard: Value = late.0.recv_json().await;
+                if heard["type"] == "line" {
+                    ids.push(heard["id"].as_u64().unwrap());
+                }
+            }
+            let first = ids[0];
+            assert_eq!(ids, (first..=LINES).collect::<Vec<_>>());
+            late
+        }));
+    }
+    // Kept until the end: the end of one would be heard by the others.
+    let _speaker = speaking.await.unwrap();
+    for late in &mut listening {
+        late.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_lines_of_empty_rooms_are_forgotten_when_rooms_are_many() {
+    let app = app();
+    let (mut ada, _) = Visitor::join_in(&app, "occupied", "Ada").await;
+    ada.say("kept").await;
+    ada.hear_line("Ada", "kept").await;
+    for i in 0..100 {
+        let (mut visitor, _) = Visitor::join_in(&app, &format!("room {i}").replace(' ', "%20"), "Grace").await;
+        visitor.say("forgotten").await;
+        visitor.hear_line("Grace", "forgotten").await;
+        visitor.0.close(close_code::NORMAL, "").await;
+        visitor.0.finish().await;
+    }
+    let (_, welcome) = Visitor::join_in(&app, "occupied", "Grace").await;
+    assert_eq!(welcome["history"][0]["text"], "kept");
+    let (_, welcome) = Visitor::join_in(&app, "room%200", "Grace").await;
+    assert_eq!(welcome["history"], json!([]));
+    let (_, welcome) = Visitor::join_in(&app, "room%2099", "Grace").await;
+    assert_eq!(welcome["history"][0]["text"], "forgotten");
+}
+
+#[tokio::test]
+async fn a_room_that_cannot_be_is_refused() {
+    let app = app();
+    let mut ada = Visitor::connect_to(&app, &"x".repeat(201)).await;
+    ada.tell(json!({ "type": "join", "name": "Ada" })).await;
+    ada.is_refused("room", "201 bytes").await;
 }
 
 #[tokio::test]
@@ -138,7 +234,7 @@ async fn a_page_that_reconnects_takes_its_own_place() {
     ada.hear("joined").await;
     // The same name and token: the earlier connection is closed, and the others hear of neither a leave nor a join.
     let (mut again, welcome) = Visitor::join(&app, "Ada").await;
-    assert_eq!(welcome["people"], json!(["Grace", "Ada"]));
+    assert_eq!(welcome["people"], json!(["Ada", "Grace"]));
     ada.0.assert_close(4000).await;
     again.say("still me").await;
     grace.hear_line("Ada", "still me").await;
@@ -241,7 +337,7 @@ async fn ctrl_c_ends_the_program() {
     let mut line = String::new();
     BufReader::new(program.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let addr: SocketAddr = line.trim().strip_prefix("listening on http://").expect(&line).parse().unwrap();
-    let (mut ada, _) = connect_async(format!("ws://{addr}/ws")).await.unwrap();
+    let (mut ada, _) = connect_async(format!("ws://{addr}/ws/lobby")).await.unwrap();
     ada.send(Message::text(r#"{"type":"join","name":"Ada"}"#)).await.unwrap();
     ada.next().await.unwrap().unwrap();
     // A client that never finishes its request does not stop Ada from getting the Close.
