@@ -11,7 +11,7 @@ use axum::{
     routing::{any, get},
 };
 use sockeye::{
-    Sender, Shutdown, WebSocket, WebSocketDefaults, WebSocketUpgrade,
+    RecvJsonError, Sender, Shutdown, WebSocket, WebSocketDefaults, WebSocketUpgrade,
     state::{Hub, Joined, Member, Room},
 };
 
@@ -61,7 +61,7 @@ async fn ws_handler(State(app): State<App>, Path(room): Path<String>, ws: WebSoc
 async fn chat(mut socket: WebSocket, App { hub, logs }: App, name: String) {
     let log = logs.of(&name);
     let mut inside = None;
-    while let Some(request) = protocol::next(&mut socket).await {
+    while let Some(request) = socket.recv_json().await {
         let done = match (request, &inside) {
             (Ok(FromPage::Join(join)), None) => {
                 enter(&hub, &name, &log, socket.sender(), join).await.map(|entered| inside = Some(entered))
@@ -69,10 +69,11 @@ async fn chat(mut socket: WebSocket, App { hub, logs }: App, name: String) {
             (Ok(FromPage::Say { text }), Some((me, room))) => say(me, room, &log, &text).await,
             (Ok(FromPage::Join(_)), Some(_)) => Err(Refusal::AlreadyIn),
             (Ok(FromPage::Say { .. }), None) => Err(Refusal::NotIn),
-            (Err(refusal), _) => Err(refusal),
+            (Err(RecvJsonError::Decode(error)), _) => Err(Refusal::Malformed(error)),
+            (Err(RecvJsonError::Connection(_)), _) => break,
         };
         if let Err(refusal) = done {
-            if socket.send(refusal.into()).await.is_err() {
+            if socket.send_json(refusal.to_page()).await.is_err() {
                 break;
             }
         }
@@ -81,7 +82,7 @@ async fn chat(mut socket: WebSocket, App { hub, logs }: App, name: String) {
         let _log = log.lock().await;
         // The room hears nothing of a connection that has been replaced: it is no longer in the room.
         if hub.member(me.id()).leave(&name) > 0 {
-            room.send(ToPage::Left { name: &me.value().name, at: now() }.to_json());
+            let _ = room.send_json(ToPage::Left { name: &me.value().name, at: now() });
         }
     } // here the member leaves the hub
 }
@@ -102,9 +103,10 @@ async fn enter(hub: &Hub<Person>, room: &str, log: &Log, sender: Sender, join: J
     }
     let me = hub.register(sender, person);
     let room = me.join(room).await.map_err(Refusal::Room)?;
-    hub.member(me.id()).send(log.welcome(&me.value().name, &room, &join));
+    // Errors of `send_json` would be about the value, which has a JSON in each case.
+    let _ = hub.member(me.id()).send_json(log.welcome(&me.value().name, &room, &join));
     if namesake.is_none() {
-        room.to_others().send(ToPage::Joined { name: &me.value().name, at: now() }.to_json());
+        let _ = room.to_others().send_json(ToPage::Joined { name: &me.value().name, at: now() });
     }
     Ok((me, room))
 }
@@ -112,10 +114,10 @@ async fn enter(hub: &Hub<Person>, room: &str, log: &Log, sender: Sender, join: J
 async fn say(me: &Member<Person>, room: &Room<Person>, log: &Log, text: &str) -> Result<(), Refusal> {
     let mut log = log.lock().await;
     let line = log.next(&me.value().name, text)?;
-    // The speaker gets the line too. So nobody means that the hub has refused it, and then the log must not have it.
-    if room.send(ToPage::Line(&line).to_json()) == 0 {
-        return Err(Refusal::Busy);
+    match room.send_json(ToPage::Line(&line)) {
+        Ok(1..) => log.keep(line),
+        // The speaker is a member too. So nobody means that the hub has refused the line.
+        _ => return Err(Refusal::Busy),
     }
-    log.keep(line);
     Ok(())
 }

@@ -79,13 +79,12 @@ impl Lines {
     }
 
     /// The answer to a join: who is in the room, and the lines that the page does not have.
-    pub(crate) fn welcome(&self, name: &str, room: &Room<Person>, join: &Join) -> String {
-        let present = room.members();
-        let mut people: Vec<_> = present.iter().map(|person| person.value().name.as_str()).collect();
+    pub(crate) fn welcome<'a>(&'a self, name: &'a str, room: &Room<Person>, join: &Join) -> ToPage<'a> {
+        let mut people: Vec<_> = room.members().iter().map(|person| person.value().name.clone()).collect();
         people.sort_unstable();
         let seen = if join.epoch == self.epoch { join.after } else { 0 };
         let history = self.lines.iter().filter(|line| line.id > seen).collect();
-        ToPage::Welcome { name, epoch: &self.epoch, people, history }.to_json()
+        ToPage::Welcome { name, epoch: &self.epoch, people, history }
     }
 }
 

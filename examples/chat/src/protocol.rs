@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sockeye::{Message, WebSocket, state::JoinError};
+use sockeye::{JsonError, state::JoinError};
 
 use crate::{log::MAX_LINE, person::MAX_NAME};
 
@@ -34,19 +34,6 @@ pub(crate) struct Join {
     pub(crate) after: u64,
 }
 
-/// The next message of the page, or what is wrong with it. `None` once the connection has ended.
-pub(crate) async fn next(socket: &mut WebSocket) -> Option<Result<FromPage, Refusal>> {
-    loop {
-        match socket.recv().await?.ok()? {
-            Message::Text(text) => {
-                return Some(serde_json::from_str(&text).map_err(|error| Refusal::Malformed(error.to_string())));
-            }
-            Message::Binary(_) => return Some(Err(Refusal::Malformed("expected text".to_owned()))),
-            _ => {} // a Ping is answered already, and after a Close comes the end
-        }
-    }
-}
-
 /// A message of the server.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -55,7 +42,7 @@ pub(crate) enum ToPage<'a> {
     Welcome {
         name: &'a str,
         epoch: &'a str,
-        people: Vec<&'a str>,
+        people: Vec<String>,
         history: Vec<&'a Line>,
     },
     Line(&'a Line),
@@ -71,12 +58,6 @@ pub(crate) enum ToPage<'a> {
         code: &'a str,
         message: String,
     },
-}
-
-impl ToPage<'_> {
-    pub(crate) fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("strings and numbers always serialize")
-    }
 }
 
 /// A line of the chat.
@@ -103,10 +84,14 @@ pub(crate) enum Refusal {
     Busy,
     NotIn,
     AlreadyIn,
-    Malformed(String),
+    Malformed(JsonError),
 }
 
 impl Refusal {
+    pub(crate) fn to_page(&self) -> ToPage<'static> {
+        ToPage::Error { code: self.code(), message: self.to_string() }
+    }
+
     /// A code for the page: one that begins with `name_` asks for another name, and `room` for another room.
     fn code(&self) -> &'static str {
         match self {
@@ -142,13 +127,6 @@ impl fmt::Display for Refusal {
             Self::AlreadyIn => f.write_str("You have joined already."),
             Self::Malformed(why) => write!(f, "This was not understood: {why}"),
         }
-    }
-}
-
-impl From<Refusal> for Message {
-    fn from(refusal: Refusal) -> Self {
-        let error = ToPage::Error { code: refusal.code(), message: refusal.to_string() };
-        Self::Text(error.to_json())
     }
 }
 

@@ -267,7 +267,7 @@ async fn a_line_that_cannot_be_said_is_refused_and_the_connection_stays() {
         ada.is_refused("malformed", "not understood").await;
     }
     ada.0.send_binary([0; 10]).await;
-    ada.is_refused("malformed", "expected text").await;
+    ada.is_refused("malformed", "expected a text message").await;
     ada.say(&"🐟".repeat(1000)).await;
     assert_eq!(ada.hear_line("Ada", &"🐟".repeat(1000)).await, 1);
     // Longer than any message of a page.
