@@ -9,7 +9,8 @@
 //!
 //! ## Write the application
 //!
-//! * [State and extractors](state_and_extractors): the application's state, settings for all handlers, a hub for broadcasts.
+//! * [State and extractors](state_and_extractors): the application's state, settings for all handlers.
+//! * [Rooms and broadcast](rooms): a message to many connections, to a user with several devices, and what slow members miss.
 //! * [Typed messages](typed_messages): values of your own types as JSON, what a bad message costs, new and old clients.
 //! * [Authentication](authentication): by a cookie, the first message, a subprotocol or a ticket; what happens when it expires.
 //! * [Recipes](recipes): a token before the upgrade, access by room, a dashboard that pushes ten times a second.
@@ -89,9 +90,39 @@ pub mod choosing_crates {}
 
 #[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
 #[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
-#[cfg_attr(not(feature = "state"), doc(alias("broadcast", "rooms")))]
 #[doc = include_str!("../guide/state-and-extractors.md")]
 pub mod state_and_extractors {}
+
+#[cfg_attr(feature = "state", doc = "[`Builder::overflow`]: crate::state::Builder::overflow")]
+#[cfg_attr(not(feature = "state"), doc = "[`Builder::overflow`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Event::Gap`]: crate::state::Event::Gap")]
+#[cfg_attr(not(feature = "state"), doc = "[`Event::Gap`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Joined`]: crate::state::Joined")]
+#[cfg_attr(not(feature = "state"), doc = "[`Joined`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Member`]: crate::state::Member")]
+#[cfg_attr(not(feature = "state"), doc = "[`Member`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`MemberId`]: crate::state::MemberId")]
+#[cfg_attr(not(feature = "state"), doc = "[`MemberId`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Room`]: crate::state::Room")]
+#[cfg_attr(not(feature = "state"), doc = "[`Room`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`by_key`]: crate::state::Hub::by_key")]
+#[cfg_attr(not(feature = "state"), doc = "[`by_key`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`join`]: crate::state::Member::join")]
+#[cfg_attr(not(feature = "state"), doc = "[`join`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`members_of`]: crate::state::Hub::members_of")]
+#[cfg_attr(not(feature = "state"), doc = "[`members_of`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`register`]: crate::state::Hub::register")]
+#[cfg_attr(not(feature = "state"), doc = "[`register`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`send`]: crate::state::Room::send")]
+#[cfg_attr(not(feature = "state"), doc = "[`send`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`volatile`]: crate::state::Room::volatile")]
+#[cfg_attr(not(feature = "state"), doc = "[`volatile`]: crate#features")]
+#[cfg_attr(not(feature = "state"), doc(alias("broadcast", "rooms")))]
+#[doc(alias("presence", "pub/sub", "topics"))]
+#[doc = include_str!("../guide/rooms.md")]
+pub mod rooms {}
 
 #[cfg_attr(feature = "json", doc = "[`json::decode`]: crate::json::decode")]
 #[cfg_attr(not(feature = "json"), doc = "[`json::decode`]: crate#features")]
@@ -162,6 +193,8 @@ pub mod connecting {}
 #[doc = include_str!("../guide/tls-and-proxies.md")]
 pub mod tls_and_proxies {}
 
+#[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
 #[doc(alias = "rate limit")]
 #[doc = include_str!("../guide/security.md")]
 pub mod security {}
