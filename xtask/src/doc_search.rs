@@ -25,6 +25,8 @@ const WORDS: &[(&str, &str)] = &[
     ("keep alive",       "sockeye::Timeouts::keep_alive"),
     ("timeout",          "sockeye::Timeouts"),
     ("rooms",            "sockeye::state::Hub"),
+    ("pubsub",           "sockeye::guide::rooms"),
+    ("presence",         "sockeye::guide::rooms"),
     ("broadcast",        "sockeye::state::Hub::broadcast"),
     ("max message size", "sockeye::Config::max_message_size"),
     ("message size",     "sockeye::Config::max_message_size"),

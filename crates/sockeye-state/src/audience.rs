@@ -8,6 +8,13 @@ use crate::{Hub, InvalidCloseCode, JoinError, MemberId, Room, engine::Except, me
 
 /// The members of one or several rooms, and nobody twice. From [`Hub::to`], [`Room::except`] and
 /// [`Joined::to_others`](crate::Joined::to_others).
+///
+/// ```
+/// # use sockeye_state::{Hub, MemberId};
+/// fn warn(hub: &Hub<String>, author: MemberId) -> usize {
+///     hub.to(["harbour", "lighthouse"]).except(author).send("a storm is coming")
+/// }
+/// ```
 #[must_use = "nobody gets anything before `send`"]
 pub struct Audience<T> {
     rooms: Vec<Room<T>>,
@@ -75,6 +82,14 @@ impl<T: Send + Sync + 'static> Audience<T> {
 ///
 /// The message goes out in the task of the caller, which takes the longer the more members there are. Two calls at the same time
 /// may reach two members in different orders. A room to which all members belong has neither drawback.
+///
+/// ```
+/// # use sockeye_state::{Hub, InvalidCloseCode};
+/// fn end(hub: &Hub<String>) -> Result<usize, InvalidCloseCode> {
+///     hub.all().send("the server ends");
+///     hub.all().close_members(1001, "")
+/// }
+/// ```
 #[must_use = "nobody gets anything before `send`"]
 pub struct Everyone<'a, T> {
     hub: &'a Hub<T>,
@@ -143,6 +158,17 @@ impl<'a, T: Send + Sync + 'static> Everyone<'a, T> {
 /// A member by its identity, whether it is still here or not. From [`Hub::member`].
 ///
 /// Each method returns how many members of this node it concerns: 1, or 0 if the member has left.
+///
+/// ```
+/// # use sockeye_state::{Hub, MemberId};
+/// fn seat(hub: &Hub<String>, player: MemberId) -> Result<(), sockeye_state::JoinError> {
+///     let player = hub.member(player);
+///     if player.join("table:4")? == 1 {
+///         player.send("you sit at table 4");
+///     }
+///     Ok(())
+/// }
+/// ```
 #[must_use = "nothing happens to the member before a method is called"]
 pub struct RemoteMember<T> {
     hub: Hub<T>,

@@ -39,6 +39,14 @@ pub struct Builder<T> {
 }
 
 /// How the rooms with a common prefix work. For [`Builder::rooms`].
+///
+/// ```
+/// use sockeye_state::{Hub, Overflow, Rooms};
+///
+/// let latest_counts = Rooms::new().overflow(Overflow::DropOldest);
+/// let builder = Hub::<String>::builder().rooms("prices:", latest_counts);
+/// # let _ = builder;
+/// ```
 #[must_use]
 pub struct Rooms<T> {
     overflow: Option<Overflow>,

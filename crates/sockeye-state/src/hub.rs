@@ -65,6 +65,14 @@ impl<T: Send + Sync + 'static> Hub<T> {
     }
 
     /// Adds the connection of `sender` to the hub. The connection stays in the hub until the returned member is dropped.
+    ///
+    /// ```
+    /// # use sockeye_state::Hub;
+    /// # use sockeye_tokio::WebSocket;
+    /// # async fn handler(socket: WebSocket, hub: Hub<String>) {
+    /// let me = hub.register(socket.sender(), "Ada".to_owned());
+    /// # }
+    /// ```
     pub fn register(&self, sender: Sender, value: T) -> Member<T> {
         Member::new(self.clone(), self.inner.members.add(sender, value))
     }
@@ -90,7 +98,7 @@ impl<T: Send + Sync + 'static> Hub<T> {
         Audience::new(rooms.into_iter().map(|name| self.room(name)).collect())
     }
 
-    /// A member, from anywhere, by its identity.
+    /// A member, from anywhere, by its identity. [`RemoteMember`] has an example.
     pub fn member(&self, id: MemberId) -> RemoteMember<T> {
         RemoteMember::new(self.clone(), id)
     }
@@ -107,6 +115,19 @@ impl<T: Send + Sync + 'static> Hub<T> {
 
     /// The members of this node with this key, which [`Builder::key`] gives to each member: for example all connections of one
     /// user. Nobody, if the hub was built without keys.
+    ///
+    /// ```
+    /// # use sockeye_state::{BuildError, Hub};
+    /// # async fn build() -> Result<(), BuildError> {
+    /// struct User {
+    ///     id: u64,
+    /// }
+    ///
+    /// let hub = Hub::<User>::builder().key(|user: &User| user.id.to_string()).build().await?;
+    /// println!("user 17 has {} connections", hub.by_key("17").len());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn by_key(&self, key: impl AsRef<str>) -> Vec<Present<T>> {
         self.inner.members.by_key(key.as_ref()).into_iter().map(Present::new).collect()
     }

@@ -4,7 +4,15 @@ use std::fmt;
 
 use crate::engine::Key;
 
-/// One process with a hub: a random number for each hub, never configured and never used again.
+/// One process with a hub: a random number for each hub, never configured and never used again. From
+/// [`Hub::node`](crate::Hub::node) and [`MemberId::node`].
+///
+/// ```
+/// # use sockeye_state::{Hub, Member};
+/// fn is_here(hub: &Hub<String>, member: &Member<String>) -> bool {
+///     member.id().node() == hub.node()
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(u64);
 

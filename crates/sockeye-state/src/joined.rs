@@ -10,7 +10,7 @@ use std::{
 
 use crate::{Audience, JoinError, Member, MemberId, Room};
 
-/// A join that begins when it is awaited. From [`Member::join`].
+/// A join that begins when it is awaited. From [`Member::join`]. For its result, and an example, see there.
 #[must_use = "a join does nothing before it is awaited"]
 pub struct Join<'a, T> {
     member: &'a Member<T>,
@@ -23,6 +23,18 @@ pub struct Joining<'a, T>(Join<'a, T>);
 
 /// A room that a member has joined. It is a [`Room`] that knows its member. Dropping it does not leave the room;
 /// [`leave`](Self::leave) does, and so does dropping the [`Member`].
+///
+/// ```
+/// use sockeye_state::{JoinError, Member};
+///
+/// async fn visit(me: &Member<String>) -> Result<(), JoinError> {
+///     let harbour = me.join("harbour").await?;
+///     harbour.send("for all"); // as of any `Room`
+///     harbour.to_others().send("for all but me");
+///     harbour.leave().await;
+///     Ok(())
+/// }
+/// ```
 pub struct Joined<T> {
     room: Room<T>,
     member: MemberId,

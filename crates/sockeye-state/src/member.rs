@@ -10,6 +10,19 @@ use crate::{Hub, InvalidCloseCode, Join, JoinError, MemberId, Room, engine, memb
 /// A connection in the hub. When the member is dropped, the connection leaves all rooms and the hub. From [`Hub::register`].
 ///
 /// The connection itself stays open: it closes when its `WebSocket` is dropped.
+///
+/// ```
+/// use sockeye_state::{Hub, JoinError};
+/// use sockeye_tokio::WebSocket;
+///
+/// async fn watch(mut socket: WebSocket, hub: Hub<u64>, user: u64) -> Result<(), JoinError> {
+///     let me = hub.register(socket.sender(), user);
+///     me.join("news").await?;
+///     me.join(format!("user:{user}")).await?; // all devices of the user
+///     while let Some(Ok(_)) = socket.recv().await {}
+///     Ok(())
+/// } // here the member leaves both rooms and the hub
+/// ```
 #[must_use = "dropping a member leaves the hub at once"]
 pub struct Member<T> {
     hub: Hub<T>,
@@ -44,6 +57,15 @@ impl<T: Send + Sync + 'static> Member<T> {
     /// Joins a room: `member.join("harbour").await`. The member gets all that is sent to the room from then on, until it
     /// [leaves](Self::leave). Joining again changes nothing.
     ///
+    /// ```
+    /// # use sockeye_state::{JoinError, Member};
+    /// async fn go(me: &Member<String>, to: &str) -> Result<(), JoinError> {
+    ///     let room = me.join(to).await?;
+    ///     room.to_others().send(format!("{} is here", me.value()));
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// A [`JoinError`], if no room can have this name, or if the member is in too many rooms. A name has 1 to 200 bytes and no
@@ -63,6 +85,13 @@ impl<T: Send + Sync + 'static> Member<T> {
 
     /// Leaves a room. Nothing that is sent to the room afterwards reaches this member. Of what was sent before, at most the
     /// messages arrive that are on their way to this member at this moment. Does nothing if the member is not in the room.
+    ///
+    /// ```
+    /// # use sockeye_state::Member;
+    /// # async fn go(me: &Member<String>) {
+    /// me.leave("harbour").await;
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     ///
@@ -136,7 +165,15 @@ impl<T> Inside<T> {
     }
 }
 
-/// A member of this node at the moment when the hub was asked. It may be gone by now.
+/// A member of this node at the moment when the hub was asked. It may be gone by now. From [`Hub::members`],
+/// [`Hub::members_of`], [`Hub::by_key`] and [`Room::members`].
+///
+/// ```
+/// # use sockeye_state::Hub;
+/// fn names(hub: &Hub<String>, room: &str) -> Vec<String> {
+///     hub.members_of(room).iter().map(|member| member.value().clone()).collect()
+/// }
+/// ```
 pub struct Present<T> {
     inside: Arc<Inside<T>>,
 }

@@ -13,6 +13,15 @@ use crate::{Audience, Hub, InvalidCloseCode, MemberId, Present, engine, name};
 ///
 /// All members of a room get its messages in the same order, and what one task sends to a room arrives in the order in which it
 /// was sent. Messages to a single member, and to [several rooms](Hub::to) at once, have no place in this order.
+///
+/// ```
+/// use sockeye_state::Hub;
+///
+/// let hub: Hub<String> = Hub::new();
+/// let harbour = hub.room("harbour");
+/// // Nobody is in the room yet, so the message is for nobody.
+/// assert_eq!((harbour.send("high tide at six"), harbour.len()), (0, 0));
+/// ```
 pub struct Room<T> {
     hub: Hub<T>,
     target: Target,
@@ -71,17 +80,40 @@ impl<T: Send + Sync + 'static> Room<T> {
 
     /// Like [`send`](Self::send), for a message that is worth nothing later, such as "is typing" or the position of a cursor:
     /// it is in no history of the room.
+    ///
+    /// ```
+    /// # use sockeye_state::Hub;
+    /// # let hub: Hub<String> = Hub::new();
+    /// hub.room("map").volatile(r#"{"cursor":[12,40]}"#);
+    /// ```
     pub fn volatile(&self, message: impl Into<PreparedMessage>) -> usize {
         self.send(message)
     }
 
     /// All members of the room but this one.
+    ///
+    /// ```
+    /// # use sockeye_state::{MemberId, Room};
+    /// fn pass_on(room: &Room<String>, from: MemberId, text: String) -> usize {
+    ///     room.except(from).send(text)
+    /// }
+    /// ```
     pub fn except(&self, member: MemberId) -> Audience<T> {
         Audience::new(vec![self.clone()]).except(member)
     }
 
     /// Closes the connections of all members of the room, after what was sent to the room before. Returns how many members of
-    /// this node it concerns. The members leave the room when their handlers end.
+    /// this node it concerns. The members leave the room when their handlers end. Others may join meanwhile.
+    ///
+    /// ```
+    /// # use sockeye_state::{Hub, InvalidCloseCode};
+    /// # fn close(hub: &Hub<String>) -> Result<(), InvalidCloseCode> {
+    /// let room = hub.room("auction:17");
+    /// room.send("sold");
+    /// room.close_members(1000, "the auction is over")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

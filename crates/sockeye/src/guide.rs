@@ -120,7 +120,7 @@ pub mod state_and_extractors {}
 #[cfg_attr(feature = "state", doc = "[`volatile`]: crate::state::Room::volatile")]
 #[cfg_attr(not(feature = "state"), doc = "[`volatile`]: crate#features")]
 #[cfg_attr(not(feature = "state"), doc(alias("broadcast", "rooms")))]
-#[doc(alias("presence", "pub/sub", "topics"))]
+#[doc(alias("presence", "pubsub", "topics"))]
 #[doc = include_str!("../guide/rooms.md")]
 pub mod rooms {}
 
