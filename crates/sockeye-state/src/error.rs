@@ -5,7 +5,7 @@ use sockeye_proto::{CloseCode, close_code};
 use crate::name::NameError;
 
 /// Why a member could not join a room. The member's connection and its other rooms are as before.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
     /// No room can have this name.

@@ -82,13 +82,13 @@ impl<T: Send + Sync + 'static> Joined<T> {
         &self.room
     }
 
-    /// Leaves the room; see [`Member::leave`].
+    /// Leaves the room; see [`Member::leave`]. Returns whether the member was still in it.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped before it completes, the member may have left.
-    pub async fn leave(self) {
-        self.room.hub().member(self.member).leave(self.room.name());
+    pub async fn leave(self) -> bool {
+        self.room.hub().member(self.member).leave(self.room.name()) > 0
     }
 }
 

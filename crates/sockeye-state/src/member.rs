@@ -84,7 +84,7 @@ impl<T: Send + Sync + 'static> Member<T> {
     }
 
     /// Leaves a room. Nothing that is sent to the room afterwards reaches this member. Of what was sent before, at most the
-    /// messages arrive that are on their way to this member at this moment. Does nothing if the member is not in the room.
+    /// messages arrive that are on their way to this member at this moment. Returns whether the member was in the room.
     ///
     /// ```
     /// # use sockeye_state::Member;
@@ -96,8 +96,8 @@ impl<T: Send + Sync + 'static> Member<T> {
     /// # Cancel safety
     ///
     /// If the future is dropped before it completes, the member may have left.
-    pub async fn leave(&self, room: impl AsRef<str>) {
-        self.inside.leave(&self.hub, room.as_ref());
+    pub async fn leave(&self, room: impl AsRef<str>) -> bool {
+        self.inside.leave(&self.hub, room.as_ref())
     }
 
     /// The rooms that this member is in, in the order in which it joined.

@@ -145,9 +145,9 @@ async fn dropping_a_joined_room_leaves_nothing_and_dropping_the_member_leaves_al
 async fn the_last_of_join_and_leave_counts() {
     let hub = Hub::new();
     let (mut ada, me, room) = join(&hub, "harbour", "Ada").await;
-    me.leave("harbour").await;
+    assert!(me.leave("harbour").await);
     room.send("missed");
-    me.leave("harbour").await;
+    assert!(!me.leave("harbour").await);
     let room = me.join("harbour").await.unwrap();
     me.leave("lighthouse").await;
     room.send("end");
@@ -185,7 +185,7 @@ async fn a_member_can_be_reached_by_its_identity() {
     let (mut ada, me) = register(&hub, "Ada").await;
     let id = me.id();
     assert_eq!(hub.member(id).send("for you"), 1);
-    assert_eq!(hub.member(id).join("harbour"), Ok(1));
+    assert_eq!(hub.member(id).join("harbour").unwrap(), 1);
     assert_eq!(hub.room("harbour").send("in the harbour"), 1);
     assert_eq!((hub.member(id).leave("harbour"), hub.member(id).leave("harbour")), (1, 0));
     assert_eq!(hub.member(id).close_with(4001, "signed out"), Ok(1));
@@ -194,7 +194,7 @@ async fn a_member_can_be_reached_by_its_identity() {
     assert_eq!(ada.expect_close(4001).await, "signed out");
 
     drop(me);
-    assert_eq!((hub.member(id).send("too late"), hub.member(id).join("harbour")), (0, Ok(0)));
+    assert_eq!((hub.member(id).send("too late"), hub.member(id).join("harbour").unwrap()), (0, 0));
     assert_eq!((hub.member(id).leave("harbour"), hub.member(id).close_with(4001, "")), (0, Ok(0)));
     assert!(hub.room("harbour").is_empty());
 }
@@ -289,8 +289,8 @@ async fn a_name_that_no_room_can_have_is_an_error() {
         let me = &me;
         async move { me.join(name).await.unwrap_err() }
     };
-    assert_eq!(refused(String::new()).await, JoinError::Name(NameError::Empty));
-    assert_eq!(refused("x".repeat(201)).await, JoinError::Name(NameError::TooLong { len: 201 }));
+    assert!(matches!(refused(String::new()).await, JoinError::Name(NameError::Empty)));
+    assert!(matches!(refused("x".repeat(201)).await, JoinError::Name(NameError::TooLong { len: 201 })));
     let error = refused("tide\n".to_owned()).await;
     assert_eq!(error.to_string(), "the name of the room has the control character U+000A at byte 4; expected none");
     assert!(me.join("x".repeat(200)).await.is_ok());
@@ -303,7 +303,7 @@ async fn a_member_is_in_at_most_so_many_rooms() {
     let (_ada, me) = register(&hub, "Ada").await;
     me.join("a").await.unwrap();
     me.join("b").await.unwrap();
-    assert_eq!(me.join("c").await.unwrap_err(), JoinError::TooManyRooms { max: 2 });
+    assert!(matches!(me.join("c").await.unwrap_err(), JoinError::TooManyRooms { max: 2 }));
     assert!(me.join("a").await.is_ok(), "the member is in this one already");
     assert_eq!(hub.stats().rooms, 2);
     me.leave("a").await;

@@ -81,7 +81,7 @@ async fn chat(mut socket: WebSocket, App { hub, logs }: App, name: String) {
     if let Some((me, room)) = inside {
         let _log = log.lock().await;
         // The room hears nothing of a connection that has been replaced: it is no longer in the room.
-        if hub.member(me.id()).leave(&name) > 0 {
+        if me.leave(&name).await {
             let _ = room.send_json(ToPage::Left { name: &me.value().name, at: now() });
         }
     } // here the member leaves the hub

@@ -135,10 +135,11 @@ impl Rooms {
                 format!("joined {room} {before} {}", *self.next(room))
             }
             Wish::Leave(room) => {
-                match joined.iter().position(|(other, _)| *other == room) {
-                    Some(index) => joined.swap_remove(index).1.leave().await,
+                let differs = match joined.iter().position(|(other, _)| *other == room) {
+                    Some(index) => !joined.swap_remove(index).1.leave().await,
                     None => me.leave(name(room)).await,
-                }
+                };
+                assert!(!differs, "the hub knows of a room what its member does not");
                 format!("left {room} {}", *self.next(room))
             }
             Wish::Both(one, other) => self.say_to_both(one, other),
