@@ -110,6 +110,8 @@ const TABLE: &[Row] = &[
             to("http"), to("bytes"), to("tracing"),
             // Credentials of `Authorization: Basic`; `hyper-util` encodes only those of proxies. Dates in `Retry-After`.
             to("base64"), to("httpdate"),
+            // `Sockets` is a `Stream`, and waits for random times.
+            to("futures-core"), to("getrandom"),
             optional("tokio-rustls"), optional("rustls-platform-verifier"), optional("webpki-roots"),
         ],
         never: &["axum", "axum-core", "sockeye-extract"],

@@ -62,7 +62,7 @@ pub async fn connect(to: impl IntoRequest) -> Result<WebSocket, ConnectError> {
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Client(Arc<Settings>);
+pub struct Client(pub(crate) Arc<Settings>);
 
 impl Client {
     /// A client with the defaults of [`Builder`]. Nothing is read but the environment, for the proxy.

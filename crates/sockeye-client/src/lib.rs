@@ -8,6 +8,7 @@
 //! | [`connect`] | opens a WebSocket with the defaults |
 //! | [`ClientRequest`] | where to connect to, headers, subprotocols, credentials |
 //! | [`Client`], [`Builder`] | what connections share: TLS, the proxy, the time limit, look-ups |
+//! | [`Sockets`], [`Backoff`], [`Retry`], [`Event`] | one WebSocket after another, by [`Client::reconnect`] |
 //! | [`Opened`] | an open connection, with the server's answer, before it is a [`WebSocket`] |
 //! | [`ConnectError`], [`Stage`] | why no WebSocket was opened, and whom to blame |
 //! | `Tls` | which certificates are trusted (features `tls`, `aws-lc-rs` or `rustls`) |
@@ -35,6 +36,7 @@ mod no_tls;
 mod open;
 mod opened;
 mod proxy;
+mod reconnect;
 mod request;
 mod resolve;
 mod stage;
@@ -47,6 +49,7 @@ pub use dial::Dial;
 pub use error::ConnectError;
 pub use opened::Opened;
 pub use proxy::Proxy;
+pub use reconnect::{Attempt, Backoff, Event, Retry, Sockets, Stopper};
 pub use request::{ClientRequest, IntoRequest};
 pub use resolve::Resolve;
 #[cfg(feature = "deflate")]

@@ -152,6 +152,6 @@ fn waited(stage: Stage, blame: Blame) -> &'static str {
         Stage::Tcp => "the server did not take the connection",
         Stage::Proxy => "the proxy did not open a tunnel",
         Stage::Tls => "the server did not finish the TLS handshake",
-        Stage::Http => "the server did not answer the opening handshake",
+        Stage::Http | Stage::Open => "the server did not answer the opening handshake",
     }
 }

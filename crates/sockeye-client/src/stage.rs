@@ -18,6 +18,8 @@ pub enum Stage {
     Tls,
     /// The opening handshake was sent, and its answer was waited for and checked.
     Http,
+    /// The last WebSocket was open, and its end is final. Only from [`Sockets`](crate::Sockets).
+    Open,
 }
 
 impl fmt::Display for Stage {
@@ -29,6 +31,7 @@ impl fmt::Display for Stage {
             Self::Proxy => "proxy",
             Self::Tls => "TLS",
             Self::Http => "HTTP",
+            Self::Open => "open",
         })
     }
 }

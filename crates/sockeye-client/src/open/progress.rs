@@ -104,7 +104,7 @@ impl Progress {
                 _ if state.is_proxy => Blame::Proxy,
                 Stage::Dns | Stage::Tcp => Blame::Network,
                 Stage::Proxy => Blame::Proxy,
-                Stage::Tls | Stage::Http => Blame::Server,
+                Stage::Tls | Stage::Http | Stage::Open => Blame::Server,
             };
             (state.stage, blame)
         })
