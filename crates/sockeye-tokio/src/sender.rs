@@ -184,7 +184,8 @@ impl Sender {
     }
 
     /// How many messages were dropped unsent since the connection began: because the queue was full, for a
-    /// [`Budget`](crate::Budget), because the peer broke a rule or missed a deadline, or by an [`abort`](Self::abort).
+    /// [`Budget`](crate::Budget), because the peer broke a rule or missed a deadline, with a stream that failed, or by an
+    /// [`abort`](Self::abort).
     pub fn dropped(&self) -> u64 {
         self.shared.lock_send().dropped_messages()
     }

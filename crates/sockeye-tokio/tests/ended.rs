@@ -71,6 +71,19 @@ async fn a_stream_that_fails_is_returned_with_its_error() {
 }
 
 #[tokio::test]
+async fn messages_that_are_lost_with_the_stream_are_dropped() {
+    let (client, connection) = connect_with_capacity(10);
+    let (sender, task) = sender_of(connection).await;
+    for _ in 0..3 {
+        sender.try_send(Message::text("the client reads none of this")).unwrap();
+    }
+    tokio::task::yield_now().await;
+    drop(client);
+    let ended = task.await.unwrap();
+    assert_eq!((ended.by(), ended.dropped(), sender.dropped()), (EndedBy::Stream, 3, 3));
+}
+
+#[tokio::test]
 async fn the_first_close_counts_and_a_reason_is_what_was_on_the_wire() {
     let long = "é".repeat(100);
     let reason = long.clone();

@@ -97,6 +97,8 @@ impl Send {
     /// or after a failure, returns `error` and records no error.
     pub(crate) fn stream_failed(&mut self, error: Error) -> Error {
         let before = self.encoder.closing();
+        let lost = self.encoder.unwritten_messages();
+        self.count_dropped(lost);
         self.encoder.ended();
         self.release_payloads();
         self.record_stream_end(before, error)

@@ -11,8 +11,6 @@ impl Shared {
     /// called from any task: nothing is written. The driver is woken, and ends.
     pub(crate) fn abandon_stream(&self) {
         let mut send = self.lock_send();
-        let lost = send.encoder.unwritten_messages();
-        send.count_dropped(lost);
         send.record_end(Ended::abrupt(EndedBy::Local));
         let error = send.stream_failed(Error::abrupt());
         let write = send.detach_stream();
