@@ -22,6 +22,7 @@
 //! ## Connect to servers
 //!
 //! * [Connecting to a server](connecting): `connect("wss://…")`, what a request says, whom an error blames, and the limits.
+//! * [Reconnecting](reconnecting): one connection after another, when to try again, and what is lost in between.
 //! * [TLS and proxies](tls_and_proxies): which certificates a client trusts, and through which proxy it goes.
 //!
 //! ## Go to production
@@ -186,6 +187,12 @@ pub mod compression {}
 #[doc(alias("client", "connect"))]
 #[doc = include_str!("../guide/connecting.md")]
 pub mod connecting {}
+
+#[cfg_attr(feature = "client", doc = "[`Client::reconnect`]: sockeye_client::Client::reconnect")]
+#[cfg_attr(not(feature = "client"), doc = "[`Client::reconnect`]: crate#features")]
+#[doc(alias("reconnect", "backoff", "retry"))]
+#[doc = include_str!("../guide/reconnecting.md")]
+pub mod reconnecting {}
 
 #[cfg_attr(feature = "client", doc = "[`Client`]: sockeye_client::Client")]
 #[cfg_attr(not(feature = "client"), doc = "[`Client`]: crate#features")]
