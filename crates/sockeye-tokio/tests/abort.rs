@@ -3,14 +3,24 @@
 
 mod common;
 
-use std::{future::pending, io, time::Duration};
+use std::{
+    future::{Future, pending},
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
 
 use common::{
     connect, connect_with_capacity, connection, echo, give_away, poll_once, receive_all, sender_of, server_end,
     settled, start, tcp, undriven,
 };
 use sockeye_testkit::{Frame, Peer, pipe};
-use sockeye_tokio::{Config, Ended, EndedBy, Error, Message, Role, Stream, WebSocket, serve};
+use sockeye_tokio::{Config, Ended, EndedBy, Error, Message, Role, Stream, Timeouts, WebSocket, serve};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::oneshot,
@@ -252,6 +262,51 @@ async fn the_kernel_resets_a_tcp_socket_with_unread_bytes() {
     let error = client.read_to_end(&mut Vec::new()).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     task.abort();
+}
+
+/// A task that runs as soon as it is woken, before the call that wakes it returns: as the fastest of other threads would run it.
+struct AtOnce {
+    task: Mutex<Pin<Box<dyn Future<Output = Ended> + Send>>>,
+    ended: Mutex<Option<Ended>>,
+    is_woken: AtomicBool,
+}
+
+impl AtOnce {
+    fn run(self: &Arc<Self>) {
+        // A wakeup out of its own poll.
+        let Ok(mut task) = self.task.try_lock() else { return };
+        while self.ended.lock().unwrap().is_none() && self.is_woken.swap(false, Ordering::SeqCst) {
+            if let Poll::Ready(ended) = task.as_mut().poll(&mut Context::from_waker(&Waker::from(self.clone()))) {
+                *self.ended.lock().unwrap() = Some(ended);
+            }
+        }
+    }
+}
+
+impl Wake for AtOnce {
+    fn wake(self: Arc<Self>) {
+        self.is_woken.store(true, Ordering::SeqCst);
+        self.run();
+    }
+}
+
+#[tokio::test]
+async fn a_driver_that_runs_during_an_abort_ends_without_any_deadline() {
+    // Unlike a pipe of the tests, this stream wakes nobody when its own end is dropped.
+    let (near, far) = tokio::io::duplex(1024);
+    let mut client = Peer::client(far);
+    let (give, mut take) = oneshot::channel();
+    let served =
+        connection(near).timeouts(Timeouts::none()).serve(|socket| async move { drop(give.send(socket.sender())) });
+    let driver =
+        AtOnce { task: Mutex::new(Box::pin(served)), ended: Mutex::default(), is_woken: AtomicBool::new(false) };
+    let driver = Arc::new(driver);
+    driver.clone().wake();
+    let sender = take.try_recv().unwrap();
+    client.expect_close(1000).await;
+    sender.abort();
+    client.expect_eof().await;
+    assert!(driver.ended.lock().unwrap().is_some(), "nothing else would wake the driver");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
