@@ -36,10 +36,6 @@ use self::{
 };
 use crate::{builder::Rules, events::EventSender, stats::Counters};
 
-/// A room of up to this many members is drained by the task that sends. That is sooner, and takes no longer than a task of its
-/// own would take to start.
-const FEW: usize = 16;
-
 pub(crate) struct Engine<S> {
     directory: Arc<Directory<S>>,
     pub(crate) rules: Rules,
@@ -118,21 +114,20 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
                 }
             }
         };
-        let (reached, starts) = match sent {
-            Sent::Pending(reached) => (reached, false),
-            Sent::Drain(reached) => (reached, true),
+        match sent {
+            Sent::Pending(reached) => reached,
+            Sent::Drain(reached) => {
+                self.drain(room);
+                reached
+            }
             Sent::Refused { is_first, starts } => {
                 if starts {
-                    self.drain(room, usize::MAX);
+                    self.drain(room);
                 }
                 self.refuse(room, is_first);
-                return 0;
+                0
             }
-        };
-        if starts {
-            self.drain(room, reached);
         }
-        reached
     }
 
     /// Counts a message that is for `reached` members.
@@ -143,15 +138,13 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
         reached
     }
 
-    fn drain(&self, room: &Arc<Room<S>>, members: usize) {
-        let mut drain = Drain::new(room.clone(), self.directory.clone(), self.counters.clone());
-        let runtime = Handle::try_current();
-        // Others may send to the room all the time, and must not keep the caller here. Outside a runtime nobody else can go on.
-        if (runtime.is_err() || members <= FEW) && drain.run(if runtime.is_ok() { 1 } else { usize::MAX }) {
-            return;
-        }
-        if let Ok(runtime) = runtime {
-            runtime.spawn(drain.run_as_task());
+    /// Starts a drain, in a task of its own even for a few members: a handler that sends several messages in a row sends them all
+    /// before the task runs, and then each member's are one write. Outside a runtime, the caller drains.
+    fn drain(&self, room: &Arc<Room<S>>) {
+        let drain = Drain::new(room.clone(), self.directory.clone(), self.counters.clone());
+        match Handle::try_current() {
+            Ok(runtime) => _ = runtime.spawn(drain.run_as_task()),
+            Err(_) => drain.run(),
         }
     }
 

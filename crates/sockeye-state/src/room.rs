@@ -67,10 +67,11 @@ impl<T: Send + Sync + 'static> Room<T> {
     /// Sends a message to all members of the room. Returns how many members of this node the message is for.
     ///
     /// Sending never waits, and never fails for a slow receiver: its [`Overflow`](crate::Overflow) says what happens to it, and
-    /// [`Hub::stats`] counts it. The message is encoded once. In a room of more than 16 members, a task of the hub delivers the
-    /// message, so the caller continues at once. The task belongs to the Tokio runtime of the caller, and all of the room waits
-    /// for it: send from a runtime that keeps running. If the runtime is shut down first, the message waits for the next one to
-    /// the room. Outside of a runtime, the caller delivers the message, and all that others send to the room meanwhile.
+    /// [`Hub::stats`] counts it. The message is encoded once. A task delivers the message, so the caller continues at once, and what
+    /// a handler sends in a row reaches each member in one write. The task belongs to the Tokio runtime of the caller, and all of
+    /// the room waits for it: send from a runtime that keeps running. If the runtime is shut down first, the message waits for
+    /// the next one to the room. Outside of a runtime, the caller delivers the message, and all that others send to the room
+    /// meanwhile.
     ///
     /// 0 means that nobody is in the room, or that too many messages are pending in it; see
     /// [`Limits::pending_messages`](crate::Limits::pending_messages).

@@ -63,6 +63,7 @@ async fn a_slow_member_is_disconnected_by_default() {
     client.expect_text(&"1".repeat(120)).await;
     client.expect_close(1013).await;
     assert_eq!(room.send("after the Close"), 1);
+    tokio::task::yield_now().await;
     let stats = hub.stats();
     assert_eq!((stats.disconnected, stats.closed, stats.members), (1, 1, 1));
 }

@@ -109,6 +109,7 @@ async fn a_message_to_several_rooms_comes_once() {
 
     assert_eq!(hub.to(["a", "b", "nobody's", "a"]).send("once"), 2);
     assert_eq!(hub.to(["a", "b"]).except(me.id()).send("Bob's"), 1);
+    yield_now().await;
     hub.broadcast("end");
     assert_eq!(texts_until(&mut ada, "end").await, ["once"]);
     assert_eq!(texts_until(&mut bob, "end").await, ["once", "Bob's"]);
@@ -121,6 +122,7 @@ async fn joining_twice_is_joining_once() {
     let (mut ada, me, _) = join(&hub, "harbour", "Ada").await;
     let again = me.join("harbour").await.unwrap();
     assert_eq!(again.send("hello"), 1);
+    yield_now().await;
     hub.broadcast("end");
     assert_eq!(texts_until(&mut ada, "end").await, ["hello"]);
     again.leave().await;
@@ -187,6 +189,7 @@ async fn a_member_can_be_reached_by_its_identity() {
     assert_eq!(hub.member(id).send("for you"), 1);
     assert_eq!(hub.member(id).join("harbour").unwrap(), 1);
     assert_eq!(hub.room("harbour").send("in the harbour"), 1);
+    yield_now().await;
     assert_eq!((hub.member(id).leave("harbour"), hub.member(id).leave("harbour")), (1, 0));
     assert_eq!(hub.member(id).close_with(4001, "signed out"), Ok(1));
     ada.expect_text("for you").await;

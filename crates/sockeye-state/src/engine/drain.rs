@@ -34,21 +34,17 @@ impl<S: Seat> Drain<S> {
         Self { room, directory, counters, round: None, chunk: Vec::new(), is_done: false }
     }
 
-    /// Delivers to at most this many chunks of members. Returns whether everything is delivered.
-    pub(super) fn run(&mut self, chunks: usize) -> bool {
-        for _ in 0..chunks {
-            if !self.next_chunk() {
-                return true;
-            }
+    /// Delivers everything.
+    pub(super) fn run(mut self) {
+        while self.next_chunk() {
             self.deliver();
         }
-        !self.next_chunk()
     }
 
     /// Delivers everything, and lets other tasks run after every 64 deliveries.
     pub(super) async fn run_as_task(mut self) {
         let mut deliveries = 0;
-        while !self.chunk.is_empty() || self.next_chunk() {
+        while self.next_chunk() {
             // A Close alone counts as a delivery.
             deliveries += self.chunk.len() * self.round.as_ref().map_or(1, |round| round.batch.messages.len().max(1));
             self.deliver();
