@@ -12,11 +12,14 @@ use std::{
     },
 };
 
-use common::{connect_with_capacity, server_end, settled};
+use common::{connect_with_capacity, poll_once, server_end, settled};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use sockeye_testkit::{Frame, wire};
 use sockeye_tokio::{Message, WebSocket};
-use tokio::{sync::oneshot, task::yield_now};
+use tokio::{
+    sync::oneshot,
+    task::{unconstrained, yield_now},
+};
 
 /// How often another task has its turn while `work` is done.
 async fn turns_of_others(work: impl Future<Output = ()>) -> usize {
@@ -52,6 +55,27 @@ async fn a_flood_of_pings_to_a_handler_that_sleeps_lets_other_tasks_run() {
     })
     .await;
     assert!(turns >= 50_000 / 256, "{turns} turns of others in 50,000 pings");
+}
+
+/// The driver, in another thread, may write each message before the next one is sent, and rest.
+#[tokio::test]
+async fn a_task_that_sends_as_fast_as_the_driver_writes_lets_other_tasks_run() {
+    let (_client, connection) = connect_with_capacity(1 << 20);
+    let (give, mut take) = oneshot::channel();
+    let mut served = Box::pin(unconstrained(connection.serve(|mut socket| async move {
+        drop(give.send(socket.sender()));
+        while let Some(Ok(_)) = socket.recv().await {}
+    })));
+    poll_once(&mut served).await;
+    let sender = take.try_recv().unwrap();
+    let turns = turns_of_others(async {
+        for _ in 0..50_000 {
+            sender.send(Message::text("x")).await.unwrap();
+            poll_once(&mut served).await;
+        }
+    })
+    .await;
+    assert!(turns >= 50_000 / 128 / 64, "{turns} turns of others in 50,000 messages");
 }
 
 /// Half a message beyond what the driver may keep, and then nothing: who waits for the rest must wait, and not ask again
