@@ -45,6 +45,8 @@ pub(crate) struct Send {
     /// The bytes queued since the handler last waited for a message, plus [`OVERHEAD`] for each message, without what units of the
     /// cooperative budget have paid beyond [`FREE`].
     unpaid: u16,
+    /// The same for what other tasks have queued, since a unit was last paid. The driver's rest does not change it.
+    unpaid_elsewhere: u16,
     /// How often a boxed stream was flushed. Wraps around, so it is only compared for equality.
     flushes: u16,
     overflow: Overflow,
@@ -117,6 +119,7 @@ impl Send {
             rare: None,
             writer: None,
             unpaid: 0,
+            unpaid_elsewhere: 0,
             flushes: 0,
             overflow: Overflow::default(),
             is_unflushed: false,
@@ -162,9 +165,16 @@ impl Send {
         self.unpaid >= FREE
     }
 
+    /// Whether a unit is due of a task other than the handler's. The driver may write at once what that task sends, in another
+    /// thread, so nothing of that is free.
+    pub(crate) fn owes_elsewhere(&self) -> bool {
+        self.unpaid_elsewhere >= UNIT
+    }
+
     /// Records that a unit of the cooperative budget was paid.
     pub(crate) fn paid(&mut self) {
-        self.unpaid = FREE - UNIT;
+        self.unpaid = self.unpaid.min(FREE - UNIT);
+        self.unpaid_elsewhere = 0;
     }
 
     /// Records that the queue is written, and that the handler waits for the next message.
@@ -198,6 +208,14 @@ impl Send {
             }
             None => self.encode_recorded(message),
         }
+    }
+
+    /// Like [`encode`](Self::encode), for a message of another task than the handler's.
+    pub(crate) fn encode_elsewhere(&mut self, message: Outgoing) -> Result<(), Error> {
+        let before = self.unpaid;
+        self.encode(message)?;
+        self.unpaid_elsewhere = self.unpaid_elsewhere.saturating_add(self.unpaid.wrapping_sub(before));
+        Ok(())
     }
 
     /// Like [`encode`](Self::encode), for a message that is written when the handler's poll ends: a small message uses a

@@ -64,7 +64,7 @@ impl Shared {
         message: impl FnOnce() -> Outgoing,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        if ticket.is_some() || !send.is_free() {
+        if ticket.is_some() || !send.is_free() || (send.owes_elsewhere() && !self.is_own()) {
             let admitted;
             (send, admitted) = self.poll_coop_and_admit(send, who, ticket, cx);
             if !matches!(admitted, Poll::Ready(Ok(()))) {
@@ -158,7 +158,7 @@ impl Shared {
         if self.is_own() {
             return self.queue_own(send, || message);
         }
-        self.queue(send, false, |send| send.encode(message))?;
+        self.queue(send, false, |send| send.encode_elsewhere(message))?;
         // Reported here, since a broadcast may queue much before the writer runs. Answers to the peer are not: they are
         // short, and are queued under both locks, where an eviction would have to wait.
         send.report_queued();
