@@ -57,6 +57,9 @@ struct Run {
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
+    // With all features of the workspace on, rustls has two providers, and would choose neither.
+    let chosen = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    chosen.expect("nothing has chosen a provider before");
     let outcome = match flags.command {
         Some(Command::Peers) => peer::run().map(|()| true),
         None => run(flags.run),

@@ -24,7 +24,7 @@ const WORDS: &[(&str, &str)] = &[
     ("ping interval",    "sockeye::Timeouts::keep_alive"),
     ("keep alive",       "sockeye::Timeouts::keep_alive"),
     ("timeout",          "sockeye::Timeouts"),
-    ("rooms",            "sockeye::state::Hub"),
+    ("rooms",            "sockeye::guide::rooms"),
     ("pubsub",           "sockeye::guide::rooms"),
     ("presence",         "sockeye::guide::rooms"),
     ("broadcast",        "sockeye::state::Hub::broadcast"),

@@ -120,7 +120,7 @@ pub mod state_and_extractors {}
 #[cfg_attr(not(feature = "state"), doc = "[`send`]: crate#features")]
 #[cfg_attr(feature = "state", doc = "[`volatile`]: crate::state::Room::volatile")]
 #[cfg_attr(not(feature = "state"), doc = "[`volatile`]: crate#features")]
-#[cfg_attr(not(feature = "state"), doc(alias("broadcast", "rooms")))]
+#[cfg_attr(not(feature = "state"), doc(alias("broadcast")))]
 #[doc(alias("presence", "pubsub", "topics"))]
 #[doc = include_str!("../guide/rooms.md")]
 pub mod rooms {}
@@ -190,6 +190,8 @@ pub mod connecting {}
 
 #[cfg_attr(feature = "client", doc = "[`Client::reconnect`]: sockeye_client::Client::reconnect")]
 #[cfg_attr(not(feature = "client"), doc = "[`Client::reconnect`]: crate#features")]
+#[cfg_attr(feature = "client", doc = "[`Builder::shutdown`]: sockeye_client::Builder::shutdown")]
+#[cfg_attr(not(feature = "client"), doc = "[`Builder::shutdown`]: crate#features")]
 #[doc(alias("reconnect", "backoff", "retry"))]
 #[doc = include_str!("../guide/reconnecting.md")]
 pub mod reconnecting {}
