@@ -27,6 +27,7 @@ use self::coop::unconstrained;
 
 mod boxed;
 pub(crate) mod coop;
+#[cfg(not(all(test, sockeye_loom)))]
 mod handshake_io;
 mod low_water;
 mod over;
