@@ -29,6 +29,9 @@ const BUFFER: usize = 64 << 10;
 /// (`narrow` in [`Receiver::open`]) and the 64 KiB for which the measured servers wait.
 const ENOUGH: u64 = 384 << 10;
 
+/// The same if messages come in a row: the kernel takes more of long writes, since it counts each packet as at least so many bytes.
+const ENOUGH_IN_A_ROW: u64 = 1 << 20;
+
 /// The connections, and the epoll instance that waits for them.
 pub(crate) struct Fan<'a> {
     target: &'a Target,
@@ -81,7 +84,8 @@ impl<'a> Fan<'a> {
             receiver.stall(&self.epoll)?;
         }
         let first = self.next;
-        let enough = first + ENOUGH.div_ceil(self.frames.length as u64);
+        let bytes = if scenario.in_flight > 1 { ENOUGH_IN_A_ROW } else { ENOUGH };
+        let enough = first + bytes.div_ceil(self.frames.length as u64);
         let mut outcome = self.rounds(scenario, Limits { warm_up: Duration::ZERO, ..limits }, enough)?;
         outcome.stalled = Some(self.judge(scenario.size, first, before)?);
         Ok(outcome)
