@@ -34,6 +34,17 @@ impl CloseFrame {
         Self { code, reason: reason.into() }
     }
 
+    /// The reason as it is sent: at most [`MAX_REASON`](Self::MAX_REASON) bytes, cut at a character boundary.
+    pub fn sent_reason(&self) -> &str {
+        // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less"; §5.5.1: the reason is
+        // "UTF-8-encoded data", so it must end with a whole character.
+        let mut end = self.reason.len().min(Self::MAX_REASON);
+        while !self.reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        &self.reason[..end]
+    }
+
     /// Fails if the code of this Close must not be sent.
     pub(crate) fn check(&self) -> Result<(), Violation> {
         if !close_code::is_valid_on_wire(self.code) {
@@ -46,7 +57,7 @@ impl CloseFrame {
     /// reason.
     pub(crate) fn write(&self, output: &mut Vec<u8>) {
         output.extend_from_slice(&self.code.to_be_bytes());
-        output.extend_from_slice(fitting(&self.reason).as_bytes());
+        output.extend_from_slice(self.sent_reason().as_bytes());
     }
 
     /// Parses the body of a received Close. `None` for an empty body.
@@ -66,17 +77,6 @@ impl CloseFrame {
             }
         }
     }
-}
-
-/// The longest beginning of `reason` that fits into a Close and ends with a whole character.
-fn fitting(reason: &str) -> &str {
-    // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less"; §5.5.1: the reason is
-    // "UTF-8-encoded data", so it must end with a whole character.
-    let mut end = reason.len().min(CloseFrame::MAX_REASON);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    &reason[..end]
 }
 
 impl fmt::Display for CloseFrame {

@@ -102,7 +102,7 @@ pub struct Tally {
 impl Ended {
     /// A Close was the first to end the connection.
     pub(crate) fn closed(by: EndedBy, frame: Option<&CloseFrame>) -> Self {
-        let reason = frame.map(|frame| fitting(&frame.reason).to_owned()).unwrap_or_default();
+        let reason = frame.map(|frame| frame.sent_reason().to_owned()).unwrap_or_default();
         Self::new(by, Some(frame.map(|frame| frame.code)), reason)
     }
 
@@ -223,13 +223,4 @@ impl Tally {
             Kind::Close => {}
         }
     }
-}
-
-/// What of `reason` goes into a Close.
-fn fitting(reason: &str) -> &str {
-    let mut end = reason.len().min(CloseFrame::MAX_REASON);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    &reason[..end]
 }
