@@ -1,12 +1,10 @@
 //! The floor of a fan-out: what one connection sends goes to all of them, from one buffer, with one call for each.
 
-use crate::{END, LISTENER, accept, listen, opening};
+use crate::{END, LISTENER, accept, listen, opening, wait};
 use anyhow::{Context as _, Result, ensure};
 use bench_serve::Options;
 use bench_serve::frames::{Frames, PARTIAL};
-use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
-use rustix::io::Errno;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
@@ -24,12 +22,7 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     let mut buffer = vec![0; BUFFER];
     let mut events: Vec<epoll::Event> = Vec::with_capacity(256);
     loop {
-        events.clear();
-        match epoll::wait(&epoll, spare_capacity(&mut events), None) {
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(error) => return Err(error).context("cannot wait for events"),
-        }
+        wait(&epoll, &mut events)?;
         for event in &events {
             match event.data.u64() {
                 LISTENER => accept(&listener, |stream| room.add(stream, &epoll))?,
@@ -187,6 +180,7 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::buffer::spare_capacity;
     use std::net::TcpListener;
 
     const REQUEST: &[u8] = b"GET /ws HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -229,7 +223,7 @@ mod tests {
         fn until(&mut self, is_done: impl Fn(&Room) -> bool) {
             while !is_done(&self.room) {
                 let mut events: Vec<epoll::Event> = Vec::with_capacity(8);
-                epoll::wait(&self.epoll, spare_capacity(&mut events), None).unwrap();
+                wait(&self.epoll, &mut events).unwrap();
                 for event in &events {
                     let flags = event.flags;
                     self.room.progress(event.data.u64() as usize, flags, &mut self.buffer);

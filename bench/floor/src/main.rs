@@ -58,12 +58,7 @@ fn serve<S: Socket>(
     let mut free: Vec<usize> = Vec::new();
     let mut events: Vec<epoll::Event> = Vec::with_capacity(256);
     loop {
-        events.clear();
-        match epoll::wait(&epoll, spare_capacity(&mut events), None) {
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(error) => return Err(error).context("cannot wait for events"),
-        }
+        wait(&epoll, &mut events)?;
         for event in &events {
             let number = event.data.u64();
             if number == LISTENER {
@@ -105,6 +100,15 @@ fn listen(options: &Options) -> Result<(TcpListener, OwnedFd)> {
         .context("cannot watch the listener")?;
     announce(listener.local_addr().context("the listener has no address")?);
     Ok((listener, epoll))
+}
+
+/// Waits for events, which replace those of before. There are none if a signal has ended the wait.
+fn wait(epoll: &OwnedFd, events: &mut Vec<epoll::Event>) -> Result<()> {
+    events.clear();
+    match epoll::wait(epoll, spare_capacity(events), None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error).context("cannot wait for events"),
+    }
 }
 
 fn accept(listener: &TcpListener, mut add: impl FnMut(TcpStream) -> Result<()>) -> Result<()> {
