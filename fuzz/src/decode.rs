@@ -88,7 +88,19 @@ fn check(client: bool, config: &Config, cuts: &[u8], wire: &[u8]) {
     for (way, outcome) in ways {
         assert!(outcome == whole, "{way}: {outcome:?}\nat once: {whole:?}");
     }
+    discard(role, config, size, wire);
     round_trip(&whole.messages, client);
+}
+
+/// Without a wish for the messages, the pieces change nothing either.
+fn discard(role: Role, config: &Config, size: usize, wire: &[u8]) {
+    let [whole, bytes, pieces] = [wire.len().max(1), 1, size].map(|size| {
+        let mut decoder = Decoder::new(role, config.clone());
+        assert!(decoder.discard(), "a new decoder has nothing behind it");
+        take(decoder, wire.chunks(size), false)
+    });
+    assert!(bytes == whole, "discarded byte by byte: {bytes:?}\nat once: {whole:?}");
+    assert!(pieces == whole, "discarded in even pieces: {pieces:?}\nat once: {whole:?}");
 }
 
 /// The pieces between cuts. Each cut says how far the next one is.
@@ -112,7 +124,10 @@ impl<'a> Iterator for Cut<'a> {
 }
 
 fn decode<'a>(role: Role, config: &Config, pieces: impl IntoIterator<Item = &'a [u8]>, direct: bool) -> Outcome {
-    let mut decoder = Decoder::new(role, config);
+    take(Decoder::new(role, config.clone()), pieces, direct)
+}
+
+fn take<'a>(mut decoder: Decoder, pieces: impl IntoIterator<Item = &'a [u8]>, direct: bool) -> Outcome {
     let mut outcome = Outcome::default();
     let mut fed = 0;
     for mut piece in pieces {

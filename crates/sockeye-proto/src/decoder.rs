@@ -334,7 +334,8 @@ impl Decoder {
                     Progress::NeedInput => return Ok(None),
                 }
             } else {
-                while self.discards {
+                // Not after the beginning of a header: the rest of one can look like a whole frame.
+                while self.discards && !self.is_amid_header() {
                     let Some(frame) = SmallFrame::parse(input, self.rules.role) else { break };
                     *input = frame.rest;
                     self.has_discarded = true;
@@ -347,12 +348,16 @@ impl Decoder {
         }
     }
 
+    fn is_amid_header(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.partial.length > 0)
+    }
+
     /// Takes a header off the front of `input`, or all of `input` if the header is incomplete.
     fn header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, Error> {
         if input.is_empty() {
             return Ok(None);
         }
-        if self.state.as_ref().is_none_or(|state| state.partial.length == 0) {
+        if !self.is_amid_header() {
             if let Some((header, length)) = Header::parse(input, self.rules)? {
                 *input = &input[length..];
                 return Ok(Some(header));

@@ -113,6 +113,24 @@ fn a_decoder_that_discards_from_the_middle_of_a_message_finds_the_close() {
 }
 
 #[test]
+fn the_pieces_in_which_discarded_frames_arrive_change_nothing_whatever_their_keys() {
+    // Without its first byte, each of these frames begins like a small data frame: with the lengths 1 and 2 as opcodes of a text
+    // and of a binary message, and with the first byte of the key as a length.
+    let keys = (0x80..=0x86).map(|first| [first, 1, 2, 3]);
+    for key in keys {
+        let frames = [Frame::binary([7; 2]), Frame::ping("p"), Frame::close(4321, "")].map(|frame| frame.mask(key));
+        let bytes = wire(&frames);
+        for cut in 0..bytes.len() {
+            let mut decoder = Decoder::new(Role::Server, Config::default());
+            assert!(decoder.discard());
+            let (head, tail) = bytes.split_at(cut);
+            let expected = vec![Message::Ping("p".into()), Message::Close(Some(CloseFrame::new(4321, "")))];
+            assert_eq!(decode(&mut decoder, &[head, tail]), Ok(expected), "{key:?}, cut at {cut}");
+        }
+    }
+}
+
+#[test]
 fn a_decoder_that_discards_counts_bytes_read_directly_into_the_message() {
     let payload = vec![7; 100_000];
     let bytes = wire([Frame::binary(payload), Frame::close(1000, "")].iter());
