@@ -29,8 +29,9 @@ const BUFFER: usize = 64 << 10;
 /// (`narrow` in [`Receiver::open`]) and the 64 KiB for which the measured servers wait.
 const ENOUGH: u64 = 384 << 10;
 
-/// The same if messages come in a row: the kernel takes more of long writes, since it counts each packet as at least so many bytes.
-const ENOUGH_IN_A_ROW: u64 = 1 << 20;
+/// The same if messages come in a row: of long writes, the kernel takes up to `net.ipv4.tcp_wmem`'s maximum, 4 MiB where nobody has
+/// changed it.
+const ENOUGH_IN_A_ROW: u64 = 5 << 20;
 
 /// The connections, and the epoll instance that waits for them.
 pub(crate) struct Fan<'a> {
