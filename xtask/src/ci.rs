@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: every check and test, as one list of steps.
 //!
-//! Cheap steps come first, so that they fail first. A step can use what the step before it has built. One step mostly waits, and
-//! runs beside those after it.
+//! Cheap steps come first, so that they fail first. A step can use what the step before it has built. A few steps run beside those
+//! after them.
 
 use crate::context::{Context, is_ci};
 use crate::flags::{AutobahnFlags, Checks, CiFlags, CompatFlags, FuzzFlags, InteropFlags};
@@ -33,8 +33,9 @@ struct Step {
     run: fn(&Context) -> Result<()>,
 }
 
-/// The step that mostly waits. In CI it runs beside the steps after it, which leave enough processor time.
-const BESIDE: &str = "slow-peers";
+/// The steps that run beside those after them in CI. `compat` builds in a folder of its own while `lint` and `features` compile one
+/// crate after the other, which leaves a processor idle. `slow-peers` mostly waits, and the steps after it leave enough time.
+const BESIDE: [&str; 2] = ["compat", "slow-peers"];
 
 const STEPS: &[Step] = &[
     Step {
@@ -57,6 +58,13 @@ const STEPS: &[Step] = &[
         hint: "`cargo xtask fmt` formats everything",
         needs: &[Tool::Rustfmt],
         run: |ctx| cargo::fmt(ctx, true),
+    },
+    Step {
+        name: "compat",
+        checks: "WebSocket tests that others wrote for axum 0.8, with sockeye-axum-exact or patch/axum in axum's place",
+        hint: "`cargo xtask compat`; the sources are under target/compat; after a new axum, `cargo xtask compat --update` locks it",
+        needs: &[Tool::Cxx],
+        run: |ctx| compat::run(ctx, &CompatFlags::default()),
     },
     Step {
         name: "lint",
@@ -175,13 +183,6 @@ const STEPS: &[Step] = &[
         run: slow_peers::check,
     },
     Step {
-        name: "compat",
-        checks: "WebSocket tests that others wrote for axum 0.8, with sockeye-axum-exact or patch/axum in axum's place",
-        hint: "`cargo xtask compat`; the sources are under target/compat; after a new axum, `cargo xtask compat --update` locks it",
-        needs: &[Tool::Cxx],
-        run: |ctx| compat::run(ctx, &CompatFlags::default()),
-    },
-    Step {
         name: "autobahn",
         checks: "our server role, with the Autobahn test suite",
         hint: "the cases above are described in the report whose path is printed; `--cases 6.4.*` runs a few",
@@ -282,15 +283,17 @@ pub(crate) fn run(ctx: &Context, flags: &CiFlags) -> Result<ExitCode> {
     // In CI the next try costs a whole run, so one run should find all failures.
     let keep_going = flags.keep_going || is_ci();
     let start = Instant::now();
+    // On a clean checkout nothing is compiled a second time, and what cargo keeps for that costs time and gigabytes.
+    let _once = is_ci().then(|| ctx.sh.push_env("CARGO_INCREMENTAL", "0"));
     let before = if is_ci() { git_status(ctx) } else { String::new() };
     let mut results: Vec<(&Step, Outcome, Duration)> = Vec::new();
     let mut stopped = false;
-    let mut beside = None;
+    let mut beside = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         // A single step is what this process runs beside the others, or what somebody looks at.
-        if is_ci() && step.name == BESIDE && index + 1 < steps.len() {
+        if is_ci() && BESIDE.contains(&step.name) && index + 1 < steps.len() {
             match Beside::start(ctx, step) {
-                Ok(started) => beside = Some(started),
+                Ok(started) => beside.push(started),
                 Err(error) => results.push((step, Outcome::Failed(format!("{error:#}")), Duration::ZERO)),
             }
             continue;
@@ -299,7 +302,7 @@ pub(crate) fn run(ctx: &Context, flags: &CiFlags) -> Result<ExitCode> {
         stopped |= !keep_going && matches!(outcome, Outcome::Failed(_));
         results.push((step, outcome, time));
     }
-    results.extend(beside.map(Beside::end));
+    results.extend(beside.into_iter().map(Beside::end));
     if is_ci() {
         results.push(unchanged(ctx, &before));
     }
@@ -377,7 +380,10 @@ impl Beside {
     /// Starts `cargo xtask ci --only STEP`. Its output goes to a file. Its tools are installed before that: two processes cannot
     /// install packages at the same time.
     fn start(ctx: &Context, step: &'static Step) -> Result<Self> {
-        slow_peers::require_tools(ctx)?;
+        step.needs.iter().try_for_each(|tool| tool.require(ctx).map(drop))?;
+        if step.name == "slow-peers" {
+            slow_peers::require_tools(ctx)?;
+        }
         let folder = ctx.workspace.target.join("ci");
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let log = folder.join(format!("{}.log", step.name));
@@ -473,6 +479,6 @@ mod tests {
             assert!(STEPS[..index].iter().all(|other| other.name != step.name), "{} is there twice", step.name);
             assert!(!step.hint.is_empty() && !step.checks.is_empty(), "{}", step.name);
         }
-        assert!(STEPS.iter().any(|step| step.name == BESIDE));
+        assert!(BESIDE.iter().all(|name| STEPS.iter().any(|step| step.name == *name)));
     }
 }
