@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sockeye_state::{Hub, Member};
+use sockeye_state::{Hub, Member, Room};
 use tokio::task::yield_now;
 
 use crate::{connections::connect, percentiles::Times};
@@ -15,24 +15,34 @@ pub(crate) async fn run() {
     println!("{:>9} {:>13} {:>13} {:>31}", "members", "one at a time", "16 in a row", "send: median, p99, maximum");
     for members in [10, 1_000, 100_000] {
         let (hub, present) = room_of(members).await;
-        let room = hub.room("room");
         let rounds = (1_000_000 / members).clamp(3, 10_000);
         let mut sends = Times::default();
-        let (mut cost, mut queued) = ([0.0; 2], 0);
+        let mut cost = [0.0; 2];
         for (messages, cost) in [1, 16].into_iter().zip(&mut cost) {
-            let start = Instant::now();
-            for _ in 0..rounds {
-                for _ in 0..messages {
-                    sends.measure(|| room.send(TEXT));
-                }
-                queued += (messages * members) as u64;
-                settle(&hub, &present, queued).await;
-            }
-            *cost = start.elapsed().as_secs_f64() * 1e6 / (rounds * messages * members) as f64;
+            *cost = micros(&hub, &present, rounds, messages, |room| sends.measure(|| room.send(TEXT))).await;
         }
         println!("{members:>9} {:>13.3} {:>13.3} {:>31}", cost[0], cost[1], sends.summary());
     }
     println!();
+}
+
+/// The µs for each delivery of `messages` in a row, until the streams of all `members` have them.
+pub(crate) async fn micros(
+    hub: &Hub<()>,
+    members: &[Member<()>],
+    rounds: usize,
+    messages: usize,
+    mut send: impl FnMut(&Room<()>) -> usize,
+) -> f64 {
+    let room = hub.room("room");
+    let (start, mut queued) = (Instant::now(), hub.stats().queued);
+    for _ in 0..rounds {
+        for _ in 0..messages {
+            queued += send(&room) as u64;
+        }
+        settle(hub, members, queued).await;
+    }
+    start.elapsed().as_secs_f64() * 1e6 / (rounds * messages * members.len()) as f64
 }
 
 pub(crate) async fn room_of(members: usize) -> (Hub<()>, Vec<Member<()>>) {
