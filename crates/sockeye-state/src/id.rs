@@ -20,6 +20,16 @@ impl NodeId {
     pub(crate) fn random() -> Result<Self, getrandom::Error> {
         getrandom::u64().map(Self)
     }
+
+    /// The node with this number: for those who write or test brokers. A hub draws its own number.
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number of the node.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
 }
 
 impl fmt::Display for NodeId {

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod audience;
+mod broker;
 mod builder;
 mod engine;
 mod error;
@@ -33,15 +34,20 @@ mod joined;
 #[cfg(feature = "json")]
 mod json;
 mod limits;
+mod local;
 mod member;
 mod members;
 mod metrics;
 mod name;
+mod position;
 mod room;
 mod stats;
 mod sync;
 
 pub use audience::{Audience, Everyone, RemoteMember};
+pub use broker::{
+    Append, Arrival, BoxFuture, Broker, BrokerError, Entry, Health, Inbox, Keep, Lost, Page, Stamp, Topic, TopicKind,
+};
 pub use builder::{Builder, Rooms};
 pub use error::{BuildError, InvalidCloseCode, JoinError};
 pub use events::{Event, Events};
@@ -49,8 +55,10 @@ pub use hub::Hub;
 pub use id::{MemberId, NodeId};
 pub use joined::{Join, Joined, Joining};
 pub use limits::Limits;
+pub use local::Local;
 pub use member::{Member, Present};
 pub use name::NameError;
+pub use position::{Epoch, ParsePositionError, Position};
 pub use room::Room;
 pub use sockeye_tokio::Overflow;
 pub use stats::Stats;
