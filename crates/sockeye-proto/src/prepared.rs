@@ -36,6 +36,8 @@ struct Shared {
     payload: usize,
     /// Whether extensions must leave this message as it is.
     is_secret: bool,
+    /// Whether the sender says that the text is JSON.
+    is_json: bool,
     /// What extensions have made of the message, one entry for each key and set of reserved bits. There are at most as many
     /// entries as there are combinations of a server's configuration and negotiated parameters.
     transformed: Mutex<Vec<((SharedKey, Rsv), Transformed)>>,
@@ -50,6 +52,24 @@ impl PreparedMessage {
         Self::new(OpCode::Text, text.as_ref().as_bytes())
     }
 
+    /// A text message whose text is JSON, which the caller has made sure of. On the wire the message is like any other
+    /// [`text`](Self::text). Whoever puts messages into frames of its own, such as a hub with a protocol, may embed this text as
+    /// it is, and must quote any other.
+    ///
+    /// ```
+    /// # use sockeye_proto::PreparedMessage;
+    /// let tide = PreparedMessage::json(r#"{"metres":6.7}"#);
+    /// assert!(tide.is_json() && tide.is_text());
+    /// assert!(!PreparedMessage::text("6.7").is_json()); // a text that looks like JSON is a text
+    /// ```
+    pub fn json(text: impl AsRef<str>) -> Self {
+        let mut message = Self::text(text);
+        if let Some(shared) = Arc::get_mut(&mut message.shared) {
+            shared.is_json = true;
+        }
+        message
+    }
+
     /// A binary message.
     pub fn binary(data: impl AsRef<[u8]>) -> Self {
         Self::new(OpCode::Binary, data.as_ref())
@@ -58,6 +78,11 @@ impl PreparedMessage {
     /// Whether the message is text, not binary.
     pub fn is_text(&self) -> bool {
         self.shared.opcode == OpCode::Text
+    }
+
+    /// Whether the message was made by [`json`](Self::json). The text itself is not looked at.
+    pub fn is_json(&self) -> bool {
+        self.shared.is_json
     }
 
     /// The same message, but no extension may transform it: see [`Outgoing::secret`]. Copies the frame if there are other
@@ -70,11 +95,9 @@ impl PreparedMessage {
             shared.is_secret = true;
             return self;
         }
-        let Shared { opcode, rsv, ref frame, payload, .. } = *self.shared;
-        let frame = frame.clone();
-        Self {
-            shared: Arc::new(Shared { opcode, rsv, frame, payload, is_secret: true, transformed: Mutex::default() }),
-        }
+        let Shared { opcode, rsv, ref frame, payload, is_json, .. } = *self.shared;
+        let (frame, transformed) = (frame.clone(), Mutex::default());
+        Self { shared: Arc::new(Shared { opcode, rsv, frame, payload, is_secret: true, is_json, transformed }) }
     }
 
     /// The bytes of the payload.
@@ -143,8 +166,9 @@ impl PreparedMessage {
         header.write(&mut frame);
         let payload = frame.len();
         frame.extend_from_slice(data);
+        let transformed = Mutex::default();
         Self {
-            shared: Arc::new(Shared { opcode, rsv, frame, payload, is_secret: false, transformed: Mutex::default() }),
+            shared: Arc::new(Shared { opcode, rsv, frame, payload, is_secret: false, is_json: false, transformed }),
         }
     }
 }

@@ -78,7 +78,8 @@ pub fn encode(value: impl Serialize) -> Result<Message, Error> {
     to_string(&value).map(Message::Text)
 }
 
-/// A text message with a value as JSON, which is encoded once and sent to many connections.
+/// A text message with a value as JSON, which is encoded once and sent to many connections. The message
+/// [says](PreparedMessage::is_json) that its text is JSON.
 ///
 /// ```
 /// use sockeye_tokio::{Sender, json};
@@ -97,7 +98,7 @@ pub fn encode(value: impl Serialize) -> Result<Message, Error> {
 ///
 /// As for [`encode`].
 pub fn prepare(value: impl Serialize) -> Result<PreparedMessage, Error> {
-    to_string(&value).map(PreparedMessage::text)
+    to_string(&value).map(PreparedMessage::json)
 }
 
 /// The value in a message that was received in another way than by [`recv_json`](crate::WebSocket::recv_json): by
