@@ -123,7 +123,8 @@ impl PreparedMessage {
         self.shared.opcode
     }
 
-    pub(crate) fn is_secret(&self) -> bool {
+    /// Whether no extension may transform the message: see [`secret`](Self::secret).
+    pub fn is_secret(&self) -> bool {
         self.shared.is_secret
     }
 
@@ -167,9 +168,7 @@ impl PreparedMessage {
         let payload = frame.len();
         frame.extend_from_slice(data);
         let transformed = Mutex::default();
-        Self {
-            shared: Arc::new(Shared { opcode, rsv, frame, payload, is_secret: false, is_json: false, transformed }),
-        }
+        Self { shared: Arc::new(Shared { opcode, rsv, frame, payload, is_secret: false, is_json: false, transformed }) }
     }
 }
 
