@@ -20,7 +20,7 @@
 //! | flag | |
 //! |---|---|
 //! | 0x01 | the header has a member |
-//! | 0x02 | of a message: the text is JSON, and can be embedded in JSON as it is. The sending node says so, and no other checks it |
+//! | 0x02 | of a message: the text is JSON, and can be embedded in JSON as it is; the sender says so, and nobody else checks |
 //! | 0x04, 0x08 | without a meaning yet: 0, and ignored |
 //! | 0x10 | of a message: extensions must not transform it, so it is never compressed |
 //! | 0x20, 0x40, 0x80 | without a meaning yet: 0, and critical |

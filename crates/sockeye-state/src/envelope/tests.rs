@@ -148,7 +148,12 @@ proptest! {
 
     #[test]
     fn what_is_encoded_is_decoded(
-        text in ".*", is_text: bool, is_json: bool, is_secret: bool, of_member: bool, excluded in vec(any::<(u64, u32, u32)>(), 0..4)
+        text in ".*",
+        is_text: bool,
+        is_json: bool,
+        is_secret: bool,
+        of_member: bool,
+        excluded in vec(any::<(u64, u32, u32)>(), 0..4),
     ) {
         let message = match (is_text, is_json) {
             (true, true) => PreparedMessage::json(&text),
