@@ -128,6 +128,12 @@ const TABLE: &[Row] = &[
         never: &["hyper", "axum", "redis", "async-nats"],
     },
     Row {
+        name: "sockeye-broker-test",
+        part: Part::Crate,
+        may: &[to("sockeye-state"), to("tokio"), to("bytes")],
+        never: &["redis", "async-nats", "hyper", "axum"],
+    },
+    Row {
         name: "sockeye-redis",
         part: Part::Crate,
         may: &[to("sockeye-state"), to("redis")],
