@@ -62,6 +62,16 @@ impl Local {
         self.store.set_budget(bytes);
         self
     }
+
+    /// How much of the budget all histories take at this moment, in bytes, with those that have expired and were not dropped
+    /// yet.
+    ///
+    /// ```
+    /// assert_eq!(sockeye_state::Local::new().memory_used(), 0);
+    /// ```
+    pub fn memory_used(&self) -> usize {
+        self.store.used()
+    }
 }
 
 impl Broker for Local {

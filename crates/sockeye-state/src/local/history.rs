@@ -23,6 +23,9 @@ const MESSAGE_COST: usize = 2 * size_of::<(u64, Bytes)>() + 48;
 /// What a stamp costs: a slot in the queue and one in the map, which are both doubled when they are full.
 const STAMP_COST: usize = 2 * (size_of::<(Instant, Stamp)>() + size_of::<(Stamp, Position)>() + 1);
 
+/// For so many messages, a history keeps the memory of its list.
+const MIN_CAPACITY: usize = 16;
+
 /// When an age is longer than the clock can count: in 30 years.
 const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 86_400);
 
@@ -79,6 +82,7 @@ impl History {
         while self.messages.len() > keep.messages {
             removed.extend(self.remove_oldest());
         }
+        self.shrink();
         self.expires = now.checked_add(keep.age).unwrap_or_else(|| now + FAR_FUTURE);
         Entry::new(after, self.top(), envelope)
     }
@@ -89,6 +93,13 @@ impl History {
         self.before = offset;
         self.bytes -= envelope.len();
         Some(envelope)
+    }
+
+    /// Gives memory back if most messages are gone, so that the cost is right.
+    pub(super) fn shrink(&mut self) {
+        if self.messages.capacity() > MIN_CAPACITY.max(4 * self.messages.len()) {
+            self.messages.shrink_to(2 * self.messages.len());
+        }
     }
 
     pub(super) fn read(&self, after: Option<Position>, most: usize) -> Page {

@@ -20,6 +20,9 @@ const MAX_BYTES: usize = 16 << 20;
 /// How many messages are handed over before other tasks have their turn.
 const BATCH: usize = 128;
 
+/// For so many topics, an outbox keeps the memory of its list.
+const MIN_CAPACITY: usize = 64;
+
 const NEW: u8 = 0;
 const STARTED: u8 = 1;
 const STOPPED: u8 = 2;
@@ -118,6 +121,10 @@ impl Outbox {
         for topic in topics {
             queue.topics.remove(topic);
             queue.lost.remove(topic);
+        }
+        if queue.topics.capacity() > MIN_CAPACITY.max(4 * queue.topics.len()) {
+            let most = 2 * queue.topics.len();
+            queue.topics.shrink_to(most);
         }
         if queue.items.is_empty() {
             return Vec::new();

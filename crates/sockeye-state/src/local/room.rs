@@ -86,9 +86,10 @@ impl Room {
         while cost - history.cost() < excess {
             match history.remove_oldest() {
                 Some(envelope) => removed.envelopes.push(envelope),
-                None => return,
+                None => break,
             }
         }
+        history.shrink();
     }
 
     /// Appends a message, and puts it into the outbox of each subscriber; a repeat changes nothing. What is too old must have

@@ -25,6 +25,9 @@ const SHARDS: usize = 64;
 /// How many rooms are looked at by one call because something of theirs may have expired.
 const SWEPT: usize = 16;
 
+/// For so many rooms, a shard keeps its memory.
+const MIN_CAPACITY: usize = 64;
+
 /// All rooms. A lock of a shard may be held while that of the calendar or of an outbox is taken, and no other two.
 pub(super) struct Store {
     hasher: RandomState,
@@ -162,6 +165,10 @@ impl Store {
         }
         if room.is_empty() {
             occupied.remove();
+            if shard.capacity() > MIN_CAPACITY.max(4 * shard.len()) {
+                let most = 2 * shard.len();
+                shard.shrink_to(most, |room| self.hasher.hash_one(&room.topic));
+            }
         }
         Some(result)
     }
