@@ -44,12 +44,12 @@ impl Local {
     }
 
     /// How much memory all histories may take together, in bytes, with what each message and each room cost besides. All clones
-    /// have the same budget, and the last call counts. Default: 64 MiB, which is 1,000 rooms with the last 200 messages of 200
-    /// bytes each, and little for a server.
+    /// have the same budget, and the last call counts. Default: 64 MiB, which is little for a server, and enough for 700 rooms with
+    /// the last 200 messages of 200 bytes each.
     ///
-    /// Beyond that, the histories that were read from or appended to least recently are forgotten, with their stamps. Who reads
-    /// one of them later sees that it is gone, since it begins a new epoch: a gap, and never a silent hole. A history that
-    /// takes more than the whole budget loses its oldest messages instead.
+    /// Beyond that, the histories that were read from or appended to least recently are forgotten, with their stamps, and the
+    /// first time this is logged. Who reads one of them later sees that it is gone, since it begins a new epoch: a gap, and never a
+    /// silent hole. A history that takes more than the whole budget loses its oldest messages instead.
     ///
     /// ```
     /// use sockeye_state::Local;

@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{Append, Entry, Page, Position, Topic};
 
-/// What the histories of a topic cost besides messages and stamps: this struct, its slots in the directory and in the calendar,
-/// and the topic.
-const ROOM_COST: usize = size_of::<Room>() + 256;
+/// What the history of a topic costs besides messages and stamps: this struct, its slots in the directory and in the calendar, the
+/// topic, and the first slots of the lists.
+const ROOM_COST: usize = size_of::<Room>() + 544;
 
 /// The nodes that are subscribed to a topic, and the topic's history.
 pub(super) struct Room {
