@@ -17,6 +17,9 @@ const MAX_ITEMS: usize = 16_384;
 /// How many bytes a node may be behind.
 const MAX_BYTES: usize = 16 << 20;
 
+/// After so many messages at the latest, a node hears what it has lost, even if it never catches up.
+const LOST_AFTER: usize = 1024;
+
 /// How many messages are handed over before other tasks have their turn.
 const BATCH: usize = 128;
 
@@ -48,6 +51,8 @@ struct Queue {
     bytes: usize,
     /// The topics of messages for which there was no space.
     lost: HashSet<Topic>,
+    /// How many items were handed over since the node heard of losses.
+    since_lost: usize,
     /// Whether a task hands items over.
     is_busy: bool,
     /// What is being handed over at this moment.
@@ -259,19 +264,23 @@ enum Next {
 impl Queue {
     /// What is handed over next. If there is nothing, the turn is over.
     fn next(&mut self) -> Option<(Inbox, Next)> {
-        let next = match (self.inbox.clone(), self.items.is_empty(), self.lost.is_empty()) {
-            (Some(inbox), true, false) => Some((inbox, Next::Lost(self.lost.drain().collect()))),
-            (Some(inbox), false, _) => self.items.pop_front().map(|item| (inbox, Next::Item(item))),
-            _ => None,
-        };
-        match &next {
-            Some((_, Next::Item(item))) => {
+        let inbox = self.inbox.clone();
+        let is_lost_next = !self.lost.is_empty() && (self.items.is_empty() || self.since_lost >= LOST_AFTER);
+        let next = match inbox {
+            Some(inbox) if is_lost_next => {
+                self.since_lost = 0;
+                self.current = Some(Current::Lost);
+                Some((inbox, Next::Lost(self.lost.drain().collect())))
+            }
+            Some(inbox) => self.items.pop_front().map(|item| {
+                self.since_lost = self.since_lost.saturating_add(1);
                 self.bytes -= item.bytes();
                 self.current = Some(Current::Item(item.topic().clone()));
-            }
-            Some((_, Next::Lost(_))) => self.current = Some(Current::Lost),
-            None => self.is_busy = false,
-        }
+                (inbox, Next::Item(item))
+            }),
+            None => None,
+        };
+        self.is_busy = next.is_some();
         next
     }
 }

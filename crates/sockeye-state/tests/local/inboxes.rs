@@ -1,7 +1,11 @@
 //! What arrives, while inboxes are busy, use the broker, or panic.
 
 use std::{
-    sync::{Arc, Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
 };
 
@@ -98,7 +102,8 @@ fn a_busy_inbox_holds_up_nobody_and_hears_that_something_is_lost() {
     thread.join().unwrap();
 
     let mut arrivals = busy.arrivals.lock().unwrap().split_off(1);
-    let Some(Arrival::Lost(Lost::Topics(mut lost))) = arrivals.pop() else { panic!("nothing is said to be lost") };
+    let lost = arrivals.iter().position(|arrival| matches!(arrival, Arrival::Lost(_))).expect("something is lost");
+    let Arrival::Lost(Lost::Topics(mut lost)) = arrivals.remove(lost) else { panic!("not everything is lost") };
     lost.sort();
     assert_eq!(lost, [topic("a"), topic("b")]);
     assert!(arrivals.len() > 1000);
@@ -106,6 +111,29 @@ fn a_busy_inbox_holds_up_nobody_and_hears_that_something_is_lost() {
         assert!(matches!(arrival, Arrival::Message { envelope, .. } if *envelope == number.to_string()), "in order");
     }
     assert_eq!(now(node.read(topic("b"), None, 10)).unwrap().entries[0].at, at, "what is appended can be read");
+}
+
+#[test]
+fn a_node_that_never_catches_up_hears_of_losses_all_the_same() {
+    let broker = Local::new();
+    let inner = start_silent(&broker);
+    let (lost, heard) = mpsc::channel();
+    let arrivals = AtomicUsize::new(0);
+    let node = start(&broker, move |arrival| {
+        if let Arrival::Lost(_) = arrival {
+            let _ = lost.send(arrivals.load(Ordering::Relaxed));
+        }
+        // For each message that is handed over, two more come, up to a hundred thousand.
+        let messages = if arrivals.fetch_add(1, Ordering::Relaxed) < 100_000 { 2 } else { 0 };
+        for _ in 0..messages {
+            now(inner.publish(topic("a"), "more".into())).unwrap();
+        }
+    });
+    now(node.subscribe(vec![topic("a")])).unwrap();
+    let mut publish = node.publish(topic("a"), "first".into());
+    while poll(&mut publish).is_pending() {}
+    let first = heard.recv().unwrap();
+    assert!(first < 20_000, "heard of losses after {first} messages");
 }
 
 #[test]
