@@ -28,6 +28,15 @@ use crate::{Append, BoxFuture, Broker, BrokerError, Health, Inbox, NodeId, Page,
 /// # Time
 ///
 /// Ages are measured with [`tokio::time::Instant`], so a test with a paused clock can let histories expire.
+///
+/// ```
+/// use sockeye_state::{Broker, Local};
+///
+/// let broker = Local::new();
+/// let for_another_hub = broker.clone(); // the same broker
+/// assert!(!broker.health().is_well()); // a hub starts the broker that it is built with
+/// # let _ = for_another_hub;
+/// ```
 pub struct Local {
     store: Arc<Store>,
     /// What is on its way to the hub that has this clone.
