@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use sockeye_state::{Arrival, Broker, Keep, Local, Lost};
 
-use crate::{HOUR, append, memory::Owner, now, poll, start, start_silent, topic};
+use crate::{HOUR, append, finish, memory::Owner, now, poll, start, start_silent, topic};
 
 /// An inbox that is busy with its first arrival until it is told to go on, and then keeps all.
 struct Busy {
@@ -42,11 +42,7 @@ impl Busy {
     /// Publishes on another thread, which is then busy with the inbox.
     fn begin(&self, broker: &Local) -> thread::JoinHandle<()> {
         let publisher = start_silent(broker);
-        let thread = thread::spawn(move || {
-            let mut publish = publisher.publish(topic("a"), "first".into());
-            // From time to time it lets other tasks have their turn.
-            while poll(&mut publish).is_pending() {}
-        });
+        let thread = thread::spawn(move || finish(publisher.publish(topic("a"), "first".into())).unwrap());
         self.entered.recv().unwrap();
         thread
     }
@@ -130,8 +126,7 @@ fn a_node_that_never_catches_up_hears_of_losses_all_the_same() {
         }
     });
     now(node.subscribe(vec![topic("a")])).unwrap();
-    let mut publish = node.publish(topic("a"), "first".into());
-    while poll(&mut publish).is_pending() {}
+    finish(node.publish(topic("a"), "first".into())).unwrap();
     let first = heard.recv().unwrap();
     assert!(first < 20_000, "heard of losses after {first} messages");
 }

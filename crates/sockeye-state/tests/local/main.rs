@@ -5,6 +5,7 @@
 mod inboxes;
 mod memory;
 mod model;
+mod threads;
 
 use std::{
     pin::Pin,
@@ -31,6 +32,16 @@ fn now<T>(mut future: BoxFuture<'_, T>) -> T {
     match poll(&mut future) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("a future that is not ready"),
+    }
+}
+
+/// Polls until the future is ready: also one that lets others have their turn, or that waits for another thread.
+fn finish<T>(mut future: BoxFuture<'_, T>) -> T {
+    loop {
+        if let Poll::Ready(value) = poll(&mut future) {
+            return value;
+        }
+        std::thread::yield_now();
     }
 }
 
