@@ -4,7 +4,7 @@ use std::fmt;
 
 use sockeye_proto::{CloseCode, CloseFrame, PreparedMessage};
 
-use crate::{Hub, InvalidCloseCode, JoinError, MemberId, Room, engine::Except, members::Inside, stats::Delivered};
+use crate::{Hub, InvalidCloseCode, JoinError, MemberId, Room, member::Begun, members::Inside, stats::Delivered};
 
 /// The members of one or several rooms, and nobody twice. From [`Hub::to`], [`Room::except`] and
 /// [`Joined::to_others`](crate::Joined::to_others).
@@ -36,21 +36,46 @@ impl<T: Send + Sync + 'static> Audience<T> {
     }
 
     /// Sends a message to these members. Returns how many members of this node the message is for. As [`Room::send`].
+    ///
+    /// A message to several rooms is for rooms without a [history](crate::Rooms::history): in two histories it would have two
+    /// positions, and a member of both rooms would get it twice. If one of several rooms has a history, nobody gets the message: 0 is
+    /// returned, the message counts in [`Stats::refused`](crate::Stats::refused), and an error is logged. Send to each of these rooms.
     pub fn send(&self, message: impl Into<PreparedMessage>) -> usize {
-        let message = message.into();
         match &self.rooms[..] {
-            [] => 0,
-            [room] => room.send_except(message, self.excepted(room.hub())),
-            [first, ..] => {
-                let rooms: Vec<_> = self.rooms.iter().filter_map(Room::current).collect();
-                first.hub().inner().engine.send_to_all(&rooms, &message, &self.excepted(first.hub()))
+            [room] => room.send_except(message.into(), &self.except),
+            [first, ..] if self.rooms.iter().any(Room::has_history) => {
+                let rooms: Vec<_> = self.rooms.iter().filter(|room| room.has_history()).map(Room::name).collect();
+                tracing::error!(
+                    ?rooms,
+                    "refused a message to several rooms, since these have a history; send to each of the rooms"
+                );
+                first.hub().inner().engine.counters.refused();
+                0
             }
+            _ => self.send_now(&message.into()),
         }
     }
 
-    /// As [`Room::volatile`].
+    /// As [`Room::volatile`], also in rooms with a history.
     pub fn volatile(&self, message: impl Into<PreparedMessage>) -> usize {
-        self.send(message)
+        self.send_now(&message.into())
+    }
+
+    /// Sends to the members of this moment, by no history.
+    fn send_now(&self, message: &PreparedMessage) -> usize {
+        match &self.rooms[..] {
+            [] => 0,
+            [room] => room.send_volatile(message.clone(), room.hub().excepted(&self.except)),
+            [first, ..] => {
+                let inner = first.hub().inner();
+                let rooms = self.rooms.iter().filter_map(Room::current);
+                let framed = rooms.filter_map(|room| {
+                    let message = inner.framing.message(&room.name, None, message.clone())?;
+                    Some((room, message))
+                });
+                inner.engine.send_to_all(&framed.collect::<Vec<_>>(), &first.hub().excepted(&self.except))
+            }
+        }
     }
 
     /// Closes the connections of these members, after what was sent to their rooms before. Returns how many members of this node
@@ -62,19 +87,13 @@ impl<T: Send + Sync + 'static> Audience<T> {
     pub fn close_members(&self, code: CloseCode, reason: &str) -> Result<usize, InvalidCloseCode> {
         InvalidCloseCode::check(code)?;
         let Some(first) = self.rooms.first() else { return Ok(0) };
-        let except = self.excepted(first.hub());
+        let except = first.hub().excepted(&self.except);
         let frame = CloseFrame::new(code, reason);
         let close = |room: &Room<T>| {
             let engine = &room.hub().inner().engine;
             room.current().map_or(0, |room| engine.close(&room, &frame, &except))
         };
         Ok(self.rooms.iter().map(close).sum())
-    }
-
-    /// Those who get nothing. Somebody who has left is not among them, and gets nothing anyway.
-    fn excepted(&self, hub: &Hub<T>) -> Except {
-        let members = &hub.inner().members;
-        self.except.iter().filter(|id| members.get(**id).is_some()).map(|id| id.key).collect()
     }
 }
 
@@ -208,10 +227,19 @@ impl<T: Send + Sync + 'static> RemoteMember<T> {
     /// # Errors
     ///
     /// A [`JoinError`], if no room can have this name, or if the member is in too many rooms.
+    ///
+    /// A room with a history is joined in a task, which logs a warning if the broker does not answer.
     pub fn join(&self, room: &str) -> Result<usize, JoinError> {
         crate::name::check(room)?;
         let Some(member) = self.hub.inner().members.get(self.id) else { return Ok(0) };
-        Ok(usize::from(member.join(&self.hub, room)?.is_some()))
+        match member.begin_join(&self.hub, room, None)? {
+            None => Ok(0),
+            Some(Begun::Done(_)) => Ok(1),
+            Some(Begun::Arrival(arrival)) => {
+                arrival.arrive_in_task();
+                Ok(1)
+            }
+        }
     }
 
     /// Makes the member leave a room, as [`Member::leave`](crate::Member::leave). 0 also if the member was not in the room.

@@ -1,11 +1,17 @@
 //! `Builder`: what a hub is told before it has members.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
+use sockeye_proto::{PreparedMessage, close_code};
 use sockeye_tokio::Overflow;
+use tokio::runtime::Handle;
 
 use crate::{
-    BuildError, Hub, InvalidCloseCode, Limits, NodeId,
+    Broker, BuildError, Delivery, Hub, InvalidCloseCode, Keep, Limits, Local, NodeId,
+    engine::RoomKind,
+    framing::Framing,
+    history::{History, Parts},
+    hub::Inner,
     members::KeyOf,
     name::{self, NameError},
 };
@@ -36,6 +42,9 @@ pub struct Builder<T> {
     overflow: Option<Overflow>,
     limits: Limits,
     key_of: Option<KeyOf<T>>,
+    broker: Option<Arc<dyn Broker>>,
+    namespace: Option<String>,
+    framing: Framing,
 }
 
 /// How the rooms with a common prefix work. For [`Builder::rooms`].
@@ -50,6 +59,7 @@ pub struct Builder<T> {
 #[must_use]
 pub struct Rooms<T> {
     overflow: Option<Overflow>,
+    history: Option<Keep>,
     // What is configured here may look at the values of the members.
     _value: PhantomData<fn(&T)>,
 }
@@ -60,12 +70,26 @@ pub(crate) struct Rules {
     /// `None` if the setting of each connection applies.
     pub(crate) all: Option<Overflow>,
     /// By prefix, the longest first.
-    rooms: Vec<(String, Option<Overflow>)>,
+    rooms: Vec<(String, Rule)>,
+}
+
+/// How the rooms with a prefix work.
+struct Rule {
+    overflow: Option<Overflow>,
+    history: Option<Keep>,
 }
 
 impl<T: Send + Sync + 'static> Builder<T> {
     pub(crate) fn new() -> Self {
-        Self { rooms: Vec::new(), overflow: None, limits: Limits::new(), key_of: None }
+        Self {
+            rooms: Vec::new(),
+            overflow: None,
+            limits: Limits::new(),
+            key_of: None,
+            broker: None,
+            namespace: None,
+            framing: Framing::default(),
+        }
     }
 
     /// Says how the rooms work whose names begin with `prefix`. Of several prefixes of a name, the longest counts. An empty
@@ -96,7 +120,58 @@ impl<T: Send + Sync + 'static> Builder<T> {
         self
     }
 
-    /// Builds the hub.
+    /// What keeps the histories of rooms, and connects the hubs of an application on several nodes. Default: a [`Local`] of this
+    /// hub's own, which keeps histories in memory.
+    ///
+    /// ```
+    /// use sockeye_state::{BuildError, Hub, Local, Rooms};
+    /// use std::time::Duration;
+    ///
+    /// /// A hub whose histories outlive it, in this process.
+    /// async fn hub(broker: &Local) -> Result<Hub<String>, BuildError> {
+    ///     let chats = Rooms::new().history(200, Duration::from_secs(3600));
+    ///     Hub::builder().broker(broker.clone()).rooms("chat:", chats).build().await
+    /// }
+    /// ```
+    pub fn broker(mut self, broker: impl Broker) -> Self {
+        self.broker = Some(Arc::new(broker));
+        self
+    }
+
+    /// Keeps apart what several applications, or staging and production, have in one broker: hubs with the same namespace share
+    /// their rooms. 1 to 200 bytes without control characters. Default: `sockeye`.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Puts what members get of rooms into frames of the application, for example with the position of each message. `frame` is called
+    /// once for each message and node, not for each member, and for what else members have to know: see [`Delivery`]. What it
+    /// returns is sent; for `None`, nothing is. Messages to single members or to all are sent as they are. Default: each
+    /// message as it is, and nothing else.
+    ///
+    /// The closure must be quick, since all members wait for it, and must not panic: members then hear of a gap.
+    ///
+    /// ```
+    /// use sockeye_state::{Delivery, Hub};
+    ///
+    /// let builder = Hub::<String>::builder().frame(|delivery: &Delivery<'_>| match delivery {
+    ///     Delivery::Message { at: Some(at), message: Some(message), .. } => {
+    ///         Some(format!("{at} {}", String::from_utf8_lossy(message.payload())).into())
+    ///     }
+    ///     Delivery::Message { message, .. } => message.cloned(),
+    ///     Delivery::Gap { .. } => Some("load the page again".into()),
+    ///     _ => None,
+    /// });
+    /// # let _ = builder;
+    /// ```
+    pub fn frame(mut self, frame: impl Fn(&Delivery<'_>) -> Option<PreparedMessage> + Send + Sync + 'static) -> Self {
+        self.framing = Framing(Some(Box::new(frame)));
+        self
+    }
+
+    /// Builds the hub. With a broker or with histories, the hub has tasks in the Tokio runtime that this is called in, whose timers
+    /// must be enabled.
     ///
     /// # Errors
     ///
@@ -105,12 +180,36 @@ impl<T: Send + Sync + 'static> Builder<T> {
     /// # Cancel safety
     ///
     /// If the future is dropped, there is no hub.
-    pub async fn build(self) -> Result<Hub<T>, BuildError> {
-        self.build_now()
+    pub async fn build(mut self) -> Result<Hub<T>, BuildError> {
+        let broker = self.broker.take();
+        let namespace = self.namespace.take().unwrap_or_else(|| "sockeye".to_owned());
+        if let Err(source) = name::check(&namespace) {
+            return Err(BuildError::Namespace { namespace, source });
+        }
+        let mut inner = self.inner()?;
+        if broker.is_some() || inner.engine.rules.has_history() {
+            let history = History::new(Parts {
+                broker: broker.unwrap_or_else(|| Arc::new(Local::new())),
+                namespace: namespace.into(),
+                node: inner.node,
+                engine: inner.engine.clone(),
+                members: inner.members.clone(),
+                framing: inner.framing.clone(),
+                runtime: Handle::try_current().map_err(|_| BuildError::NoRuntime)?,
+            });
+            inner.history = Some(history.clone());
+            history.start().await.map_err(BuildError::Broker)?;
+        }
+        Ok(Hub::make(inner))
     }
 
+    /// A hub of the defaults, which needs no broker.
     pub(crate) fn build_now(self) -> Result<Hub<T>, BuildError> {
-        let Self { rooms, overflow, limits, key_of } = self;
+        Ok(Hub::make(self.inner()?))
+    }
+
+    fn inner(self) -> Result<Inner<T>, BuildError> {
+        let Self { rooms, overflow, limits, key_of, framing, .. } = self;
         let counts = [
             ("rooms_per_member", limits.rooms_per_member),
             ("pending_messages", limits.pending_messages),
@@ -130,24 +229,36 @@ impl<T: Send + Sync + 'static> Builder<T> {
                 return Err(BuildError::PrefixTwice { prefix });
             }
             check(rooms.overflow)?;
-            prefixes.push((prefix, rooms.overflow));
+            check_history(&prefix, &rooms)?;
+            prefixes.push((prefix, Rule { overflow: rooms.overflow, history: rooms.history }));
         }
         prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         let rules = Rules { limits, all: overflow, rooms: prefixes };
-        Ok(Hub::make(NodeId::random()?, rules, key_of))
+        Ok(Inner::new(NodeId::random()?, rules, key_of, framing))
     }
 }
 
 impl<T> Rooms<T> {
     /// Rooms as they are without any configuration.
     pub fn new() -> Self {
-        Self { overflow: None, _value: PhantomData }
+        Self { overflow: None, history: None, _value: PhantomData }
     }
 
     /// What happens to members of these rooms that read too slowly. Default: what [`Builder::overflow`] says. For states, of
     /// which only the latest counts, such as prices, [`Overflow::DropOldest`] is right.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = Some(overflow);
+        self
+    }
+
+    /// The broker keeps the last messages of each of these rooms, at most so many, and forgets all of them `age` after the last
+    /// one. Members that come back [with a position](crate::Join::since) get what they have missed. All members, on all nodes, get the
+    /// messages in one order. Default: no history.
+    ///
+    /// Members of such rooms that read too slowly are closed with 1013, whatever [`Builder::overflow`] says: dropping a message
+    /// would be a hole that nobody notices.
+    pub fn history(mut self, messages: usize, age: Duration) -> Self {
+        self.history = Some(Keep::new(messages, age));
         self
     }
 }
@@ -160,10 +271,28 @@ impl<T> Default for Rooms<T> {
 }
 
 impl Rules {
-    /// What happens to slow members of the room with this name.
-    pub(crate) fn overflow(&self, name: &str) -> Option<Overflow> {
-        let rooms = self.rooms.iter().find(|(prefix, _)| name.starts_with(&**prefix));
-        rooms.and_then(|(_, overflow)| *overflow).or(self.all)
+    /// How the room with this name works.
+    pub(crate) fn kind(&self, name: &str) -> RoomKind {
+        let rule = self.rule(name);
+        let has_history = rule.is_some_and(|rule| rule.history.is_some());
+        let overflow = match has_history {
+            true => Some(Overflow::Disconnect(close_code::AGAIN)),
+            false => rule.and_then(|rule| rule.overflow).or(self.all),
+        };
+        RoomKind { overflow, has_history }
+    }
+
+    /// How much of the room with this name is kept.
+    pub(crate) fn history(&self, name: &str) -> Option<Keep> {
+        self.rule(name)?.history
+    }
+
+    pub(crate) fn has_history(&self) -> bool {
+        self.rooms.iter().any(|(_, rule)| rule.history.is_some())
+    }
+
+    fn rule(&self, name: &str) -> Option<&Rule> {
+        self.rooms.iter().find(|(prefix, _)| name.starts_with(&**prefix)).map(|(_, rule)| rule)
     }
 }
 
@@ -175,18 +304,31 @@ fn check(overflow: Option<Overflow>) -> Result<(), BuildError> {
     Ok(())
 }
 
+fn check_history<T>(prefix: &str, rooms: &Rooms<T>) -> Result<(), BuildError> {
+    let Some(Keep { messages, age, .. }) = rooms.history else { return Ok(()) };
+    if messages == 0 || age.is_zero() {
+        return Err(BuildError::EmptyHistory { prefix: prefix.into(), messages, age });
+    }
+    match rooms.overflow {
+        None | Some(Overflow::Disconnect(close_code::AGAIN)) => Ok(()),
+        Some(overflow) => Err(BuildError::HistoryOverflow { prefix: prefix.into(), overflow }),
+    }
+}
+
 impl<T> fmt::Debug for Builder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("rooms", &self.rooms)
             .field("overflow", &self.overflow)
             .field("limits", &self.limits)
+            .field("namespace", &self.namespace)
+            .field("framing", &self.framing)
             .finish_non_exhaustive()
     }
 }
 
 impl<T> fmt::Debug for Rooms<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rooms").field("overflow", &self.overflow).finish()
+        f.debug_struct("Rooms").field("overflow", &self.overflow).field("history", &self.history).finish()
     }
 }

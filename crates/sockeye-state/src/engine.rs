@@ -25,14 +25,14 @@ use tokio::runtime::Handle;
 
 pub(crate) use self::{
     delivery::Except,
-    room::{Room, Seat},
+    room::{Room, RoomKind, Seat, Sent},
     seats::Key,
 };
 use self::{
     delivery::Once,
     directory::Directory,
     drain::Drain,
-    room::{Capacity, Removed, Sent},
+    room::{Capacity, Removed},
 };
 use crate::{builder::Rules, events::EventSender, stats::Counters};
 
@@ -64,7 +64,7 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
     /// Adds a member to the room with this name.
     pub(crate) fn join(&self, name: &str, key: Key, seat: &S) -> Arc<Room<S>> {
         loop {
-            let room = self.directory.get_or_add(name, || self.rules.overflow(name));
+            let room = self.directory.get_or_add(name, || self.rules.kind(name));
             // A room that was removed meanwhile makes place for a new one.
             if room.join(key, seat.clone()).is_ok() {
                 return room;
@@ -83,17 +83,23 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
         self.sent(self.append(room, |room| room.send(message.clone(), except.clone(), self.capacity())))
     }
 
-    /// Sends to several rooms, and to nobody twice. Returns how many members the message is for.
-    pub(crate) fn send_to_all(&self, rooms: &[Arc<Room<S>>], message: &PreparedMessage, except: &Except) -> usize {
+    /// Sends to several rooms, each with the message for its members, and to nobody twice. Returns how many members the message is
+    /// for.
+    pub(crate) fn send_to_all(&self, rooms: &[(Arc<Room<S>>, PreparedMessage)], except: &Except) -> usize {
         let once = Arc::new(Once::default());
         let mut seen = HashSet::new();
-        let send = |room: &Arc<Room<S>>| {
+        let send = |(room, message): &(Arc<Room<S>>, PreparedMessage)| {
             self.append(room, |room| {
                 room.send_once(message.clone(), except.clone(), once.clone(), &mut seen, self.capacity())
             })
         };
         let mut sent_to = HashSet::new();
-        self.sent(rooms.iter().filter(|room| sent_to.insert(Arc::as_ptr(room))).map(send).sum())
+        self.sent(rooms.iter().filter(|(room, _)| sent_to.insert(Arc::as_ptr(room))).map(send).sum())
+    }
+
+    /// Delivers what is pending in the room, in the task of the caller, whose drain it is.
+    pub(crate) async fn drain_here(&self, room: &Arc<Room<S>>) {
+        Drain::new(room.clone(), self.directory.clone(), self.counters.clone()).run_as_task().await;
     }
 
     /// Closes the connections of a room's members, after what was sent before. Returns how many.

@@ -2,7 +2,7 @@
 
 use sockeye_proto::{CloseCode, close_code};
 
-use crate::name::NameError;
+use crate::{BrokerError, name::NameError};
 
 /// Why a member could not join a room. The member's connection and its other rooms are as before.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,16 @@ pub enum JoinError {
         /// The limit.
         max: usize,
     },
+    /// The room has a history, and the broker did not answer within 5 s. The member is not in the room.
+    #[error("the history of the room is not known: {0}")]
+    Unavailable(#[source] BrokerError),
+    /// The member left the room, or joined it again, or has left the hub, while it was joining. For the last of these calls, see its
+    /// own result.
+    #[error("the join was stopped by a later join or leave of the same room")]
+    Stopped,
+    /// The connection has closed while the member was catching up. The member is not in the room.
+    #[error("the connection has closed while the member was joining")]
+    Closed,
 }
 
 /// Why a hub could not be built.
@@ -48,6 +58,43 @@ pub enum BuildError {
     /// An [`Overflow::Disconnect`](crate::Overflow::Disconnect) has a code that must not be sent.
     #[error("in Overflow::Disconnect: {0}")]
     CloseCode(#[from] InvalidCloseCode),
+    /// Rooms with a history have an [`Overflow`](crate::Overflow) that drops messages, which would be a hole that nobody notices.
+    #[error(
+        "the rooms with the prefix {prefix:?} have a history and {overflow:?}; members of such rooms that are too slow are closed with \
+         1013 and come back, so leave Rooms::overflow out"
+    )]
+    HistoryOverflow {
+        /// The prefix.
+        prefix: String,
+        /// What was configured.
+        overflow: crate::Overflow,
+    },
+    /// A history has no messages or no time.
+    #[error(
+        "the history of the rooms with the prefix {prefix:?} keeps {messages} messages for {age:?}; expected at least 1 and more than 0 s"
+    )]
+    EmptyHistory {
+        /// The prefix.
+        prefix: String,
+        /// How many messages.
+        messages: usize,
+        /// For how long.
+        age: std::time::Duration,
+    },
+    /// No topic of a broker can be in this namespace.
+    #[error("{namespace:?} is no namespace: {source}")]
+    Namespace {
+        /// The namespace.
+        namespace: String,
+        /// What is wrong with it.
+        source: NameError,
+    },
+    /// The broker could not be started.
+    #[error("the hub has no broker: {0}")]
+    Broker(#[source] BrokerError),
+    /// A hub with a broker has tasks, and was built outside of a Tokio runtime.
+    #[error("a hub with a broker or with histories needs a Tokio runtime; await Builder::build in one")]
+    NoRuntime,
     /// The system has no random numbers, which the identity of the node needs.
     #[error("the system gave no random number for the identity of the node")]
     Random(#[from] getrandom::Error),

@@ -11,12 +11,23 @@ const KEPT: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The members of the room may have missed messages, since too many were pending: see
-    /// [`Limits::pending_messages`](crate::Limits::pending_messages). Reported once until the room has caught up.
+    /// The members of the room may have missed messages: since too many were pending, as
+    /// [`Limits::pending_messages`](crate::Limits::pending_messages) says, which is reported once until the room has caught up; or since
+    /// its history has lost them.
     Gap {
         /// The name of the room.
         room: Arc<str>,
     },
+    /// A message to a room with a history was not appended, or may not have been: the broker is away, and too many messages wait, or
+    /// this one has waited for a minute. Reported for messages of `send`; `append` returns an error instead.
+    AppendFailed {
+        /// The name of the room.
+        room: Arc<str>,
+    },
+    /// The broker does not answer. Rooms without a history are as before.
+    BrokerLost,
+    /// The broker answers again. What has not arrived is read.
+    BrokerBack,
     /// The receiver was too slow, and this many events were dropped.
     Missed(u64),
 }
@@ -65,9 +76,25 @@ impl EventSender {
 
     /// Called without any lock, since tasks are woken.
     pub(crate) fn gap(&self, room: &str) {
+        self.send(|| Event::Gap { room: room.into() });
+    }
+
+    pub(crate) fn append_failed(&self, room: &str) {
+        self.send(|| Event::AppendFailed { room: room.into() });
+    }
+
+    pub(crate) fn broker_lost(&self) {
+        self.send(|| Event::BrokerLost);
+    }
+
+    pub(crate) fn broker_back(&self) {
+        self.send(|| Event::BrokerBack);
+    }
+
+    fn send(&self, event: impl FnOnce() -> Event) {
         if let Some(sender) = self.0.get() {
             // An error means that nobody listens any more.
-            let _ = sender.send(Event::Gap { room: room.into() });
+            let _ = sender.send(event());
         }
     }
 }

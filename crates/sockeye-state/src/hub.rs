@@ -8,7 +8,9 @@ use sockeye_tokio::Sender;
 use crate::{
     Audience, Builder, Events, Everyone, Member, MemberId, NodeId, Present, RemoteMember, Room, Stats,
     builder::Rules,
-    engine::Engine,
+    engine::{Engine, Except},
+    framing::Framing,
+    history::History,
     members::{KeyOf, Members},
 };
 
@@ -44,9 +46,12 @@ pub struct Hub<T> {
 }
 
 pub(crate) struct Inner<T> {
-    node: NodeId,
-    pub(crate) engine: Engine<Sender>,
-    pub(crate) members: Members<T>,
+    pub(crate) node: NodeId,
+    pub(crate) engine: Arc<Engine<Sender>>,
+    pub(crate) members: Arc<Members<T>>,
+    pub(crate) framing: Arc<Framing>,
+    /// Present if rooms have a history, or if there is a broker.
+    pub(crate) history: Option<Arc<History>>,
 }
 
 impl<T: Send + Sync + 'static> Hub<T> {
@@ -173,12 +178,38 @@ impl<T: Send + Sync + 'static> Hub<T> {
 }
 
 impl<T> Hub<T> {
-    pub(crate) fn make(node: NodeId, rules: Rules, key_of: Option<KeyOf<T>>) -> Self {
-        Self { inner: Arc::new(Inner { node, engine: Engine::new(rules), members: Members::new(node, key_of) }) }
+    pub(crate) fn make(inner: Inner<T>) -> Self {
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The members of this node that are excepted from a message. Somebody who has left is not among them, and gets nothing anyway.
+    pub(crate) fn excepted(&self, ids: &[MemberId]) -> Except {
+        let members = &self.inner.members;
+        ids.iter().filter(|id| members.get(**id).is_some()).map(|id| id.key).collect()
     }
 
     pub(crate) fn inner(&self) -> &Inner<T> {
         &self.inner
+    }
+}
+
+impl<T> Inner<T> {
+    pub(crate) fn new(node: NodeId, rules: Rules, key_of: Option<KeyOf<T>>, framing: Framing) -> Self {
+        Self {
+            node,
+            engine: Arc::new(Engine::new(rules)),
+            members: Arc::new(Members::new(node, key_of)),
+            framing: Arc::new(framing),
+            history: None,
+        }
+    }
+}
+
+impl<T> Drop for Inner<T> {
+    fn drop(&mut self) {
+        if let Some(history) = &self.history {
+            history.close();
+        }
     }
 }
 

@@ -30,6 +30,8 @@ mod engine;
 mod envelope;
 mod error;
 mod events;
+mod framing;
+mod history;
 mod hub;
 mod id;
 mod joined;
@@ -53,6 +55,11 @@ pub use broker::{
 pub use builder::{Builder, Rooms};
 pub use error::{BuildError, InvalidCloseCode, JoinError};
 pub use events::{Event, Events};
+pub use framing::Delivery;
+pub use history::{
+    append::{AppendError, AppendOptions, Appending},
+    catch_up::CaughtUp,
+};
 pub use hub::Hub;
 pub use id::{MemberId, NodeId};
 pub use joined::{Join, Joined, Joining};

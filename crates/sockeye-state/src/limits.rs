@@ -16,12 +16,13 @@ pub struct Limits {
     pub(crate) rooms_per_member: usize,
     pub(crate) pending_messages: usize,
     pub(crate) pending_bytes: usize,
+    pub(crate) history_bytes: usize,
 }
 
 impl Limits {
-    /// The defaults: 128 rooms for each member, and 4,096 messages or 1 MiB pending in each room.
+    /// The defaults: 128 rooms for each member, 4,096 messages or 1 MiB pending in each room, and 64 MiB for the ends of histories.
     pub fn new() -> Self {
-        Self { rooms_per_member: 128, pending_messages: 4096, pending_bytes: 1 << 20 }
+        Self { rooms_per_member: 128, pending_messages: 4096, pending_bytes: 1 << 20, history_bytes: 64 << 20 }
     }
 
     /// How many rooms a member may be in at the same time. A join beyond that is an error. Default: 128, more than people use,
@@ -44,6 +45,14 @@ impl Limits {
     /// Default: 1 MiB, the same as for the queue of a connection.
     pub fn pending_bytes(mut self, most: usize) -> Self {
         self.pending_bytes = most;
+        self
+    }
+
+    /// How much memory the node may use for the last messages of rooms with a [history](crate::Rooms::history) and members here,
+    /// in bytes, so that members who come back cost no question to the broker. What does not fit is read from the broker when a member
+    /// needs it. Each room keeps a little in any case. Default: 64 MiB.
+    pub fn history_bytes(mut self, most: usize) -> Self {
+        self.history_bytes = most;
         self
     }
 }

@@ -5,7 +5,20 @@ use std::{fmt, sync::Arc};
 use sockeye_proto::{CloseCode, PreparedMessage};
 use sockeye_tokio::{Overflow, PushedMany, Sender};
 
-use crate::{Hub, InvalidCloseCode, Join, JoinError, MemberId, Room, engine, members::Inside, name};
+use crate::{
+    CaughtUp, Hub, InvalidCloseCode, Join, JoinError, MemberId, Position, Room, engine,
+    history::catch_up::{Arrival, OpenJoin, Stop},
+    members::Inside,
+    name,
+};
+
+/// A join that has begun.
+pub(crate) enum Begun<T> {
+    /// It is done.
+    Done(Arc<engine::Room<Sender>>),
+    /// The member catches up first.
+    Arrival(Arrival<T>),
+}
 
 /// A connection in the hub. When the member is dropped, the connection leaves all rooms and the hub. From [`Hub::register`].
 ///
@@ -78,9 +91,10 @@ impl<T: Send + Sync + 'static> Member<T> {
         Join::new(self, room.into())
     }
 
-    pub(crate) fn join_now(&self, room: &str) -> Result<Room<T>, JoinError> {
-        let joined = self.inside.join(&self.hub, room)?.expect("a member is in the hub until it is dropped");
-        Ok(Room::known(self.hub.clone(), joined))
+    /// Begins a join. One that is done at once is done when this returns.
+    pub(crate) fn begin_join(&self, room: &str, since: Option<Position>) -> Result<Begun<T>, JoinError> {
+        let begun = self.inside.begin_join(&self.hub, room, since)?;
+        Ok(begun.expect("a member is in the hub until it is dropped"))
     }
 
     /// Leaves a room. Nothing that is sent to the room afterwards reaches this member. Of what was sent before, at most the
@@ -111,46 +125,113 @@ impl<T: Send + Sync + 'static> Member<T> {
 }
 
 impl<T> Inside<T> {
-    /// Joins a room. `None` if the member has left the hub.
-    pub(crate) fn join(&self, hub: &Hub<T>, room: &str) -> Result<Option<Arc<engine::Room<Sender>>>, JoinError> {
+    /// Begins a join. `None` if the member has left the hub.
+    pub(crate) fn begin_join(
+        self: &Arc<Self>,
+        hub: &Hub<T>,
+        room: &str,
+        since: Option<Position>,
+    ) -> Result<Option<Begun<T>>, JoinError> {
         name::check(room)?;
-        let hub = hub.inner();
-        let most = hub.engine.rules.limits.rooms_per_member;
+        let inner = hub.inner();
+        let most = inner.engine.rules.limits.rooms_per_member;
+        let history = inner.history.as_ref().and_then(|history| history.keep(room).map(|keep| (history, keep)));
         let mut rooms = self.rooms.lock();
-        if let Some(joined) = hub.engine.room(room).filter(|room| rooms.numbers.contains(&room.number())) {
-            return Ok(Some(joined));
-        }
         if rooms.is_gone {
             return Ok(None);
         }
-        if rooms.numbers.len() >= most {
+        let joined = inner.engine.room(room).filter(|room| rooms.numbers.contains(&room.number()));
+        let again = match joined {
+            // With a position, the member leaves its seat, and takes it again once it has caught up.
+            Some(joined) if history.is_some() && since.is_some() => Some(joined),
+            Some(joined) => return Ok(Some(Begun::Done(joined))),
+            None => None,
+        };
+        let before = rooms.stop_open(Some(room));
+        if let Some(again) = &again {
+            rooms.numbers.retain(|number| *number != again.number());
+            inner.engine.leave(again, self.id.key);
+        } else if rooms.count() >= most {
             return Err(JoinError::TooManyRooms { max: most });
         }
-        let joined = hub.engine.join(room, self.id.key, &self.sender);
-        rooms.numbers.push(joined.number());
-        Ok(Some(joined))
+        if history.is_none() && !inner.framing.is_some() {
+            let joined = inner.engine.join(room, self.id.key, &self.sender);
+            rooms.numbers.push(joined.number());
+            return Ok(Some(Begun::Done(joined)));
+        }
+        let open = OpenJoin { room: room.into(), stop: Arc::default() };
+        rooms.open(open.clone());
+        drop(rooms);
+        before.iter().for_each(|stop| stop.wake());
+        let Some((history, keep)) = history else { return self.join_framed(hub, &open) };
+        let arrival = Arrival::new(history.clone(), self.clone(), open, keep, before);
+        if again.is_some() {
+            history.leave(room);
+        }
+        Ok(Some(Begun::Arrival(arrival)))
     }
 
-    /// Leaves a room. Returns whether the member was in it.
-    pub(crate) fn leave(&self, hub: &Hub<T>, room: &str) -> bool {
-        let engine = &hub.inner().engine;
+    /// Joins a room without a history, whose messages have frames. The frame comes first, without a lock.
+    fn join_framed(&self, hub: &Hub<T>, open: &OpenJoin) -> Result<Option<Begun<T>>, JoinError> {
+        let inner = hub.inner();
+        // Also if the application's closure panics.
+        let _open = CloseOpen(self, &open.stop);
+        if let Some(frame) = inner.framing.joined(&open.room, None, CaughtUp::Fresh) {
+            self.push(&frame, inner.engine.rules.kind(&open.room).overflow);
+        }
         let mut rooms = self.rooms.lock();
-        let Some(room) = engine.room(room) else { return false };
-        let Some(index) = rooms.numbers.iter().position(|number| *number == room.number()) else { return false };
-        rooms.numbers.remove(index);
-        engine.leave(&room, self.id.key);
-        true
+        if rooms.is_gone {
+            return Ok(None);
+        }
+        if open.stop.is_stopped() {
+            return Err(JoinError::Stopped);
+        }
+        let joined = inner.engine.join(&open.room, self.id.key, &self.sender);
+        rooms.numbers.push(joined.number());
+        Ok(Some(Begun::Done(joined)))
+    }
+
+    /// Leaves a room. Returns whether the member was in it, or about to be.
+    pub(crate) fn leave(&self, hub: &Hub<T>, room: &str) -> bool {
+        let inner = hub.inner();
+        let mut rooms = self.rooms.lock();
+        let stopped = rooms.stop_open(Some(room));
+        let left = inner.engine.room(room).filter(|room| rooms.numbers.contains(&room.number()));
+        if let Some(left) = &left {
+            rooms.numbers.retain(|number| *number != left.number());
+            inner.engine.leave(left, self.id.key);
+        }
+        drop(rooms);
+        if let (Some(left), Some(history)) = (&left, &inner.history) {
+            if left.has_history {
+                history.leave(room);
+            }
+        }
+        stopped.iter().for_each(|stop| stop.wake());
+        left.is_some() || !stopped.is_empty()
     }
 
     fn leave_all(&self, hub: &Hub<T>) {
-        let engine = &hub.inner().engine;
+        let inner = hub.inner();
+        let mut left = Vec::new();
         let mut rooms = self.rooms.lock();
         rooms.is_gone = true;
+        let stopped = rooms.stop_open(None);
         for number in std::mem::take(&mut rooms.numbers) {
-            if let Some(room) = engine.room_by_number(number) {
-                engine.leave(&room, self.id.key);
+            if let Some(room) = inner.engine.room_by_number(number) {
+                inner.engine.leave(&room, self.id.key);
+                if room.has_history {
+                    left.push(room);
+                }
             }
         }
+        drop(rooms);
+        for room in left {
+            if let Some(history) = &inner.history {
+                history.leave(&room.name);
+            }
+        }
+        stopped.iter().for_each(|stop| stop.wake());
     }
 
     /// Queues one message for this member alone.
@@ -162,6 +243,15 @@ impl<T> Inside<T> {
     pub(crate) fn close(&self, code: CloseCode, reason: &str) {
         // An error means that the connection has ended already.
         let _ = self.sender.close_with(code, reason);
+    }
+}
+
+/// Takes a join out of the member's list when it is dropped.
+struct CloseOpen<'a, T>(&'a Inside<T>, &'a Arc<Stop>);
+
+impl<T> Drop for CloseOpen<'_, T> {
+    fn drop(&mut self) {
+        self.0.rooms.lock().close_open(self.1);
     }
 }
 

@@ -14,6 +14,10 @@ use sockeye_tokio::{Overflow, PushedMany, Sender};
 use crate::{
     MemberId, NodeId,
     engine::{Key, Seat},
+    history::{
+        IsHere,
+        catch_up::{OpenJoin, Stop},
+    },
     metrics,
     sync::Mutex,
 };
@@ -43,8 +47,38 @@ pub(crate) struct Inside<T> {
 #[derive(Default)]
 pub(crate) struct RoomsOf {
     pub(crate) numbers: Vec<u32>,
+    /// Joins that are not done. In a box, since nearly always there are none.
+    open: Option<Box<Vec<OpenJoin>>>,
     /// Whether the member has left the hub, and can join no room any more.
     pub(crate) is_gone: bool,
+}
+
+impl RoomsOf {
+    /// How many rooms the member is in, or about to be.
+    pub(crate) fn count(&self) -> usize {
+        self.numbers.len()
+            + self.open.iter().flat_map(|open| open.iter()).filter(|join| !join.stop.is_stopped()).count()
+    }
+
+    pub(crate) fn open(&mut self, join: OpenJoin) {
+        self.open.get_or_insert_default().push(join);
+    }
+
+    /// A join has ended.
+    pub(crate) fn close_open(&mut self, stop: &Arc<Stop>) {
+        let Some(open) = &mut self.open else { return };
+        open.retain(|join| !Arc::ptr_eq(&join.stop, stop));
+        if open.is_empty() {
+            self.open = None;
+        }
+    }
+
+    /// Stops the joins of this room, or of all rooms. The caller wakes them once it has released the lock.
+    pub(crate) fn stop_open(&mut self, room: Option<&str>) -> Vec<Arc<Stop>> {
+        let open = self.open.iter().flat_map(|open| open.iter());
+        let stopped: Vec<_> = open.filter(|join| room.is_none_or(|room| *join.room == *room)).collect();
+        stopped.into_iter().map(|join| join.stop.mark()).collect()
+    }
 }
 
 pub(crate) struct Members<T> {
@@ -138,6 +172,13 @@ impl<T> Members<T> {
         self.by_number(id.key).filter(|member| member.id == id)
     }
 
+    /// Whether the member is in the hub. Called under other locks, so it lets go of no member.
+    fn has(&self, id: MemberId) -> bool {
+        let shard = self.shards[(id.key % SHARDS) as usize].lock();
+        let slot = shard.slots.get((id.key / SHARDS) as usize);
+        id.node == self.node && slot.is_some_and(|slot| slot.generation == id.generation && slot.member.is_some())
+    }
+
     /// The member that has this number at the moment.
     pub(crate) fn by_number(&self, key: Key) -> Option<Arc<Inside<T>>> {
         let shard = self.shards[(key % SHARDS) as usize].lock();
@@ -170,6 +211,12 @@ impl<T> Members<T> {
                 from += CHUNK;
             }
         }
+    }
+}
+
+impl<T: Send + Sync> IsHere for Members<T> {
+    fn is_here(&self, id: MemberId) -> bool {
+        self.has(id)
     }
 }
 

@@ -25,6 +25,11 @@ mod on {
     const DISPLACED: &str = "sockeye_hub_deliveries_displaced_total";
     const CLOSED: &str = "sockeye_hub_deliveries_closed_total";
     const DISCONNECTED: &str = "sockeye_hub_members_disconnected_total";
+    const APPENDED: &str = "sockeye_hub_history_appended_total";
+    const APPEND_FAILED: &str = "sockeye_hub_history_append_failed_total";
+    const CAUGHT_UP: &str = "sockeye_hub_history_caught_up_total";
+    const GAPS: &str = "sockeye_hub_history_gaps_total";
+    const HISTORY_READS: &str = "sockeye_hub_history_reads_total";
 
     static IS_DESCRIBED: AtomicBool = AtomicBool::new(false);
 
@@ -42,6 +47,26 @@ mod on {
 
     pub(crate) fn refused() {
         counter!(REFUSED).increment(1);
+    }
+
+    pub(crate) fn appended() {
+        counter!(APPENDED).increment(1);
+    }
+
+    pub(crate) fn append_failed() {
+        counter!(APPEND_FAILED).increment(1);
+    }
+
+    pub(crate) fn caught_up() {
+        counter!(CAUGHT_UP).increment(1);
+    }
+
+    pub(crate) fn gap() {
+        counter!(GAPS).increment(1);
+    }
+
+    pub(crate) fn history_read() {
+        counter!(HISTORY_READS).increment(1);
     }
 
     pub(crate) fn delivered(delivered: &Delivered) {
@@ -74,6 +99,19 @@ mod on {
         );
         describe_counter!(CLOSED, Unit::Count, "Messages for members whose connection was closing");
         describe_counter!(DISCONNECTED, Unit::Count, "Members that were disconnected since their queue was full");
+        describe_counter!(APPENDED, Unit::Count, "Messages that were appended to histories");
+        describe_counter!(
+            APPEND_FAILED,
+            Unit::Count,
+            "Messages that were not appended to a history, or may not have been"
+        );
+        describe_counter!(CAUGHT_UP, Unit::Count, "Members that came back to a room and got all that they had missed");
+        describe_counter!(
+            GAPS,
+            Unit::Count,
+            "Joins and rooms with messages that members may have missed and cannot get"
+        );
+        describe_counter!(HISTORY_READS, Unit::Count, "Parts of histories that were read from the broker");
     }
 }
 
@@ -84,5 +122,10 @@ mod off {
     pub(crate) fn members(_change: f64) {}
     pub(crate) fn sent() {}
     pub(crate) fn refused() {}
+    pub(crate) fn appended() {}
+    pub(crate) fn append_failed() {}
+    pub(crate) fn caught_up() {}
+    pub(crate) fn gap() {}
+    pub(crate) fn history_read() {}
     pub(crate) fn delivered(_delivered: &Delivered) {}
 }

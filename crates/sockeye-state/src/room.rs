@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use sockeye_proto::{CloseCode, PreparedMessage};
 use sockeye_tokio::Sender;
 
-use crate::{Audience, Hub, InvalidCloseCode, MemberId, Present, engine, name};
+use crate::{AppendOptions, Appending, Audience, Hub, InvalidCloseCode, MemberId, Present, engine, name};
 
 /// A room of a [`Hub`], from anywhere. Cheap to clone. From [`Hub::room`].
 ///
@@ -75,8 +75,52 @@ impl<T: Send + Sync + 'static> Room<T> {
     ///
     /// 0 means that nobody is in the room, or that too many messages are pending in it; see
     /// [`Limits::pending_messages`](crate::Limits::pending_messages).
+    ///
+    /// In a room with a [history](crate::Rooms::history), the message goes to the broker first, and reaches all members in the order of
+    /// the history, also those of this node. It waits while the broker is away; [`append`](Self::append) tells what became of it, and
+    /// otherwise [`Event::AppendFailed`](crate::Event::AppendFailed) does. 0 then means that nobody is in the room here, or that too
+    /// many messages wait.
     pub fn send(&self, message: impl Into<PreparedMessage>) -> usize {
-        self.send_except(message.into(), engine::Except::Nobody)
+        self.send_except(message.into(), &[])
+    }
+
+    /// Appends a message to the history of the room, and waits until the broker has said where. All members get it, in the order of the
+    /// history.
+    ///
+    /// While the broker is away, the message waits, behind those that were sent to the room before. At most 1,024 messages or 4 MiB of
+    /// a node wait, and each for at most a minute. A message whose fate is unknown is sent again with the same stamp, so that it is
+    /// in the history once.
+    ///
+    /// ```
+    /// # use sockeye_state::{AppendError, Room};
+    /// async fn post(room: &Room<String>, line: &str) -> Result<String, AppendError> {
+    ///     let position = room.append(line).await?;
+    ///     Ok(position.to_string())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An [`AppendError`] that says whether the message may be in the history all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is polled, nothing is appended. If it is dropped later, the message may be appended.
+    pub fn append(&self, message: impl Into<PreparedMessage>) -> Appending {
+        self.append_with(message, AppendOptions::new())
+    }
+
+    /// Like [`append`](Self::append), with a stamp of the application's, or for all members but some. [`AppendOptions`] has an example.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`append`](Self::append).
+    pub fn append_with(&self, message: impl Into<PreparedMessage>, options: AppendOptions) -> Appending {
+        Appending::new(self.hub.inner().history.clone(), self.name(), message.into(), options)
     }
 
     /// Like [`send`](Self::send), for a message that is worth nothing later, such as "is typing" or the position of a cursor:
@@ -88,7 +132,7 @@ impl<T: Send + Sync + 'static> Room<T> {
     /// hub.room("map").volatile(r#"{"cursor":[12,40]}"#);
     /// ```
     pub fn volatile(&self, message: impl Into<PreparedMessage>) -> usize {
-        self.send(message)
+        self.send_volatile(message.into(), engine::Except::Nobody)
     }
 
     /// All members of the room but this one.
@@ -149,11 +193,45 @@ impl<T: Send + Sync + 'static> Room<T> {
         }
     }
 
-    pub(crate) fn send_except(&self, message: PreparedMessage, except: engine::Except) -> usize {
-        let engine = &self.hub.inner().engine;
+    /// Sends to all but these members, by the history if the room has one.
+    pub(crate) fn send_except(&self, message: PreparedMessage, except: &[MemberId]) -> usize {
+        if self.has_history() {
+            return self.send_kept(message, except);
+        }
+        let except = if except.is_empty() { engine::Except::Nobody } else { self.hub.excepted(except) };
+        self.send_volatile(message, except)
+    }
+
+    /// Sends to the members of this moment, by no history.
+    pub(crate) fn send_volatile(&self, message: PreparedMessage, except: engine::Except) -> usize {
+        let inner = self.hub.inner();
+        let Some(message) = inner.framing.message(self.name(), None, message) else { return 0 };
         match &self.target {
-            Target::Known(room) => engine.send(room, message, except),
-            Target::Named(name) => engine.room(name).map_or(0, |room| engine.send(&room, message, except)),
+            Target::Known(room) => inner.engine.send(room, message, except),
+            Target::Named(name) => inner.engine.room(name).map_or(0, |room| inner.engine.send(&room, message, except)),
+        }
+    }
+
+    fn send_kept(&self, message: PreparedMessage, except: &[MemberId]) -> usize {
+        let inner = self.hub.inner();
+        let Some(history) = &inner.history else { return 0 };
+        let Some(keep) = history.keep(self.name()) else { return 0 };
+        let reached = self.current().map_or(0, |room| room.count(&self.hub.excepted(except)));
+        let options = AppendOptions { stamp: None, except: except.to_vec() };
+        match history.append(self.name().into(), keep, &message, options, None) {
+            Ok(()) => reached,
+            Err(_) => 0,
+        }
+    }
+
+    /// Whether a broker keeps what is sent to the room.
+    pub(crate) fn has_history(&self) -> bool {
+        match &self.target {
+            Target::Known(room) => room.has_history,
+            Target::Named(name) => {
+                let history = self.hub.inner().history.as_ref();
+                history.is_some_and(|history| name::check(name).is_ok() && history.keep(name).is_some())
+            }
         }
     }
 }

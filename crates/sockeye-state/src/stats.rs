@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use sockeye_tokio::PushedMany;
 
-use crate::metrics;
+use crate::{CaughtUp, metrics};
 
 /// How many members and rooms a hub has on this node, and what became of the messages sent through it. From
 /// [`Hub::stats`](crate::Hub::stats).
@@ -46,6 +46,17 @@ pub struct Stats {
     pub disconnected: u64,
     /// Deliveries to members whose connection was closing.
     pub closed: u64,
+    /// Messages that were appended to histories by this node.
+    pub appended: u64,
+    /// Messages that were not appended to a history, or may not have been.
+    pub append_failed: u64,
+    /// Joins of members that came back with a position, and got all that they had missed.
+    pub caught_up: u64,
+    /// How often members may have missed messages of a history: once for each join that found a gap, and once for each gap that a
+    /// room had.
+    pub gaps: u64,
+    /// How often the node has read a part of a history from the broker.
+    pub history_reads: u64,
 }
 
 /// The counters of a hub.
@@ -59,6 +70,11 @@ pub(crate) struct Counters {
     displaced: AtomicU64,
     disconnected: AtomicU64,
     closed: AtomicU64,
+    appended: AtomicU64,
+    append_failed: AtomicU64,
+    caught_up: AtomicU64,
+    gaps: AtomicU64,
+    history_reads: AtomicU64,
 }
 
 /// What became of messages for several members.
@@ -81,6 +97,38 @@ impl Counters {
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
         metrics::refused();
+    }
+
+    pub(crate) fn appended(&self) {
+        self.appended.fetch_add(1, Relaxed);
+        metrics::appended();
+    }
+
+    pub(crate) fn append_failed(&self) {
+        self.append_failed.fetch_add(1, Relaxed);
+        metrics::append_failed();
+    }
+
+    /// A member has joined a room with a history.
+    pub(crate) fn caught_up(&self, caught_up: CaughtUp) {
+        match caught_up {
+            CaughtUp::Fresh => {}
+            CaughtUp::Whole(_) => {
+                self.caught_up.fetch_add(1, Relaxed);
+                metrics::caught_up();
+            }
+            CaughtUp::Gap => self.gap(),
+        }
+    }
+
+    pub(crate) fn gap(&self) {
+        self.gaps.fetch_add(1, Relaxed);
+        metrics::gap();
+    }
+
+    pub(crate) fn history_read(&self) {
+        self.history_reads.fetch_add(1, Relaxed);
+        metrics::history_read();
     }
 
     /// Called without any lock, since a recorder of metrics and a subscriber of events are code of others.
@@ -112,6 +160,11 @@ impl Counters {
             displaced: self.displaced.load(Relaxed),
             disconnected: self.disconnected.load(Relaxed),
             closed: self.closed.load(Relaxed),
+            appended: self.appended.load(Relaxed),
+            append_failed: self.append_failed.load(Relaxed),
+            caught_up: self.caught_up.load(Relaxed),
+            gaps: self.gaps.load(Relaxed),
+            history_reads: self.history_reads.load(Relaxed),
         }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Except {
     One(Key),
     /// Each of them once.
     Many(Arc<[Key]>),
+    /// All but this one.
+    AllBut(Key),
 }
 
 /// The members who have got a message that was sent to several rooms.
@@ -82,13 +84,14 @@ impl Except {
             Self::Nobody => false,
             Self::One(one) => *one == key,
             Self::Many(many) => many.contains(&key),
+            Self::AllBut(one) => *one != key,
         }
     }
 
-    /// How many members there are, and who they are.
+    /// Who the members are, if they are few.
     pub(crate) fn keys(&self) -> &[Key] {
         match self {
-            Self::Nobody => &[],
+            Self::Nobody | Self::AllBut(_) => &[],
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
         }
@@ -163,6 +166,10 @@ impl Pending {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.batches.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.messages
     }
 
     fn open(&mut self) -> &mut Batch {

@@ -5,11 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use hashbrown::HashTable;
-use sockeye_tokio::Overflow;
-
-use super::room::{Room, Seat};
+use super::room::{Room, RoomKind, Seat};
 use crate::sync::Mutex;
+use hashbrown::HashTable;
 
 /// How many locks share the rooms. More than the processors of most machines, so that two tasks rarely want the same one.
 #[cfg(not(all(test, sockeye_loom)))]
@@ -43,8 +41,8 @@ impl<S: Seat> Directory<S> {
         shard.rooms[*slot as usize].clone()
     }
 
-    /// The room with this name. A new room has this `overflow`.
-    pub(super) fn get_or_add(&self, name: &str, overflow: impl FnOnce() -> Option<Overflow>) -> Arc<Room<S>> {
+    /// The room with this name. A new room is of this `kind`.
+    pub(super) fn get_or_add(&self, name: &str, kind: impl FnOnce() -> RoomKind) -> Arc<Room<S>> {
         let hash = self.hasher.hash_one(name);
         let (index, shard) = self.shard(hash);
         let mut shard = shard.lock();
@@ -56,7 +54,7 @@ impl<S: Seat> Directory<S> {
             shard.rooms.push(None);
             (shard.rooms.len() - 1) as u32
         });
-        let room = Arc::new(Room::new(name, slot * SHARDS + index, overflow()));
+        let room = Arc::new(Room::new(name, slot * SHARDS + index, kind()));
         shard.rooms[slot as usize] = Some(room.clone());
         let Shard { slots, rooms, .. } = &mut *shard;
         slots.insert_unique(hash, slot, |slot| match &rooms[*slot as usize] {
@@ -131,7 +129,7 @@ impl<S> Default for Directory<S> {
 #[cfg(all(test, not(sockeye_loom)))]
 mod tests {
     use sockeye_proto::{CloseFrame, PreparedMessage};
-    use sockeye_tokio::PushedMany;
+    use sockeye_tokio::{Overflow, PushedMany};
 
     use super::*;
 
@@ -150,7 +148,7 @@ mod tests {
     #[test]
     fn two_members_who_both_left_last_remove_the_room_once() {
         let directory = Directory::default();
-        let room = directory.get_or_add("harbour", || None);
+        let room = directory.get_or_add("harbour", RoomKind::default);
         assert!(room.join(1, Nowhere).is_ok());
         // One member leaves, and before its task removes the room, another joins and leaves.
         assert!(room.leave(1));

@@ -24,6 +24,8 @@ pub(super) struct Drain<S: Seat> {
     round: Option<Box<Round>>,
     /// The next members, the last of them first.
     chunk: Vec<(S, Key, SeatIndex)>,
+    /// Whether members may be getting messages at this moment.
+    is_delivering: bool,
     /// Whether this is no longer the room's drain.
     is_done: bool,
 }
@@ -31,7 +33,7 @@ pub(super) struct Drain<S: Seat> {
 impl<S: Seat> Drain<S> {
     /// The caller has seen [`Sent::Drain`](super::room::Sent::Drain).
     pub(super) fn new(room: Arc<Room<S>>, directory: Arc<Directory<S>>, counters: Arc<Counters>) -> Self {
-        Self { room, directory, counters, round: None, chunk: Vec::new(), is_done: false }
+        Self { room, directory, counters, round: None, chunk: Vec::new(), is_delivering: false, is_done: false }
     }
 
     /// Delivers everything.
@@ -94,6 +96,9 @@ impl<S: Seat> Drain<S> {
                 _ => round.end,
             };
             self.chunk.reverse();
+            // Under the lock, so that a member that leaves its seat and comes back sees it.
+            self.is_delivering = true;
+            self.room.mark_chunk();
         }
         drop(state);
         drop(finished);
@@ -121,7 +126,14 @@ impl<S: Seat> Drain<S> {
                 seat.close(frame);
             }
         }
+        self.end_chunk();
         self.counters.delivered(&delivered);
+    }
+
+    fn end_chunk(&mut self) {
+        if mem::take(&mut self.is_delivering) {
+            self.room.mark_chunk();
+        }
     }
 
     /// Removes the room if its last member has left meanwhile.
@@ -134,6 +146,7 @@ impl<S: Seat> Drain<S> {
 
 impl<S: Seat> Drop for Drain<S> {
     fn drop(&mut self) {
+        self.end_chunk();
         if self.is_done {
             return;
         }

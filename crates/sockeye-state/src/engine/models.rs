@@ -15,7 +15,7 @@ use sockeye_tokio::{Overflow, PushedMany};
 use super::{
     directory::Directory,
     drain::Drain,
-    room::{Capacity, Removed, Room, Seat, Sent},
+    room::{Capacity, Removed, Room, RoomKind, Seat, Sent},
     *,
 };
 
@@ -63,7 +63,7 @@ fn send_in(directory: &StdArc<Directory<Inbox>>, room: &StdArc<Room<Inbox>>, tex
 
 fn room_of(members: &[(Key, &Inbox)]) -> (StdArc<Directory<Inbox>>, StdArc<Room<Inbox>>) {
     let directory = StdArc::new(Directory::default());
-    let room = directory.get_or_add("tide", || None);
+    let room = directory.get_or_add("tide", RoomKind::default);
     for (key, inbox) in members {
         assert!(room.join(*key, (*inbox).clone()).unwrap());
     }
@@ -155,7 +155,7 @@ fn a_room_that_empties_is_never_joined_outside_the_directory() {
             }
         });
         let joined = loop {
-            let room = directory.get_or_add("tide", || None);
+            let room = directory.get_or_add("tide", RoomKind::default);
             if room.join(2, bob.clone()).is_ok() {
                 break room;
             }
@@ -182,7 +182,7 @@ fn whoever_leaves_last_and_joins_again_under_a_drain_keeps_the_order() {
         }
         // The end of the drain may remove the room just before the member joins.
         let room = loop {
-            let room = directory.get_or_add("tide", || None);
+            let room = directory.get_or_add("tide", RoomKind::default);
             if room.join(1, ada.clone()).is_ok() {
                 break room;
             }

@@ -1,6 +1,15 @@
 //! `Room`: the members of one room, and the messages on their way to them.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicU32,
+            Ordering::{AcqRel, Acquire},
+        },
+    },
+};
 
 use sockeye_proto::{CloseFrame, PreparedMessage};
 use sockeye_tokio::{Overflow, PushedMany};
@@ -26,6 +35,10 @@ pub(crate) struct Room<S> {
     number: u32,
     /// `None` if the setting of each connection applies.
     pub(super) overflow: Option<Overflow>,
+    /// Whether a broker keeps what is sent to the room.
+    pub(crate) has_history: bool,
+    /// Odd while a drain hands messages to members whom it has taken from the seats.
+    chunks: AtomicU32,
     pub(super) state: Mutex<State<S>>,
 }
 
@@ -54,6 +67,13 @@ pub(super) struct Round {
     pub(super) end: SeatIndex,
 }
 
+/// What is the same for all rooms with a prefix.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RoomKind {
+    pub(crate) overflow: Option<Overflow>,
+    pub(crate) has_history: bool,
+}
+
 /// How many messages may wait in a room, and how many bytes of them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Capacity {
@@ -78,7 +98,8 @@ pub(crate) enum Sent {
 }
 
 impl<S: Seat> Room<S> {
-    pub(super) fn new(name: &str, number: u32, overflow: Option<Overflow>) -> Self {
+    pub(super) fn new(name: &str, number: u32, kind: RoomKind) -> Self {
+        let RoomKind { overflow, has_history } = kind;
         let state = State {
             seats: Seats::default(),
             pending: Pending::default(),
@@ -88,7 +109,7 @@ impl<S: Seat> Room<S> {
             has_gap: false,
             is_refusing: false,
         };
-        Self { name: name.into(), number, overflow, state: Mutex::new(state) }
+        Self { name: name.into(), number, overflow, has_history, chunks: AtomicU32::new(0), state: Mutex::new(state) }
     }
 
     /// Adds a member, who gets what is sent from now on. Returns whether the member is new.
@@ -157,6 +178,32 @@ impl<S: Seat> Room<S> {
         Ok(state.accept(reached))
     }
 
+    /// Appends a message of a history, whose sender sees to it that little is pending.
+    pub(crate) fn send_kept(&self, message: PreparedMessage, except: Except) -> Result<Sent, Removed> {
+        self.append(message, except, None, Capacity { messages: usize::MAX, bytes: usize::MAX })
+    }
+
+    /// How many messages are pending.
+    pub(crate) fn pending(&self) -> usize {
+        self.state.lock().pending.len()
+    }
+
+    /// Whether the caller is to start a drain, since the last one was lost.
+    pub(crate) fn take_over_drain(&self) -> bool {
+        self.state.lock().begin()
+    }
+
+    /// The number of the chunk that a drain is handing over at this moment.
+    pub(crate) fn chunk(&self) -> Option<u32> {
+        let chunk = self.chunks.load(Acquire);
+        (chunk % 2 == 1).then_some(chunk)
+    }
+
+    /// A drain begins to hand over a chunk, or has done so.
+    pub(super) fn mark_chunk(&self) {
+        self.chunks.fetch_add(1, AcqRel);
+    }
+
     /// Like [`send`](Self::send), for one of several rooms that get the same message. Counts only members who are not in `seen`,
     /// and adds them.
     pub(crate) fn send_once(
@@ -197,6 +244,11 @@ impl<S: Seat> Room<S> {
 
     pub(crate) fn contains(&self, key: Key) -> bool {
         self.state.lock().seats.contains(key)
+    }
+
+    /// How many members are not excepted.
+    pub(crate) fn count(&self, except: &Except) -> usize {
+        self.state.lock().seats.count(except)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -247,6 +299,9 @@ impl<S> State<S> {
 impl<S> Seats<S> {
     /// How many members are not excepted.
     fn count(&self, except: &Except) -> usize {
+        if let Except::AllBut(key) = except {
+            return usize::from(self.contains(*key));
+        }
         self.len() - except.keys().iter().filter(|key| self.contains(**key)).count()
     }
 }

@@ -1,0 +1,93 @@
+//! What is done from time to time: logs that nobody needs are closed, rooms that are quiet are compared with the broker, and the
+//! health of the broker is watched.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use sockeye_tokio::Sender;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::{History, log::Log, pump::Pump};
+
+/// How often the health is looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// After how many ticks the logs are looked at.
+const COMPARE: u32 = 10;
+
+/// How long a log is kept for a member that comes back.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// How many rooms are compared at once.
+const TOPICS: usize = 256;
+
+/// Watches the histories until the hub is gone.
+pub(super) async fn watch(history: Weak<History>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut count = 0;
+    let mut was_well = true;
+    loop {
+        ticks.tick().await;
+        let Some(history) = history.upgrade().filter(|history| !history.is_closed()) else { return };
+        history.watch_health(&mut was_well);
+        count += 1;
+        if count % COMPARE == 0 {
+            history.close_idle_logs();
+            history.compare().await;
+        }
+    }
+}
+
+impl History {
+    fn watch_health(&self, was_well: &mut bool) {
+        let health = self.broker.health();
+        let is_well = health.is_well();
+        if std::mem::replace(was_well, is_well) == is_well {
+            return;
+        }
+        if is_well {
+            tracing::info!("the broker is back");
+            self.engine.events.broker_back();
+        } else {
+            tracing::warn!(%health, "the broker is lost; messages to rooms with a history wait");
+            self.engine.events.broker_lost();
+        }
+    }
+
+    fn close_idle_logs(self: &Arc<Self>) {
+        let Some(since) = Instant::now().checked_sub(LINGER) else { return };
+        for log in self.logs.all() {
+            log.forget_expired();
+            if log.close_if_idle(since) {
+                Pump::start(self, log);
+            }
+        }
+    }
+
+    /// Asks the broker for the ends of all histories, and reads what has not arrived.
+    async fn compare(self: &Arc<Self>) {
+        let logs: Vec<_> = self.logs.all().into_iter().filter(|log| log.is_quiet()).collect();
+        for logs in logs.chunks(TOPICS) {
+            let heads: Vec<_> = logs.iter().map(|log| log.head()).collect();
+            let topics = logs.iter().map(|log| log.topic.clone()).collect();
+            let Ok(tops) = self.answer(self.broker.tops(topics)).await else { return };
+            for ((log, head), top) in logs.iter().zip(heads).zip(tops) {
+                if top.is_some() && top != head && log.head() == head {
+                    self.ask(log);
+                }
+            }
+        }
+    }
+
+    /// Asks the broker what comes after the head of a log. Returns the number of the look that will know.
+    pub(super) fn ask(self: &Arc<Self>, log: &Arc<Log<Sender>>) -> u64 {
+        let (look, starts) = log.ask();
+        if starts {
+            Pump::start(self, log.clone());
+        }
+        look
+    }
+}
