@@ -1,6 +1,8 @@
 //! Connections for the tests of the hub.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod broker;
+
 use std::{
     future::Future,
     pin::Pin,
@@ -69,6 +71,16 @@ pub(crate) async fn texts_until(client: &mut Client, last: &str) -> Vec<String> 
         }
         texts.push(text);
     }
+}
+
+/// All texts that the client has got by now, from whatever its member is in.
+pub(crate) async fn texts_by_now<T: Send + Sync + 'static>(client: &mut Client, member: &Member<T>) -> Vec<String> {
+    // The tasks of the hub, and those that they wake.
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    member.sender().push(sockeye_tokio::Message::text("by now")).expect("the connection is open");
+    texts_until(client, "by now").await
 }
 
 /// A member whose connection nobody polls: waking its task runs code of a test instead.
