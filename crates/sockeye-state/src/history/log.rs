@@ -24,8 +24,9 @@ const PART: usize = 64;
 /// The same in bytes.
 const PART_BYTES: usize = 64 << 10;
 
-/// Within this time after the node has asked the broker, a position of another epoch is one that is gone.
-const FRESH: Duration = Duration::from_secs(1);
+/// Within this time after the node has asked the broker, a position of another epoch is one that is gone: many clients with such a
+/// position may come back at once.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// The node's side of the history of one room. While it is subscribed, its *head* is the last message that the members have, or
 /// that is on its way to all of them. One task at a time, the [pump](super::pump), moves the head on, in the order of the
@@ -172,7 +173,6 @@ impl<S: Seat> Log<S> {
         let Some(since) = since else {
             return Standing::Known { caught_up: CaughtUp::Fresh, from: head, head };
         };
-        let has_asked = has_asked || state.looked.is_some_and(|looked| looked.elapsed() < FRESH);
         match head {
             Some(at) if at.epoch == since.epoch && since.offset <= at.offset => {
                 let count = match at.offset == since.offset {
@@ -182,8 +182,10 @@ impl<S: Seat> Log<S> {
                 };
                 Standing::Known { caught_up: CaughtUp::Whole(count), from: Some(since), head }
             }
-            // Another node may have had the message first, or the epoch.
-            _ if !has_asked => Standing::Ask,
+            // Another node may have had the message first.
+            Some(at) if at.epoch == since.epoch && !has_asked => Standing::Ask,
+            // Or the epoch.
+            _ if !has_asked && state.looked.is_none_or(|looked| looked.elapsed() >= FRESH) => Standing::Ask,
             _ => Standing::Known { caught_up: CaughtUp::Gap, from: head, head },
         }
     }
