@@ -38,7 +38,11 @@ use std::{
 use bytes::Bytes;
 use sockeye_proto::PreparedMessage;
 use sockeye_tokio::Sender;
-use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, Semaphore},
+    time::timeout,
+};
 
 use self::{
     appends::Appends,
@@ -79,6 +83,8 @@ pub(crate) struct History {
     /// How many stamps the node has used.
     stamps: AtomicU64,
     is_closed: AtomicBool,
+    /// A pump was lost.
+    lost_pump: Arc<Notify>,
     /// What is wrong with envelopes that were skipped.
     reported: Mutex<HashSet<EnvelopeError>>,
 }
@@ -122,6 +128,7 @@ impl History {
             reads: Semaphore::new(READS),
             stamps: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
+            lost_pump: Arc::default(),
             reported: Mutex::default(),
         })
     }
@@ -130,7 +137,7 @@ impl History {
     pub(crate) async fn start(self: &Arc<Self>) -> Result<(), BrokerError> {
         let inbox = Inbox::new(Arc::new(Target(Arc::downgrade(self))));
         self.broker.start(self.node, inbox).await?;
-        self.runtime.spawn(watch::watch(Arc::downgrade(self)));
+        self.runtime.spawn(watch::watch(Arc::downgrade(self), self.lost_pump.clone()));
         Ok(())
     }
 

@@ -100,7 +100,7 @@ async fn a_slow_member_is_closed_with_1013_and_comes_back_whole() {
     let hub = hub(10_000).await;
     let (mut client, me) = slow(&hub).await;
     let room = me.join("chat:1").await.unwrap();
-    let before = fill(&hub, 0..1000, 1).await;
+    let before = fill(&hub, 0..1000, 20).await;
     sleep(Duration::from_millis(100)).await;
     let mut seen = 0;
     loop {
@@ -109,7 +109,7 @@ async fn a_slow_member_is_closed_with_1013_and_comes_back_whole() {
             assert_eq!(frame.payload[..2], 1013_u16.to_be_bytes());
             break;
         }
-        assert_eq!(frame.payload, seen.to_string().as_bytes());
+        assert_eq!(frame.payload, format!("{seen:0>20}").as_bytes());
         seen += 1;
     }
     assert!(seen < 1000);
@@ -119,7 +119,8 @@ async fn a_slow_member_is_closed_with_1013_and_comes_back_whole() {
     let since = Position::new(before.epoch, before.offset + seen as u64);
     let room = me.join("chat:1").since(since).await.unwrap();
     assert_eq!(room.caught_up(), CaughtUp::Whole(1000 - seen));
-    assert_eq!(texts_by_now(&mut client, &me).await, numbers(seen..1000));
+    let expected: Vec<_> = (seen..1000).map(|number| format!("{number:0>20}")).collect();
+    assert_eq!(texts_by_now(&mut client, &me).await, expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,7 +136,8 @@ async fn what_is_appended_while_a_member_catches_up_comes_after_what_it_has_miss
         let texts = texts_until(&mut client, "1999").await;
         (texts, client)
     });
-    assert_eq!(room.unwrap().caught_up(), CaughtUp::Whole(2000));
+    // At least the first 500, and those after them that came before the member went live.
+    assert!(matches!(room.unwrap().caught_up(), CaughtUp::Whole(500..=2000)));
     assert_eq!(texts.0, numbers(0..1999));
 }
 
@@ -149,7 +151,7 @@ async fn what_outgrows_the_memory_is_read_again_and_is_no_gap() {
     fill(&hub, 500..4000, 1).await;
     sleep(Duration::from_millis(1)).await;
     let (room, texts) = tokio::join!(joining, texts_until(&mut client, "3999"));
-    assert_eq!(room.unwrap().caught_up(), CaughtUp::Whole(4000));
+    assert!(matches!(room.unwrap().caught_up(), CaughtUp::Whole(500..=4000)));
     assert_eq!(texts, numbers(0..3999));
     assert_eq!(hub.stats().gaps, 0);
 }
@@ -229,8 +231,10 @@ async fn the_last_of_two_joins_counts() {
     let mut second = pin!(me.join("chat:1").since(last).into_future());
     let _ = stuck(second.as_mut()).await;
     assert!(matches!(first.await, Err(JoinError::Stopped)));
-    hub.room("chat:1").append("live").await.unwrap();
-    let texts = texts_until(&mut client, "live").await;
+    let joined = async {
+        second.await.unwrap().append("live").await.unwrap();
+    };
+    let (_, texts) = tokio::join!(joined, texts_until(&mut client, "live"));
     let (begin, end) = texts.split_at(texts.len() - 1);
     assert_eq!(begin, numbers(0..begin.len()));
     assert_eq!(end, ["499"]);

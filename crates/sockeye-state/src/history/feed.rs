@@ -247,13 +247,16 @@ impl<S: Seat> Log<S> {
         state.is_removed
     }
 
-    /// The pump was lost. Returns whether the caller starts another one, which it does if it `can`.
-    pub(super) fn lose_pump(&self, can: bool) -> bool {
+    /// The pump was lost. What it held is read again.
+    pub(super) fn lose_pump(&self) {
         let mut state = self.state.lock();
         state.is_pumping = false;
-        // What the lost pump held is read again.
         state.must_look = true;
-        can && state.begin_pump()
+    }
+
+    /// Whether the caller starts a pump for one that was lost.
+    pub(super) fn needs_pump(&self) -> bool {
+        self.state.lock().begin_pump()
     }
 
     /// Asks to close the log, if nobody has needed it since `since`. Returns whether the caller starts a pump.

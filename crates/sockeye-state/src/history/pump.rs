@@ -266,9 +266,10 @@ impl Pump {
 
 impl Drop for Pump {
     fn drop(&mut self) {
-        // The runtime ends, or code of others has panicked.
-        if !self.is_done && self.log.lose_pump(std::thread::panicking()) {
-            Self::start(&self.history, self.log.clone());
+        if !self.is_done {
+            // The runtime ends, or code of others has panicked. Not restarted here: a runtime that ends drops new tasks at once.
+            self.log.lose_pump();
+            self.history.lost_pump.notify_one();
         }
     }
 }

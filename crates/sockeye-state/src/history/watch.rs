@@ -7,7 +7,10 @@ use std::{
 };
 
 use sockeye_tokio::Sender;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
 use super::{History, log::Log, pump::Pump};
 
@@ -24,14 +27,18 @@ const LINGER: Duration = Duration::from_secs(10);
 const TOPICS: usize = 256;
 
 /// Watches the histories until the hub is gone.
-pub(super) async fn watch(history: Weak<History>) {
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+pub(super) async fn watch(history: Weak<History>, lost_pump: Arc<Notify>) {
     let mut count = 0;
     let mut was_well = true;
+    let mut next = Instant::now();
     loop {
-        ticks.tick().await;
+        let has_lost_pump = timeout_at(next, lost_pump.notified()).await.is_ok();
         let Some(history) = history.upgrade().filter(|history| !history.is_closed()) else { return };
+        if has_lost_pump {
+            history.start_lost_pumps();
+            continue;
+        }
+        next = Instant::now() + TICK;
         history.watch_health(&mut was_well);
         count += 1;
         if count % COMPARE == 0 {
@@ -54,6 +61,14 @@ impl History {
         } else {
             tracing::warn!(%health, "the broker is lost; messages to rooms with a history wait");
             self.engine.events.broker_lost();
+        }
+    }
+
+    fn start_lost_pumps(self: &Arc<Self>) {
+        for log in self.logs.all() {
+            if log.needs_pump() {
+                Pump::start(self, log);
+            }
         }
     }
 
