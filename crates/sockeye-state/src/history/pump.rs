@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often the broker is asked for a message that the next one names, before that message counts as lost.
-const TRIES: u32 = 3;
+const TRIES: u32 = 5;
 
 /// How many messages of a room may wait for a drain of another task.
 const WAITING: usize = 64;

@@ -96,7 +96,10 @@ impl Disturbed {
     }
 
     /// Asks the local broker, or does as the mode says.
-    fn ask<'a, R: Send + 'a>(&self, local: BoxFuture<'a, Result<R, BrokerError>>) -> BoxFuture<'a, Result<R, BrokerError>> {
+    fn ask<'a, R: Send + 'a>(
+        &self,
+        local: BoxFuture<'a, Result<R, BrokerError>>,
+    ) -> BoxFuture<'a, Result<R, BrokerError>> {
         let mode = *self.0.mode.lock().unwrap();
         Box::pin(async move {
             match mode {
