@@ -70,7 +70,7 @@ impl<T: Send + Sync + 'static> Audience<T> {
                 let inner = first.hub().inner();
                 let rooms = self.rooms.iter().filter_map(Room::current);
                 let framed = rooms.filter_map(|room| {
-                    let message = inner.framing.message(&room.name, None, message.clone())?;
+                    let message = inner.engine.framing.message(&room.name, None, message.clone())?;
                     Some((room, message))
                 });
                 inner.engine.send_to_all(&framed.collect::<Vec<_>>(), &first.hub().excepted(&self.except))

@@ -194,7 +194,6 @@ impl<T: Send + Sync + 'static> Builder<T> {
                 node: inner.node,
                 engine: inner.engine.clone(),
                 members: inner.members.clone(),
-                framing: inner.framing.clone(),
                 runtime: Handle::try_current().map_err(|_| BuildError::NoRuntime)?,
             });
             inner.history = Some(history.clone());
@@ -271,6 +270,13 @@ impl<T> Default for Rooms<T> {
 }
 
 impl Rules {
+    /// For models: all rooms have a history of so many messages.
+    #[cfg(all(test, sockeye_loom))]
+    pub(crate) fn with_history(messages: usize) -> Self {
+        let rule = Rule { overflow: None, history: Some(Keep::new(messages, Duration::from_secs(3600))) };
+        Self { limits: Limits::new(), all: None, rooms: vec![(String::new(), rule)] }
+    }
+
     /// How the room with this name works.
     pub(crate) fn kind(&self, name: &str) -> RoomKind {
         let rule = self.rule(name);

@@ -34,18 +34,19 @@ use self::{
     drain::Drain,
     room::{Capacity, Removed},
 };
-use crate::{builder::Rules, events::EventSender, stats::Counters};
+use crate::{builder::Rules, events::EventSender, framing::Framing, stats::Counters};
 
 pub(crate) struct Engine<S> {
     directory: Arc<Directory<S>>,
     pub(crate) rules: Rules,
     pub(crate) events: EventSender,
+    pub(crate) framing: Framing,
     pub(crate) counters: Arc<Counters>,
 }
 
 impl<S: Seat + Send + Sync + 'static> Engine<S> {
-    pub(crate) fn new(rules: Rules) -> Self {
-        Self { directory: Arc::default(), rules, events: EventSender::default(), counters: Arc::default() }
+    pub(crate) fn new(rules: Rules, framing: Framing) -> Self {
+        Self { directory: Arc::default(), rules, events: EventSender::default(), framing, counters: Arc::default() }
     }
 
     pub(crate) fn room(&self, name: &str) -> Option<Arc<Room<S>>> {
@@ -154,9 +155,10 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
         }
     }
 
-    fn refuse(&self, room: &Room<S>, is_first: bool) {
+    fn refuse(&self, room: &Arc<Room<S>>, is_first: bool) {
         self.counters.refused();
-        if is_first {
+        // Without a history: what is volatile may be lost, and all else comes from the history.
+        if is_first && !room.has_history {
             let Capacity { messages, bytes } = self.capacity();
             tracing::warn!(
                 room = &*room.name,
@@ -165,6 +167,10 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
                 "messages are sent to the room faster than its members get them; refused one, and may refuse more"
             );
             self.events.gap(&room.name);
+            // In the place of what was refused.
+            if let Some(gap) = self.framing.gap(&room.name) {
+                self.append(room, |room| room.send_kept(gap.clone(), Except::Nobody));
+            }
         }
     }
 

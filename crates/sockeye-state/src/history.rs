@@ -17,6 +17,8 @@ pub(crate) mod catch_up;
 mod feed;
 mod log;
 mod logs;
+#[cfg(all(test, sockeye_loom))]
+mod models;
 mod pump;
 mod tail;
 mod watch;
@@ -55,7 +57,6 @@ use crate::{
     broker::InboxTarget,
     engine::Engine,
     envelope::{Body, Envelope, EnvelopeError, Origin, encode_message},
-    framing::Framing,
     sync::Mutex,
 };
 
@@ -72,7 +73,6 @@ pub(crate) struct History {
     node: NodeId,
     engine: Arc<Engine<Sender>>,
     members: Arc<dyn IsHere>,
-    framing: Arc<Framing>,
     runtime: Handle,
     logs: Logs<Sender>,
     memory: Arc<Memory>,
@@ -104,14 +104,13 @@ pub(crate) struct Parts {
     pub(crate) node: NodeId,
     pub(crate) engine: Arc<Engine<Sender>>,
     pub(crate) members: Arc<dyn IsHere>,
-    pub(crate) framing: Arc<Framing>,
     pub(crate) runtime: Handle,
 }
 
 impl History {
     /// The broker is not started yet.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { broker, namespace, node, engine, members, framing, runtime } = parts;
+        let Parts { broker, namespace, node, engine, members, runtime } = parts;
         let memory = Memory { used: AtomicUsize::new(0), most: engine.rules.limits.history_bytes };
         Arc::new(Self {
             broker,
@@ -119,7 +118,6 @@ impl History {
             node,
             engine,
             members,
-            framing,
             runtime,
             logs: Logs::new(),
             memory: Arc::new(memory),

@@ -49,7 +49,6 @@ pub(crate) struct Inner<T> {
     pub(crate) node: NodeId,
     pub(crate) engine: Arc<Engine<Sender>>,
     pub(crate) members: Arc<Members<T>>,
-    pub(crate) framing: Arc<Framing>,
     /// Present if rooms have a history, or if there is a broker.
     pub(crate) history: Option<Arc<History>>,
 }
@@ -197,9 +196,8 @@ impl<T> Inner<T> {
     pub(crate) fn new(node: NodeId, rules: Rules, key_of: Option<KeyOf<T>>, framing: Framing) -> Self {
         Self {
             node,
-            engine: Arc::new(Engine::new(rules)),
+            engine: Arc::new(Engine::new(rules, framing)),
             members: Arc::new(Members::new(node, key_of)),
-            framing: Arc::new(framing),
             history: None,
         }
     }

@@ -154,7 +154,7 @@ impl<T> Inside<T> {
         } else if rooms.count() >= most {
             return Err(JoinError::TooManyRooms { max: most });
         }
-        if history.is_none() && !inner.framing.is_some() {
+        if history.is_none() && !inner.engine.framing.is_some() {
             let joined = inner.engine.join(room, self.id.key, &self.sender);
             rooms.numbers.push(joined.number());
             return Ok(Some(Begun::Done(joined)));
@@ -176,7 +176,7 @@ impl<T> Inside<T> {
         let inner = hub.inner();
         // Also if the application's closure panics.
         let _open = CloseOpen(self, &open.stop);
-        if let Some(frame) = inner.framing.joined(&open.room, None, CaughtUp::Fresh) {
+        if let Some(frame) = inner.engine.framing.joined(&open.room, None, CaughtUp::Fresh) {
             self.push(&frame, inner.engine.rules.kind(&open.room).overflow);
         }
         let mut rooms = self.rooms.lock();

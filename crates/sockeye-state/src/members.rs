@@ -48,6 +48,7 @@ pub(crate) struct Inside<T> {
 pub(crate) struct RoomsOf {
     pub(crate) numbers: Vec<u32>,
     /// Joins that are not done. In a box, since nearly always there are none.
+    #[allow(clippy::box_collection, reason = "8 bytes for each member instead of 24")]
     open: Option<Box<Vec<OpenJoin>>>,
     /// Whether the member has left the hub, and can join no room any more.
     pub(crate) is_gone: bool,

@@ -205,7 +205,7 @@ impl<T: Send + Sync + 'static> Room<T> {
     /// Sends to the members of this moment, by no history.
     pub(crate) fn send_volatile(&self, message: PreparedMessage, except: engine::Except) -> usize {
         let inner = self.hub.inner();
-        let Some(message) = inner.framing.message(self.name(), None, message) else { return 0 };
+        let Some(message) = inner.engine.framing.message(self.name(), None, message) else { return 0 };
         match &self.target {
             Target::Known(room) => inner.engine.send(room, message, except),
             Target::Named(name) => inner.engine.room(name).map_or(0, |room| inner.engine.send(&room, message, except)),

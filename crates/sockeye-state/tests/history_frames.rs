@@ -112,3 +112,14 @@ async fn a_frame_that_panics_is_a_gap_and_the_room_goes_on() {
     assert_eq!(got, ["chat:1 - joined Fresh", "chat:1 1 good", "chat:1 gap", "chat:1 3 good again"]);
     assert_eq!(events.next().await, Some(Event::Gap { room: "chat:1".into() }));
 }
+
+#[tokio::test(start_paused = true)]
+async fn members_of_a_room_without_a_history_hear_of_what_was_refused() {
+    let limits = sockeye_state::Limits::new().pending_messages(2);
+    let hub =
+        Hub::<&str>::builder().limits(limits).frame(|delivery| Some(line(delivery).into())).build().await.unwrap();
+    let (mut client, me, room) = join(&hub, "lobby", "Ada").await;
+    assert_eq!(["a", "b", "c", "d"].map(|text| room.send(text)), [1, 1, 0, 0]);
+    let got = texts_by_now(&mut client, &me).await;
+    assert_eq!(got, ["lobby - joined Fresh", "lobby - a", "lobby - b", "lobby gap"]);
+}

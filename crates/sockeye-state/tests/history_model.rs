@@ -189,10 +189,8 @@ async fn run(keep: usize, steps: Vec<Step>) -> usize {
             Step::DropJoin(page) => pages[page].drop_join(),
             Step::Reconnect(number) => {
                 pages[number].drop_join();
-                let handled = pages[number].handled;
-                let gaps = pages[number].gaps;
-                pages[number] = Page::open(&hub, number, handled, true).await;
-                pages[number].gaps = gaps;
+                let Page { handled, gaps, .. } = pages[number];
+                pages[number] = Page { gaps, ..Page::open(&hub, number, handled, true).await };
             }
             Step::Read(page) => pages[page].read().await,
             Step::Send(count, length) => {
@@ -226,13 +224,12 @@ async fn settle(hub: &Hub<usize>, broker: &Disturbed, pages: &mut [Page]) {
     broker.set(Mode::Well);
     broker.drop_appended(false);
     broker.lag(0);
-    for number in 0..pages.len() {
-        pages[number].drop_join();
-        pages[number].read().await;
-        let Page { handled, gaps, .. } = pages[number];
-        pages[number] = Page::open(hub, number, handled, false).await;
-        pages[number].gaps = gaps;
-        pages[number].join(handled);
+    for (number, page) in pages.iter_mut().enumerate() {
+        page.drop_join();
+        page.read().await;
+        let Page { handled, gaps, .. } = *page;
+        *page = Page { gaps, ..Page::open(hub, number, handled, false).await };
+        page.join(handled);
     }
     // Messages that have waited for the broker come first.
     let last = hub.room("chat:1").append("last").await.unwrap();

@@ -175,7 +175,7 @@ impl<T> Arrival<T> {
         self.last_chunk().await;
         let mut first = None;
         let (mut caught_up, mut cursor, head) = self.begin(since, &mut first).await?;
-        let framing = &self.history.framing;
+        let framing = &self.history.engine.framing;
         if let Some(joined) = framing.joined(&self.name, head, caught_up) {
             self.send(joined).await?;
         }
@@ -209,7 +209,7 @@ impl<T> Arrival<T> {
                 None => {
                     caught_up = CaughtUp::Gap;
                     cursor = self.log.head();
-                    if let Some(gap) = self.history.framing.gap(&self.name) {
+                    if let Some(gap) = self.history.engine.framing.gap(&self.name) {
                         self.send(gap).await?;
                     }
                 }
@@ -308,7 +308,8 @@ impl<T> Arrival<T> {
             }
             at = entry.at;
             let (message, _) = self.history.open(&entry);
-            messages.extend(message.and_then(|message| self.history.framing.message(&self.name, Some(at), message)));
+            messages
+                .extend(message.and_then(|message| self.history.engine.framing.message(&self.name, Some(at), message)));
         }
         Ok((at != after).then_some((messages, at)))
     }

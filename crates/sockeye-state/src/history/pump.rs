@@ -184,7 +184,7 @@ impl Pump {
     /// The message as members get it. `false` if the application's own code has panicked.
     fn frame(&self, entry: &Entry, digest: u64) -> (Framed, bool) {
         let Entry { after, at, .. } = *entry;
-        let framing = &self.history.framing;
+        let framing = &self.history.engine.framing;
         let name = self.log.topic.name();
         let (message, except) = self.history.open(entry);
         let framed = catch_unwind(AssertUnwindSafe(|| {
@@ -202,7 +202,7 @@ impl Pump {
     /// Tells the members of a gap.
     async fn gap(&mut self) {
         let name = self.log.topic.name();
-        let framing = &self.history.framing;
+        let framing = &self.history.engine.framing;
         let message = catch_unwind(AssertUnwindSafe(|| framing.gap(name))).unwrap_or_default();
         let drain = self.log.send_gap(message);
         tracing::warn!(room = name, "the history of the room has lost messages that members may have missed");
