@@ -27,6 +27,7 @@ const WORDS: &[(&str, &str)] = &[
     ("rooms",            "sockeye::guide::rooms"),
     ("pubsub",           "sockeye::guide::rooms"),
     ("presence",         "sockeye::guide::rooms"),
+    ("resume",           "sockeye::guide::history"),
     ("broadcast",        "sockeye::state::Hub::broadcast"),
     ("max message size", "sockeye::Config::max_message_size"),
     ("message size",     "sockeye::Config::max_message_size"),

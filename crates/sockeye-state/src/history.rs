@@ -183,7 +183,12 @@ impl History {
     /// What the envelope of a message has, and who is excepted. An envelope that this version does not know has no message.
     fn open(&self, entry: &Entry) -> (Option<PreparedMessage>, Vec<MemberId>) {
         match Envelope::decode(&entry.envelope) {
-            Ok(Envelope { body: Body::Message { message, excluded }, .. }) => (Some(message), excluded),
+            Ok(Envelope { body: Body::Message { message, mut excluded }, .. }) => {
+                // Another node may name somebody twice.
+                excluded.sort_unstable();
+                excluded.dedup();
+                (Some(message), excluded)
+            }
             Ok(_) => (None, Vec::new()),
             Err(error) => {
                 self.report(entry, error);

@@ -11,6 +11,7 @@
 //!
 //! * [State and extractors](state_and_extractors): the application's state, settings for all handlers.
 //! * [Rooms and broadcast](rooms): a message to many connections, to a user with several devices, and what slow members miss.
+//! * [History and reconnecting](history): clients that come back get what they have missed, or hear of a gap.
 //! * [Typed messages](typed_messages): values of your own types as JSON, what a bad message costs, new and old clients.
 //! * [Authentication](authentication): by a cookie, the first message, a subprotocol or a ticket; what happens when it expires.
 //! * [Recipes](recipes): a token before the upgrade, access by room, a dashboard that pushes ten times a second.
@@ -124,6 +125,36 @@ pub mod state_and_extractors {}
 #[doc(alias("presence", "pubsub", "topics"))]
 #[doc = include_str!("../guide/rooms.md")]
 pub mod rooms {}
+
+#[cfg_attr(feature = "state", doc = "[`since`]: crate::state::Join::since")]
+#[cfg_attr(not(feature = "state"), doc = "[`since`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Position`]: crate::state::Position")]
+#[cfg_attr(not(feature = "state"), doc = "[`Position`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`caught_up`]: crate::state::Joined::caught_up")]
+#[cfg_attr(not(feature = "state"), doc = "[`caught_up`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`position`]: crate::state::Joined::position")]
+#[cfg_attr(not(feature = "state"), doc = "[`position`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Event::Gap`]: crate::state::Event::Gap")]
+#[cfg_attr(not(feature = "state"), doc = "[`Event::Gap`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Limits::history_bytes`]: crate::state::Limits::history_bytes")]
+#[cfg_attr(not(feature = "state"), doc = "[`Limits::history_bytes`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`send`]: crate::state::Room::send")]
+#[cfg_attr(not(feature = "state"), doc = "[`send`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`append`]: crate::state::Room::append")]
+#[cfg_attr(not(feature = "state"), doc = "[`append`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Stamp`]: crate::state::Stamp")]
+#[cfg_attr(not(feature = "state"), doc = "[`Stamp`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`volatile`]: crate::state::Room::volatile")]
+#[cfg_attr(not(feature = "state"), doc = "[`volatile`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Local`]: crate::state::Local")]
+#[cfg_attr(not(feature = "state"), doc = "[`Local`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Event::BrokerLost`]: crate::state::Event::BrokerLost")]
+#[cfg_attr(not(feature = "state"), doc = "[`Event::BrokerLost`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Event::BrokerBack`]: crate::state::Event::BrokerBack")]
+#[cfg_attr(not(feature = "state"), doc = "[`Event::BrokerBack`]: crate#features")]
+#[doc(alias("resume", "recovery", "replay"))]
+#[doc = include_str!("../guide/history.md")]
+pub mod history {}
 
 #[cfg_attr(feature = "json", doc = "[`json::decode`]: crate::json::decode")]
 #[cfg_attr(not(feature = "json"), doc = "[`json::decode`]: crate#features")]

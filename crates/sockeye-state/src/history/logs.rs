@@ -3,10 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::Arc,
 };
 
 use super::log::Log;
@@ -15,23 +12,18 @@ use crate::{engine::Seat, sync::Mutex};
 /// How many locks share the logs.
 const SHARDS: usize = 16;
 
-/// How many logs are asked to give memory back for one message that needs some.
-const ASKED: usize = 8;
-
 type Shard<S> = Mutex<HashMap<Arc<str>, Arc<Log<S>>>>;
 
 pub(super) struct Logs<S> {
     shards: Box<[Shard<S>]>,
     // The standard library's, since clients choose names.
     hasher: RandomState,
-    /// The shard whose logs give memory back next.
-    next: AtomicUsize,
 }
 
 impl<S: Seat> Logs<S> {
     pub(super) fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
-        Self { shards, hasher: RandomState::new(), next: AtomicUsize::new(0) }
+        Self { shards, hasher: RandomState::new() }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Log<S>>> {
@@ -67,15 +59,6 @@ impl<S: Seat> Logs<S> {
     /// All logs of this moment.
     pub(super) fn all(&self) -> Vec<Arc<Log<S>>> {
         self.shards.iter().flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>()).collect()
-    }
-
-    /// Asks some logs to give memory back.
-    pub(super) fn give_back(&self) {
-        let shard = &self.shards[self.next.fetch_add(1, Relaxed) % SHARDS];
-        let logs: Vec<_> = shard.lock().values().take(ASKED).cloned().collect();
-        for log in logs {
-            log.give_back();
-        }
     }
 
     fn shard(&self, name: &str) -> &Shard<S> {

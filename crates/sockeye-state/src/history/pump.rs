@@ -256,10 +256,10 @@ impl Pump {
         self.history.logs.remove_if_unused(self.log.topic.name(), &self.log)
     }
 
+    /// The room that gets messages gives memory back first, and all others at the next look at them.
     fn spare_memory(&self) {
         if self.log.memory.is_used_up() {
             self.log.give_back();
-            self.history.logs.give_back();
         }
     }
 }

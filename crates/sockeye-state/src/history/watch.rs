@@ -40,6 +40,7 @@ pub(super) async fn watch(history: Weak<History>, lost_pump: Arc<Notify>) {
         }
         next = Instant::now() + TICK;
         history.watch_health(&mut was_well);
+        history.spare_memory();
         count += 1;
         if count % COMPARE == 0 {
             history.close_idle_logs();
@@ -61,6 +62,13 @@ impl History {
         } else {
             tracing::warn!(%health, "the broker is lost; messages to rooms with a history wait");
             self.engine.events.broker_lost();
+        }
+    }
+
+    /// If the logs have more memory than they may, all give some back.
+    fn spare_memory(&self) {
+        if self.memory.is_used_up() {
+            self.logs.all().iter().take_while(|_| self.memory.is_used_up()).for_each(|log| log.give_back());
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use sockeye_state::{Hub, Joined, Member};
-use sockeye_testkit::{Peer, PipeEnd, opcode, pipe, pipe_with_capacity};
+use sockeye_testkit::{Frame, Peer, PipeEnd, opcode, pipe, pipe_with_capacity};
 use sockeye_tokio::{Config, Connection, Overflow, Role, Sender, Stream};
 use tokio::sync::oneshot;
 
@@ -64,6 +64,10 @@ pub(crate) async fn texts_until(client: &mut Client, last: &str) -> Vec<String> 
     let mut texts = Vec::new();
     loop {
         let frame = client.expect_frame().await;
+        if frame.opcode == opcode::PING {
+            client.send(Frame::pong(frame.payload)).await;
+            continue;
+        }
         assert_eq!(frame.opcode, opcode::TEXT, "{frame:?}");
         let text = String::from_utf8(frame.payload).expect("a text");
         if text == last {
