@@ -16,7 +16,7 @@ use crate::{CaughtUp, Position};
 ///         Delivery::Message { room, message: Some(message), .. } => {
 ///             Some(format!("{room} says {}", String::from_utf8_lossy(message.payload())))
 ///         }
-///         Delivery::Gap { room } => Some(format!("load {room} again")),
+///         Delivery::Gap { room, .. } => Some(format!("load {room} again")),
 ///         _ => None,
 ///     }
 /// }

@@ -35,7 +35,7 @@ async fn a_hundred_thousand_joins_against_a_sender_at_full_speed_have_no_hole_an
         async move {
             let mut sent = 0_u64;
             while !is_over.load(Relaxed) {
-                for _ in 0..8 {
+                for _ in 0..4 {
                     room.send("x");
                     sent += 1;
                 }
