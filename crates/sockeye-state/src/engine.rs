@@ -25,13 +25,13 @@ use tokio::runtime::Handle;
 
 pub(crate) use self::{
     delivery::Except,
+    drain::Drain,
     room::{Room, RoomKind, Seat, Sent},
     seats::Key,
 };
 use self::{
     delivery::Once,
     directory::Directory,
-    drain::Drain,
     room::{Capacity, Removed},
 };
 use crate::{builder::Rules, events::EventSender, framing::Framing, stats::Counters};
@@ -98,9 +98,9 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
         self.sent(rooms.iter().filter(|(room, _)| sent_to.insert(Arc::as_ptr(room))).map(send).sum())
     }
 
-    /// Delivers what is pending in the room, in the task of the caller, whose drain it is.
-    pub(crate) async fn drain_here(&self, room: &Arc<Room<S>>) {
-        Drain::new(room.clone(), self.directory.clone(), self.counters.clone()).run_as_task().await;
+    /// The drain of a room that has said that the caller is to start it.
+    pub(crate) fn own_drain(&self, room: Arc<Room<S>>) -> Drain<S> {
+        Drain::new(room, self.directory.clone(), self.counters.clone())
     }
 
     /// Closes the connections of a room's members, after what was sent before. Returns how many.
@@ -148,7 +148,7 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
     /// Starts a drain, in a task of its own even for a few members: a handler that sends several messages in a row sends them all
     /// before the task runs, and then each member's are one write. Outside a runtime, the caller drains.
     fn drain(&self, room: &Arc<Room<S>>) {
-        let drain = Drain::new(room.clone(), self.directory.clone(), self.counters.clone());
+        let drain = self.own_drain(room.clone());
         match Handle::try_current() {
             Ok(runtime) => _ = runtime.spawn(drain.run_as_task()),
             Err(_) => drain.run(),

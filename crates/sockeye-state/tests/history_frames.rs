@@ -123,3 +123,26 @@ async fn members_of_a_room_without_a_history_hear_of_what_was_refused() {
     let got = texts_by_now(&mut client, &me).await;
     assert_eq!(got, ["lobby - joined Fresh", "lobby - a", "lobby - b", "lobby gap"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_panics_in_the_middle_of_many_messages_is_a_gap_there() {
+    let builder = Hub::<&str>::builder().rooms("chat:", Rooms::new().history(5000, Duration::from_secs(3600)));
+    let hub = builder.frame(|delivery: &Delivery<'_>| match delivery {
+        Delivery::Message { at: Some(at), .. } => {
+            assert!(at.offset % 150 != 0, "a bug of the application");
+            Some(at.offset.to_string().into())
+        }
+        Delivery::Gap { .. } => Some("gap".into()),
+        _ => None,
+    });
+    let hub = hub.build().await.unwrap();
+    let (mut client, me, room) = join(&hub, "chat:1", "Ada").await;
+    // So many at once that they do not fit into the inbox, and are read.
+    for _ in 0..2000 {
+        room.send("x");
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let got = texts_by_now(&mut client, &me).await;
+    let expected: Vec<_> = (1..=2000).map(|at| if at % 150 == 0 { "gap".to_owned() } else { at.to_string() }).collect();
+    assert_eq!(got, expected);
+}

@@ -17,7 +17,7 @@ const CHUNK: usize = 64;
 ///
 /// If a drain is dropped early, since a task that it woke has panicked or its runtime has shut down, the next message starts a
 /// drain that goes on where this one stopped.
-pub(super) struct Drain<S: Seat> {
+pub(crate) struct Drain<S: Seat> {
     room: Arc<Room<S>>,
     directory: Arc<Directory<S>>,
     counters: Arc<Counters>,
@@ -44,7 +44,7 @@ impl<S: Seat> Drain<S> {
     }
 
     /// Delivers everything, and lets other tasks run after every 64 deliveries.
-    pub(super) async fn run_as_task(mut self) {
+    pub(crate) async fn run_as_task(mut self) {
         let mut deliveries = 0;
         while self.next_chunk() {
             // A Close alone counts as a delivery.

@@ -81,7 +81,7 @@ impl Node {
     /// What the pump does with a message.
     fn take(&self, offset: u64) {
         if let Some(room) = self.log.take(message(offset), |_| true) {
-            let drain = pin!(self.engine.drain_here(&room));
+            let drain = pin!(self.engine.own_drain(room).run_as_task());
             assert!(drain.poll(&mut Context::from_waker(Waker::noop())).is_ready());
         }
     }

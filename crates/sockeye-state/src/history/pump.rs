@@ -16,7 +16,10 @@ use super::{
     feed::{Framed, Relation, Work, without_hole},
     log::Log,
 };
-use crate::{BrokerError, Entry, engine::Room};
+use crate::{
+    BrokerError, Entry,
+    engine::{Drain, Room},
+};
 
 /// How many messages are read at once.
 const PAGE: usize = 256;
@@ -42,13 +45,16 @@ pub(super) struct Pump {
     tries: u32,
     /// When the look under way began.
     asked: Option<Instant>,
+    /// The drain of the room, if it is the pump's to run. Kept like this, it cannot be lost with the pump.
+    drain: Option<Drain<Sender>>,
     is_done: bool,
 }
 
 impl Pump {
     /// Starts the pump of a log, whose lock has said so.
     pub(super) fn start(history: &Arc<History>, log: Arc<Log<Sender>>) {
-        let pump = Self { history: history.clone(), log, pause: PAUSE, tries: 0, asked: None, is_done: false };
+        let pump =
+            Self { history: history.clone(), log, pause: PAUSE, tries: 0, asked: None, drain: None, is_done: false };
         history.runtime.spawn(pump.run());
     }
 
@@ -113,7 +119,6 @@ impl Pump {
         }
         // Without a history, nothing can be read, and nothing is known to be missing: it may have expired.
         has_hole &= page.top.is_some();
-        let mut drain = None;
         for entry in page.entries {
             let digest = self.history.digest(&entry);
             match self.log.relation(&entry, digest) {
@@ -123,10 +128,9 @@ impl Pump {
                 Relation::Ahead => has_hole = true,
             }
             if std::mem::take(&mut has_hole) {
-                self.drain(drain.take()).await;
                 self.gap().await;
             }
-            drain = self.take(&entry, digest).await.or(drain);
+            self.take(&entry, digest).await;
         }
         if has_hole {
             // The end of the history is before the head.
@@ -136,12 +140,11 @@ impl Pump {
             self.asked = None;
             self.log.looked(asked);
         }
-        self.drain(drain).await;
+        self.deliver().await;
     }
 
     /// Takes messages that have arrived.
     async fn entries(&mut self, entries: Vec<Entry>) {
-        let mut drain = None;
         let mut entries = entries.into_iter();
         while let Some(entry) = entries.next() {
             let digest = self.history.digest(&entry);
@@ -153,32 +156,29 @@ impl Pump {
                     let pause = PAUSE * self.tries;
                     self.tries += 1;
                     self.log.put_back(iter::once(entry).chain(entries));
-                    self.drain(drain).await;
+                    self.deliver().await;
                     if pause > Duration::ZERO {
                         sleep(pause).await;
                     }
                     return;
                 }
-                Relation::Ahead => {
-                    self.drain(drain.take()).await;
-                    self.gap().await;
-                }
+                Relation::Ahead => self.gap().await,
             }
             self.tries = 0;
-            drain = self.take(&entry, digest).await.or(drain);
+            self.take(&entry, digest).await;
         }
-        self.drain(drain).await;
+        self.deliver().await;
     }
 
     /// Moves the head on, to a message.
-    async fn take(&mut self, entry: &Entry, digest: u64) -> Option<Arc<Room<Sender>>> {
+    async fn take(&mut self, entry: &Entry, digest: u64) {
         let (framed, is_framed) = self.frame(entry, digest);
-        let drain = self.log.take(framed, |id| self.history.members.is_here(id));
+        let room = self.log.take(framed, |id| self.history.members.is_here(id));
+        self.own(room);
         self.spare_memory();
         if !is_framed {
             self.gap().await;
         }
-        drain
     }
 
     /// The message as members get it. `false` if the application's own code has panicked.
@@ -204,11 +204,12 @@ impl Pump {
         let name = self.log.topic.name();
         let framing = &self.history.engine.framing;
         let message = catch_unwind(AssertUnwindSafe(|| framing.gap(name))).unwrap_or_default();
-        let drain = self.log.send_gap(message);
         tracing::warn!(room = name, "the history of the room has lost messages that members may have missed");
         self.history.engine.counters.gap();
         self.history.engine.events.gap(name);
-        self.drain(drain).await;
+        let room = self.log.send_gap(message);
+        self.own(room);
+        self.deliver().await;
     }
 
     /// The members have a message that is not in the history.
@@ -219,17 +220,24 @@ impl Pump {
         self.log.reset();
     }
 
+    /// The drain of this room is the pump's.
+    fn own(&mut self, room: Option<Arc<Room<Sender>>>) {
+        if let Some(room) = room {
+            self.drain = Some(self.history.engine.own_drain(room));
+        }
+    }
+
     /// Gives the members what was sent to their room.
-    async fn drain(&self, drain: Option<Arc<Room<Sender>>>) {
-        if let Some(room) = drain {
-            return self.history.engine.drain_here(&room).await;
+    async fn deliver(&mut self) {
+        if let Some(drain) = self.drain.take() {
+            return drain.run_as_task().await;
         }
         // Another drain has the messages. The pump waits for it, so that what waits in the room stays little.
         let Some(room) = self.log.room() else { return };
         let mut rounds = 0;
         while room.pending() > WAITING {
             if room.take_over_drain() {
-                return self.history.engine.drain_here(&room).await;
+                return self.history.engine.own_drain(room).run_as_task().await;
             }
             rounds += 1;
             match rounds % WAITING {
