@@ -101,7 +101,7 @@ impl<T: Send + Sync + 'static> Room<T> {
     ///
     /// # Errors
     ///
-    /// An [`AppendError`] that says whether the message may be in the history all the same.
+    /// An [`AppendError`](crate::AppendError) that says whether the message may be in the history all the same.
     ///
     /// # Cancel safety
     ///
