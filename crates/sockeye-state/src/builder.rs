@@ -1,19 +1,20 @@
 //! `Builder`: what a hub is told before it has members.
 
-use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use sockeye_proto::{PreparedMessage, close_code};
 use sockeye_tokio::Overflow;
 use tokio::runtime::Handle;
 
 use crate::{
-    Broker, BuildError, Delivery, Hub, InvalidCloseCode, Keep, Limits, Local, NodeId,
+    Broker, BuildError, Delivery, Hub, InvalidCloseCode, Keep, Limits, Local, NodeId, Person,
     engine::RoomKind,
     framing::Framing,
     history::{History, Parts},
     hub::Inner,
     members::KeyOf,
     name::{self, NameError},
+    presence::{self, LINGER, PersonOf, Registry},
 };
 
 /// Builds a [`Hub`]. From [`Hub::builder`].
@@ -60,8 +61,8 @@ pub struct Builder<T> {
 pub struct Rooms<T> {
     overflow: Option<Overflow>,
     history: Option<Keep>,
-    // What is configured here may look at the values of the members.
-    _value: PhantomData<fn(&T)>,
+    person_of: Option<PersonOf<T>>,
+    linger: Option<Duration>,
 }
 
 /// What the engine must know of the configuration.
@@ -219,6 +220,7 @@ impl<T: Send + Sync + 'static> Builder<T> {
         }
         check(overflow)?;
         let mut prefixes = Vec::with_capacity(rooms.len());
+        let mut presence = Vec::with_capacity(rooms.len());
         for (prefix, rooms) in rooms {
             match name::check(&prefix) {
                 Ok(()) | Err(NameError::Empty) => {}
@@ -229,18 +231,20 @@ impl<T: Send + Sync + 'static> Builder<T> {
             }
             check(rooms.overflow)?;
             check_history(&prefix, &rooms)?;
-            prefixes.push((prefix, Rule { overflow: rooms.overflow, history: rooms.history }));
+            prefixes.push((prefix.clone(), Rule { overflow: rooms.overflow, history: rooms.history }));
+            presence.push(rooms.presence_rule(prefix)?);
         }
         prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         let rules = Rules { limits, all: overflow, rooms: prefixes };
-        Ok(Inner::new(NodeId::random()?, rules, key_of, framing))
+        let node = NodeId::random()?;
+        Ok(Inner::new(node, rules, key_of, framing, Registry::new(node, presence)))
     }
 }
 
 impl<T> Rooms<T> {
     /// Rooms as they are without any configuration.
     pub fn new() -> Self {
-        Self { overflow: None, history: None, _value: PhantomData }
+        Self { overflow: None, history: None, person_of: None, linger: None }
     }
 
     /// What happens to members of these rooms that read too slowly. Default: what [`Builder::overflow`] says. For states, of
@@ -259,6 +263,51 @@ impl<T> Rooms<T> {
     pub fn history(mut self, messages: usize, age: Duration) -> Self {
         self.history = Some(Keep::new(messages, age));
         self
+    }
+
+    /// Lets [`Hub::presence`] tell who is in these rooms. `person` says who a member is, by its value: connections with the same
+    /// key are one person. If they have different infos, the latest one counts, from whatever connection.
+    ///
+    /// `person` is called once for each join, in the task that joins, without any lock; it may use the hub. If it panics, the join
+    /// does, and the member has not joined. Default: no presence, which costs nothing.
+    ///
+    /// ```
+    /// use sockeye_state::{BuildError, Hub, Person, Rooms};
+    ///
+    /// struct User {
+    ///     id: u64,
+    ///     name: String,
+    /// }
+    ///
+    /// # async fn build() -> Result<(), BuildError> {
+    /// let chats = Rooms::new().presence(|user: &User| Person::new(user.id.to_string(), user.name.clone()));
+    /// let hub = Hub::builder().rooms("chat:", chats).build().await?;
+    /// # let _: Hub<User> = hub;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn presence(mut self, person: impl Fn(&T) -> Person + Send + Sync + 'static) -> Self {
+        self.person_of = Some(Box::new(person));
+        self
+    }
+
+    /// How long somebody whose last connection has left these rooms is still shown as there. Whoever comes back in this time has
+    /// not left. Default: 2 s, so that nobody leaves by loading a page again. Zero: nobody lingers.
+    ///
+    /// A linger without [`presence`](Self::presence) is an error of [`Builder::build`].
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = Some(linger);
+        self
+    }
+
+    fn presence_rule(self, prefix: String) -> Result<(String, Option<presence::Rule<T>>), BuildError> {
+        match (self.person_of, self.linger) {
+            (None, Some(_)) => Err(BuildError::LingerWithoutPresence { prefix }),
+            (None, None) => Ok((prefix, None)),
+            (Some(person_of), linger) => {
+                Ok((prefix, Some(presence::Rule { person_of, linger: linger.unwrap_or(LINGER) })))
+            }
+        }
     }
 }
 
@@ -335,6 +384,11 @@ impl<T> fmt::Debug for Builder<T> {
 
 impl<T> fmt::Debug for Rooms<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rooms").field("overflow", &self.overflow).field("history", &self.history).finish()
+        f.debug_struct("Rooms")
+            .field("overflow", &self.overflow)
+            .field("history", &self.history)
+            .field("has_presence", &self.person_of.is_some())
+            .field("linger", &self.linger)
+            .finish()
     }
 }

@@ -55,6 +55,13 @@ pub enum BuildError {
         /// The name of the method of [`Limits`](crate::Limits).
         limit: &'static str,
     },
+    /// [`Rooms::linger`](crate::Rooms::linger) is about those who leave, whom nobody can observe without
+    /// [`Rooms::presence`](crate::Rooms::presence).
+    #[error("the rooms with the prefix {prefix:?} have a linger, but no presence; expected `Rooms::presence` too")]
+    LingerWithoutPresence {
+        /// The prefix.
+        prefix: String,
+    },
     /// An [`Overflow::Disconnect`](crate::Overflow::Disconnect) has a code that must not be sent.
     #[error("in Overflow::Disconnect: {0}")]
     CloseCode(#[from] InvalidCloseCode),

@@ -6,12 +6,14 @@ use sockeye_proto::PreparedMessage;
 use sockeye_tokio::Sender;
 
 use crate::{
-    Audience, Builder, Events, Everyone, Member, MemberId, NodeId, Present, RemoteMember, Room, Stats,
+    Audience, Builder, Events, Everyone, Member, MemberId, NodeId, Presence, PresenceError, Present, RemoteMember,
+    Room, Stats,
     builder::Rules,
     engine::{Engine, Except},
     framing::Framing,
     history::History,
     members::{KeyOf, Members},
+    presence::Registry,
 };
 
 /// The connections of an application on this node, each with a value that the application chooses, and its rooms. Cheap to
@@ -51,6 +53,7 @@ pub(crate) struct Inner<T> {
     pub(crate) members: Arc<Members<T>>,
     /// Present if rooms have a history, or if there is a broker.
     pub(crate) history: Option<Arc<History>>,
+    pub(crate) presence: Arc<Registry<T>>,
 }
 
 impl<T: Send + Sync + 'static> Hub<T> {
@@ -143,6 +146,22 @@ impl<T: Send + Sync + 'static> Hub<T> {
         self.room(room).members()
     }
 
+    /// Who is in a room, and from the same moment on who comes and goes. The room needs [`Rooms::presence`](crate::Rooms::presence).
+    /// [`Presence`] has an example.
+    ///
+    /// It does not matter whether anybody is in the room. The snapshot costs little, also of a large room.
+    ///
+    /// # Errors
+    ///
+    /// A [`PresenceError`], if no room can have this name, or if the room has no presence.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing is observed.
+    pub async fn presence(&self, room: impl AsRef<str>) -> Result<Presence, PresenceError> {
+        self.inner.presence.observe(room.as_ref())
+    }
+
     /// All members of this node, in no order.
     pub fn members(&self) -> Vec<Present<T>> {
         let mut members = Vec::with_capacity(self.len());
@@ -167,7 +186,9 @@ impl<T: Send + Sync + 'static> Hub<T> {
 
     /// What the hub has and has done so far.
     pub fn stats(&self) -> Stats {
-        self.inner.engine.counters.read(self.len(), self.inner.engine.rooms())
+        let mut stats = self.inner.engine.counters.read(self.len(), self.inner.engine.rooms());
+        self.inner.presence.read(&mut stats);
+        stats
     }
 
     /// The identity of this node: a random number for each hub.
@@ -193,12 +214,19 @@ impl<T> Hub<T> {
 }
 
 impl<T> Inner<T> {
-    pub(crate) fn new(node: NodeId, rules: Rules, key_of: Option<KeyOf<T>>, framing: Framing) -> Self {
+    pub(crate) fn new(
+        node: NodeId,
+        rules: Rules,
+        key_of: Option<KeyOf<T>>,
+        framing: Framing,
+        presence: Registry<T>,
+    ) -> Self {
         Self {
             node,
             engine: Arc::new(Engine::new(rules, framing)),
             members: Arc::new(Members::new(node, key_of)),
             history: None,
+            presence: Arc::new(presence),
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
+use bytes::Bytes;
 use sockeye_proto::{CloseCode, PreparedMessage};
 use sockeye_tokio::{Overflow, PushedMany, Sender};
 
 use crate::{
-    CaughtUp, Hub, InvalidCloseCode, Join, JoinError, MemberId, Position, Room, engine,
-    history::catch_up::{Arrival, OpenJoin, Stop},
+    CaughtUp, Hub, InvalidCloseCode, Join, JoinError, MemberId, Person, Position, Room, engine,
+    history::catch_up::{Appearance, Arrival, OpenJoin, Stop},
     members::Inside,
-    name,
+    name, presence,
 };
 
 /// A join that has begun.
@@ -114,6 +115,23 @@ impl<T: Send + Sync + 'static> Member<T> {
         self.inside.leave(&self.hub, room.as_ref())
     }
 
+    /// Tells something else of this member's person, such as "away", in all rooms with [presence](crate::Rooms::presence) that
+    /// the member is in or joins later, instead of the info that [`Rooms::presence`](crate::Rooms::presence) gives. Observers get
+    /// [`PresenceChange::Updated`](crate::PresenceChange::Updated). Of several connections with the same key, the latest info
+    /// counts. Returns in how many rooms the person is present at the moment.
+    ///
+    /// `info` is copied.
+    ///
+    /// ```
+    /// # use sockeye_state::Member;
+    /// fn away(me: &Member<String>) {
+    ///     me.update_presence(format!(r#"{{"name":{:?},"away":true}}"#, me.value()));
+    /// }
+    /// ```
+    pub fn update_presence(&self, info: impl Into<Bytes>) -> usize {
+        self.inside.update_presence(&self.hub, presence::own(info))
+    }
+
     /// The rooms that this member is in, in the order in which it joined.
     pub fn rooms(&self) -> Vec<Room<T>> {
         let engine = &self.hub.inner().engine;
@@ -136,6 +154,9 @@ impl<T> Inside<T> {
         let inner = hub.inner();
         let most = inner.engine.rules.limits.rooms_per_member;
         let history = inner.history.as_ref().and_then(|history| history.keep(room).map(|keep| (history, keep)));
+        // Before the lock: this is code of the application.
+        let person = inner.presence.person(room, &self.value);
+        let mut presence = inner.presence.changes();
         let mut rooms = self.rooms.lock();
         if rooms.is_gone {
             return Ok(None);
@@ -151,20 +172,24 @@ impl<T> Inside<T> {
         if let Some(again) = &again {
             rooms.numbers.retain(|number| *number != again.number());
             inner.engine.leave(again, self.id.key);
+            presence.leave(room, self.id.key);
         } else if rooms.count() >= most {
             return Err(JoinError::TooManyRooms { max: most });
         }
         if history.is_none() && !inner.engine.framing.is_some() {
             let joined = inner.engine.join(room, self.id.key, &self.sender);
             rooms.numbers.push(joined.number());
+            presence.join(room, self.id.key, person, rooms.info.as_deref());
             return Ok(Some(Begun::Done(joined)));
         }
         let open = OpenJoin { room: room.into(), stop: Arc::default() };
         rooms.open(open.clone());
         drop(rooms);
+        drop(presence);
         before.iter().for_each(|stop| stop.wake());
-        let Some((history, keep)) = history else { return self.join_framed(hub, &open) };
-        let arrival = Arrival::new(history.clone(), self.clone(), open, keep, before);
+        let Some((history, keep)) = history else { return self.join_framed(hub, &open, person) };
+        let appearance = Appearance { presence: inner.presence.clone(), person };
+        let arrival = Arrival::new(history.clone(), self.clone(), open, keep, before, appearance);
         if again.is_some() {
             history.leave(room);
         }
@@ -172,13 +197,19 @@ impl<T> Inside<T> {
     }
 
     /// Joins a room without a history, whose messages have frames. The frame comes first, without a lock.
-    fn join_framed(&self, hub: &Hub<T>, open: &OpenJoin) -> Result<Option<Begun<T>>, JoinError> {
+    fn join_framed(
+        &self,
+        hub: &Hub<T>,
+        open: &OpenJoin,
+        person: Option<Person>,
+    ) -> Result<Option<Begun<T>>, JoinError> {
         let inner = hub.inner();
         // Also if the application's closure panics.
         let _open = CloseOpen(self, &open.stop);
         if let Some(frame) = inner.engine.framing.joined(&open.room, None, CaughtUp::Fresh) {
             self.push(&frame, inner.engine.rules.kind(&open.room).overflow);
         }
+        let mut presence = inner.presence.changes();
         let mut rooms = self.rooms.lock();
         if rooms.is_gone {
             return Ok(None);
@@ -188,18 +219,21 @@ impl<T> Inside<T> {
         }
         let joined = inner.engine.join(&open.room, self.id.key, &self.sender);
         rooms.numbers.push(joined.number());
+        presence.join(&open.room, self.id.key, person, rooms.info.as_deref());
         Ok(Some(Begun::Done(joined)))
     }
 
     /// Leaves a room. Returns whether the member was in it, or about to be.
     pub(crate) fn leave(&self, hub: &Hub<T>, room: &str) -> bool {
         let inner = hub.inner();
+        let mut presence = inner.presence.changes();
         let mut rooms = self.rooms.lock();
         let stopped = rooms.stop_open(Some(room));
         let left = inner.engine.room(room).filter(|room| rooms.numbers.contains(&room.number()));
         if let Some(left) = &left {
             rooms.numbers.retain(|number| *number != left.number());
             inner.engine.leave(left, self.id.key);
+            presence.leave(room, self.id.key);
         }
         drop(rooms);
         if let (Some(left), Some(history)) = (&left, &inner.history) {
@@ -214,12 +248,14 @@ impl<T> Inside<T> {
     fn leave_all(&self, hub: &Hub<T>) {
         let inner = hub.inner();
         let mut left = Vec::new();
+        let mut presence = inner.presence.changes();
         let mut rooms = self.rooms.lock();
         rooms.is_gone = true;
         let stopped = rooms.stop_open(None);
         for number in std::mem::take(&mut rooms.numbers) {
             if let Some(room) = inner.engine.room_by_number(number) {
                 inner.engine.leave(&room, self.id.key);
+                presence.leave(&room.name, self.id.key);
                 if room.has_history {
                     left.push(room);
                 }
@@ -232,6 +268,17 @@ impl<T> Inside<T> {
             }
         }
         stopped.iter().for_each(|stop| stop.wake());
+    }
+
+    /// Tells this info in all rooms. Returns in how many rooms with presence the member is.
+    fn update_presence(&self, hub: &Hub<T>, info: Bytes) -> usize {
+        let engine = &hub.inner().engine;
+        let mut presence = hub.inner().presence.changes();
+        let mut rooms = self.rooms.lock();
+        let found = rooms.numbers.iter().filter_map(|number| engine.room_by_number(*number));
+        let updated = found.filter(|room| presence.update(&room.name, self.id.key, &info)).count();
+        rooms.info = Some(Box::new(info));
+        updated
     }
 
     /// Queues one message for this member alone.

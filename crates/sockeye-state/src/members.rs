@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use sockeye_proto::{CloseFrame, PreparedMessage};
 use sockeye_tokio::{Overflow, PushedMany, Sender};
 
@@ -52,6 +53,8 @@ pub(crate) struct RoomsOf {
     open: Option<Box<Vec<OpenJoin>>>,
     /// Whether the member has left the hub, and can join no room any more.
     pub(crate) is_gone: bool,
+    /// What the member has told by `update_presence`. A copy of our own.
+    pub(crate) info: Option<Box<Bytes>>,
 }
 
 impl RoomsOf {

@@ -30,15 +30,29 @@ mod on {
     const CAUGHT_UP: &str = "sockeye_hub_history_caught_up_total";
     const GAPS: &str = "sockeye_hub_history_gaps_total";
     const HISTORY_READS: &str = "sockeye_hub_history_reads_total";
+    const PEOPLE: &str = "sockeye_hub_people";
+    const OBSERVERS: &str = "sockeye_hub_presence_observers";
+    const RESETS: &str = "sockeye_hub_presence_resets_total";
 
     static IS_DESCRIBED: AtomicBool = AtomicBool::new(false);
 
     pub(crate) fn members(change: f64) {
-        // Not a `LazyLock`, which other threads would wait for: a recorder may use a hub.
-        if !IS_DESCRIBED.swap(true, Relaxed) {
-            describe();
-        }
+        describe();
         gauge!(MEMBERS).increment(change);
+    }
+
+    pub(crate) fn people(change: f64) {
+        gauge!(PEOPLE).increment(change);
+    }
+
+    pub(crate) fn observers(change: f64) {
+        // A room may be observed before anybody is in the hub.
+        describe();
+        gauge!(OBSERVERS).increment(change);
+    }
+
+    pub(crate) fn reset() {
+        counter!(RESETS).increment(1);
     }
 
     pub(crate) fn sent() {
@@ -86,6 +100,10 @@ mod on {
     }
 
     fn describe() {
+        // Not a `LazyLock`, which other threads would wait for: a recorder may use a hub.
+        if IS_DESCRIBED.swap(true, Relaxed) {
+            return;
+        }
         describe_gauge!(MEMBERS, Unit::Count, "Members of hubs");
         describe_counter!(SENT, Unit::Count, "Messages that hubs accepted, each for any number of members");
         describe_counter!(REFUSED, Unit::Count, "Messages that were refused since too many were pending in their room");
@@ -112,6 +130,9 @@ mod on {
             "Joins and rooms with messages that members may have missed and cannot get"
         );
         describe_counter!(HISTORY_READS, Unit::Count, "Parts of histories that were read from the broker");
+        describe_gauge!(PEOPLE, Unit::Count, "People in rooms with presence, counted for each room");
+        describe_gauge!(OBSERVERS, Unit::Count, "Observers of the presence of rooms");
+        describe_counter!(RESETS, Unit::Count, "Observers of presence that had missed too many changes");
     }
 }
 
@@ -120,6 +141,9 @@ mod off {
     use super::Delivered;
 
     pub(crate) fn members(_change: f64) {}
+    pub(crate) fn people(_change: f64) {}
+    pub(crate) fn observers(_change: f64) {}
+    pub(crate) fn reset() {}
     pub(crate) fn sent() {}
     pub(crate) fn refused() {}
     pub(crate) fn appended() {}

@@ -57,6 +57,13 @@ pub struct Stats {
     pub gaps: u64,
     /// How often the node has read a part of a history from the broker.
     pub history_reads: u64,
+    /// People at this moment in rooms with [presence](crate::Rooms::presence), with those who linger, each counted once for each
+    /// room.
+    pub people: usize,
+    /// Observers of [presence](crate::Presence) at this moment.
+    pub observers: usize,
+    /// How often an observer had missed too many changes, and was told all people instead.
+    pub resets: u64,
 }
 
 /// The counters of a hub.
@@ -165,6 +172,7 @@ impl Counters {
             caught_up: self.caught_up.load(Relaxed),
             gaps: self.gaps.load(Relaxed),
             history_reads: self.history_reads.load(Relaxed),
+            ..Stats::default()
         }
     }
 }

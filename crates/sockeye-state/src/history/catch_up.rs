@@ -22,9 +22,10 @@ use super::{
     log::{Log, Next, Standing},
 };
 use crate::{
-    BrokerError, JoinError, Keep, Position,
+    BrokerError, JoinError, Keep, Person, Position,
     engine::{Engine, Room},
     members::Inside,
+    presence::Registry,
 };
 
 /// How many messages are read at once for a member that has missed more than the node has.
@@ -118,6 +119,12 @@ pub(crate) struct Arrived {
     pub(crate) position: Option<Position>,
 }
 
+/// As whom a member appears in the presence of the room, once it is there.
+pub(crate) struct Appearance<T> {
+    pub(crate) presence: Arc<Registry<T>>,
+    pub(crate) person: Option<Person>,
+}
+
 /// A member that joins, from the moment on in which its list of rooms has the join. Dropping it ends the join.
 pub(crate) struct Arrival<T> {
     history: Arc<History>,
@@ -127,6 +134,7 @@ pub(crate) struct Arrival<T> {
     log: Arc<Log<Sender>>,
     /// Earlier joins of the same room by this member.
     before: Vec<Arc<Stop>>,
+    appearance: Appearance<T>,
     is_member: bool,
 }
 
@@ -137,10 +145,11 @@ impl<T> Arrival<T> {
         open: OpenJoin,
         keep: Keep,
         before: Vec<Arc<Stop>>,
+        appearance: Appearance<T>,
     ) -> Self {
         let OpenJoin { room: name, stop } = open;
         let log = history.join(&name, keep);
-        Self { history, inside, name, stop, log, before, is_member: false }
+        Self { history, inside, name, stop, log, before, appearance, is_member: false }
     }
 
     /// Sends what comes after `since`, and makes the member one of the room.
@@ -330,6 +339,8 @@ impl<T> Arrival<T> {
     /// Makes a member of somebody who has all messages up to `cursor`. `None` if there are more by now.
     fn go_live(&mut self, cursor: Option<Position>) -> Result<Option<Arc<Room<Sender>>>, JoinError> {
         let engine: &Engine<Sender> = &self.history.engine;
+        let Appearance { presence, person } = &mut self.appearance;
+        let mut presence = presence.changes();
         let mut rooms = self.inside.rooms.lock();
         if rooms.is_gone || self.stop.is_stopped() {
             return Err(JoinError::Stopped);
@@ -338,6 +349,7 @@ impl<T> Arrival<T> {
         let Some(room) = self.log.go_live(cursor, join) else { return Ok(None) };
         rooms.close_open(&self.stop);
         rooms.numbers.push(room.number());
+        presence.join(&self.name, self.inside.id.key, person.take(), rooms.info.as_deref());
         self.is_member = true;
         Ok(Some(room))
     }

@@ -1,0 +1,149 @@
+//! What nodes tell each other of a partition, and how that is merged.
+//!
+//! A node's part is all that it says of its own members. It goes to others as a whole, with its version, and then as deltas, which
+//! say from which version to which they lead. Whoever misses one asks for the whole part again.
+
+#![cfg_attr(
+    not(test),
+    allow(dead_code, reason = "a hub has no transport to other nodes yet; the tests exchange parts")
+)]
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    holders::Entry,
+    partition::{Effects, Partition},
+};
+use crate::NodeId;
+
+/// What a node says of a key in a room. `None`: no member of the node has the key any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) room: Arc<str>,
+    pub(crate) key: Arc<str>,
+    pub(crate) entry: Option<Entry>,
+}
+
+/// All that a node says of a partition.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) node: NodeId,
+    pub(crate) version: u64,
+    pub(crate) said: Vec<Said>,
+}
+
+/// What a node says differently from what it said before.
+#[derive(Debug, Clone)]
+pub(crate) struct Delta {
+    pub(crate) node: NodeId,
+    /// The version that this delta begins at.
+    pub(crate) after: u64,
+    pub(crate) version: u64,
+    pub(crate) said: Vec<Said>,
+}
+
+/// What became of a delta.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Applied {
+    Done,
+    /// All of it was known.
+    Known,
+    /// Something before it is missing: the node must be asked for its whole part.
+    Missing,
+}
+
+/// The keys of which this node has to tell something.
+pub(crate) struct Gathered {
+    after: u64,
+    keys: BTreeSet<(Arc<str>, Arc<str>)>,
+}
+
+impl Gathered {
+    pub(super) fn add(&mut self, room: &str, key: &Arc<str>) {
+        self.keys.insert((room.into(), key.clone()));
+    }
+}
+
+impl Partition {
+    /// Gathers, from now on, what changes in this node's part.
+    pub(crate) fn gather(&mut self) {
+        self.gathered = Some(Gathered { after: self.version, keys: BTreeSet::new() });
+    }
+
+    /// What has changed in this node's part since it was asked the last time. However often something has changed, it is there
+    /// once. `None` if nothing has changed.
+    pub(crate) fn delta(&mut self) -> Option<Delta> {
+        let Gathered { after, keys } = self.gathered.take()?;
+        self.gather();
+        let said = |(room, key): (Arc<str>, Arc<str>)| {
+            let entry = self.rooms.get(&room).and_then(|room| room.here(&key));
+            Said { room, key, entry }
+        };
+        let said = keys.into_iter().map(said).collect();
+        (after < self.version).then_some(Delta { node: self.node, after, version: self.version, said })
+    }
+
+    /// This node's part.
+    pub(crate) fn part(&self) -> Part {
+        let of_room = |(name, room): (&Arc<str>, &super::room::Room)| {
+            let said =
+                room.all_here().map(|(key, entry)| Said { room: name.clone(), key: key.clone(), entry: Some(entry) });
+            said.collect::<Vec<_>>()
+        };
+        Part { node: self.node, version: self.version, said: self.rooms.iter().flat_map(of_room).collect() }
+    }
+
+    /// Takes over what another node says differently from before.
+    pub(crate) fn apply(&mut self, delta: Delta, now: Instant, effects: &mut Effects) -> Applied {
+        match self.others.get_mut(&delta.node) {
+            Some(known) if *known >= delta.version => return Applied::Known,
+            Some(known) if *known >= delta.after => *known = delta.version,
+            _ => return Applied::Missing,
+        }
+        delta.said.into_iter().for_each(|said| self.set(delta.node, said, true, now, effects));
+        Applied::Done
+    }
+
+    /// Takes over all that another node says. Returns whether it was news.
+    pub(crate) fn merge(&mut self, part: Part, now: Instant, effects: &mut Effects) -> bool {
+        if part.node == self.node || self.others.get(&part.node).is_some_and(|known| *known >= part.version) {
+            return false;
+        }
+        self.others.insert(part.node, part.version);
+        let still_said: HashSet<_> = part.said.iter().map(|said| (said.room.clone(), said.key.clone())).collect();
+        for (room, key) in self.held_by(part.node) {
+            if !still_said.contains(&(room.clone(), key.clone())) {
+                self.set(part.node, Said { room, key, entry: None }, true, now, effects);
+            }
+        }
+        part.said.into_iter().for_each(|said| self.set(part.node, said, true, now, effects));
+        true
+    }
+
+    /// Another node is gone. Nobody lingers whom it alone has kept: it has been silent for longer than people linger.
+    pub(crate) fn gone(&mut self, node: NodeId, now: Instant, effects: &mut Effects) {
+        if self.others.remove(&node).is_some() {
+            for (room, key) in self.held_by(node) {
+                self.set(node, Said { room, key, entry: None }, false, now, effects);
+            }
+        }
+    }
+
+    fn held_by(&self, node: NodeId) -> Vec<(Arc<str>, Arc<str>)> {
+        let rooms = self.rooms.iter();
+        rooms.flat_map(|(name, room)| room.held_by(node).map(|key| (name.clone(), key.clone()))).collect()
+    }
+
+    fn set(&mut self, node: NodeId, said: Said, may_linger: bool, now: Instant, effects: &mut Effects) {
+        let Said { room: name, key, entry } = said;
+        self.clock = self.clock.max(entry.as_ref().map_or(0, |entry| entry.stamp));
+        let (room, mut moment) = self.room(&name, now, effects);
+        room.set(&key, node, entry, may_linger, &mut moment);
+        self.remove_if_idle(&name);
+    }
+}
