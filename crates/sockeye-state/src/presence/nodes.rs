@@ -147,3 +147,6 @@ impl Partition {
         self.remove_if_idle(&name);
     }
 }
+
+#[cfg(test)]
+mod tests;
