@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub(crate) mod broker;
+pub(crate) mod presence;
 
 use std::{
     future::Future,
