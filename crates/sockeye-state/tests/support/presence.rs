@@ -64,6 +64,12 @@ pub(crate) async fn soon(who: &mut Presence) -> PresenceChange {
     change.expect("the hub is there")
 }
 
+/// The next change, as soon as the paused clock is there.
+pub(crate) async fn later(who: &mut Presence) -> PresenceChange {
+    let change = timeout(Duration::from_secs(3600), who.next()).await.expect("a change comes");
+    change.expect("the hub is there")
+}
+
 /// Nothing changes for so long. The paused clock goes on meanwhile.
 pub(crate) async fn no_change(who: &mut Presence, time: Duration) {
     let change = timeout(time, who.next()).await;

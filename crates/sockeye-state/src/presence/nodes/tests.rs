@@ -251,22 +251,22 @@ proptest! {
 #[test]
 fn a_person_on_two_nodes_joins_once_and_leaves_once() {
     let mut world = World::new(2);
-    world.join(0, "harbour", 1, "ada", "phone");
-    world.tell(0, &[]);
-    world.join(1, "harbour", 1, "ada", "tab");
+    world.join(1, "harbour", 1, "ada", "phone");
     world.tell(1, &[]);
+    world.join(0, "harbour", 1, "ada", "tab");
+    world.tell(0, &[]);
     for node in 0..2 {
-        // The tab came later, and the second node knew of the phone.
+        // The tab came later, and its node knew of the phone.
         assert_eq!(world.look(node, 0), ["joined ada phone", "updated ada tab"]);
     }
-    world.leave(1, "harbour", 1);
-    world.tell(1, &[]);
+    world.leave(0, "harbour", 1);
+    world.tell(0, &[]);
     world.wait(2 * LINGER);
     for node in 0..2 {
         assert_eq!(world.look(node, 0), ["updated ada phone"]);
     }
-    world.leave(0, "harbour", 1);
-    world.tell(0, &[]);
+    world.leave(1, "harbour", 1);
+    world.tell(1, &[]);
     world.wait(LINGER - Duration::from_millis(1));
     assert_eq!((world.look(0, 0), world.look(1, 0)), (vec![], vec![]));
     world.wait(Duration::from_millis(1));
