@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use sockeye_state::{Hub, Limits, Overflow, Rooms};
+use sockeye_state::{Hub, Limits, Overflow, Person, Rooms};
 use support::{Client, connect_slow, join};
 use tokio::task::yield_now;
 
@@ -46,6 +46,7 @@ async fn every_metric_counts_as_the_stats_do() {
     let hub = Hub::builder()
         .rooms("old:", Rooms::new().overflow(Overflow::DropNewest))
         .rooms("new:", Rooms::new().overflow(Overflow::DropOldest))
+        .rooms("chat:", Rooms::new().presence(|()| Person::new("ada", "")))
         .limits(Limits::new().pending_messages(1))
         .build()
         .await
@@ -71,6 +72,13 @@ async fn every_metric_counts_as_the_stats_do() {
         client.expect_text("first").await;
     }
 
+    let mut who = hub.presence("chat:42").await.unwrap();
+    for info in 0..300 {
+        many[0].1.join("chat:42").await.unwrap();
+        many[0].1.update_presence(info.to_string());
+    }
+    who.next().await.unwrap();
+
     look(&snapshotter, &mut seen);
     let stats = hub.stats();
     for (name, value, expected) in [
@@ -84,12 +92,17 @@ async fn every_metric_counts_as_the_stats_do() {
         ("deliveries_displaced_total", stats.displaced, 2),
         ("deliveries_closed_total", stats.closed, 1),
         ("members_disconnected_total", stats.disconnected, 1),
+        ("people", stats.people as u64, 1),
+        ("presence_observers", stats.observers as u64, 1),
+        ("presence_resets_total", stats.resets, 1),
     ] {
         let counted = seen.get(&format!("sockeye_hub_{name}")).copied();
         assert_eq!((value, counted), (expected, Some(expected as f64)), "{name}: {seen:#?} {stats:#?}");
     }
 
-    drop((slow, many));
+    drop((slow, many, who, hub));
     look(&snapshotter, &mut seen);
-    assert_eq!(seen["sockeye_hub_members"], 0.0);
+    for name in ["members", "people", "presence_observers"] {
+        assert_eq!(seen[&format!("sockeye_hub_{name}")], 0.0, "{name}");
+    }
 }

@@ -11,7 +11,7 @@ use support::{
     presence::{Value, hub, joined, later, left, no_change, person, soon, state, updated},
     register,
 };
-use tokio::time::{Instant, advance};
+use tokio::time::{Instant, advance, timeout};
 
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -218,7 +218,8 @@ async fn observers_end_with_the_hub() {
     tokio::time::sleep(LINGER + Duration::from_millis(200)).await;
     assert_eq!(hub.stats().observers, 1);
     drop(hub);
-    assert_eq!(observer.await.unwrap(), (Some(left(("ada", ""))), None, 0));
+    let seen = timeout(Duration::from_secs(60), observer).await.unwrap().unwrap();
+    assert_eq!(seen, (Some(left(("ada", ""))), None, 0));
 }
 
 #[tokio::test(start_paused = true)]
