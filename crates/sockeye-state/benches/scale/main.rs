@@ -10,6 +10,7 @@ mod echo;
 mod joining;
 mod memory;
 mod percentiles;
+mod presence;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
@@ -23,5 +24,6 @@ fn main() {
         joining::run().await;
         deliveries::run().await;
         echo::run().await;
+        presence::run().await;
     });
 }
