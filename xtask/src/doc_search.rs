@@ -26,7 +26,7 @@ const WORDS: &[(&str, &str)] = &[
     ("timeout",          "sockeye::Timeouts"),
     ("rooms",            "sockeye::guide::rooms"),
     ("pubsub",           "sockeye::guide::rooms"),
-    ("presence",         "sockeye::guide::rooms"),
+    ("presence",         "sockeye::guide::presence"),
     ("resume",           "sockeye::guide::history"),
     ("broadcast",        "sockeye::state::Hub::broadcast"),
     ("max message size", "sockeye::Config::max_message_size"),

@@ -12,6 +12,7 @@
 //! * [State and extractors](state_and_extractors): the application's state, settings for all handlers.
 //! * [Rooms and broadcast](rooms): a message to many connections, to a user with several devices, and what slow members miss.
 //! * [History and reconnecting](history): clients that come back get what they have missed, or hear of a gap.
+//! * [Presence](presence): who is in a room, who comes and goes, with tabs, reloads, and "away".
 //! * [Typed messages](typed_messages): values of your own types as JSON, what a bad message costs, new and old clients.
 //! * [Authentication](authentication): by a cookie, the first message, a subprotocol or a ticket; what happens when it expires.
 //! * [Recipes](recipes): a token before the upgrade, access by room, a dashboard that pushes ten times a second.
@@ -122,7 +123,7 @@ pub mod state_and_extractors {}
 #[cfg_attr(feature = "state", doc = "[`volatile`]: crate::state::Room::volatile")]
 #[cfg_attr(not(feature = "state"), doc = "[`volatile`]: crate#features")]
 #[cfg_attr(not(feature = "state"), doc(alias("broadcast")))]
-#[doc(alias("presence", "pubsub", "topics"))]
+#[doc(alias("pubsub", "topics"))]
 #[doc = include_str!("../guide/rooms.md")]
 pub mod rooms {}
 
@@ -155,6 +156,25 @@ pub mod rooms {}
 #[doc(alias("resume", "recovery", "replay"))]
 #[doc = include_str!("../guide/history.md")]
 pub mod history {}
+#[cfg_attr(feature = "state", doc = "[`Hub::presence`]: crate::state::Hub::presence")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub::presence`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Presence`]: crate::state::Presence")]
+#[cfg_attr(not(feature = "state"), doc = "[`Presence`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`PresenceChange::Reset`]: crate::state::PresenceChange::Reset")]
+#[cfg_attr(not(feature = "state"), doc = "[`PresenceChange::Reset`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Rooms::linger`]: crate::state::Rooms::linger")]
+#[cfg_attr(not(feature = "state"), doc = "[`Rooms::linger`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Rooms::presence`]: crate::state::Rooms::presence")]
+#[cfg_attr(not(feature = "state"), doc = "[`Rooms::presence`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`count`]: crate::state::Presence::count")]
+#[cfg_attr(not(feature = "state"), doc = "[`count`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`next`]: crate::state::Presence::next")]
+#[cfg_attr(not(feature = "state"), doc = "[`next`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`update_presence`]: crate::state::Member::update_presence")]
+#[cfg_attr(not(feature = "state"), doc = "[`update_presence`]: crate#features")]
+#[doc(alias("online", "who is online"))]
+#[doc = include_str!("../guide/presence.md")]
+pub mod presence {}
 
 #[cfg_attr(feature = "json", doc = "[`json::decode`]: crate::json::decode")]
 #[cfg_attr(not(feature = "json"), doc = "[`json::decode`]: crate#features")]
