@@ -268,8 +268,9 @@ impl<T> Rooms<T> {
     /// Lets [`Hub::presence`] tell who is in these rooms. `person` says who a member is, by its value: connections with the same
     /// key are one person. If they have different infos, the latest one counts, from whatever connection.
     ///
-    /// `person` is called once for each join, in the task that joins, without any lock; it may use the hub. If it panics, the join
-    /// does, and the member has not joined. Default: no presence, which costs nothing.
+    /// `person` is called once for each join, also for one that changes nothing since the member is in the room already. It runs
+    /// in the task that joins, under no lock, and may use the hub. If it panics, so does the join, and the member has not joined.
+    /// Default: no presence, which costs nothing.
     ///
     /// ```
     /// use sockeye_state::{BuildError, Hub, Person, Rooms};

@@ -3,7 +3,13 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use sockeye_state::{BuildError, Hub, Person, Rooms};
 use support::{
@@ -251,6 +257,27 @@ async fn figures_of_presence() {
     tokio::time::sleep(LINGER + Duration::from_millis(200)).await;
     let stats = hub.stats();
     assert_eq!((stats.people, stats.observers), (0, 0));
+}
+
+#[tokio::test]
+async fn the_application_is_asked_once_for_each_join() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let rooms = Rooms::new().presence(move |value: &Value| {
+        count.fetch_add(1, Ordering::Relaxed);
+        person(*value)
+    });
+    let hub = Hub::builder().rooms("chat:", rooms).build().await.unwrap();
+    let (_client, ada) = register(&hub, ("ada", "")).await;
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    for (room, expected) in [("chat:1", 1), ("news", 1), ("chat:2", 2), ("chat:2", 3)] {
+        ada.join(room).await.unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), expected, "{room}");
+    }
+    ada.update_presence("away");
+    assert!(ada.leave("chat:1").await);
+    drop((hub.presence("chat:2").await.unwrap(), ada));
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
 }
 
 #[tokio::test]

@@ -153,7 +153,8 @@ fn code_of_others_may_use_the_hub() {
         let serving = runtime();
         let (_client, sender) = serving.block_on(connect());
         let (by_closure, by_waker, by_bytes) = (Arc::<AtomicUsize>::default(), Arc::default(), Arc::default());
-        let (mine, theirs): (Arc<Mutex<Option<Hub<Value>>>>, Arc<Mutex<Option<Member<Value>>>>) = Default::default();
+        let mine = Arc::new(Mutex::new(None::<Hub<Value>>));
+        let theirs = Arc::new(Mutex::new(None::<Member<Value>>));
         let hook = |uses: &Arc<AtomicUsize>| {
             let (hub, member, uses) = (mine.clone(), theirs.clone(), uses.clone());
             move || {

@@ -1,6 +1,6 @@
 //! `Person`: somebody in a room, under a key of the application.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ use bytes::Bytes;
 /// let ada = Person::new("17", r#"{"name":"Ada"}"#);
 /// assert_eq!((ada.key(), &ada.info()[..]), ("17", &br#"{"name":"Ada"}"#[..]));
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Person {
     key: Arc<str>,
     /// A copy that nobody else has made, so that dropping it runs no code of others.
@@ -55,10 +55,4 @@ impl Person {
 /// A copy of `info`, as [`Person`] has it.
 pub(crate) fn own(info: impl Into<Bytes>) -> Bytes {
     Bytes::copy_from_slice(&info.into())
-}
-
-impl fmt::Debug for Person {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Person").field("key", &self.key).field("info", &self.info).finish()
-    }
 }
