@@ -155,8 +155,8 @@ async fn play(steps: Vec<Step>) {
     let mut members: Vec<Member<u32>> = (0..20).map(register).collect();
     let mut model = Model::default();
     let mut observers: Vec<(usize, Belief)> = Vec::new();
-    for room in 0..ROOMS.len() {
-        observers.push((room, Belief::new(&hub, ROOMS[room]).await));
+    for (room, name) in ROOMS.iter().enumerate() {
+        observers.push((room, Belief::new(&hub, name).await));
     }
     for step in steps {
         match step {
@@ -199,8 +199,8 @@ async fn play(steps: Vec<Step>) {
         belief.look(usize::MAX).await;
         assert_eq!(belief.state, model.people(room), "{} resets", belief.resets);
     }
-    for room in 0..ROOMS.len() {
-        assert_eq!(state(hub.presence(ROOMS[room]).await.unwrap().snapshot()), model.people(room));
+    for (room, name) in ROOMS.iter().enumerate() {
+        assert_eq!(state(hub.presence(name).await.unwrap().snapshot()), model.people(room));
     }
     assert_eq!(hub.stats().people, model.people(0).len() + model.people(1).len());
     drop(members);
