@@ -142,8 +142,8 @@ impl Partition {
     fn set(&mut self, node: NodeId, said: Said, may_linger: bool, now: Instant, effects: &mut Effects) {
         let Said { room: name, key, entry } = said;
         self.clock = self.clock.max(entry.as_ref().map_or(0, |entry| entry.stamp));
-        let (room, mut moment) = self.room(&name, now, effects);
-        room.set(&key, node, entry, may_linger, &mut moment);
+        let (room, mut outside) = self.room(&name, now, effects);
+        room.set(&key, node, entry, may_linger, &mut outside);
         self.remove_if_idle(&name);
     }
 }

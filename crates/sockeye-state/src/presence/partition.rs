@@ -66,8 +66,8 @@ pub(crate) struct Effects {
     pub(crate) people: isize,
 }
 
-/// What a room needs to know of its partition.
-pub(super) struct Moment<'a> {
+/// What a room gets from outside.
+pub(super) struct Outside<'a> {
     pub(super) now: Instant,
     pub(super) node: NodeId,
     pub(super) lingering: &'a mut Lingering,
@@ -114,15 +114,15 @@ impl Partition {
     /// A member of this node is in a room from now on, as this person.
     pub(crate) fn join(&mut self, name: &str, member: Key, person: Person, now: Instant, effects: &mut Effects) {
         let (stamp, key) = (self.tick(), person.shared_key().clone());
-        let (room, mut moment) = self.room(name, now, effects);
-        room.join(member, person, stamp, &mut moment);
+        let (room, mut outside) = self.room(name, now, effects);
+        room.join(member, person, stamp, &mut outside);
         self.told(name, &key);
     }
 
     /// A member of this node is no longer in a room. Nothing happens if it was not in the room.
     pub(crate) fn leave(&mut self, name: &str, member: Key, now: Instant, effects: &mut Effects) {
-        let Some((room, mut moment)) = self.find(name, now, effects) else { return };
-        if let Some(key) = room.leave(member, &mut moment) {
+        let Some((room, mut outside)) = self.find(name, now, effects) else { return };
+        if let Some(key) = room.leave(member, &mut outside) {
             self.told(name, &key);
         }
         self.remove_if_idle(name);
@@ -131,8 +131,8 @@ impl Partition {
     /// A member of this node tells something else of its person. Returns whether the member is in the room.
     pub(crate) fn update(&mut self, name: &str, member: Key, info: Bytes, now: Instant, effects: &mut Effects) -> bool {
         let stamp = self.tick();
-        let Some((room, mut moment)) = self.find(name, now, effects) else { return false };
-        let Some(key) = room.update(member, Entry { info, stamp }, &mut moment) else { return false };
+        let Some((room, mut outside)) = self.find(name, now, effects) else { return false };
+        let Some(key) = room.update(member, Entry { info, stamp }, &mut outside) else { return false };
         self.told(name, &key);
         true
     }
@@ -181,8 +181,8 @@ impl Partition {
                 return false;
             }
             let Some((_, Lingerer { room: name, key })) = self.lingering.people.pop_first() else { return false };
-            if let Some((room, mut moment)) = self.find(&name, now, effects) {
-                room.expire(&key, &mut moment);
+            if let Some((room, mut outside)) = self.find(&name, now, effects) {
+                room.expire(&key, &mut outside);
             }
             self.remove_if_idle(&name);
         }
@@ -204,9 +204,9 @@ impl Partition {
         name: &str,
         now: Instant,
         effects: &'a mut Effects,
-    ) -> Option<(&'a mut Room, Moment<'a>)> {
+    ) -> Option<(&'a mut Room, Outside<'a>)> {
         let room = self.rooms.get_mut(name)?;
-        Some((room, Moment { now, node: self.node, lingering: &mut self.lingering, effects }))
+        Some((room, Outside { now, node: self.node, lingering: &mut self.lingering, effects }))
     }
 
     pub(super) fn room<'a>(
@@ -214,7 +214,7 @@ impl Partition {
         name: &str,
         now: Instant,
         effects: &'a mut Effects,
-    ) -> (&'a mut Room, Moment<'a>) {
+    ) -> (&'a mut Room, Outside<'a>) {
         self.room_or_new(name);
         self.find(name, now, effects).expect("the room is there")
     }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use super::{
     holders::{Entry, Holders},
     log::Log,
-    partition::{Linger, Moment},
+    partition::{Linger, Outside},
     people::People,
     person::Person,
 };
@@ -52,30 +52,30 @@ impl Room {
         self.people.len() == 0 && self.log.is_none()
     }
 
-    pub(super) fn join(&mut self, member: Key, person: Person, stamp: u64, moment: &mut Moment<'_>) {
+    pub(super) fn join(&mut self, member: Key, person: Person, stamp: u64, outside: &mut Outside<'_>) {
         let info = person.info().clone();
-        let place = self.place_of(person, moment);
+        let place = self.place_of(person, outside);
         // The one of the first connection, which the others share.
         let key = self.people.get(place).shared_key().clone();
         self.states[place].holders.add(Entry { info, stamp });
         self.members.insert(member, (key, stamp));
-        self.settle(place, true, moment);
+        self.show(place, true, outside);
     }
 
     /// Returns the key of the person if this changes what this node says of it.
-    pub(super) fn leave(&mut self, member: Key, moment: &mut Moment<'_>) -> Option<Arc<str>> {
+    pub(super) fn leave(&mut self, member: Key, outside: &mut Outside<'_>) -> Option<Arc<str>> {
         let (key, stamp) = self.members.remove(&member)?;
         if self.members.capacity() > 4 * self.members.len().max(64) {
             self.members.shrink_to(2 * self.members.len());
         }
         let place = self.people.find(&key)?;
         let is_news = self.states[place].holders.remove(stamp);
-        self.settle(place, true, moment);
+        self.show(place, true, outside);
         is_news.then_some(key)
     }
 
     /// Returns the key of the person. `None` if the member is not in the room.
-    pub(super) fn update(&mut self, member: Key, entry: Entry, moment: &mut Moment<'_>) -> Option<Arc<str>> {
+    pub(super) fn update(&mut self, member: Key, entry: Entry, outside: &mut Outside<'_>) -> Option<Arc<str>> {
         let (key, stamp) = self.members.get_mut(&member)?;
         let before = std::mem::replace(stamp, entry.stamp);
         let key = key.clone();
@@ -83,7 +83,7 @@ impl Room {
         let holders = &mut self.states[place].holders;
         holders.remove(before);
         holders.add(entry);
-        self.settle(place, true, moment);
+        self.show(place, true, outside);
         Some(key)
     }
 
@@ -94,23 +94,23 @@ impl Room {
         node: NodeId,
         entry: Option<Entry>,
         may_linger: bool,
-        moment: &mut Moment<'_>,
+        outside: &mut Outside<'_>,
     ) {
         let place = match (self.people.find(key), &entry) {
             (Some(place), _) => place,
-            (None, Some(entry)) => self.place_of(Person::known(key.clone(), entry.info.clone()), moment),
+            (None, Some(entry)) => self.place_of(Person::known(key.clone(), entry.info.clone()), outside),
             (None, None) => return,
         };
         if self.states[place].holders.set(node, entry) {
-            self.settle(place, may_linger, moment);
+            self.show(place, may_linger, outside);
         }
     }
 
     /// Ends somebody's lingering.
-    pub(super) fn expire(&mut self, key: &str, moment: &mut Moment<'_>) {
+    pub(super) fn expire(&mut self, key: &str, outside: &mut Outside<'_>) {
         let lingers = |place: &usize| self.states[*place].lingers.is_some();
         if let Some(place) = self.people.find(key).filter(lingers) {
-            self.remove(place, moment);
+            self.remove(place, outside);
         }
     }
 
@@ -131,59 +131,59 @@ impl Room {
         people.filter_map(|(place, state)| Some((self.people.get(place).shared_key(), state.holders.here()?)))
     }
 
-    fn place_of(&mut self, person: Person, moment: &mut Moment<'_>) -> usize {
+    fn place_of(&mut self, person: Person, outside: &mut Outside<'_>) -> usize {
         if let Some(place) = self.people.find(person.key()) {
             return place;
         }
         self.people.push(person.clone());
         self.states.push(State::default());
-        moment.effects.people += 1;
-        self.tell(PresenceChange::Joined(person), moment);
+        outside.effects.people += 1;
+        self.tell(PresenceChange::Joined(person), outside);
         self.states.len() - 1
     }
 
     /// Shows what follows from the holders of a person.
-    fn settle(&mut self, place: usize, may_linger: bool, moment: &mut Moment<'_>) {
+    fn show(&mut self, place: usize, may_linger: bool, outside: &mut Outside<'_>) {
         let state = &mut self.states[place];
         let person = self.people.get(place);
-        match state.holders.info(moment.node) {
+        match state.holders.info(outside.node) {
             Some(info) => {
                 if let Some(linger) = state.lingers.take() {
-                    moment.lingering.end(linger);
+                    outside.lingering.end(linger);
                 }
                 if info != person.info() {
                     self.people.set_info(place, info.clone());
                     let person = self.people.get(place).clone();
-                    self.tell(PresenceChange::Updated(person), moment);
+                    self.tell(PresenceChange::Updated(person), outside);
                 }
             }
             None if may_linger && self.log.is_some() && !self.linger.is_zero() => {
                 if state.lingers.is_none() {
-                    let at = moment.now + self.linger.min(FOREVER);
-                    state.lingers = Some(moment.lingering.begin(at, &self.name, person.shared_key()));
-                    moment.effects.wake_at(at);
+                    let at = outside.now + self.linger.min(FOREVER);
+                    state.lingers = Some(outside.lingering.begin(at, &self.name, person.shared_key()));
+                    outside.effects.wake_at(at);
                 }
             }
-            None => self.remove(place, moment),
+            None => self.remove(place, outside),
         }
     }
 
-    fn remove(&mut self, place: usize, moment: &mut Moment<'_>) {
+    fn remove(&mut self, place: usize, outside: &mut Outside<'_>) {
         let person = self.people.swap_remove(place);
         if let Some(linger) = self.states.swap_remove(place).lingers {
-            moment.lingering.end(linger);
+            outside.lingering.end(linger);
         }
         if self.states.capacity() > 4 * self.states.len().max(64) {
             self.states.shrink_to(2 * self.states.len());
         }
-        moment.effects.people -= 1;
-        self.tell(PresenceChange::Left(person), moment);
+        outside.effects.people -= 1;
+        self.tell(PresenceChange::Left(person), outside);
     }
 
-    fn tell(&mut self, change: PresenceChange, moment: &mut Moment<'_>) {
+    fn tell(&mut self, change: PresenceChange, outside: &mut Outside<'_>) {
         if let Some(log) = &mut self.log {
             log.push(change);
-            moment.effects.changed(&log.observed);
+            outside.effects.changed(&log.observed);
         }
     }
 }
