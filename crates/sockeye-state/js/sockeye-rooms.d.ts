@@ -6,9 +6,6 @@
  */
 export type Position = string;
 
-/** Anything that JSON can hold; `Date`s and the like arrive as what JSON makes of them. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
-
 /**
  * - `connecting`: a token is fetched, or the connection is being opened.
  * - `open`: connected. What each room says of itself comes through its callbacks.
@@ -18,7 +15,7 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export type State = 'connecting' | 'open' | 'waiting' | 'closed';
 
 export interface StateInfo {
-  /** With `waiting`: milliseconds until the next attempt. The event `online`, or a page that becomes visible, may end them earlier. */
+  /** With `waiting`: milliseconds until the next attempt, which begins earlier when the network or the page comes back. */
   ms?: number;
   /**
    * With `waiting` and `closed`: the close code of the WebSocket, or `silence` (nothing came for 40 s), `no_token` (the callback
@@ -102,7 +99,7 @@ export interface JoinOptions<D = any, Info = any> extends RoomCallbacks<D, Info>
 export interface SayOptions {
   /** Not to this page: `own` is called with the position instead. Default `false`. */
   others?: boolean;
-  /** The id of an earlier `say` that has failed with `uncertain`: within five minutes of that one, it is said once all the same. */
+  /** The id of an earlier `say` that has failed with `uncertain`: within five minutes of that one, both count as one. */
   id?: string;
 }
 
@@ -120,7 +117,7 @@ export interface Room<D = any> {
    * knows whether it was said), `queue_full`, `not_joined`, `closed`.
    */
   say(d: D, options?: SayOptions): Promise<Position | null>;
-  /** Says something that nobody needs later, such as that somebody types. Returns whether it was sent: not without a connection. */
+  /** Says something that nobody needs later: that somebody types. Returns whether it was sent; without a connection it is not. */
   volatile(d: D, options?: { others?: boolean }): boolean;
   /** Leaves the room. What was not sent so far fails with `not_joined`. */
   leave(): void;

@@ -34,7 +34,7 @@ class Rooms {
   #awake = () => this.state === 'waiting' && !this.#later && globalThis.document?.visibilityState !== 'hidden' && this.#open();
 
   constructor(url, { env, ...options } = {}) {
-    this.#url = new URL(url, globalThis.location?.href).href.replace('http', 'ws');
+    this.#url = new URL(url, globalThis.location?.href).href.replace(/^http/, 'ws');
     this.#options = { onError: (error) => console.error(error), maxUnanswered: 100, ...options };
     // A test brings its own. A browser's timers cannot be called as methods of another object.
     const after = (run, ms) => setTimeout(run, ms), cancel = (timer) => clearTimeout(timer);
@@ -105,7 +105,7 @@ class Rooms {
       if (code === 1009 && say.sent) this.#settle(say, 'too_large', 'one of the messages was too large for the server');
       else if (this.#seats.get(say.seat.name) !== say.seat) this.#settle(say, 'uncertain', 'the connection was lost');
     }
-    if (opened && this.#env.now() - opened >= STEADY) this.#attempt = 0;
+    if (this.#env.now() - opened >= STEADY) this.#attempt = 0;
     // Full jitter: a thousand pages that were cut off in one moment come back one by one.
     const [from, to] = this.#later ?? [0, Math.min(30_000, 1000 * 2 ** this.#attempt++)];
     const ms = Math.round(from + this.#env.random() * (to - from));
@@ -129,7 +129,7 @@ class Rooms {
     for (const timer of [this.#reconnect, this.#silence]) this.#env.cancel(timer);
     for (const seat of this.#seats.values()) seat.isIn = false;
     this.#leaving.clear();
-    return (this.#link = { socket: null, opened: 0, isAccepted: false });
+    return (this.#link = { socket: null, opened: NaN, isAccepted: false });
   }
 
   /** A page cannot see the server's Pings, so it counts the time from one frame to the next. */
@@ -139,7 +139,7 @@ class Rooms {
   }
 
   #send(frame) {
-    const isOpen = this.#link.opened > 0 && this.#link.socket.readyState === 1;
+    const isOpen = this.#link.socket?.readyState === 1;
     if (isOpen) this.#link.socket.send(frame.text ?? JSON.stringify(frame));
     return isOpen;
   }
