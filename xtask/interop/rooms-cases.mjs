@@ -407,7 +407,9 @@ const cases = {
     await world.settle();
     is(socket.hears(), [{ t: 'leave', room: 'a' }]);
     world.news();
-    socket.says(m('a', 'e.2', 'sent'), { t: 'ok', id, at: 'e.2' }, { t: 'out', room: 'a' });
+    // A refusal of the first stay is none of the second.
+    const refusal = { t: 'no', room: 'a', code: 'denied', why: 'no' };
+    socket.says(m('a', 'e.2', 'sent'), { t: 'ok', id, at: 'e.2' }, refusal, { t: 'out', room: 'a' });
     is(await sent, 'e.2');
     is(socket.hears(), [{ t: 'join', rooms: { a: 'e.1' } }]);
     socket.says({ t: 'in', room: 'a', at: 'e.2', caught: 'whole' }, m('a', 'e.2', 'sent'));

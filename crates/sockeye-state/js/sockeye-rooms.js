@@ -159,7 +159,7 @@ class Rooms {
     else if (t === 'in' && seat) this.#entered(seat, frame);
     else if (t === 'gap' && seat) this.#call(seat.on.gap);
     else if (t === 'who' && seat) this.#who(seat, frame);
-    else if ((t === 'out' || t === 'no') && this.#leaving.delete(room)) this.#sendJoins();
+    else if (t === 'out' && this.#leaving.delete(room)) this.#sendJoins();
     else if ((t === 'out' || t === 'no') && seat) this.#refused(seat, frame);
     else if (t === 'later') this.#later = frame.ms;
     else if (t === 'err') this.#options.onError(new RoomsError(code, why));
