@@ -41,7 +41,7 @@ class Rooms {
     this.#env = { WebSocket: globalThis.WebSocket, random: Math.random, now: Date.now, after, cancel, ...env };
     globalThis.addEventListener?.('online', this.#awake);
     globalThis.document?.addEventListener('visibilitychange', this.#awake);
-    this.#open();
+    queueMicrotask(() => this.state === 'connecting' && this.#open()); // nothing is called back before `connect` has returned
   }
 
   /** Joins a room, behind the position `since` if there is one. Joins of the same moment go out in one frame. */
