@@ -5,30 +5,47 @@ import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { PATIENCE, args, interruptServer, wsUrl } from './check.mjs';
 
+const launch = {
+  executablePath: args.chromium,
+  headless: true,
+  chromiumSandbox: false,
+  // Everything that would look for a host on the network is off.
+  args: [
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    // The certificate of example-tls, which nobody has signed.
+    ...(args.url.startsWith('https') ? ['--ignore-certificate-errors'] : []),
+  ],
+};
+
+const viewport = { width: 900, height: 640 };
+
 /** Runs `use` with a browser, and ends it. */
 export async function withBrowser(use) {
-  const context = await chromium.launchPersistentContext(join(args.output, 'profile'), {
-    executablePath: args.chromium,
-    headless: true,
-    chromiumSandbox: false,
-    // Everything that would look for a host on the network is off.
-    args: [
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      // The certificate of example-tls, which nobody has signed.
-      ...(args.url.startsWith('https') ? ['--ignore-certificate-errors'] : []),
-    ],
-    viewport: { width: 900, height: 640 },
-  });
+  const context = await chromium.launchPersistentContext(join(args.output, 'profile'), { ...launch, viewport });
   context.setDefaultTimeout(PATIENCE);
   try {
     return await use(context);
   } finally {
     await context.close();
+  }
+}
+
+/** Runs `use` with a function that gives browsers, each with cookies of its own, and ends them. */
+export async function withBrowsers(use) {
+  const browser = await chromium.launch(launch);
+  try {
+    return await use(async (options = {}) => {
+      const context = await browser.newContext({ viewport, ...options });
+      context.setDefaultTimeout(PATIENCE);
+      return context;
+    });
+  } finally {
+    await browser.close();
   }
 }
 

@@ -128,6 +128,11 @@ class MockSocket {
     for (const frame of frames) this.onmessage({ data: typeof frame === 'string' ? frame : JSON.stringify(frame) });
   }
 
+  /** As Node does, which leaves it at an error; browsers close the socket, too. */
+  fails() {
+    this.onerror({});
+  }
+
   closes(code, reason = '') {
     this.readyState = 3;
     this.onclose({ code, reason });

@@ -2,8 +2,7 @@
 //   const rooms = connect('/ws', { token: async () => …, onState: (state, { ms, code, why }) => … });
 //   const room = rooms.join('chat:42', { message: (d, { at }) => …, gap: () => reload(), who: (people) => … });
 //   await room.say({ text: 'hello' });
-// The connection comes back by itself, and each room goes on behind the last message that was handled. What each callback is
-// told is in sockeye-rooms.d.ts.
+// It connects again by itself, and each room goes on behind the last message that was handled. More is in sockeye-rooms.d.ts.
 
 const SUBPROTOCOL = 'sockeye.rooms.v1';
 const SILENCE = 40_000; // ms without a frame, after which a connection is taken for dead: the server says `hb` every 25 s
@@ -80,6 +79,7 @@ class Rooms {
         this.#tell('open');
       });
       socket.onmessage = ifPresent(({ data }) => this.#received(link, JSON.parse(data)));
+      socket.onerror = ifPresent(() => isNaN(link.opened) && this.#lost(1006)); // Node says no more of a failed attempt
       socket.onclose = ifPresent(({ code, reason }) => this.#lost(code, reason));
     });
   }
