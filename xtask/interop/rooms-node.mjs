@@ -89,7 +89,8 @@ await script(`sockeye-rooms.js in Node ${process.version}`, async () => {
     await network.heal();
     await grace.hears('whole');
     await queued;
-    const expected = ['Ada: hello', ...Array.from({ length: 20 }, (_, i) => `Ada: missed ${i + 1}`), 'Grace: said without a network'];
+    const missed = Array.from({ length: 20 }, (_, index) => `Ada: missed ${index + 1}`);
+    const expected = ['Ada: hello', ...missed, 'Grace: said without a network'];
     await Promise.all([ada, grace].map((each) => each.hears(expected.at(-1))));
     for (const each of [ada, grace]) assert.deepEqual(each.lines(), expected);
   });

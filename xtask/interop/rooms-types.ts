@@ -1,6 +1,7 @@
 // Uses sockeye-rooms.d.ts as an application does. Only compiled: what is wrong here, or what should be wrong and is not, fails.
 
-import { connect, RoomsError, type Caught, type Person, type Position, type Room, type Rooms, type State } from './sockeye-rooms.js';
+import { connect, RoomsError } from './sockeye-rooms.js';
+import type { Caught, Person, Position, Room, Rooms, State } from './sockeye-rooms.js';
 
 interface Line { text: string }
 
@@ -20,7 +21,8 @@ const room: Room<Line> = rooms.join<Line, { color: string }>('chat:42', {
   own: (at: Position) => console.log(at),
   joined: (caught: Caught) => console.log(caught === 'whole'),
   gap: () => location.reload(),
-  who: (people: Person<{ color: string }>[] | null, count) => console.log(people?.map(({ key, info }) => key + info.color), count + 1),
+  who: (people: Person<{ color: string }>[] | null, count) =>
+    console.log(people?.map(({ key, info }) => key + info.color), count + 1),
   out: ({ code, why }) => console.log(code, why),
 });
 

@@ -107,6 +107,8 @@ class MockSocket {
   }
 
   close(code) {
+    // As Node does with a connection that is not open yet.
+    if (this.readyState === 0) this.onerror({});
     this.readyState = 2;
     this.closedWith = code;
   }

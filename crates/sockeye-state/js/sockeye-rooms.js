@@ -60,7 +60,7 @@ class Rooms {
   }
 
   /** Closes the connection for good. What has no answer so far fails with the code `closed`. */
-  close() { this.#end('closed', 'the page has closed the connection'); }
+  close() { if (this.state !== 'closed') this.#end('closed', 'the page has closed the connection'); }
 
   // ---- the connection
   #open() {
@@ -114,7 +114,6 @@ class Rooms {
   }
 
   #end(code, why) {
-    if (this.state === 'closed') return;
     this.#drop();
     globalThis.removeEventListener?.('online', this.#awake);
     globalThis.document?.removeEventListener('visibilitychange', this.#awake);
@@ -125,11 +124,12 @@ class Rooms {
 
   /** Ends the present attempt, without waiting for an answer to its Close, and gives the next one. */
   #drop() {
-    if (this.#link.socket?.readyState < 2) this.#link.socket.close(1000);
+    const { socket } = this.#link, link = (this.#link = { socket: null, opened: NaN, isAccepted: false });
     for (const timer of [this.#reconnect, this.#silence]) this.#env.cancel(timer);
     for (const seat of this.#seats.values()) seat.isIn = false;
     this.#leaving.clear();
-    return (this.#link = { socket: null, opened: NaN, isAccepted: false });
+    if (socket?.readyState < 2) socket.close(1000); // which may call back at once
+    return link;
   }
 
   /** A page cannot see the server's Pings, so it counts the time from one frame to the next. */
