@@ -6,6 +6,8 @@ import { World } from './rooms-world.mjs';
 const cases = {
   async 'all rooms are joined in one frame, behind their positions'(world) {
     const rooms = world.connect();
+    // Nothing is called back while the page does not have what `connect` returns.
+    is(world.news(), []);
     rooms.join('chat:1', { since: 'e.4' });
     rooms.join('chat:2');
     const socket = await world.accept();
@@ -162,6 +164,7 @@ const cases = {
     socket.says({ t: 'later', ms: [5000, 5000] });
     socket.closes(1001);
     listeners.get('online')();
+    await world.settle();
     is(world.sockets.length, 2);
     await world.pass(5000);
     is(world.sockets.length, 3);
@@ -191,9 +194,16 @@ const cases = {
     await world.pass(40_000);
     is(world.news(), ['connecting', 'waiting 500 silence']);
     const slow = new World();
-    slow.connect({ token: () => new Promise(() => {}) });
+    const tokens = [];
+    slow.connect({ token: () => new Promise((resolve) => tokens.push(resolve)) });
     await slow.pass(40_000);
     is([slow.news(), slow.sockets.length], [['connecting', 'waiting 500 silence'], 0]);
+    // Too late.
+    tokens[0]('old');
+    await slow.pass(500);
+    is(slow.sockets.length, 0);
+    tokens[1]('fresh');
+    is((await slow.accept()).hears(), [{ t: 'auth', token: 'fresh' }]);
   },
 
   async 'each connection and each renewal has a fresh token'(world) {
@@ -244,7 +254,7 @@ const cases = {
     };
     world.connect({ token });
     await world.settle();
-    is([world.news(), world.sockets.length], [['connecting', 'error no network', 'waiting 500 no_token'], 0]);
+    is([world.news(), world.sockets.length], [['connecting', 'waiting 500 no_token', 'error no network'], 0]);
     works = true;
     await world.pass(500);
     is((await world.accept()).hears(), [{ t: 'auth', token: 'token' }]);
@@ -276,8 +286,9 @@ const cases = {
 
   async 'what was said without an answer is said again, with the same ids and in order'(world) {
     const room = world.connect().join('a', world.notes('a'));
-    const results = ['one', 'two', 'three'].map((text) => room.say(text));
+    const results = ['one', 'two'].map((text) => room.say(text));
     let socket = await world.accept();
+    results.push(room.say('three'));
     // Not before the room is joined.
     is(socket.hears().map(({ t }) => t), ['join']);
     socket.says({ t: 'in', room: 'a', at: 'e.1', caught: 'fresh' });
@@ -304,8 +315,11 @@ const cases = {
     const old = failure(room.say('old'));
     socket.closes(1006);
     await world.pass(500);
+    // It is sent again, which is no second beginning of the five minutes.
+    world.time += 200_000;
+    await enter(world, 'a', 'e.1');
     world.sockets[1].closes(1006);
-    world.time += 239_500;
+    world.time += 39_500;
     const queued = room.say('new');
     await world.pass(2000);
     (await world.accept()).says({ t: 'in', room: 'a', at: 'e.1', caught: 'whole' });
@@ -359,7 +373,7 @@ const cases = {
     is(room.volatile('typing', { others: true }), true);
     is(socket.hears().slice(1), [{ t: 'say', room: 'a', d: 'typing', volatile: true, others: true }]);
     socket.closes(1006);
-    is(room.volatile('typing'), false);
+    is([room.volatile('typing'), room.isIn], [false, false]);
   },
 
   async 'who is there comes whole after each change'(world) {
@@ -433,6 +447,29 @@ const cases = {
     is(await failure(first.say('late')), 'not_joined');
   },
 
+  async 'a room that is left while the connection is lost can be joined again'(world) {
+    const rooms = world.connect();
+    rooms.join('a');
+    await enter(world, 'a', 'e.1');
+    const first = rooms.join('b');
+    await world.settle();
+    world.sockets[0].says({ t: 'in', room: 'b', at: null, caught: 'fresh' });
+    first.leave();
+    // Its `out` does not come any more.
+    world.sockets[0].closes(1006);
+    rooms.join('b');
+    await world.pass(500);
+    is((await world.accept()).hears(), [{ t: 'join', rooms: { a: 'e.1', b: null } }]);
+  },
+
+  async 'a page may leave a room as soon as it is in'(world) {
+    const room = world.connect().join('a', { joined: () => room.leave(), who: () => {} });
+    const said = failure(room.say('never'));
+    const socket = await enter(world, 'a', 'e.1');
+    is(socket.hears(), [{ t: 'leave', room: 'a' }]);
+    is(await said, 'not_joined');
+  },
+
   async 'what was sent to a room that was left since is uncertain once the connection is lost'(world) {
     const room = world.connect().join('a');
     const socket = await enter(world, 'a', 'e.1');
@@ -459,6 +496,32 @@ const cases = {
     is(bad, 'error bad_frame');
     socket.says(m('a', undefined, null), m('a', undefined, 'still here'));
     is(world.news(), ['a null', 'a still here']);
+  },
+
+  async 'an error in place of a message moves the position'(world) {
+    const room = world.connect().join('a', world.notes('a'));
+    const socket = await enter(world, 'a', 'e.1');
+    socket.says({ t: 'err', room: 'a', at: 'e.2', code: 'binary', why: 'a binary message was sent to the room' });
+    is([room.at, world.news().at(-1)], ['e.2', 'error binary']);
+  },
+
+  async 'a page may close the connection in any state'(world) {
+    for (const closing of ['connecting', 'open', 'waiting']) {
+      const each = new World();
+      const rooms = each.connect({
+        onState: (state) => {
+          each.told.push(state);
+          if (state === closing) rooms.close();
+        },
+      });
+      await each.settle();
+      each.sockets.at(-1)?.accept();
+      each.sockets.at(-1)?.closes(1006);
+      await each.pass(100_000);
+      is(each.told.slice(-2), [closing, 'closed']);
+      is(each.timers, []);
+    }
+    is(world.told, []);
   },
 
   async 'after close() nothing happens any more'(world) {

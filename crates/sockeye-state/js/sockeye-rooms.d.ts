@@ -56,7 +56,7 @@ export interface ConnectOptions {
   onError?: (error: unknown) => void;
   /** How many `say`s may be without an answer, those that wait for a connection included; default 100. */
   maxUnanswered?: number;
-  /** For tests: another WebSocket, another time. */
+  /** For tests, which bring a time of their own, and for Node, whose WebSocket can send headers, such as a cookie. */
   env?: {
     WebSocket?: unknown;
     random?: () => number;

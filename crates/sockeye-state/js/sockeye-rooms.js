@@ -65,9 +65,8 @@ class Rooms {
   // ---- the connection
   #open() {
     const link = this.#drop();
-    this.#later = null;
-    this.#tell('connecting');
     this.#heard();
+    this.#tell('connecting');
     this.#withToken(link, (token) => {
       const socket = (link.socket = new this.#env.WebSocket(this.#url, SUBPROTOCOL));
       const ifPresent = (run) => (event) => link === this.#link && this.#call(run, event);
@@ -90,8 +89,8 @@ class Rooms {
       const token = await this.#options.token?.();
       if (link === this.#link) run(token);
     } catch (error) {
-      this.#options.onError(error);
       if (link === this.#link) this.#lost('no_token', error?.message);
+      this.#options.onError(error);
     }
   }
 
@@ -109,7 +108,7 @@ class Rooms {
     // Full jitter: a thousand pages that were cut off in one moment come back one by one.
     const [from, to] = this.#later ?? [0, Math.min(30_000, 1000 * 2 ** this.#attempt++)];
     const ms = Math.round(from + this.#env.random() * (to - from));
-    this.#reconnect = this.#env.after(() => this.#open(), ms);
+    this.#reconnect = this.#env.after(() => { this.#later = null; this.#open(); }, ms);
     this.#tell('waiting', { ms, code, why });
   }
 
@@ -162,7 +161,7 @@ class Rooms {
     else if (t === 'out' && this.#leaving.delete(room)) this.#sendJoins();
     else if ((t === 'out' || t === 'no') && seat) this.#refused(seat, frame);
     else if (t === 'later') this.#later = frame.ms;
-    else if (t === 'err') this.#options.onError(new RoomsError(code, why));
+    else if (t === 'err') this.#message(seat ?? {}, { at: frame.at, error: new RoomsError(code, why) });
     // Without tokens, a new connection shows the page's present cookie.
     else if (t === 'renew') this.#withToken(link, (token) => token == null ? this.#lost(t) : this.#send({ t: 'auth', token }));
   }
@@ -178,9 +177,10 @@ class Rooms {
     for (const say of this.#says.values()) if (say.seat === seat && seat.isIn) this.#sendSay(say);
   }
 
-  #message(seat, { at = null, d }) {
+  #message(seat, { at = null, d, error }) {
     if (at && isRepeat(at, seat.at)) return;
-    if (d === undefined) this.#call(seat.on.own, at);
+    if (error) this.#options.onError(error); // it may stand in place of a message that is no JSON
+    else if (d === undefined) this.#call(seat.on.own, at);
     else this.#call(seat.on.message, d, { at });
     // Only now: `room.at` never skips what was not handled. Where a handler has thrown, it would throw again.
     if (at) seat.at = at;
