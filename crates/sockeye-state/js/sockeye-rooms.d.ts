@@ -111,7 +111,7 @@ export interface Room<D = any> {
   readonly isIn: boolean;
   /**
    * Says something to the room. Waits for a connection, and is sent again after one was lost, with the same id: in a room with a
-   * history it is said exactly once. Resolves to its position, or to `null` in a room without a history.
+   * history it is said exactly once, and in another one perhaps twice. What is said in a row arrives in this order. Resolves to its position, or to `null` in a room without a history.
    *
    * Rejects with a {@link RoomsError}: what the server answers (`denied`, `too_large`, `unavailable`, …), `uncertain` (nobody
    * knows whether it was said), `queue_full`, `not_joined`, `closed`.
