@@ -46,7 +46,6 @@ const WORDS: &[(&str, Scope, &str)] = &[
     ("strike",         Crates,     "`fire`"),
     ("Timekeeper",     Everywhere, "`ConnectionTimer`"),
     ("Facts",          Crates,     "`Snapshot`"),
-    ("Verdict",        Crates,     "`Action`"),
     ("Agenda",         Crates,     "`NextCheck`"),
     ("luck",           Crates,     "`jitter`"),
     ("heard",          Crates,     "`last_received`"),
