@@ -245,7 +245,12 @@ impl<T: Send + Sync + 'static> RemoteMember<T> {
     /// Makes the member leave a room, as [`Member::leave`](crate::Member::leave). 0 also if the member was not in the room.
     pub fn leave(&self, room: &str) -> usize {
         let Some(member) = self.hub.inner().members.get(self.id) else { return 0 };
-        usize::from(member.leave(&self.hub, room))
+        let has_left = member.leave(&self.hub, room);
+        #[cfg(feature = "protocol")]
+        if has_left {
+            member.expelled(room);
+        }
+        usize::from(has_left)
     }
 }
 

@@ -46,6 +46,8 @@ mod metrics;
 mod name;
 mod position;
 mod presence;
+#[cfg(feature = "protocol")]
+pub mod protocol;
 mod room;
 mod stats;
 mod sync;

@@ -132,6 +132,22 @@ impl<T: Send + Sync + 'static> Member<T> {
         self.inside.update_presence(&self.hub, presence::own(info))
     }
 
+    /// Whether this member is in the room.
+    #[cfg(feature = "protocol")]
+    pub(crate) fn is_in(&self, room: &str) -> bool {
+        let rooms = self.inside.rooms.lock();
+        self.hub.inner().engine.room(room).is_some_and(|room| rooms.numbers.contains(&room.number()))
+    }
+
+    /// The rooms that others make the member leave, from now on. Called once.
+    #[cfg(feature = "protocol")]
+    pub(crate) fn expulsions(&self) -> tokio::sync::mpsc::UnboundedReceiver<Box<str>> {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        // A second one would hear nothing.
+        let _ = self.inside.expulsions.set(sender);
+        receiver
+    }
+
     /// The rooms that this member is in, in the order in which it joined.
     pub fn rooms(&self) -> Vec<Room<T>> {
         let engine = &self.hub.inner().engine;
@@ -243,6 +259,15 @@ impl<T> Inside<T> {
         }
         stopped.iter().for_each(|stop| stop.wake());
         left.is_some() || !stopped.is_empty()
+    }
+
+    /// Somebody else has made the member leave the room. Called without a lock, since a task is woken.
+    #[cfg(feature = "protocol")]
+    pub(crate) fn expelled(&self, room: &str) {
+        if let Some(expulsions) = self.expulsions.get() {
+            // An error means that the connection is ending.
+            let _ = expulsions.send(room.into());
+        }
     }
 
     fn leave_all(&self, hub: &Hub<T>) {

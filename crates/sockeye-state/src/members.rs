@@ -42,6 +42,9 @@ pub(crate) struct Inside<T> {
     /// The numbers of the member's rooms. The lock puts the joins and leaves of a member in order, and is taken before those of
     /// the engine.
     pub(crate) rooms: Mutex<RoomsOf>,
+    /// Who is told when somebody else makes the member leave a room.
+    #[cfg(feature = "protocol")]
+    pub(crate) expulsions: std::sync::OnceLock<tokio::sync::mpsc::UnboundedSender<Box<str>>>,
 }
 
 /// The rooms of a member.
@@ -132,7 +135,15 @@ impl<T> Members<T> {
             let slot = shard.free_slot();
             let generation = shard.slots[slot as usize].generation;
             let id = MemberId { node: self.node, key: slot * SHARDS + index, generation };
-            let member = Arc::new(Inside { id, sender, value, name, rooms: Mutex::default() });
+            let member = Arc::new(Inside {
+                id,
+                sender,
+                value,
+                name,
+                rooms: Mutex::default(),
+                #[cfg(feature = "protocol")]
+                expulsions: Default::default(),
+            });
             shard.slots[slot as usize].member = Some(member.clone());
             member
         };

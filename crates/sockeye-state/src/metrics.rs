@@ -34,6 +34,9 @@ mod on {
     const OBSERVERS: &str = "sockeye_hub_presence_observers";
     const RESETS: &str = "sockeye_hub_presence_resets_total";
 
+    #[cfg(feature = "protocol")]
+    const PROTOCOL_ERRORS: &str = "sockeye_hub_protocol_errors_total";
+
     static IS_DESCRIBED: AtomicBool = AtomicBool::new(false);
 
     pub(crate) fn members(change: f64) {
@@ -61,6 +64,11 @@ mod on {
 
     pub(crate) fn refused() {
         counter!(REFUSED).increment(1);
+    }
+
+    #[cfg(feature = "protocol")]
+    pub(crate) fn protocol_error() {
+        counter!(PROTOCOL_ERRORS).increment(1);
     }
 
     pub(crate) fn appended() {
@@ -116,6 +124,8 @@ mod on {
             "Messages that were dropped from the queue of a member, for newer ones or with the whole queue"
         );
         describe_counter!(CLOSED, Unit::Count, "Messages for members whose connection was closing");
+        #[cfg(feature = "protocol")]
+        describe_counter!(PROTOCOL_ERRORS, Unit::Count, "Frames of sockeye.rooms.v1 that were refused");
         describe_counter!(DISCONNECTED, Unit::Count, "Members that were disconnected since their queue was full");
         describe_counter!(APPENDED, Unit::Count, "Messages that were appended to histories");
         describe_counter!(
@@ -146,6 +156,8 @@ mod off {
     pub(crate) fn reset() {}
     pub(crate) fn sent() {}
     pub(crate) fn refused() {}
+    #[cfg(feature = "protocol")]
+    pub(crate) fn protocol_error() {}
     pub(crate) fn appended() {}
     pub(crate) fn append_failed() {}
     pub(crate) fn caught_up() {}

@@ -64,6 +64,9 @@ pub struct Stats {
     pub observers: usize,
     /// How often an observer had missed too many changes, and was told all people instead.
     pub resets: u64,
+    /// Frames of pages that were refused: see [`protocol`](crate::protocol).
+    #[cfg(feature = "protocol")]
+    pub protocol_errors: u64,
 }
 
 /// The counters of a hub.
@@ -77,6 +80,8 @@ pub(crate) struct Counters {
     displaced: AtomicU64,
     disconnected: AtomicU64,
     closed: AtomicU64,
+    #[cfg(feature = "protocol")]
+    protocol_errors: AtomicU64,
     appended: AtomicU64,
     append_failed: AtomicU64,
     caught_up: AtomicU64,
@@ -155,6 +160,13 @@ impl Counters {
         }
     }
 
+    /// A frame of a page was refused.
+    #[cfg(feature = "protocol")]
+    pub(crate) fn protocol_error(&self) {
+        self.protocol_errors.fetch_add(1, Relaxed);
+        metrics::protocol_error();
+    }
+
     pub(crate) fn read(&self, members: usize, rooms: usize) -> Stats {
         Stats {
             members,
@@ -167,6 +179,8 @@ impl Counters {
             displaced: self.displaced.load(Relaxed),
             disconnected: self.disconnected.load(Relaxed),
             closed: self.closed.load(Relaxed),
+            #[cfg(feature = "protocol")]
+            protocol_errors: self.protocol_errors.load(Relaxed),
             appended: self.appended.load(Relaxed),
             append_failed: self.append_failed.load(Relaxed),
             caught_up: self.caught_up.load(Relaxed),

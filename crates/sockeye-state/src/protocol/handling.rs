@@ -1,0 +1,268 @@
+//! What a connection does with what its page asks for, and with what came of it.
+
+use sockeye_proto::PreparedMessage;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    answer::Answer,
+    code::{Code, Refusal},
+    expiry::Expiry,
+    policy::{Denied, Policy},
+    request::{Request, Say},
+    room_state::{Expired, Step, Watching},
+    session::Session,
+    task::{Done, Refused, Said, Task},
+    watch::Watch,
+};
+
+impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
+    pub(super) fn request(&mut self, request: Request) {
+        match request {
+            Request::Auth { token } if self.is_renewing => self.next_token = Some(token),
+            Request::Auth { token } => self.renew(token),
+            Request::Join(wanted) => {
+                let most = self.me.hub().inner().engine.rules.limits.rooms_per_member;
+                for wanted in wanted {
+                    if self.rooms.len() >= most && !self.rooms.contains(&wanted.room) {
+                        let why = format!("a connection may be in {most} rooms; leave one first");
+                        self.refuse(&Refusal::room(wanted.room, Code::TooManyRooms, why));
+                        continue;
+                    }
+                    self.step(&wanted.room, Step::Join(wanted.since));
+                }
+            }
+            Request::Leave { room } if self.knows(&room) => self.step(&room, Step::Leave),
+            Request::Leave { room } => self.out.push(Answer::Out { room: &room, code: None, why: None }.text()),
+            Request::Say(say) if self.knows(&say.room) => {
+                self.unanswered += usize::from(say.id.is_some());
+                self.step(&say.room.clone(), Step::Say(say));
+            }
+            Request::Say(say) => self.refuse(&not_joined_say(say)),
+            Request::Who { room, is_off } if self.knows(&room) => {
+                self.step(&room, if is_off { Step::Unwatch } else { Step::Watch });
+            }
+            Request::Who { is_off: true, .. } => {}
+            Request::Who { room, .. } => self.refuse(&not_joined_room(room)),
+        }
+    }
+
+    /// Whether the connection is in the room, or has something to do with it at the moment.
+    fn knows(&self, room: &str) -> bool {
+        self.rooms.contains(room) || self.me.is_in(room)
+    }
+
+    fn step(&mut self, room: &str, step: Step) {
+        self.rooms.push(room, step);
+        self.advance(room);
+    }
+
+    /// Takes the next steps of a room, until there is one to wait for.
+    fn advance(&mut self, room: &str) {
+        while let Some(step) = self.rooms.next(room) {
+            let name = room.to_owned();
+            let task = match step {
+                Step::Join(since) => {
+                    let now = Instant::now();
+                    let not_before = if since.is_some() { self.pace.take(now) } else { now };
+                    Task::Join { room: name, since, not_before, cancelled: self.rooms.begin_join(room) }
+                }
+                Step::Leave => Task::Leave { room: name, why: None },
+                Step::Expel(stay, why) if self.rooms.get(room).is_some_and(|state| state.stay == Some(stay)) => {
+                    Task::Leave { room: name, why: Some(why) }
+                }
+                // That stay has ended already.
+                Step::Expel(..) => {
+                    self.rooms.done(room);
+                    continue;
+                }
+                Step::Say(say) if self.me.is_in(room) => Task::Ask(say),
+                Step::Say(say) => {
+                    self.unanswered -= usize::from(say.id.is_some());
+                    self.refuse(&not_joined_say(say));
+                    self.rooms.done(room);
+                    continue;
+                }
+                Step::Watch if self.me.is_in(room) => Task::Watch { room: name },
+                Step::Watch => {
+                    self.refuse(&not_joined_room(name));
+                    self.rooms.done(room);
+                    continue;
+                }
+                Step::Unwatch => {
+                    if let Some(state) = self.rooms.get(room) {
+                        state.watch = None;
+                    }
+                    self.rooms.done(room);
+                    continue;
+                }
+            };
+            self.wait_for(task);
+            return;
+        }
+    }
+
+    fn stepped(&mut self, room: &str) {
+        self.rooms.done(room);
+        self.advance(room);
+    }
+
+    pub(super) fn done(&mut self, done: Done) {
+        match done {
+            Done::Joined { room, outcome } => self.joined(room, outcome),
+            Done::Left { room, why } => self.left(&room, why),
+            Done::Asked { say, verdict } => self.asked(say, verdict),
+            Done::Appended { id, outcome } => {
+                self.unanswered -= 1;
+                match outcome {
+                    Ok(at) => self.out.push(Answer::Ok { id: &id, at }.text()),
+                    Err(refusal) => self.refuse(&refusal),
+                }
+            }
+            Done::Watched { room, outcome } => {
+                match outcome {
+                    Err(refusal) => self.refuse(&refusal),
+                    Ok((presence, until)) => {
+                        let (end, ended) = oneshot::channel();
+                        let until = until.map(|until| Expiry::new(Instant::now(), until));
+                        if let Some(state) = self.rooms.get(&room) {
+                            state.watch = Some(Watching { until, _end: end });
+                        }
+                        let hub = self.me.hub().clone();
+                        let (watch, first) = Watch::new(hub, room.clone(), presence, ended);
+                        self.out.push(first);
+                        self.watch(watch);
+                    }
+                }
+                self.stepped(&room);
+            }
+            Done::Renewed(verdict) => self.renewed(verdict),
+            Done::Rechecked { room, stay, what, outcome } => self.rechecked(room, stay, what, outcome),
+        }
+    }
+
+    fn joined(&mut self, room: String, outcome: Result<Option<Instant>, Refused>) {
+        match outcome {
+            Ok(until) => {
+                let now = Instant::now();
+                self.rooms.joined(&room, until.map(|until| Expiry::new(now, until)));
+            }
+            Err(Refused::Cancelled) => {}
+            Err(Refused::Failed(refusal)) => {
+                // Whoever joins again leaves the room for it.
+                if !self.me.is_in(&room) && self.rooms.left(&room) {
+                    self.out
+                        .push(Answer::Out { room: &room, code: Some(refusal.code), why: Some(&refusal.why) }.text());
+                } else {
+                    self.refuse(&refusal);
+                }
+            }
+            // Nobody stays in a room that he may not join.
+            Err(Refused::Denied(refusal)) if self.me.is_in(&room) => {
+                self.wait_for(Task::Leave { room, why: Some(refusal) });
+                return;
+            }
+            Err(Refused::Denied(refusal)) => self.refuse(&refusal),
+        }
+        self.stepped(&room);
+    }
+
+    fn left(&mut self, room: &str, why: Option<Refusal>) {
+        self.rooms.left(room);
+        let (code, why) = why.map(|refusal| (refusal.code, refusal.why)).unzip();
+        self.out.push(Answer::Out { room, code, why: why.as_deref() }.text());
+        self.stepped(room);
+    }
+
+    /// The application has made the page leave the room.
+    pub(super) fn expelled(&mut self, room: &str) {
+        // Whoever has joined again meanwhile stays.
+        if !self.me.is_in(room) {
+            self.rooms.left(room);
+            self.out.push(Answer::Out { room, code: None, why: None }.text());
+            self.advance(room);
+        }
+    }
+
+    fn asked(&mut self, say: Say, verdict: Result<(), Denied>) {
+        let Say { room, id, data, to_others } = say;
+        let composed = match verdict {
+            Ok(()) => self.policy.compose(self.me.value(), &room, &data),
+            Err(Denied) => Err("you may not say anything in this room".to_owned()),
+        };
+        match (composed, id) {
+            (Err(why), id) => {
+                self.unanswered -= usize::from(id.is_some());
+                self.refuse(&Refusal::say(id, Code::Denied, why));
+            }
+            (Ok(data), Some(id)) => {
+                let say = Said { room: room.clone(), id, message: PreparedMessage::json(data.get()), to_others };
+                self.wait_for(Task::Append { say });
+            }
+            (Ok(data), None) => {
+                let (target, message) = (self.me.hub().room(&room), PreparedMessage::json(data.get()));
+                match to_others {
+                    true => target.except(self.me.id()).volatile(message),
+                    false => target.volatile(message),
+                };
+            }
+        }
+        self.stepped(&room);
+    }
+
+    fn renew(&mut self, token: String) {
+        self.is_renewing = true;
+        self.wait_for(Task::Renew { token });
+    }
+
+    fn renewed(&mut self, verdict: super::Verdict) {
+        let now = Instant::now();
+        self.is_renewing = false;
+        match verdict.at(now) {
+            Ok(until) => {
+                self.until = until.map(|until| Expiry::new(now, until));
+                self.renewal.settled(None);
+                for (room, stay, what) in self.rooms.take_expired(None) {
+                    self.recheck(room, stay, what);
+                }
+            }
+            Err(Denied) => {
+                let why = "the token is not accepted; what was allowed before is allowed until it expires";
+                self.refuse(&Refusal::frame(Code::AuthFailed, why));
+            }
+        }
+        if let Some(token) = self.next_token.take() {
+            self.renew(token);
+        }
+    }
+
+    fn rechecked(&mut self, room: String, stay: u64, what: Expired, outcome: Result<Option<Instant>, Denied>) {
+        // What was asked about may have ended since, or have begun anew with a permission of its own.
+        let Some(state) = self.rooms.get(&room).filter(|state| state.stay.unwrap_or_default() == stay) else { return };
+        let now = Instant::now();
+        match (what, outcome) {
+            (Expired::Stay, Ok(until)) => state.until = until.map(|until| Expiry::new(now, until)),
+            (Expired::Watch, Ok(until)) => {
+                if let Some(watch) = &mut state.watch {
+                    watch.until = until.map(|until| Expiry::new(now, until));
+                }
+            }
+            (Expired::Stay, Err(Denied)) => {
+                let why = "the permission to be in this room has expired";
+                self.step(&room, Step::Expel(stay, Refusal::room(room.clone(), Code::Denied, why)));
+            }
+            (Expired::Watch, Err(Denied)) => {
+                state.watch = None;
+                let why = "the permission to see who is in this room has expired";
+                self.refuse(&Refusal::room(room, Code::Denied, why));
+            }
+        }
+    }
+}
+
+fn not_joined_say(say: Say) -> Refusal {
+    Refusal::say(say.id, Code::NotJoined, "the connection is not in this room; join it first")
+}
+
+fn not_joined_room(room: String) -> Refusal {
+    Refusal::room(room, Code::NotJoined, "the connection is not in this room; join it first")
+}
