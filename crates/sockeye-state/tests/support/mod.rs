@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub(crate) mod broker;
+#[cfg(feature = "protocol")]
+pub(crate) mod page;
 pub(crate) mod presence;
 
 use std::{
