@@ -13,6 +13,7 @@
 //! * [Rooms and broadcast](rooms): a message to many connections, to a user with several devices, and what slow members miss.
 //! * [History and reconnecting](history): clients that come back get what they have missed, or hear of a gap.
 //! * [Presence](presence): who is in a room, who comes and goes, with tabs, reloads, and "away".
+//! * [Rooms over the wire](rooms_over_the_wire): a protocol for pages, each of its frames, and the JavaScript file that speaks it.
 //! * [Typed messages](typed_messages): values of your own types as JSON, what a bad message costs, new and old clients.
 //! * [Authentication](authentication): by a cookie, the first message, a subprotocol or a ticket; what happens when it expires.
 //! * [Recipes](recipes): a token before the upgrade, access by room, a dashboard that pushes ten times a second.
@@ -175,6 +176,40 @@ pub mod history {}
 #[doc(alias("online", "who is online"))]
 #[doc = include_str!("../guide/presence.md")]
 pub mod presence {}
+
+#[cfg_attr(feature = "protocol", doc = "[`Authenticate`]: crate::state::protocol::Authenticate")]
+#[cfg_attr(not(feature = "protocol"), doc = "[`Authenticate`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Hub`]: crate::state::Hub")]
+#[cfg_attr(not(feature = "state"), doc = "[`Hub`]: crate#features")]
+#[cfg_attr(feature = "protocol", doc = "[`Options`]: crate::state::protocol::Options")]
+#[cfg_attr(not(feature = "protocol"), doc = "[`Options`]: crate#features")]
+#[cfg_attr(feature = "protocol", doc = "[`Policy`]: crate::state::protocol::Policy")]
+#[cfg_attr(not(feature = "protocol"), doc = "[`Policy`]: crate#features")]
+#[cfg_attr(feature = "protocol", doc = "[`Stats::protocol_errors`]: crate::state::Stats::protocol_errors")]
+#[cfg_attr(not(feature = "protocol"), doc = "[`Stats::protocol_errors`]: crate#features")]
+#[cfg_attr(feature = "protocol", doc = "[`TYPES`]: crate::state::protocol::TYPES")]
+#[cfg_attr(not(feature = "protocol"), doc = "[`TYPES`]: crate#features")]
+#[cfg_attr(feature = "protocol", doc = "[`Verdict::AllowUntil`]: crate::state::protocol::Verdict::AllowUntil")]
+#[cfg_attr(not(feature = "protocol"), doc = "[`Verdict::AllowUntil`]: crate#features")]
+#[cfg_attr(feature = "protocol", doc = "[`authorize`]: crate::state::protocol::Policy::authorize")]
+#[cfg_attr(not(feature = "protocol"), doc = "[`authorize`]: crate#features")]
+#[cfg_attr(feature = "protocol", doc = "[`compose`]: crate::state::protocol::Policy::compose")]
+#[cfg_attr(not(feature = "protocol"), doc = "[`compose`]: crate#features")]
+#[cfg_attr(feature = "protocol", doc = "[`key`]: crate::state::protocol::Policy::key")]
+#[cfg_attr(not(feature = "protocol"), doc = "[`key`]: crate#features")]
+#[cfg_attr(feature = "protocol", doc = "[`protocol`]: crate::state::Builder::protocol")]
+#[cfg_attr(not(feature = "protocol"), doc = "[`protocol`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`send`]: crate::state::Room::send")]
+#[cfg_attr(not(feature = "state"), doc = "[`send`]: crate#features")]
+#[cfg_attr(all(feature = "json", feature = "state"), doc = "[`send_json`]: crate::state::Room::send_json")]
+#[cfg_attr(not(all(feature = "json", feature = "state")), doc = "[`send_json`]: crate#features")]
+#[cfg_attr(feature = "protocol", doc = "[`serve`]: crate::state::protocol::serve")]
+#[cfg_attr(not(feature = "protocol"), doc = "[`serve`]: crate#features")]
+#[cfg_attr(feature = "protocol", doc = "[`serve_with_auth`]: crate::state::protocol::serve_with_auth")]
+#[cfg_attr(not(feature = "protocol"), doc = "[`serve_with_auth`]: crate#features")]
+#[doc(alias = "javascript")]
+#[doc = include_str!("../guide/rooms-over-the-wire.md")]
+pub mod rooms_over_the_wire {}
 
 #[cfg_attr(feature = "json", doc = "[`json::decode`]: crate::json::decode")]
 #[cfg_attr(not(feature = "json"), doc = "[`json::decode`]: crate#features")]

@@ -20,6 +20,7 @@
 //! * `json`: typed messages, with `recv_json`, `send_json` and `push_json` of `WebSocket`, its halves and its senders, `send_json` of
 //!   rooms, and the module `json`.
 //! * `metrics`: counters for connections, for refused requests and for hubs, through the `metrics` facade.
+//! * `protocol`: the module `state::protocol`, with which pages join rooms, and come back without loss. It enables `json` and `state`.
 //! * `state`: the module `state`, with the `Hub` of live connections and its rooms.
 //! * `test`: the module `test`, with a client in memory for tests of handlers and applications. Enable it among the
 //!   `[dev-dependencies]`.
@@ -34,10 +35,7 @@
 #[cfg(all(
     doc,
     feature = "ws",
-    any(
-        not(doctest),
-        all(feature = "client-tls", feature = "deflate", feature = "json", feature = "state", feature = "test")
-    )
+    any(not(doctest), all(feature = "client-tls", feature = "deflate", feature = "protocol", feature = "test"))
 ))]
 pub mod guide;
 
