@@ -15,4 +15,5 @@ pub mod inflate;
 pub mod pair;
 mod payload;
 mod plan;
+pub mod rooms;
 mod virtual_time;
