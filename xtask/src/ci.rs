@@ -228,7 +228,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "interop-browser",
-        checks: "Chromium with the page of example-echo, with example-tls over HTTP/2, and with two tabs of example-chat",
+        checks: "Chromium with the page of example-echo, and with example-tls over HTTP/2",
         hint: "`cargo xtask interop --only browser`; screenshots and logs are under target/interop",
         needs: &[Tool::Chromium, Tool::Node, Tool::Npm],
         run: |ctx| interop(ctx, Checks::Browser),
@@ -239,6 +239,13 @@ const STEPS: &[Step] = &[
         hint: "`cargo xtask interop --only firefox`; the script is xtask/interop/firefox-closing.mjs, logs are under target/interop",
         needs: &[Tool::Firefox, Tool::Nginx, Tool::Node, Tool::Npm],
         run: |ctx| interop(ctx, Checks::Firefox),
+    },
+    Step {
+        name: "interop-rooms",
+        checks: "sockeye-rooms.js in Node, Chromium and Firefox; example-chat in two browsers, with a cut network and a restart",
+        hint: "`cargo xtask interop --only rooms`; the cases are xtask/interop/rooms-cases.mjs, screenshots are under target/interop",
+        needs: &[Tool::Chromium, Tool::Firefox, Tool::Node, Tool::Npm],
+        run: |ctx| interop(ctx, Checks::Rooms),
     },
     Step {
         name: "interop-closing",

@@ -9,12 +9,13 @@ use std::process::Command;
 /// What there is to see.
 const TRY: &str = "
 Try this:
-  * Open the page in two windows, choose two names, and write.
-  * Enter another room, at the top: what is said there is not heard in the first, and a name may be used in both.
-  * Choose a name that somebody in the room has, in a third window: the page says so, and asks for another name.
-  * Close a window without leaving: the others see who has left.
-  * Press Ctrl-C here: all windows are closed with 1001, at different moments, and the program ends when they have answered.
-    Start it again: the windows connect again by themselves.
+  * Open the page in two browsers, or two windows, choose two names, and write.
+  * Enter another room, at the top: what is said there is not heard in the first. The list at the side says who is there.
+  * Choose a name that somebody has, in a third window: the page says so at the field.
+  * Close a window without leaving: after 2 seconds, so that a reload is no leaving, the others see who has left.
+  * Cut the network of a browser on another machine, write on both sides, and connect it again: no line is lost.
+  * Press Ctrl-C here: all windows are told when to come back, and closed with 1001. Start it again: they connect again by
+    themselves, and say that there is a gap, since the history was in the memory of this program.
 The code is examples/chat/src/lib.rs. Its tests need no browser: examples/chat/tests/chat.rs.
 ";
 

@@ -148,10 +148,12 @@ pub(crate) enum Checks {
     Python,
     /// Node's `ws`, without TLS and with
     Node,
-    /// Chromium, with the page of example-echo, with example-tls over HTTP/2, and with two tabs of example-chat
+    /// Chromium, with the page of example-echo, and with example-tls over HTTP/2
     Browser,
     /// Firefox, closed by example-echo directly and through nginx
     Firefox,
+    /// `sockeye-rooms.js` in Node, Chromium and Firefox, alone and with example-chat, whose network is cut for 10 seconds
+    Rooms,
     /// Nine clients in five languages that get 1009 while they send, directly and through nginx
     Closing,
     /// Forty clients of Node's `ws` with example-shutdown, through nginx

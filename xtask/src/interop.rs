@@ -49,6 +49,7 @@ pub(crate) fn run(ctx: &Context, flags: &InteropFlags) -> Result<()> {
             Checks::Node => node(ctx)?,
             Checks::Browser => browser(ctx)?,
             Checks::Firefox => firefox(ctx)?,
+            Checks::Rooms => rooms(ctx)?,
             Checks::Closing => closing::run(ctx, flags.control)?,
             Checks::Shutdown => shutdown(ctx)?,
             Checks::Deploying => deploying::run(ctx)?,
@@ -89,7 +90,6 @@ fn browser(ctx: &Context) -> Result<()> {
     let pages = [
         ("example-echo", "browser-echo", "browser-echo"),
         ("example-tls", "browser-echo", "browser-tls"),
-        ("example-chat", "browser-chat", "browser-chat"),
     ];
     for (example, name, run) in pages {
         let output = at_browser(ctx, example, &[], name, run)?;
@@ -118,6 +118,22 @@ fn firefox(ctx: &Context) -> Result<()> {
     let mut command = node_script(ctx, "firefox-closing.mjs")?;
     command.arg("--firefox").arg(Tool::Firefox.require(ctx)?).arg("--output").arg(&output);
     check_behind_nginx(ctx, "example-echo", &[], name, command).map(drop)
+}
+
+fn rooms(ctx: &Context) -> Result<()> {
+    let chat = "example-chat";
+    check(ctx, chat, &[], "rooms-node", node_script(ctx, "rooms-node.mjs")?)?;
+    let output = empty_folder(ctx, "rooms-browser")?;
+    let mut command = node_script(ctx, "rooms-browser.mjs")?;
+    command.arg("--chromium").arg(Tool::Chromium.require(ctx)?).arg("--output").arg(&output);
+    // The script ends the server, and starts another one.
+    command.arg("--chat").arg(examples::checked(ctx, chat)?);
+    check(ctx, chat, &[], "rooms-browser", command)?;
+    println!("screenshots: {}", output.display());
+    let mut command = node_script(ctx, "rooms-firefox.mjs")?;
+    command.arg("--firefox").arg(Tool::Firefox.require(ctx)?);
+    command.arg("--output").arg(empty_folder(ctx, "rooms-firefox")?);
+    check(ctx, chat, &[], "rooms-firefox", command)
 }
 
 fn shutdown(ctx: &Context) -> Result<()> {

@@ -29,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     let begun = shutdown.clone();
     let server =
-        axum::serve(listener, example_chat::app(&shutdown)).with_graceful_shutdown(async move { begun.begun().await });
+        axum::serve(listener, example_chat::app(&shutdown).await?).with_graceful_shutdown(async move { begun.begun().await });
     let mut server = pin!(server.into_future());
 
     tokio::select! {

@@ -16,12 +16,13 @@ pub(super) fn scripts(ctx: &Context) -> PathBuf {
 pub(crate) fn node_script(ctx: &Context, name: &str) -> Result<Command> {
     let folder = environment::node(ctx)?;
     // Node looks for modules from the folder of the script, and `node_modules` must not be in the checkout. All scripts are
-    // copied, since they import each other.
-    let sources = scripts(ctx);
-    for entry in fs::read_dir(&sources).with_context(|| format!("cannot read {}", sources.display()))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "mjs") {
-            ctx.sh.copy_file(&path, &folder)?;
+    // copied, since they import each other, and what they import from a crate.
+    for sources in [scripts(ctx), ctx.workspace.root.join("crates/sockeye-state/js")] {
+        for entry in fs::read_dir(&sources).with_context(|| format!("cannot read {}", sources.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| ["mjs", "js", "ts"].iter().any(|script| extension == *script)) {
+                ctx.sh.copy_file(&path, &folder)?;
+            }
         }
     }
     let mut command = Command::new(Tool::Node.require(ctx)?);
