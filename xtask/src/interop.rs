@@ -87,10 +87,7 @@ fn node(ctx: &Context) -> Result<()> {
 }
 
 fn browser(ctx: &Context) -> Result<()> {
-    let pages = [
-        ("example-echo", "browser-echo", "browser-echo"),
-        ("example-tls", "browser-echo", "browser-tls"),
-    ];
+    let pages = [("example-echo", "browser-echo", "browser-echo"), ("example-tls", "browser-echo", "browser-tls")];
     for (example, name, run) in pages {
         let output = at_browser(ctx, example, &[], name, run)?;
         println!("screenshots: {}", output.display());

@@ -6,6 +6,7 @@
 //! * `logs`: the logs of all rooms
 //! * `catch_up`: joins
 //! * `appends`, `append`: messages on their way to the broker
+//! * `past`: reading, for those who come for the first time
 //! * `watch`: what is done from time to time
 //!
 //! Locks are taken in the order member, logs, log, directory, room, and members; none is held while code of others runs, which are
@@ -19,6 +20,7 @@ mod log;
 mod logs;
 #[cfg(all(test, sockeye_loom))]
 mod models;
+pub(crate) mod past;
 mod pump;
 mod tail;
 mod watch;

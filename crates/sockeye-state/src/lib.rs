@@ -63,6 +63,7 @@ pub use framing::Delivery;
 pub use history::{
     append::{AppendError, AppendOptions, Appending},
     catch_up::CaughtUp,
+    past::{HistoryError, Past},
 };
 pub use hub::Hub;
 pub use id::{MemberId, NodeId};

@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc};
 use sockeye_proto::{CloseCode, PreparedMessage};
 use sockeye_tokio::Sender;
 
-use crate::{AppendOptions, Appending, Audience, Hub, InvalidCloseCode, MemberId, Present, engine, name};
+use crate::{
+    AppendOptions, Appending, Audience, HistoryError, Hub, InvalidCloseCode, MemberId, Past, Present, engine, name,
+};
 
 /// A room of a [`Hub`], from anywhere. Cheap to clone. From [`Hub::room`].
 ///
@@ -121,6 +123,33 @@ impl<T: Send + Sync + 'static> Room<T> {
     /// As for [`append`](Self::append).
     pub fn append_with(&self, message: impl Into<PreparedMessage>, options: AppendOptions) -> Appending {
         Appending::new(self.hub.inner().history.clone(), self.name(), message.into(), options)
+    }
+
+    /// The newest messages in the history of the room, the oldest of them first: at most `most`, and at most as many as the room
+    /// [keeps](crate::Rooms::history). For a client that comes for the first time, or after a gap. A client that joins first, and then
+    /// asks for these, misses nothing in between; what it gets twice has the same position.
+    ///
+    /// ```
+    /// # use sockeye_state::{HistoryError, Room};
+    /// async fn last_lines(room: &Room<String>) -> Result<Vec<String>, HistoryError> {
+    ///     let line = |message: &[u8]| String::from_utf8_lossy(message).into_owned();
+    ///     Ok(room.history(50).await?.iter().map(|past| line(past.message.payload())).collect())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A [`HistoryError`] if there is no history, or if the broker cannot be reached.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is changed, so the future can be dropped at any time.
+    pub async fn history(&self, most: usize) -> Result<Vec<Past>, HistoryError> {
+        name::check(self.name())?;
+        match &self.hub.inner().history {
+            Some(history) => history.past(self.name(), most).await,
+            None => Err(HistoryError::NoHistory { room: self.name().into() }),
+        }
     }
 
     /// Like [`send`](Self::send), for a message that is worth nothing later, such as "is typing" or the position of a cursor:

@@ -12,7 +12,7 @@ use serde_json::{
     Map, Value,
     value::{RawValue, to_raw_value},
 };
-use sockeye::state::{Hub, Position};
+use sockeye::state::{Hub, Past, Position};
 
 use crate::{LINES, names::Visitor};
 
@@ -30,7 +30,7 @@ pub(crate) async fn last(
 ) -> Result<Json<Vec<Line>>, (StatusCode, String)> {
     let past = hub.room(format!("chat:{number}")).history(LINES).await;
     let past = past.map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
-    let line = |(at, message)| Some(Line { at, d: serde_json::from_slice(message.payload()).ok()? });
+    let line = |Past { at, message, .. }: Past| Some(Line { at, d: serde_json::from_slice(message.payload()).ok()? });
     Ok(Json(past.into_iter().filter_map(line).collect()))
 }
 

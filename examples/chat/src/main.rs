@@ -28,8 +28,8 @@ async fn main() -> anyhow::Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     let shutdown = Shutdown::new();
     let begun = shutdown.clone();
-    let server =
-        axum::serve(listener, example_chat::app(&shutdown).await?).with_graceful_shutdown(async move { begun.begun().await });
+    let server = axum::serve(listener, example_chat::app(&shutdown).await?)
+        .with_graceful_shutdown(async move { begun.begun().await });
     let mut server = pin!(server.into_future());
 
     tokio::select! {
