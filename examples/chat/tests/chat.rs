@@ -8,10 +8,7 @@ use std::{net::SocketAddr, time::Duration};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use sockeye::{Shutdown, close_code};
-use tokio::{
-    io::AsyncWriteExt,
-    net::TcpStream,
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use visitor::{Visitor, app, connect, get};
 
 #[tokio::test]
@@ -24,7 +21,10 @@ async fn what_a_visitor_says_reaches_everybody_with_the_name_and_the_time() {
     let second = grace.say("chat:1", json!("<b>hi</b> 🐟")).await;
     for visitor in [&mut ada, &mut grace] {
         let line = visitor.line().await;
-        assert_eq!((&line["d"]["name"], &line["d"]["text"], &line["d"]["ref"]), (&json!("Ada"), &json!("hello"), &json!("a1")));
+        assert_eq!(
+            (&line["d"]["name"], &line["d"]["text"], &line["d"]["ref"]),
+            (&json!("Ada"), &json!("hello"), &json!("a1"))
+        );
         assert!(line["d"]["time"].as_u64().unwrap() > 1_700_000_000_000, "{line}");
         assert_eq!(line["at"], first);
         let line = visitor.line().await;
@@ -141,7 +141,11 @@ async fn whoever_has_no_name_or_a_taken_one_is_refused_before_the_upgrade() {
         ("", StatusCode::UNAUTHORIZED, "enter a name"),
         ("name=%20", StatusCode::UNAUTHORIZED, "enter a name"),
         ("names=Eda", StatusCode::UNAUTHORIZED, "enter a name"),
-        ("name=A%20name%20of%20many%20words%20and%20letters", StatusCode::BAD_REQUEST, "at most 24 characters, this one has 32"),
+        (
+            "name=A%20name%20of%20many%20words%20and%20letters",
+            StatusCode::BAD_REQUEST,
+            "at most 24 characters, this one has 32",
+        ),
         ("name=A%E2%80%8Bda", StatusCode::BAD_REQUEST, "U+200B"),
         ("name=aDA", StatusCode::CONFLICT, "somebody named Ada already"),
         ("visit=another; name=Ada", StatusCode::CONFLICT, "somebody named Ada already"),
