@@ -295,6 +295,9 @@ impl<T> Rooms<T> {
     /// How long somebody whose last connection has left these rooms is still shown as there. Whoever comes back in this time has
     /// not left. Default: 2 s, so that nobody leaves by loading a page again. Zero: nobody lingers.
     ///
+    /// A task of the hub ends the lingering. It belongs to the Tokio runtime in which somebody has left: leave in a runtime that keeps
+    /// running. If the runtime shuts down, or if there is none, the first observer that looks starts the task in its own.
+    ///
     /// A linger without [`presence`](Self::presence) is an error of [`Builder::build`].
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = Some(linger);
