@@ -105,6 +105,9 @@ await script(`sockeye-rooms.js in Node ${process.version}`, async () => {
     const messages = [];
     socket.onmessage = ({ data }) => messages.push(JSON.parse(data));
     await once(socket, 'open');
+    // With an answer, the handler has begun.
+    socket.send(JSON.stringify({ t: 'join', rooms: { 'chat:8': null } }));
+    await once(socket, 'message');
     interruptServer();
     const [{ code }] = await once(socket, 'close');
     assert.equal(code, 1001);

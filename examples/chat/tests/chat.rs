@@ -226,7 +226,7 @@ async fn ctrl_c_ends_the_program() {
         process::{Command, Stdio},
     };
 
-    use futures_util::StreamExt;
+    use futures_util::{SinkExt, StreamExt};
     use tokio_tungstenite::{
         connect_async,
         tungstenite::{Message, client::IntoClientRequest},
@@ -244,6 +244,9 @@ async fn ctrl_c_ends_the_program() {
     let mut request = format!("ws://{addr}/ws").into_client_request().unwrap();
     request.headers_mut().insert("cookie", "name=Ada".parse().unwrap());
     let (mut ada, _) = connect_async(request).await.unwrap();
+    // Without an answer, the handler may not have begun, and whom the shutdown finds so is closed without a further word.
+    ada.send(Message::text(r#"{"t":"join","rooms":{"chat:1":null}}"#)).await.unwrap();
+    assert!(ada.next().await.unwrap().unwrap().to_text().unwrap().contains("fresh"));
     // A client that never finishes its request does not stop Ada from getting the Close.
     let mut idle = TcpStream::connect(addr).await.unwrap();
     idle.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
