@@ -47,6 +47,7 @@ async fn every_metric_counts_as_the_stats_do() {
         .rooms("old:", Rooms::new().overflow(Overflow::DropNewest))
         .rooms("new:", Rooms::new().overflow(Overflow::DropOldest))
         .rooms("chat:", Rooms::new().presence(|()| Person::new("ada", "")))
+        .rooms("kept:", Rooms::new().history(1, std::time::Duration::from_secs(60)))
         .limits(Limits::new().pending_messages(1))
         .build()
         .await
@@ -79,6 +80,14 @@ async fn every_metric_counts_as_the_stats_do() {
     }
     who.next().await.unwrap();
 
+    // A history that keeps one message: the first position is a gap when there are three.
+    let kept = hub.room("kept:1");
+    let first = kept.append("1").await.unwrap();
+    let second = kept.append("2").await.unwrap();
+    kept.append("3").await.unwrap();
+    many[0].1.join("kept:1").since(second).await.unwrap();
+    many[1].1.join("kept:1").since(first).await.unwrap();
+
     look(&snapshotter, &mut seen);
     let stats = hub.stats();
     for (name, value, expected) in [
@@ -95,12 +104,17 @@ async fn every_metric_counts_as_the_stats_do() {
         ("people", stats.people as u64, 1),
         ("presence_observers", stats.observers as u64, 1),
         ("presence_resets_total", stats.resets, 1),
+        ("history_appended_total", stats.appended, 3),
+        ("history_caught_up_total", stats.caught_up, 1),
+        ("history_gaps_total", stats.gaps, 1),
+        // For the first member, and for what is no longer kept.
+        ("history_reads_total", stats.history_reads, 2),
     ] {
         let counted = seen.get(&format!("sockeye_hub_{name}")).copied();
         assert_eq!((value, counted), (expected, Some(expected as f64)), "{name}: {seen:#?} {stats:#?}");
     }
 
-    drop((slow, many, who, hub));
+    drop((slow, many, who, kept, hub));
     look(&snapshotter, &mut seen);
     for name in ["members", "people", "presence_observers"] {
         assert_eq!(seen[&format!("sockeye_hub_{name}")], 0.0, "{name}");
