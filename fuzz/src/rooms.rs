@@ -29,7 +29,13 @@ enum Sent {
     Nested(u8, bool),
     Join(Vec<(Name, Since)>),
     Leave(Name),
-    Say { room: Name, id: Option<String>, data: Data, volatile: bool, others: bool },
+    Say {
+        room: Name,
+        id: Option<String>,
+        data: Data,
+        volatile: bool,
+        others: bool,
+    },
     Who(Name, bool),
     Auth(String),
     Binary(Vec<u8>),
@@ -119,7 +125,8 @@ async fn play(plan: Plan) {
     let rules = Rules(std::sync::Mutex::new(plan.verdicts.into_iter().cycle()));
     let connection = Connection::new(Stream::boxed(server), Role::Server).timeouts(Timeouts::none());
     let its_hub = hub.clone();
-    let served = tokio::spawn(connection.serve(move |socket| protocol::serve(socket, its_hub, "Ada".to_owned(), rules)));
+    let served =
+        tokio::spawn(connection.serve(move |socket| protocol::serve(socket, its_hub, "Ada".to_owned(), rules)));
 
     let mut page = Peer::client(client).within(Duration::from_secs(1 << 19));
     let mut seen = Vec::new();
