@@ -1,18 +1,13 @@
 //! Our client role under the Autobahn test suite's server, which plays one case on each connection.
 //!
-//! `cargo xtask autobahn --client` runs this program. hyper makes the opening handshake, and `sockeye::handshake` checks it.
-//! Then hyper gives back the TCP stream, and the bytes that it has read ahead.
+//! `cargo xtask autobahn --client` runs this program. Connections are opened by `sockeye::connect`, as users do.
 
-use std::{cell::Cell, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use hyper_util::rt::TokioIo;
-use sockeye::{
-    Compression, Connection, Memory, Role, Stream, WebSocket,
-    handshake::{client::ClientRequest, deflate::Offered},
-};
-use tokio::{net::TcpStream, time::timeout};
+use sockeye::{ClientRequest, Compression, Memory, WebSocket, connect};
+use tokio::time::timeout;
 
 /// The longest time that a case may take. The suite itself gives up earlier.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -37,14 +32,14 @@ async fn main() -> anyhow::Result<()> {
     // Everything is compressed, so that as much as possible is tested.
     let compression = compression.then(|| Compression::new().memory(Memory::Best).threshold(0));
 
-    let count = Cell::new(None);
-    play(&format!("{url}/getCaseCount"), None, async |mut socket| {
+    let mut count = None;
+    play(&format!("{url}/getCaseCount"), None, async |socket| {
         while let Some(Ok(message)) = socket.recv().await {
-            count.set(message.to_text().ok().and_then(|text| text.parse::<u32>().ok()).or(count.get()));
+            count = message.to_text().ok().and_then(|text| text.parse::<u32>().ok()).or(count);
         }
     })
     .await?;
-    let Some(count) = count.get() else { bail!("{url} did not say how many cases it has") };
+    let Some(count) = count else { bail!("{url} did not say how many cases it has") };
 
     for case in 1..=count {
         play(&format!("{url}/runCase?case={case}&agent={agent}"), compression, echo).await?;
@@ -55,47 +50,28 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens a WebSocket, and runs the handler on it until the connection has ended.
-async fn play(url: &str, compression: Option<Compression>, handler: impl AsyncFnOnce(WebSocket)) -> anyhow::Result<()> {
-    let connection = connect(url, compression).await.with_context(|| format!("opening {url}"))?;
-    let connection = connection.serve(|socket| handler(socket));
-    timeout(PATIENCE, connection).await.with_context(|| format!("{url} has not ended in {} s", PATIENCE.as_secs()))?;
-    Ok(())
-}
-
-async fn connect(url: &str, compression: Option<Compression>) -> anyhow::Result<Connection> {
-    let address = url.trim_start_matches("ws://").split('/').next().unwrap_or_default();
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-
-    let offered = compression.as_ref().map(Offered::new);
-    let mut request = ClientRequest::new(url.parse()?)?;
-    for offer in offered.iter().flat_map(Offered::offers) {
-        request = request.offer(offer.clone());
+/// Opens a WebSocket, and lends it to the handler until the connection has ended.
+async fn play(
+    url: &str,
+    compression: Option<Compression>,
+    handler: impl AsyncFnOnce(&mut WebSocket),
+) -> anyhow::Result<()> {
+    let mut request = ClientRequest::new(url);
+    if let Some(compression) = compression {
+        request = request.compression(compression);
     }
-    let (request, expected) = request.upgrade();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection.with_upgrades());
-    let response = sender.send_request(request.map(|()| String::new())).await?;
-    let extensions = expected.check(&response)?.extensions;
-
-    let upgraded = hyper::upgrade::on(response).await?;
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { bail!("hyper changed the stream it was given") };
-    let stream = Stream::from(parts.io.into_inner()).with_read_ahead(parts.read_buf);
-    let connection = Connection::new(stream, Role::Client);
-    let agreed = match &offered {
-        Some(offered) => offered.check(&extensions)?,
-        None => None,
+    let case = async {
+        let mut socket = connect(request).await.with_context(|| format!("opening {url}"))?;
+        handler(&mut socket).await;
+        // The answer to the suite's Close must be written before the next case, or the end of the program. An error means that
+        // the connection has ended otherwise.
+        let _ = socket.close().await;
+        anyhow::Ok(())
     };
-    Ok(match agreed.zip(compression) {
-        Some((agreed, compression)) => {
-            connection.extension(agreed.encoder(Role::Client, &compression), agreed.decoder(Role::Client, &compression))
-        }
-        None => connection,
-    })
+    timeout(PATIENCE, case).await.with_context(|| format!("{url} has not ended in {} s", PATIENCE.as_secs()))?
 }
 
-async fn echo(mut socket: WebSocket) {
+async fn echo(socket: &mut WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
         if message.is_data() && socket.send(message).await.is_err() {
             break;
