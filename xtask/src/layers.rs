@@ -83,7 +83,7 @@ const TABLE: &[Row] = &[
             to("rustix"),
             // Shuts down one direction of a socket that both halves share. tokio can do this only for the owner.
             to("socket2"),
-            // `SO_RCVLOWAT`, which neither rustix nor socket2 has.
+            // `SO_RCVLOWAT`, which neither rustix nor socket2 has, and `pthread_atfork`.
             to("libc"),
             // Its locks cost half of those of the standard library, and are taken twice for each message.
             to("parking_lot"),
