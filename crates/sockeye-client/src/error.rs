@@ -97,7 +97,7 @@ impl ConnectError {
     }
 
     /// Whether the same request would fail again: a mistake of the caller, a certificate, an answer that breaks the handshake, a
-    /// redirect, a status of 4xx except 408, 421, 425 and 429, or a proxy's 407.
+    /// redirect, a status of 4xx except 408, 421, 425 and 429, or a proxy's 407 or 401.
     pub fn is_final(&self) -> bool {
         self.0.is_final
     }

@@ -48,7 +48,7 @@ use crate::{
 /// | an attempt that failed, a WebSocket that ended | waits between 0 and min(60 s, 1 s · 2ⁿ), evenly spread; n counts failures in a row, and begins again after 30 s open ([`Backoff`]) |
 /// | a refusal with `Retry-After` | waits so long, at most 5 min, and then as above |
 /// | a Close with 1012 or 1013 | waits between 5 and 30 s |
-/// | a [final](ConnectError::is_final) error: yours, a certificate, a handshake that breaks a rule, a redirect, a status of 4xx except 408, 421, 425 and 429, a proxy's 407 | ends with the error |
+/// | a [final](ConnectError::is_final) error: yours, a certificate, a handshake that breaks a rule, a redirect, a status of 4xx except 408, 421, 425 and 429, a proxy's 407 or 401 | ends with the error |
 /// | a Close with 1002, 1003, 1007, 1009, 1010, 3000 or 3003, of the server, or because of what the server sent | ends with an error at [`Stage::Open`](crate::Stage::Open), unless [`retry`](Self::retry) says otherwise |
 /// | [`Stopper::stop`], or the [`Shutdown`] of the client has begun | ends |
 ///

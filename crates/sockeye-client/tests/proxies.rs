@@ -161,6 +161,13 @@ async fn a_refusal_of_the_proxy_is_its_own_with_status_and_body() {
     assert_eq!((response.status().as_u16(), &response.body()[..]), (407, &b"who now"[..]));
     assert!(error.to_string().contains("`user:password@`") && error.to_string().contains("who now"), "{error}");
 
+    // tinyproxy's answer to wrong credentials.
+    let answer = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
+    let (socket, _) = through(PROXY, request("ws://server.example/"), |_| answer, drop).await;
+    let error = socket.unwrap_err();
+    assert!(error.is_proxy() && error.is_final(), "{error:?}");
+    assert!(error.to_string().contains("`user:password@`"), "{error}");
+
     for status in ["403 Forbidden", "502 Bad Gateway", "504 X", "301 X"] {
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
         let (socket, _) = through(PROXY, request("ws://server.example:80/"), |_| answer, drop).await;

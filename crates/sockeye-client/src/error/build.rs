@@ -123,7 +123,7 @@ impl ConnectError {
 /// Whether the same request would get the same answer.
 fn is_final(blame: Blame, status: StatusCode) -> bool {
     match status {
-        _ if blame == Blame::Proxy => status == StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+        _ if blame == Blame::Proxy => wants_credentials(status),
         StatusCode::REQUEST_TIMEOUT
         | StatusCode::MISDIRECTED_REQUEST
         | StatusCode::TOO_EARLY
@@ -132,10 +132,15 @@ fn is_final(blame: Blame, status: StatusCode) -> bool {
     }
 }
 
+/// Whether a proxy with this status wants other credentials. tinyproxy answers 407 without any, and 401 to wrong ones.
+fn wants_credentials(status: StatusCode) -> bool {
+    matches!(status, StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED)
+}
+
 fn advice(blame: Blame, status: StatusCode) -> Option<&'static str> {
     match status {
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED if blame == Blame::Proxy => {
-            Some("put `user:password@` into the URL of the proxy")
+        _ if blame == Blame::Proxy && wants_credentials(status) => {
+            Some("the URL of the proxy must have the right `user:password@`")
         }
         _ if blame == Blame::Proxy => Some("the proxy must allow CONNECT to this host and port"),
         StatusCode::UNAUTHORIZED => Some("see `ClientRequest::bearer` and `basic`"),
