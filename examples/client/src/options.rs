@@ -48,7 +48,10 @@ pub(crate) struct Options {
     pub(crate) binary: bool,
     /// Close after the first message of the server, and not at the end of stdin.
     #[arg(short = '1', long)]
-    pub(crate) one: bool,
+    one: bool,
+    /// As --one, but after this many messages.
+    #[arg(short = 'n', long, value_name = "COUNT", conflicts_with = "one", value_parser = clap::value_parser!(u64).range(1..))]
+    messages: Option<u64>,
     /// Stay open at the end of stdin, until the server closes.
     #[arg(long)]
     pub(crate) keep_open: bool,
@@ -64,6 +67,11 @@ impl Options {
     /// The client, and what it asks for. Fails if a file cannot be read, or for what only this program checks.
     pub(crate) fn plan(&self) -> anyhow::Result<(Client, ClientRequest)> {
         Ok((self.client()?, self.request()?))
+    }
+
+    /// After how many messages of the server the connection is closed.
+    pub(crate) fn enough(&self) -> Option<u64> {
+        if self.one { Some(1) } else { self.messages }
     }
 
     fn client(&self) -> anyhow::Result<Client> {

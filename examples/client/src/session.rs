@@ -61,7 +61,7 @@ async fn feed(send: SendHalf, options: &Options, result: &mut anyhow::Result<()>
             }
         }
     }
-    if !options.one && !options.keep_open {
+    if options.enough().is_none() && !options.keep_open {
         close(&send.sender(), options.close);
     }
     std::future::pending().await
@@ -80,7 +80,7 @@ fn message(line: io::Result<Vec<u8>>, number: u64, binary: bool) -> anyhow::Resu
 
 /// Prints messages until the connection has ended.
 async fn print(mut receive: ReceiveHalf, printer: mpsc::Sender<Vec<u8>>, options: &Options, sender: Sender) {
-    let mut is_enough = false;
+    let (mut printed, mut is_enough) = (0_u64, false);
     loop {
         let message = tokio::select! {
             message = receive.recv() => message,
@@ -106,9 +106,12 @@ async fn print(mut receive: ReceiveHalf, printer: mpsc::Sender<Vec<u8>>, options
             _ => continue,
         };
         // If that fails, `closed` has the next turn.
-        if !is_enough && printer.send(payload).await.is_ok() && options.one {
-            is_enough = true;
-            close(&sender, NORMAL);
+        if !is_enough && printer.send(payload).await.is_ok() {
+            printed += 1;
+            is_enough = options.enough() == Some(printed);
+            if is_enough {
+                close(&sender, NORMAL);
+            }
         }
     }
 }

@@ -41,6 +41,8 @@ async fn one_closes_after_the_first_answer() {
     let mut server = Server::start().await;
     assert_eq!(run(&[&server.url("/echo"), "-1"], b"one\ntwo\n").await.output(), "one\n");
     assert_eq!(server.closes.recv().await, Some(1000));
+    assert_eq!(run(&[&server.url("/echo"), "-n", "2"], b"one\ntwo\nthree\n").await.output(), "one\ntwo\n");
+    assert_eq!(server.closes.recv().await, Some(1000));
 }
 
 #[tokio::test]
