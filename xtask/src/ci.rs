@@ -268,6 +268,22 @@ const STEPS: &[Step] = &[
         needs: &[Tool::Nginx, Tool::Haproxy, Tool::Caddy, Tool::Node, Tool::Npm],
         run: |ctx| interop(ctx, Checks::Deploying),
     },
+    Step {
+        name: "interop-client",
+        checks: "example-client with servers of Python and Node, behind nginx and HAProxy with TLS, and through Squid and tinyproxy",
+        hint: "`cargo xtask interop --only client`; the servers are xtask/interop/servers.py and servers.mjs",
+        needs: &[
+            Tool::Nginx,
+            Tool::Haproxy,
+            Tool::Squid,
+            Tool::Tinyproxy,
+            Tool::Openssl,
+            Tool::Python3,
+            Tool::Node,
+            Tool::Npm,
+        ],
+        run: |ctx| interop(ctx, Checks::Client),
+    },
 ];
 
 /// How a step ended.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 ///
 /// They are always built with the same command, since cargo unifies the features of the packages that it builds: with one
 /// package less, it would compile half of the dependencies again.
-const SERVED: [&str; 4] = ["example-chat", "example-echo", "example-shutdown", "example-tls"];
+const SERVED: [&str; 5] = ["example-chat", "example-client", "example-echo", "example-shutdown", "example-tls"];
 
 /// How long a server may take to print where it listens.
 const START: Duration = Duration::from_secs(20);
@@ -115,6 +115,10 @@ impl Server {
     /// The address of `path` for a WebSocket client.
     pub(crate) fn websocket_url(&self, path: &str) -> String {
         format!("{}{path}", self.url.replacen("http", "ws", 1))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn id(&self) -> u32 {

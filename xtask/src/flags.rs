@@ -160,6 +160,9 @@ pub(crate) enum Checks {
     Shutdown,
     /// Node's `ws` behind nginx, HAProxy and Caddy, with the configurations of the guide's page Deploying; takes 75 seconds
     Deploying,
+    /// example-client with the servers of Python's `websockets` and Node's `ws`, also behind nginx and HAProxy with TLS, and through
+    /// Squid and tinyproxy
+    Client,
 }
 
 /// A server that `closing` is compared with.

@@ -1,10 +1,11 @@
-//! `cargo xtask interop`: third-party clients against the examples.
+//! `cargo xtask interop`: third-party clients against the examples, and example-client against third-party servers and proxies.
 //!
 //! The scripts are in `xtask/interop`. Each script gets the server's address and process id, and prints what it has checked. At
 //! its end, while it is still connected, it interrupts the server as Ctrl-C would do: the server must close with 1001 and end
 //! by itself. The clients of `closing` are small programs that print a code; the result is a table. `deploying` runs the proxies
-//! that the guide configures.
+//! that the guide configures, and `client` turns the roles round.
 
+mod client;
 mod closing;
 mod deploying;
 mod nginx;
@@ -53,6 +54,7 @@ pub(crate) fn run(ctx: &Context, flags: &InteropFlags) -> Result<()> {
             Checks::Closing => closing::run(ctx, flags.control)?,
             Checks::Shutdown => shutdown(ctx)?,
             Checks::Deploying => deploying::run(ctx)?,
+            Checks::Client => client::run(ctx)?,
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! A proxy on this machine, as a process without privileges.
 
+use crate::examples;
 use anyhow::{Context as _, Result, bail};
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -15,10 +16,15 @@ const START: Duration = Duration::from_secs(10);
 /// on it.
 const TRIES: usize = 3;
 
+/// How long a proxy that is asked to end may take.
+const END: Duration = Duration::from_secs(5);
+
 /// A running proxy, which is killed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Proxy {
     child: Child,
+    /// Whether the proxy is asked to end before it is killed.
+    tidies_up: bool,
     /// The proxy's address on each of its ports, `http://127.0.0.1:PORT`.
     pub(super) urls: Vec<String>,
 }
@@ -36,6 +42,12 @@ impl Proxy {
         bail!("the proxy has ended by itself {TRIES} times; see {}", log.display())
     }
 
+    /// The same for a proxy that leaves something behind if it is killed at once.
+    pub(super) fn tidies_up(mut self) -> Self {
+        self.tidies_up = true;
+        self
+    }
+
     /// Starts the proxy once. Returns `None` if it has ended by itself, as it does if a port is taken.
     fn try_start(log: &Path, ports: &[u16], mut command: Command) -> Result<Option<Self>> {
         let output = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
@@ -43,7 +55,7 @@ impl Proxy {
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let urls = ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
         // From here on the proxy is killed if anything fails.
-        let mut proxy = Self { child, urls };
+        let mut proxy = Self { child, tidies_up: false, urls };
         let start = Instant::now();
         while !ports.iter().all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_ok()) {
             if proxy.child.try_wait()?.is_some() {
@@ -60,6 +72,10 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        if self.tidies_up {
+            let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+            let _ = examples::wait(&mut self.child, END);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
