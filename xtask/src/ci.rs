@@ -284,6 +284,13 @@ const STEPS: &[Step] = &[
         ],
         run: |ctx| interop(ctx, Checks::Client),
     },
+    Step {
+        name: "interop-networks",
+        checks: "example-client where the look-up, an address, TLS or the server is silent, and where the cable is pulled",
+        hint: "`cargo xtask interop --only networks`; the script is xtask/interop/networks.py",
+        needs: &[Tool::Python3],
+        run: |ctx| interop(ctx, Checks::Networks),
+    },
 ];
 
 /// How a step ended.

@@ -163,6 +163,8 @@ pub(crate) enum Checks {
     /// example-client with the servers of Python's `websockets` and Node's `ws`, also behind nginx and HAProxy with TLS, and through
     /// Squid and tinyproxy
     Client,
+    /// example-client in a network of its own, parts of which are silent; skipped where no namespaces can be made
+    Networks,
 }
 
 /// A server that `closing` is compared with.

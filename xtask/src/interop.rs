@@ -3,11 +3,12 @@
 //! The scripts are in `xtask/interop`. Each script gets the server's address and process id, and prints what it has checked. At
 //! its end, while it is still connected, it interrupts the server as Ctrl-C would do: the server must close with 1001 and end
 //! by itself. The clients of `closing` are small programs that print a code; the result is a table. `deploying` runs the proxies
-//! that the guide configures, and `client` turns the roles round.
+//! that the guide configures, and `client` turns the roles round. `networks` gives example-client a network that is silent.
 
 mod client;
 mod closing;
 mod deploying;
+mod networks;
 mod nginx;
 mod proxy;
 pub(crate) mod scripts;
@@ -55,6 +56,7 @@ pub(crate) fn run(ctx: &Context, flags: &InteropFlags) -> Result<()> {
             Checks::Shutdown => shutdown(ctx)?,
             Checks::Deploying => deploying::run(ctx)?,
             Checks::Client => client::run(ctx)?,
+            Checks::Networks => networks::run(ctx)?,
         }
     }
     Ok(())
