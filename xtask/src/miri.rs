@@ -1,8 +1,8 @@
 //! `cargo xtask miri`: the tests of `sockeye-proto` under [Miri](https://github.com/rust-lang/miri), which finds undefined
 //! behaviour.
 //!
-//! Miri can check the `unsafe` code of this crate. The only `unsafe` call in `sockeye-tokio` is an `ioctl` on a socket
-//! (`stream/over.rs`), and Miri has no sockets.
+//! Miri can check the `unsafe` code of this crate. The `unsafe` calls in `sockeye-tokio` are calls of the C library: two for
+//! sockets, which Miri has not, and `pthread_atfork`.
 
 use crate::context::Context;
 use crate::tools::Tool;
