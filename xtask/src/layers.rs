@@ -138,7 +138,13 @@ const TABLE: &[Row] = &[
     Row {
         name: "sockeye-redis",
         part: Part::Crate,
-        may: &[to("sockeye-state"), to("redis")],
+        may: &[
+            to("sockeye-state"), to("redis"), to("bytes"), to("tokio"), to("futures-util"), to("tracing"),
+            // Random back-offs, so that the nodes do not come back at one moment.
+            to("fastrand"),
+            // The provider of `rediss://`, where the process has none.
+            optional("tokio-rustls"),
+        ],
         never: &["sockeye-nats", "async-nats", "hyper", "axum"],
     },
     Row {

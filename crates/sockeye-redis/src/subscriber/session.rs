@@ -1,0 +1,224 @@
+//! One connection for subscriptions, from its first request to its end.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, future::try_join_all, poll, stream::FuturesUnordered};
+use redis::{
+    Msg, RedisResult,
+    aio::{PubSub, PubSubSink, PubSubStream},
+};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::{Order, Reply, Stopped, Task};
+use crate::{
+    channel::{self, Payload},
+    commands::Commands,
+    failure::{Failure, FailureKind},
+    probe::{Probe, Step},
+    server::Server,
+};
+
+/// Until a message by which the node checks itself is sent again, if it could not be sent.
+const RESEND: Duration = Duration::from_millis(250);
+
+/// A request that the server has not answered yet.
+type Unanswered = Pin<Box<dyn Future<Output = (Asked, RedisResult<()>)> + Send>>;
+
+pub(super) struct Session {
+    sink: PubSubSink,
+    stream: PubSubStream,
+    server: Arc<Server>,
+    unanswered: FuturesUnordered<Unanswered>,
+    probe: Probe,
+    /// The message by which the node checks itself, while that is sent.
+    sending: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Whether anything has arrived.
+    was_alive: bool,
+}
+
+pub(super) enum SessionEnd {
+    Stopped(Stopped),
+    Lost(Failure),
+}
+
+/// What a request was for.
+enum Asked {
+    /// All channels, at the start.
+    All,
+    /// The channels of an order.
+    Subscribe(Vec<String>, Reply),
+    Unsubscribe,
+}
+
+impl Session {
+    pub(super) fn new(pubsub: PubSub, server: Arc<Server>) -> Self {
+        let (sink, stream) = pubsub.split();
+        let probe = Probe::new(server.times.silence, Instant::now());
+        Self { sink, stream, server, unanswered: FuturesUnordered::new(), probe, sending: None, was_alive: false }
+    }
+
+    pub(super) fn was_alive(&self) -> bool {
+        self.was_alive
+    }
+
+    /// Subscribes to channels. The request is sent at once, so that requests are carried out in the order of these calls.
+    async fn subscribe(&mut self, channels: Vec<String>, asked: Asked) {
+        let sink = self.sink.clone();
+        let limit = self.server.times.response;
+        self.send(async move {
+            // The crate takes the first answer of several for the answer to all, so each channel has a request of its own.
+            let each = channels.into_iter().map(|channel| {
+                let mut sink = sink.clone();
+                async move { sink.subscribe(channel).await }
+            });
+            (asked, in_time(limit, try_join_all(each).map(|all| all.map(drop))).await)
+        })
+        .await;
+    }
+
+    async fn unsubscribe(&mut self, channels: Vec<String>) {
+        let sink = self.sink.clone();
+        let limit = self.server.times.response;
+        self.send(async move {
+            let each = channels.into_iter().map(|channel| {
+                let mut sink = sink.clone();
+                async move { sink.unsubscribe(channel).await }
+            });
+            (Asked::Unsubscribe, in_time(limit, try_join_all(each).map(|all| all.map(drop))).await)
+        })
+        .await;
+    }
+
+    async fn send(&mut self, request: impl Future<Output = (Asked, RedisResult<()>)> + Send + 'static) {
+        let mut request: Unanswered = Box::pin(request);
+        let answer = poll!(&mut request);
+        self.unanswered.push(match answer {
+            std::task::Poll::Ready(answer) => Box::pin(std::future::ready(answer)),
+            std::task::Poll::Pending => request,
+        });
+    }
+
+    /// The future that sends the node a message, in which the node is told until when to try.
+    fn check(&mut self, commands: Arc<Commands>, channel: Arc<str>) {
+        self.sending = Some(Box::pin(async move {
+            while commands.publish(&channel, b"p").await.is_err() {
+                sleep(RESEND).await;
+            }
+        }));
+    }
+}
+
+impl Task {
+    /// Serves the connection until its end. Nothing here waits but for the next event, so that the connection is always drained.
+    pub(super) async fn drive(&mut self, session: &mut Session) -> SessionEnd {
+        let mut channels: Vec<String> = self.channels.keys().cloned().collect();
+        channels.push(self.node.probe_channel.to_string());
+        session.subscribe(channels, Asked::All).await;
+        loop {
+            tokio::select! {
+                message = session.stream.next() => match message {
+                    Some(message) => self.arrived(session, &message),
+                    None => {
+                        let message = format!("Redis at {} has closed the subscription", self.node.server.name);
+                        return SessionEnd::Lost(Failure::new(FailureKind::NotHere, message));
+                    }
+                },
+                order = self.orders.recv() => {
+                    if let Err(stopped) = self.carry_out(session, order).await {
+                        return SessionEnd::Stopped(stopped);
+                    }
+                }
+                Some((asked, answer)) = session.unanswered.next() => {
+                    if let Err(failure) = self.answered(session, asked, answer) {
+                        return SessionEnd::Lost(failure);
+                    }
+                }
+                () = sleep_until(session.probe.next()) => match session.probe.advance(Instant::now()) {
+                    Step::Wait => {}
+                    Step::Send => session.check(Arc::clone(&self.node.commands), Arc::clone(&self.node.probe_channel)),
+                    Step::GiveUp => {
+                        let message = format!(
+                            "a message of this node to itself does not come back from Redis at {}",
+                            self.node.server.name
+                        );
+                        return SessionEnd::Lost(Failure::new(FailureKind::NotHere, message));
+                    }
+                },
+                () = sent(&mut session.sending) => session.sending = None,
+            }
+        }
+    }
+
+    fn arrived(&mut self, session: &mut Session, message: &Msg) {
+        session.was_alive = true;
+        if session.probe.arrived(Instant::now()) {
+            session.sending = None;
+            self.alive();
+        }
+        // A topic that the node has left is not there.
+        let Some(topic) = self.channels.get(message.get_channel_name()) else { return };
+        match channel::parse(message.get_payload_bytes()) {
+            Some(Payload::Message(envelope)) => self.node.inbox.message(topic.clone(), envelope),
+            Some(Payload::Appended(entry)) => self.node.inbox.appended(topic.clone(), entry),
+            None => tracing::warn!(%topic, "another program publishes in the channel of a topic; its message is ignored"),
+        }
+    }
+
+    async fn carry_out(&mut self, session: &mut Session, order: Option<Order>) -> Result<(), Stopped> {
+        match order {
+            Some(Order::Subscribe(topics, reply)) => {
+                let channels = self.insert(topics);
+                session.subscribe(channels.clone(), Asked::Subscribe(channels, reply)).await;
+                Ok(())
+            }
+            Some(Order::Unsubscribe(topics, reply)) => {
+                let channels = self.remove(topics);
+                session.unsubscribe(channels).await;
+                let _ = reply.send(Ok(()));
+                Ok(())
+            }
+            other => self.take_down(other),
+        }
+    }
+
+    fn answered(&mut self, session: &mut Session, asked: Asked, answer: RedisResult<()>) -> Result<(), Failure> {
+        let failure = answer.err().map(|error| self.node.server.failure(error));
+        match (asked, failure) {
+            (Asked::All, None) => {
+                self.subscribed();
+                session.probe = Probe::new(self.node.server.times.silence, Instant::now());
+                session.check(Arc::clone(&self.node.commands), Arc::clone(&self.node.probe_channel));
+                Ok(())
+            }
+            (Asked::Subscribe(_, reply), None) => {
+                let _ = reply.send(Ok(()));
+                Ok(())
+            }
+            (Asked::Subscribe(channels, reply), Some(failure)) if failure.kind == FailureKind::Refused => {
+                for channel in channels {
+                    self.channels.remove(&channel);
+                }
+                let _ = reply.send(Err(failure.into_error(false)));
+                Ok(())
+            }
+            (Asked::Subscribe(_, reply), Some(failure)) => {
+                // The next connection is subscribed to them.
+                self.waiting.push(reply);
+                Err(failure)
+            }
+            (Asked::Unsubscribe, None) => Ok(()),
+            (Asked::All | Asked::Unsubscribe, Some(failure)) => Err(failure),
+        }
+    }
+}
+
+async fn in_time(limit: Duration, answers: impl Future<Output = RedisResult<()>>) -> RedisResult<()> {
+    timeout(limit, answers).await.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+}
+
+async fn sent(sending: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
+    match sending {
+        Some(sending) => sending.await,
+        None => std::future::pending().await,
+    }
+}
