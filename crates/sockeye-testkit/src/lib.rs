@@ -1,4 +1,4 @@
-//! Test helpers of the workspace: an in-memory pipe that can misbehave, a frame builder and a raw peer.
+//! Test helpers of the workspace: an in-memory pipe that can misbehave, a frame builder, a raw peer, and a TCP proxy with faults.
 //!
 //! Nothing here uses the code under test: frames are built and parsed by code that was written from RFC 6455 §5.2 a second
 //! time, so that a mistake in the crates cannot hide itself.
@@ -27,6 +27,7 @@ mod http;
 mod lane;
 mod peer;
 mod pipe;
+mod proxy;
 mod raw;
 
 pub use self::control::Control;
@@ -35,4 +36,5 @@ pub use self::frame::{Frame, LengthForm, opcode, wire};
 pub use self::http::UpgradeRequest;
 pub use self::peer::Peer;
 pub use self::pipe::{DEFAULT_CAPACITY, PipeEnd, pipe, pipe_with_capacity};
+pub use self::proxy::Proxy;
 pub use self::raw::{RawFrame, parse_frames, take_frame};
