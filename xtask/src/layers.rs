@@ -144,6 +144,8 @@ const TABLE: &[Row] = &[
             to("fastrand"),
             // The provider of `rediss://`, where the process has none.
             optional("tokio-rustls"),
+            // Its own tests are the contract.
+            to("sockeye-broker-test"),
         ],
         never: &["sockeye-nats", "async-nats", "hyper", "axum"],
     },
