@@ -88,7 +88,8 @@ impl Builder {
         check("connect_timeout", connect, MAX_REQUEST)?;
         check("request_timeout", request, MAX_REQUEST)?;
         check("max_backoff", max_backoff, MAX_BACKOFF)?;
-        let times = Times { connect, response: RESPONSE.min(request), request, max_backoff, silence: Duration::from_secs(5) };
+        let times =
+            Times { connect, response: RESPONSE.min(request), request, max_backoff, silence: Duration::from_secs(5) };
         let server = Arc::new(Server::new(&url, times)?);
         let health = Arc::new(HealthRecord::new());
         let commands = Commands::open(Arc::clone(&server), Arc::clone(&health)).await?;

@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn what_others_publish_is_not_read() {
-        for payload in [&b""[..], b"x", b"a", b"a40", b"a40 k3x9", b"a40 k3x9.041 x", b"a-1 k3x9.41 x", b"a\xff k.1 x"] {
+        for payload in [&b""[..], b"x", b"a", b"a40", b"a40 k3x9", b"a40 k3x9.041 x", b"a-1 k3x9.41 x", b"a\xff k.1 x"]
+        {
             assert_eq!(parse(payload), None, "{payload:?}");
         }
     }

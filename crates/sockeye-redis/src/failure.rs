@@ -77,7 +77,9 @@ fn kind(error: &RedisError) -> FailureKind {
     match error.kind() {
         ErrorKind::Server(kind) => match kind {
             ServerErrorKind::NoScript => FailureKind::NoScript,
-            ServerErrorKind::BusyLoading | ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown => FailureKind::NotHere,
+            ServerErrorKind::BusyLoading | ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown => {
+                FailureKind::NotHere
+            }
             ServerErrorKind::ClusterDown
             | ServerErrorKind::TryAgain
             | ServerErrorKind::Moved

@@ -62,10 +62,7 @@ mod tests {
         let topic = Topic::room("shop", "chat:42");
         assert_eq!(top(&topic), "{shop:room:chat:42}:top");
         assert_eq!(log(&topic), "{shop:room:chat:42}:log");
-        assert_eq!(
-            stamp(&topic, Stamp::new([7; 16])),
-            "{shop:room:chat:42}:stamp:07070707070707070707070707070707"
-        );
+        assert_eq!(stamp(&topic, Stamp::new([7; 16])), "{shop:room:chat:42}:stamp:07070707070707070707070707070707");
         assert_eq!(channel(&topic, 3), "{shop:room:chat:42}:live:3");
     }
 

@@ -49,7 +49,8 @@ impl Server {
     /// Reads the URL.
     pub(crate) fn new(url: &str, times: Times) -> Result<Self, BrokerError> {
         let info = url.into_connection_info().map_err(|error| {
-            let expected = "expected redis://[user:password@]host[:port][/database], rediss:// for TLS, or redis+unix:///path";
+            let expected =
+                "expected redis://[user:password@]host[:port][/database], rediss:// for TLS, or redis+unix:///path";
             BrokerError::refused(format!("the URL of the Redis server cannot be read: {error}; {expected}"))
         })?;
         let name = info.addr().to_string();
@@ -57,8 +58,8 @@ impl Server {
             prepare_tls()?;
         }
         let database = info.redis_settings().db();
-        let client = Client::open(info.set_tcp_settings(tcp()))
-            .map_err(|error| Failure::of(error, &name).into_error(false))?;
+        let client =
+            Client::open(info.set_tcp_settings(tcp())).map_err(|error| Failure::of(error, &name).into_error(false))?;
         Ok(Self { client, name, database, times })
     }
 
@@ -80,7 +81,8 @@ impl Server {
     async fn in_time<T>(&self, open: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let limit = self.times.connect;
         timeout(limit, open).await.unwrap_or_else(|_| {
-            let message = format!("Redis at {} does not answer within {limit:?}; check the address and the server", self.name);
+            let message =
+                format!("Redis at {} does not answer within {limit:?}; check the address and the server", self.name);
             Err(Failure::new(FailureKind::NotHere, message))
         })
     }
@@ -166,5 +168,7 @@ fn prepare_tls() -> Result<(), BrokerError> {
 
 #[cfg(not(feature = "tls"))]
 fn prepare_tls() -> Result<(), BrokerError> {
-    Err(BrokerError::refused("rediss:// needs the feature `tls` of sockeye-redis; turn the feature on, or use redis://"))
+    Err(BrokerError::refused(
+        "rediss:// needs the feature `tls` of sockeye-redis; turn the feature on, or use redis://",
+    ))
 }

@@ -160,7 +160,9 @@ impl Task {
         match channel::parse(message.get_payload_bytes()) {
             Some(Payload::Message(envelope)) => self.node.inbox.message(topic.clone(), envelope),
             Some(Payload::Appended(entry)) => self.node.inbox.appended(topic.clone(), entry),
-            None => tracing::warn!(%topic, "another program publishes in the channel of a topic; its message is ignored"),
+            None => {
+                tracing::warn!(%topic, "another program publishes in the channel of a topic; its message is ignored")
+            }
         }
     }
 

@@ -70,7 +70,9 @@ impl Server {
         let program = kind.program()?;
         let mut arguments: Vec<String> = match disk {
             Disk::Nothing => ["--save", "", "--appendonly", "no"].map(str::to_owned).into(),
-            Disk::EachWrite => ["--save", "", "--appendonly", "yes", "--appendfsync", "always"].map(str::to_owned).into(),
+            Disk::EachWrite => {
+                ["--save", "", "--appendonly", "yes", "--appendfsync", "always"].map(str::to_owned).into()
+            }
         };
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         // Another program may take the port before the server does.
