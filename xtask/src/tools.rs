@@ -44,6 +44,8 @@ pub(crate) enum Tool {
     Ip,
     /// `nft` of nftables.
     Nft,
+    /// The server of Redis.
+    RedisServer,
 }
 
 /// Where Debian installs the sources of Go packages.
@@ -125,6 +127,7 @@ impl Tool {
             Tool::Libssl => libssl(),
             Tool::Ip => of_root("ip", &["-V"]),
             Tool::Nft => of_root("nft", &["--version"]),
+            Tool::RedisServer => redis_server(),
         }
     }
 
@@ -161,6 +164,9 @@ impl Tool {
             Tool::Libssl => "install OpenSSL's headers and pkg-config (on Debian: libssl-dev and pkg-config)",
             Tool::Ip => "install iproute2",
             Tool::Nft => "install nftables",
+            Tool::RedisServer => {
+                "install Redis (on Debian: redis-server, or redis-tools, which has the same program and starts no service)"
+            }
         }
     }
 
@@ -200,6 +206,8 @@ impl Tool {
             Tool::Libssl => apt_get(ctx, &["libssl-dev", "pkg-config"])?,
             Tool::Ip => apt_get(ctx, &["iproute2"])?,
             Tool::Nft => apt_get(ctx, &["nftables"])?,
+            // Its redis-check-rdb is the server by another name. The package redis-server would start a service.
+            Tool::RedisServer => apt_get(ctx, &["redis-tools"])?,
         }
         Ok(())
     }
@@ -255,6 +263,12 @@ fn nginx() -> Result<PathBuf, String> {
         .into_iter()
         .find(|path| succeeds(path, &["-v"]))
         .ok_or_else(|| "there is no nginx, neither on PATH nor in /usr/sbin".to_owned())
+}
+
+/// Finds the server of Redis, or the program that is the server if it is called `redis-server`.
+fn redis_server() -> Result<PathBuf, String> {
+    let found = ["redis-server", "redis-check-rdb"].into_iter().find_map(on_path);
+    found.ok_or_else(|| "there is no redis-server on PATH".to_owned())
 }
 
 /// Finds Go, if the package is installed from the system too. Go itself would download the package.

@@ -1,0 +1,41 @@
+//! `cargo xtask brokers`: the contract of brokers, and their faults, on real servers.
+
+use crate::context::Context;
+use crate::environment;
+use crate::flags::BrokersFlags;
+use crate::tools::Tool;
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::path::PathBuf;
+use xshell::cmd;
+
+/// The packages whose tests need servers, and the contract itself, which runs against `Local`.
+const PACKAGES: [&str; 4] = ["--package", "sockeye-broker-test", "--package", "sockeye-redis"];
+
+pub(crate) fn run(ctx: &Context, flags: &BrokersFlags) -> Result<()> {
+    let (redis, valkey) = (redis(ctx)?, environment::valkey(ctx)?);
+    let sh = &ctx.sh;
+    for server in [&redis, &valkey] {
+        println!("{}", cmd!(sh, "{server} --version").quiet().read()?);
+    }
+    let _redis = sh.push_env("SOCKEYE_REDIS_SERVER", redis);
+    let _valkey = sh.push_env("SOCKEYE_VALKEY_SERVER", valkey);
+    let _long = flags.long.then(|| sh.push_env("SOCKEYE_BROKERS_LONG", "1"));
+    let only = &flags.only;
+    // The figures of each test are what it prints.
+    cmd!(sh, "cargo test {PACKAGES...} --all-features --tests --no-fail-fast -- --show-output {only...}").run()?;
+    Ok(())
+}
+
+/// The server of Redis, by this name: it looks at how it is called.
+fn redis(ctx: &Context) -> Result<PathBuf> {
+    let program = Tool::RedisServer.require(ctx)?;
+    if program.ends_with("redis-server") {
+        return Ok(program);
+    }
+    let folder = ctx.workspace.target.join("brokers");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let server = folder.join("redis-server");
+    fs::copy(&program, &server).with_context(|| format!("cannot write {}", server.display()))?;
+    Ok(server)
+}
