@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Sends requests. Dropping it ends the connection.
 pub(crate) struct Commands {
     server: Arc<Server>,
-    connection: watch::Receiver<Option<Arc<Connection>>>,
+    connection: Arc<watch::Sender<Option<Arc<Connection>>>>,
     broken: mpsc::UnboundedSender<Broken>,
     keeper: AbortHandle,
 }
@@ -39,9 +39,9 @@ impl Commands {
     /// Opens the first connection.
     pub(crate) async fn open(server: Arc<Server>, health: Arc<HealthRecord>) -> Result<Self, BrokerError> {
         let first = server.open(1).await.map_err(|failure| failure.into_error(false))?;
-        let (sender, connection) = watch::channel(Some(Arc::new(first)));
+        let connection = Arc::new(watch::Sender::new(Some(Arc::new(first))));
         let (broken, reports) = mpsc::unbounded_channel();
-        let keeper = tokio::spawn(keep(Arc::clone(&server), sender, reports, health)).abort_handle();
+        let keeper = tokio::spawn(keep(Arc::clone(&server), Arc::clone(&connection), reports, health)).abort_handle();
         Ok(Self { server, connection, broken, keeper })
     }
 
@@ -99,11 +99,12 @@ impl Commands {
     /// Ends the connection.
     pub(crate) fn close(&self) {
         self.keeper.abort();
+        drop(self.connection.send_replace(None));
     }
 
     /// The connection, if there is one with this number or a greater one before the deadline.
     async fn connection(&self, usable: u64, deadline: Instant) -> Option<Arc<Connection>> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection.subscribe();
         let is_usable = |now: &Option<Arc<Connection>>| now.as_ref().is_some_and(|now| now.number >= usable);
         let found = timeout_at(deadline, connection.wait_for(is_usable)).await;
         found.ok()?.ok()?.clone()
@@ -134,7 +135,7 @@ impl Drop for Commands {
 /// Makes the connection anew, each time when it is reported as broken.
 async fn keep(
     server: Arc<Server>,
-    connection: watch::Sender<Option<Arc<Connection>>>,
+    connection: Arc<watch::Sender<Option<Arc<Connection>>>>,
     mut reports: mpsc::UnboundedReceiver<Broken>,
     health: Arc<HealthRecord>,
 ) {

@@ -122,6 +122,8 @@ impl Task {
                             tracing::warn!(reason = failure.message, "the subscription of the node is lost");
                             self.check_commands();
                         }
+                        // The next connection is subscribed to what they wait for.
+                        self.waiting.extend(session.into_replies());
                         failure
                     }
                 },

@@ -1,5 +1,7 @@
 //! What a node makes of a broker that is killed, refuses, cuts or is silent.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
 #[macro_use]
 mod support;
 
@@ -205,6 +207,22 @@ on_each_server! {
         proxy.set_silent(false);
         assert_eq!(node.next_lost(Duration::from_secs(10)).await, Lost::All);
         node.until_health(true, Duration::from_secs(10)).await;
+    }
+
+    async fn a_subscription_whose_connection_is_cut_is_there_on_the_next_one(server: Server, Disk::Nothing) {
+        let proxy = Proxy::start(server.address()).await;
+        let mut node = Node::start(&format!("redis://{}", proxy.address())).await;
+        let topic = Topic::room("faults", "late");
+        proxy.set_silent(true);
+        let mut subscribing = node.broker.subscribe(vec![topic.clone()]);
+        assert!(timeout(Duration::from_millis(100), &mut subscribing).await.is_err(), "nobody has answered");
+        proxy.cut_all();
+        proxy.set_silent(false);
+        subscribing.await.unwrap();
+        node.broker.publish(topic.clone(), "here".into()).await.unwrap();
+        assert_eq!(node.next_lost(Duration::from_secs(1)).await, Lost::All);
+        let arrival = node.next_within(Duration::from_secs(5)).await;
+        assert!(matches!(&arrival, Some(Arrival::Message { envelope, .. }) if envelope == "here"), "{arrival:?}");
     }
 
     async fn cut_connections_are_back_at_once_with_all_subscriptions(server: Server, Disk::Nothing) {

@@ -1,12 +1,13 @@
 //! One connection for subscriptions, from its first request to its end.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::try_join_all, poll, stream::FuturesUnordered};
 use redis::{
     Msg, RedisResult,
     aio::{PubSub, PubSubSink, PubSubStream},
 };
+use sockeye_state::BrokerError;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{Order, Reply, Stopped, Task};
@@ -29,6 +30,10 @@ pub(super) struct Session {
     stream: PubSubStream,
     server: Arc<Server>,
     unanswered: FuturesUnordered<Unanswered>,
+    /// Those who wait for the answers to requests, by the number of the request.
+    replies: HashMap<u64, Reply>,
+    /// How many orders were carried out.
+    orders: u64,
     probe: Probe,
     /// The message by which the node checks itself, while that is sent.
     sending: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -45,8 +50,8 @@ pub(super) enum SessionEnd {
 enum Asked {
     /// All channels, at the start.
     All,
-    /// The channels of an order.
-    Subscribe(Vec<String>, Reply),
+    /// The channels of an order, with the number of the request.
+    Subscribe(Vec<String>, u64),
     Unsubscribe,
 }
 
@@ -54,7 +59,23 @@ impl Session {
     pub(super) fn new(pubsub: PubSub, server: Arc<Server>) -> Self {
         let (sink, stream) = pubsub.split();
         let probe = Probe::new(server.times.silence, Instant::now());
-        Self { sink, stream, server, unanswered: FuturesUnordered::new(), probe, sending: None, was_alive: false }
+        let unanswered = FuturesUnordered::new();
+        Self {
+            sink,
+            stream,
+            server,
+            unanswered,
+            replies: HashMap::new(),
+            orders: 0,
+            probe,
+            sending: None,
+            was_alive: false,
+        }
+    }
+
+    /// Those who still wait for an answer of the server.
+    pub(super) fn into_replies(self) -> impl Iterator<Item = Reply> {
+        self.replies.into_values()
     }
 
     pub(super) fn was_alive(&self) -> bool {
@@ -98,7 +119,13 @@ impl Session {
         });
     }
 
-    /// The future that sends the node a message, in which the node is told until when to try.
+    fn reply(&mut self, number: u64, outcome: Result<(), BrokerError>) {
+        if let Some(reply) = self.replies.remove(&number) {
+            let _ = reply.send(outcome);
+        }
+    }
+
+    /// Begins to send the node a message, until that has succeeded.
     fn check(&mut self, commands: Arc<Commands>, channel: Arc<str>) {
         self.sending = Some(Box::pin(async move {
             while commands.publish(&channel, b"p").await.is_err() {
@@ -114,10 +141,18 @@ impl Task {
         let mut channels: Vec<String> = self.channels.keys().cloned().collect();
         channels.push(self.node.probe_channel.to_string());
         session.subscribe(channels, Asked::All).await;
+        // Is set again only when it has fired, and not for each message.
+        let mut timer = std::pin::pin!(sleep_until(session.probe.next()));
         loop {
             tokio::select! {
                 message = session.stream.next() => match message {
-                    Some(message) => self.arrived(session, &message),
+                    Some(message) => {
+                        self.arrived(session, &message);
+                        // What has arrived together is handed over together.
+                        while let Some(Some(message)) = session.stream.next().now_or_never() {
+                            self.arrived(session, &message);
+                        }
+                    }
                     None => {
                         let message = format!("Redis at {} has closed the subscription", self.node.server.name);
                         return SessionEnd::Lost(Failure::new(FailureKind::NotHere, message));
@@ -133,20 +168,23 @@ impl Task {
                         return SessionEnd::Lost(failure);
                     }
                 }
-                () = sleep_until(session.probe.next()) => match session.probe.advance(Instant::now()) {
-                    Step::Wait => {}
-                    Step::Send => session.check(Arc::clone(&self.node.commands), Arc::clone(&self.node.probe_channel)),
-                    Step::GiveUp => {
-                        let message = format!(
-                            "a message of this node to itself does not come back from Redis at {}",
-                            self.node.server.name
-                        );
-                        return SessionEnd::Lost(Failure::new(FailureKind::NotHere, message));
+                () = &mut timer => {
+                    match session.probe.advance(Instant::now()) {
+                        Step::Wait => {}
+                        Step::Send => session.check(Arc::clone(&self.node.commands), Arc::clone(&self.node.probe_channel)),
+                        Step::GiveUp => return SessionEnd::Lost(self.gives_up()),
                     }
-                },
+                    timer.as_mut().reset(session.probe.next());
+                }
                 () = sent(&mut session.sending) => session.sending = None,
             }
         }
+    }
+
+    fn gives_up(&self) -> Failure {
+        let name = &self.node.server.name;
+        let message = format!("a message of this node to itself does not come back from Redis at {name}");
+        Failure::new(FailureKind::NotHere, message)
     }
 
     fn arrived(&mut self, session: &mut Session, message: &Msg) {
@@ -170,7 +208,10 @@ impl Task {
         match order {
             Some(Order::Subscribe(topics, reply)) => {
                 let channels = self.insert(topics);
-                session.subscribe(channels.clone(), Asked::Subscribe(channels, reply)).await;
+                session.orders += 1;
+                let number = session.orders;
+                session.replies.insert(number, reply);
+                session.subscribe(channels.clone(), Asked::Subscribe(channels, number)).await;
                 Ok(())
             }
             Some(Order::Unsubscribe(topics, reply)) => {
@@ -192,24 +233,19 @@ impl Task {
                 session.check(Arc::clone(&self.node.commands), Arc::clone(&self.node.probe_channel));
                 Ok(())
             }
-            (Asked::Subscribe(_, reply), None) => {
-                let _ = reply.send(Ok(()));
+            (Asked::Subscribe(_, number), None) => {
+                session.reply(number, Ok(()));
                 Ok(())
             }
-            (Asked::Subscribe(channels, reply), Some(failure)) if failure.kind == FailureKind::Refused => {
+            (Asked::Subscribe(channels, number), Some(failure)) if failure.kind == FailureKind::Refused => {
                 for channel in channels {
                     self.channels.remove(&channel);
                 }
-                let _ = reply.send(Err(failure.into_error(false)));
+                session.reply(number, Err(failure.into_error(false)));
                 Ok(())
             }
-            (Asked::Subscribe(_, reply), Some(failure)) => {
-                // The next connection is subscribed to them.
-                self.waiting.push(reply);
-                Err(failure)
-            }
             (Asked::Unsubscribe, None) => Ok(()),
-            (Asked::All | Asked::Unsubscribe, Some(failure)) => Err(failure),
+            (_, Some(failure)) => Err(failure),
         }
     }
 }
