@@ -121,8 +121,7 @@ impl Connection {
     }
 
     fn failure(&self, error: redis::RedisError) -> Failure {
-        let failure = Failure::of(error, &self.server);
-        if self.cluster.is_some() { failure.mending() } else { failure }
+        Failure::of(error, &self.server)
     }
 }
 

@@ -16,11 +16,11 @@ pub(crate) struct Failure {
 pub(crate) enum FailureKind {
     /// Nothing was done, the connection is good, and another try may succeed soon.
     Later,
-    /// Nothing was done, and this server is not the one to ask: it loads its data, or is no master.
+    /// Nothing was done, and this server is not the one to ask: it loads its data, is no master, or has given the slot away.
     NotHere,
     /// The connection is broken, and nobody knows whether the request was carried out.
     Broken,
-    /// Nobody knows whether the request was carried out, and the connection mends itself, as that of a cluster does.
+    /// Nobody knows whether the request was carried out, since there was no more time. The connection may be good.
     Interrupted,
     /// Nothing was done, since the server does not have the script.
     NoScript,
@@ -46,16 +46,6 @@ impl Failure {
     /// Whether the request may have been carried out.
     pub(crate) fn may_be_done(&self) -> bool {
         matches!(self.kind, FailureKind::Broken | FailureKind::Interrupted)
-    }
-
-    /// The same, for a connection that mends itself.
-    pub(crate) fn mending(self) -> Self {
-        let kind = match self.kind {
-            FailureKind::Broken => FailureKind::Interrupted,
-            FailureKind::NotHere => FailureKind::Later,
-            other => other,
-        };
-        Self { kind, ..self }
     }
 
     /// The error of the request. `may_be_done` is whether this or an earlier try may have been carried out, if that matters.

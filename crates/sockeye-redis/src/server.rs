@@ -18,9 +18,6 @@ use crate::{
     failure::{Failure, FailureKind},
 };
 
-/// How many times a connection to a cluster follows a redirection, or waits for a node, for one request.
-const REDIRECTIONS: u32 = 4;
-
 /// The server behind the broker, or any node of a cluster.
 pub(crate) struct Server {
     client: Client,
@@ -129,7 +126,9 @@ impl Server {
             let client = ClusterClientBuilder::new([self.client.get_connection_info().clone()])
                 .connection_timeout(self.times.connect)
                 .response_timeout(self.times.response)
-                .retries(REDIRECTIONS)
+                // `Commands` tries again, and knows what is safe. After a slot has moved, the connection is made anew: the crate's
+                // own way to follow can leave all requests without an answer.
+                .retries(0)
                 .tcp_settings(tcp())
                 .build()?;
             client.get_async_connection().await

@@ -2,10 +2,12 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+pub(crate) mod cluster;
 pub(crate) mod node;
 pub(crate) mod server;
 
 /// Defines a test for each kind of server: it gets a server that keeps nothing on disk, or that which is asked for.
+#[allow(unused_macros, reason = "each test program uses a part")]
 macro_rules! on_each_server {
     ($($(#[$meta:meta])* async fn $name:ident($server:ident: Server $(, $persistence:expr)?) $body:block)*) => {$(
         mod $name {

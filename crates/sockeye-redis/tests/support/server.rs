@@ -169,7 +169,7 @@ async fn is_up(address: SocketAddr) -> bool {
     answer[..length].starts_with(b"+PONG") || answer[..length].starts_with(b"-NOAUTH")
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("a bound socket has an address").port()
 }
