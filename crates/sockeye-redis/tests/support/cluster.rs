@@ -33,9 +33,9 @@ impl Cluster {
             cluster.ask::<()>(node.into(), &format!("CLUSTER ADDSLOTSRANGE {first} {last}")).await;
             cluster.ask::<()>(node.into(), &format!("CLUSTER SET-CONFIG-EPOCH {}", node + 1)).await;
         }
-        for node in 1..3 {
-            let port = cluster.nodes[node].address().port();
-            cluster.ask::<()>(0, &format!("CLUSTER MEET 127.0.0.1 {port} {}", buses[node])).await;
+        for (server, bus) in cluster.nodes.iter().zip(buses).skip(1) {
+            let port = server.address().port();
+            cluster.ask::<()>(0, &format!("CLUSTER MEET 127.0.0.1 {port} {bus}")).await;
         }
         let deadline = Instant::now() + START;
         for node in 0..3 {
