@@ -9,9 +9,6 @@ use std::fs;
 use std::path::PathBuf;
 use xshell::cmd;
 
-/// The packages whose tests need servers, and the contract itself, which runs against `Local`.
-const PACKAGES: [&str; 4] = ["--package", "sockeye-broker-test", "--package", "sockeye-redis"];
-
 pub(crate) fn run(ctx: &Context, flags: &BrokersFlags) -> Result<()> {
     let (redis, valkey) = (redis(ctx)?, environment::valkey(ctx)?);
     let sh = &ctx.sh;
@@ -22,8 +19,10 @@ pub(crate) fn run(ctx: &Context, flags: &BrokersFlags) -> Result<()> {
     let _valkey = sh.push_env("SOCKEYE_VALKEY_SERVER", valkey);
     let _long = flags.long.then(|| sh.push_env("SOCKEYE_BROKERS_LONG", "1"));
     let only = &flags.only;
+    cmd!(sh, "cargo test --package sockeye-broker-test --all-features --test local -- {only...}").run()?;
     // The figures of each test are what it prints.
-    cmd!(sh, "cargo test {PACKAGES...} --all-features --tests --no-fail-fast -- --show-output {only...}").run()?;
+    cmd!(sh, "cargo test --package sockeye-redis --all-features --tests --no-fail-fast -- --show-output {only...}")
+        .run()?;
     Ok(())
 }
 
