@@ -47,6 +47,14 @@
 //! Redis cuts off a subscriber that reads too slowly (`client-output-buffer-limit pubsub`). The node comes back, and its hub reads what
 //! it missed.
 //!
+//! # On a cluster
+//!
+//! * The URL should be a name that leads to nodes that are up: the node that was connected to carries all that this node publishes, and
+//!   its subscription.
+//! * While a slot moves, appends to its rooms wait for the end of the move, for [`request_timeout`](Builder::request_timeout) at most. After
+//!   the move the connection is made anew, and for these milliseconds a message to a room without a history fails.
+//! * A message from just before a subscription may arrive just after: the nodes of a cluster hand messages on without waiting.
+//!
 //! # Permissions
 //!
 //! With ACLs a user needs the keys `{NAMESPACE:*`, the channels `{NAMESPACE:*` and `sockeye:probe:*`, and the commands
