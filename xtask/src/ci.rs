@@ -34,8 +34,8 @@ struct Step {
 }
 
 /// The steps that run beside those after them in CI. `compat` builds in a folder of its own while `lint` and `features` compile one
-/// crate after the other, which leaves a processor idle. `slow-peers` mostly waits, and the steps after it leave enough time.
-const BESIDE: [&str; 2] = ["compat", "slow-peers"];
+/// crate after the other, which leaves a processor idle. The others mostly wait, and the steps after them leave enough time.
+const BESIDE: [&str; 3] = ["compat", "slow-peers", "brokers"];
 
 const STEPS: &[Step] = &[
     Step {
