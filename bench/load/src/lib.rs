@@ -8,6 +8,7 @@
 
 pub mod machine;
 mod scenario;
+mod scenarios;
 
 mod arrived;
 mod connection;
@@ -30,5 +31,6 @@ pub use handshake::server_address;
 pub use limits::Limits;
 pub use outcome::{Idle, Latency, Outcome, Stalled, Switching};
 pub use run::{room_for, run};
-pub use scenario::{Content, Measure, SCENARIOS, Scenario};
+pub use scenario::{Content, Measure, Scenario};
+pub use scenarios::SCENARIOS;
 pub use server::{Cpu, Server, Switches, Target};

@@ -158,7 +158,7 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::SCENARIOS;
+    use crate::scenarios::SCENARIOS;
 
     #[test]
     fn payloads_have_the_size_and_the_content_of_their_scenario() {
