@@ -1,10 +1,10 @@
 //! One connection.
 
 use crate::low_water::LowWater;
-use crate::opening;
 use crate::socket::{RECORDS, Received, Socket};
 use anyhow::{Context as _, Result};
 use bench_serve::frames::{Frames, PARTIAL};
+use bench_serve::opening;
 use rustix::event::epoll;
 use std::io::ErrorKind;
 use std::ops::Range;

@@ -1,9 +1,10 @@
 //! The floor of a fan-out: what one connection sends goes to all of them, from one buffer, with one call for each.
 
-use crate::{END, LISTENER, accept, listen, opening, wait};
+use crate::{END, LISTENER, accept, listen, wait};
 use anyhow::{Context as _, Result, ensure};
 use bench_serve::Options;
 use bench_serve::frames::{Frames, PARTIAL};
+use bench_serve::opening;
 use rustix::event::epoll;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;

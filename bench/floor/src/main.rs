@@ -12,7 +12,6 @@
 mod connection;
 mod fan;
 mod low_water;
-mod opening;
 mod socket;
 
 use anyhow::{Context as _, Result, ensure};

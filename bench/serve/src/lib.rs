@@ -3,8 +3,11 @@
 #![forbid(unsafe_code)]
 
 pub mod frames;
+mod mask;
+pub mod opening;
 pub mod tls;
-mod unmask;
+
+pub use mask::{Arch, mask};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};

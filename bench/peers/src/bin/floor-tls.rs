@@ -27,7 +27,7 @@ fn main() -> Result<()> {
 /// Reads, unmasks in the same buffer, and writes.
 async fn echo(mut stream: TlsStream<TcpStream>) -> Result<()> {
     let mut buffer = vec![0; 64 << 10];
-    let mut frames = Frames::default();
+    let mut frames = Frames::<false>::default();
     let mut ready = 0..0;
     loop {
         let start = ready.end + frames.prepare(&mut buffer[ready.end..]);

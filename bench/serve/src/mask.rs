@@ -1,12 +1,13 @@
-//! Unmasking in place, with the widest registers that the processor has.
+//! Masking and unmasking in place, with the widest registers that the processor has.
 
-use pulp::{Arch, NullaryFnOnce};
+pub use pulp::Arch;
+use pulp::NullaryFnOnce;
 
 /// The length from which wide registers pay for the choice between the processor's kinds of them.
 const LONG: usize = 64;
 
 /// Applies the masking key to a payload that begins with the first byte of the key.
-pub(crate) fn unmask(payload: &mut [u8], key: [u8; 4], arch: Arch) {
+pub fn mask(payload: &mut [u8], key: [u8; 4], arch: Arch) {
     match payload.len() {
         LONG.. => arch.dispatch(Words { payload, key }),
         8.. => words(payload, key),
@@ -29,7 +30,7 @@ impl NullaryFnOnce for Words<'_> {
     }
 }
 
-/// Unmasks at least eight bytes. The last eight are one word, which may overlap the words before it.
+/// Masks at least eight bytes. The last eight are one word, which may overlap the words before it.
 #[inline(always)]
 fn words(payload: &mut [u8], key: [u8; 4]) {
     let key = u32::from_le_bytes(key);
@@ -54,14 +55,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_of_any_length_is_unmasked_with_narrow_and_with_wide_registers() {
+    fn a_payload_of_any_length_is_masked_with_narrow_and_with_wide_registers() {
         let key = [0x37, 0xfa, 0x21, 0x3d];
         for length in 0..500 {
             let masked: Vec<u8> = (0..length).map(|index| (index * 7) as u8).collect();
             let expected: Vec<u8> = masked.iter().enumerate().map(|(index, byte)| byte ^ key[index % 4]).collect();
             for arch in [Arch::Scalar, Arch::new()] {
                 let mut payload = masked.clone();
-                unmask(&mut payload, key, arch);
+                mask(&mut payload, key, arch);
                 assert_eq!(payload, expected, "{length} bytes, {arch:?}");
             }
         }
