@@ -2,18 +2,14 @@
 
 use crate::arrived::Arrived;
 use crate::echo::Echo;
-use crate::handshake;
 use crate::messages::Messages;
 use crate::wire::Wire;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::event::epoll;
-use rustls::ClientConfig;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// A connection that sends all its messages at once, and then waits until all are back.
@@ -39,17 +35,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Opens a connection, over TLS if there is `tls`. The connection is registered with `epoll` under this number.
-    pub(crate) fn open(
-        server: SocketAddr,
-        tls: Option<&Arc<ClientConfig>>,
-        path: &str,
+    /// A connection after its opening handshake, with the bytes that came right behind that. It is registered with `epoll` under
+    /// this number.
+    pub(crate) fn new(
+        wire: Wire,
+        early: &[u8],
         messages: Rc<Messages>,
         epoll: &OwnedFd,
         number: usize,
     ) -> Result<Self> {
-        let (wire, early) =
-            handshake::open(server, tls, path, messages.deflate).with_context(|| format!("connection {number}"))?;
         wire.socket().set_nonblocking(true).context("cannot make a socket non-blocking")?;
         // Edge-triggered and in both directions, so that no registration changes during a measurement.
         let interest = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
@@ -60,7 +54,7 @@ impl Connection {
         let (arrived, due) = (Arrived::default(), VecDeque::new());
         let mut connection = Self { wire, messages, echo, sent, first: 0, limit: 0, arrived, begun, due, unsent: 0 };
         connection.echo.position = connection.messages.payloads.len();
-        connection.echo.receive(&early, &connection.messages)?;
+        connection.echo.receive(early, &connection.messages)?;
         Ok(connection)
     }
 
@@ -123,7 +117,7 @@ impl Connection {
         let mut completed = 0;
         loop {
             match self.wire.read(buffer) {
-                Ok(0) => bail!("the server ended the connection"),
+                Ok(0) => bail!("the other side ended the connection"),
                 Ok(read) => {
                     self.arrived += Arrived { bytes: read as u64, reads: 1 };
                     completed += self.echo.receive(&buffer[..read], &self.messages)?;

@@ -1,7 +1,9 @@
 //! The echoes, compared byte by byte with the sent messages.
 
 use crate::messages::{Messages, pong};
+use crate::scenario::Role;
 use anyhow::{Context as _, Result, bail, ensure};
+use bench_serve::{Arch, mask};
 use flate2::{Decompress, FlushDecompress};
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -19,6 +21,12 @@ pub(crate) struct Echo {
     pub(crate) offset: usize,
     /// How much of the current frame's payload is missing.
     remaining: u64,
+    /// The masking key of the rest of it, if it comes from a client.
+    key: Option<[u8; 4]>,
+    /// The registers with which it is unmasked.
+    arch: Arch,
+    /// Where it is unmasked.
+    unmasked: Vec<u8>,
     /// Whether the current frame is the last of its message.
     is_final: bool,
     /// Whether a frame of the message has arrived.
@@ -88,6 +96,16 @@ impl Echo {
         let length = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(bytes.len());
         let (here, rest) = bytes.split_at(length);
         self.remaining -= length as u64;
+        let here = match &mut self.key {
+            None => here,
+            Some(key) => {
+                self.unmasked.clear();
+                self.unmasked.extend_from_slice(here);
+                mask(&mut self.unmasked, *key, self.arch);
+                key.rotate_left(length % 4);
+                &self.unmasked
+            }
+        };
         if let Some(deflated) = &mut self.deflated {
             deflated.extend_from_slice(here);
             self.end_of_frame(messages)?;
@@ -107,14 +125,17 @@ impl Echo {
     /// Takes a header, or a whole control frame, and returns the bytes after it; `None` if it is not complete yet.
     fn header<'a>(&mut self, bytes: &'a [u8], messages: &Messages) -> Result<Option<&'a [u8]>> {
         let mut cursor = Cursor::new(bytes);
-        let Some((header, length)) = FrameHeader::parse(&mut cursor).context("the server sent no frame")? else {
+        let Some((header, length)) = FrameHeader::parse(&mut cursor).context("what came is no frame")? else {
             return Ok(None);
         };
         let rest = &bytes[cursor.position() as usize..];
-        ensure!(header.mask.is_none(), "the server masked a frame");
+        match messages.role {
+            Role::Server => ensure!(header.mask.is_none(), "the server masked a frame"),
+            Role::Client => ensure!(header.mask.is_some(), "the client did not mask a frame"),
+        }
         let may_be_compressed = messages.deflate && !self.has_begun && matches!(header.opcode, OpCode::Data(_));
-        ensure!(!header.rsv1 || may_be_compressed, "the server set RSV1, which means nothing here");
-        ensure!(!(header.rsv2 || header.rsv3), "the server set a reserved bit");
+        ensure!(!header.rsv1 || may_be_compressed, "RSV1 is set, which means nothing here");
+        ensure!(!(header.rsv2 || header.rsv3), "a reserved bit is set");
         match header.opcode {
             OpCode::Data(data) => {
                 let expected = if self.has_begun { Data::Continue } else { messages.data };
@@ -122,7 +143,7 @@ impl Echo {
                 ensure!(self.position < messages.payloads.len(), "more messages came back than were sent");
                 self.has_begun = true;
                 self.is_final = header.is_final;
-                self.remaining = length;
+                (self.remaining, self.key) = (length, header.mask);
                 if header.rsv1 {
                     self.deflated = Some(Vec::new());
                 }
@@ -131,13 +152,21 @@ impl Echo {
             }
             OpCode::Control(control) => {
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
-                ensure!(length <= 125, "the server sent a control frame of {length} bytes");
+                ensure!(length <= 125, "a control frame of {length} bytes came");
                 let Some((payload, rest)) = rest.split_at_checked(length) else { return Ok(None) };
                 match control {
-                    Control::Ping => pong(&mut self.answers, payload)?,
+                    Control::Ping => {
+                        let mut payload = payload.to_vec();
+                        mask(&mut payload, header.mask.unwrap_or_default(), self.arch);
+                        pong(&mut self.answers, messages.role, &payload)?;
+                    }
                     Control::Pong => {}
-                    Control::Close => bail!("the server closed the connection{}", reason(payload)),
-                    Control::Reserved(opcode) => bail!("the server sent a frame of the reserved opcode {opcode}"),
+                    Control::Close => {
+                        let mut payload = payload.to_vec();
+                        mask(&mut payload, header.mask.unwrap_or_default(), self.arch);
+                        bail!("the other side closed the connection{}", reason(&payload))
+                    }
+                    Control::Reserved(opcode) => bail!("a frame of the reserved opcode {opcode} came"),
                 }
                 Ok(Some(rest))
             }
@@ -203,6 +232,7 @@ fn reason(payload: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::messages::write_frame;
     use crate::scenario::Scenario;
 
     fn frame(is_final: bool, opcode: OpCode, payload: &[u8]) -> Vec<u8> {
@@ -336,5 +366,30 @@ mod tests {
         echo.receive(&answer(&messages), &messages).unwrap();
         let again = frame(true, OpCode::Data(Data::Binary), &messages.payloads[0]);
         assert!(echo.receive(&again, &messages).unwrap_err().to_string().contains("more messages"));
+    }
+
+    #[test]
+    fn echoes_of_a_client_are_unmasked_however_they_are_cut() {
+        let messages = Messages::new(Scenario::find("client-pipelined-text-32").unwrap(), 7).unwrap();
+        let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+        let mut answer = Vec::new();
+        for (number, payload) in messages.payloads.iter().enumerate() {
+            write_frame(&mut answer, header.clone(), Some([number as u8, 2, 3, 4]), payload).unwrap();
+        }
+        for size in 1..=answer.len() {
+            let mut echo = Echo::default();
+            let completed: usize = answer.chunks(size).map(|bytes| echo.receive(bytes, &messages).unwrap()).sum();
+            assert_eq!((completed, echo.position, echo.offset), (64, 64, 0), "in pieces of {size}");
+        }
+        answer[30] ^= 1;
+        assert!(
+            Echo::default()
+                .receive(&answer, &messages)
+                .unwrap_err()
+                .to_string()
+                .contains("message 0 came back changed")
+        );
+        let unmasked = write(header, &messages.payloads[0]);
+        assert!(Echo::default().receive(&unmasked, &messages).unwrap_err().to_string().contains("did not mask"));
     }
 }

@@ -8,17 +8,17 @@ use clap::Parser;
 use std::io;
 use std::time::Duration;
 
-/// Sends one scenario's messages to an echo server on this machine, and prints the result as a line of JSON.
+/// Sends one scenario's messages to a program on this machine that sends them back, and prints the result as a line of JSON.
 #[derive(Debug, Parser)]
 #[command(name = "load", max_term_width = 100)]
 struct Options {
     /// What to send; `--list` prints the names
     #[arg(long, value_name = "NAME", required_unless_present = "list")]
     scenario: Option<String>,
-    /// Where the server listens, as in `http://127.0.0.1:9001`
+    /// Where the server listens, or where a client takes its orders, as in `http://127.0.0.1:9001`
     #[arg(long, value_name = "URL", required_unless_present = "list")]
     url: Option<String>,
-    /// The server's process, whose time and memory are measured
+    /// The measured process, whose time and memory are measured
     #[arg(long, required_unless_present = "list")]
     pid: Option<u32>,
     /// The path of the WebSocket

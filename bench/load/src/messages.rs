@@ -1,6 +1,6 @@
 //! The messages of a connection, built before anything is measured.
 
-use crate::scenario::{Content, Scenario};
+use crate::scenario::{Content, Role, Scenario};
 use anyhow::{Context as _, Result, ensure};
 use flate2::{Compress, Compression, FlushCompress};
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ const WIDE: &str = "Grüße an alle, привет всем, 世界こんにち�
 /// A text that asks for the message that the server keeps.
 const ASK: &[u8] = b"to all";
 
-/// The messages that a connection sends at once, masked, and the expected echoes.
+/// The messages that a connection sends at once, and the expected echoes.
 #[derive(Debug)]
 pub(crate) struct Messages {
     /// All frames, one after the other, as on the wire.
@@ -22,6 +22,8 @@ pub(crate) struct Messages {
     pub(crate) ends: Vec<usize>,
     /// The payload of each message.
     pub(crate) payloads: Vec<Vec<u8>>,
+    /// The measured side, which sends the echoes. Only frames of clients are masked.
+    pub(crate) role: Role,
     /// Of the first frame of each message.
     pub(crate) data: Data,
     /// Whether the echoes may be compressed.
@@ -35,7 +37,9 @@ impl Messages {
     pub(crate) fn new(scenario: &Scenario, connection: usize) -> Result<Self> {
         let data = if scenario.content == Content::Binary { Data::Binary } else { Data::Text };
         let deflate = scenario.deflate;
-        let mut messages = Self { wire: Vec::new(), ends: Vec::new(), payloads: Vec::new(), data, deflate, once: 0 };
+        let role = scenario.role;
+        let mut messages =
+            Self { wire: Vec::new(), ends: Vec::new(), payloads: Vec::new(), role, data, deflate, once: 0 };
         let mut keys = Keys::new(connection);
         for position in 0..scenario.in_flight {
             let payload = payload(scenario.content, scenario.size, connection, position);
@@ -47,7 +51,7 @@ impl Messages {
                 let opcode = OpCode::Data(if index == 0 { data } else { Data::Continue });
                 let rsv1 = deflate && index == 0;
                 let header = FrameHeader { is_final: index + 1 == count, rsv1, opcode, ..FrameHeader::default() };
-                write_frame(&mut messages.wire, header, keys.next(), fragment)?;
+                write_frame(&mut messages.wire, header, key(role, keys.next()), fragment)?;
             }
             messages.ends.push(messages.wire.len());
             messages.payloads.push(payload);
@@ -60,22 +64,33 @@ impl Messages {
         let mut messages = Self::new(scenario, 0)?;
         messages.once = messages.wire.len();
         let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
-        write_frame(&mut messages.wire, header, [0x3a, 0x91, 0x0f, 0xc6], ASK)?;
+        write_frame(&mut messages.wire, header, key(scenario.role, [0x3a, 0x91, 0x0f, 0xc6]), ASK)?;
         messages.ends = vec![messages.wire.len()];
         Ok(messages)
     }
 }
 
-/// The Pong that answers a Ping, masked.
-pub(crate) fn pong(wire: &mut Vec<u8>, payload: &[u8]) -> Result<()> {
+/// The Pong that answers a Ping of the measured side.
+pub(crate) fn pong(wire: &mut Vec<u8>, role: Role, payload: &[u8]) -> Result<()> {
     let opcode = OpCode::Control(tungstenite::protocol::frame::coding::Control::Pong);
-    write_frame(wire, FrameHeader { opcode, ..FrameHeader::default() }, [0x5a, 0xc3, 0x3c, 0xa5], payload)
+    write_frame(wire, FrameHeader { opcode, ..FrameHeader::default() }, key(role, [0x5a, 0xc3, 0x3c, 0xa5]), payload)
 }
 
-/// Appends a masked frame.
-pub(crate) fn write_frame(wire: &mut Vec<u8>, mut header: FrameHeader, key: [u8; 4], payload: &[u8]) -> Result<()> {
-    header.mask = Some(key);
+/// The masking key of what is sent to the measured side.
+fn key(measured: Role, key: [u8; 4]) -> Option<[u8; 4]> {
+    (measured == Role::Server).then_some(key)
+}
+
+/// Appends a frame, masked if there is a key.
+pub(crate) fn write_frame(
+    wire: &mut Vec<u8>,
+    mut header: FrameHeader,
+    key: Option<[u8; 4]>,
+    payload: &[u8],
+) -> Result<()> {
+    header.mask = key;
     header.format(payload.len() as u64, wire).context("cannot write a frame header")?;
+    let key = key.unwrap_or_default();
     wire.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
     Ok(())
 }
@@ -221,5 +236,11 @@ mod tests {
         }
         assert_eq!(payload, messages.payloads[0]);
         assert_eq!(cursor.position() as usize, messages.ends[0]);
+    }
+
+    #[test]
+    fn a_client_gets_frames_that_are_not_masked() {
+        let messages = Messages::new(Scenario::find("client-text-20").unwrap(), 0).unwrap();
+        assert_eq!(messages.wire, [&[0x81, 20], &messages.payloads[0][..]].concat());
     }
 }

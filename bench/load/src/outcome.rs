@@ -75,6 +75,8 @@ pub struct Idle {
     pub rss_many: u64,
     /// The difference, divided by the number of connections that were added.
     pub bytes_per_connection: f64,
+    /// How long all of the openings took, one after the other, each with a message; not known of earlier results.
+    pub opening_seconds: Option<f64>,
 }
 
 /// Receivers of a fan-out that stopped to read. Each got messages without a gap, and then the end of its connection.

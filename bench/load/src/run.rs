@@ -1,15 +1,17 @@
 //! One run of a scenario, bounded in time and messages.
 
+use crate::clients::Clients;
 use crate::connection::Connection;
 use crate::course::{Course, Turn};
 use crate::fan::Fan;
+use crate::handshake;
 use crate::http2;
 use crate::limits::{Limits, SILENCE};
 use crate::look::Look;
 use crate::messages::Messages;
 use crate::outcome::{Idle, Outcome, Samples};
 use crate::pace::Pace;
-use crate::scenario::{Measure, Scenario};
+use crate::scenario::{Measure, Role, Scenario};
 use crate::server::Target;
 use crate::wire;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -25,8 +27,9 @@ use std::time::{Duration, Instant};
 /// The size of the receive buffer: more than a socket usually holds.
 const BUFFER: usize = 512 << 10;
 
-/// The length of the header of a short message from a server.
+/// The length of the header of a short message from a server, and from a client.
 const HEADER: u64 = 2;
+const MASKED_HEADER: u64 = HEADER + 4;
 
 /// How long to wait before the server's memory is measured.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -35,7 +38,7 @@ const SETTLE: Duration = Duration::from_millis(300);
 ///
 /// # Errors
 ///
-/// When the server does not answer, answers with anything except an echo, or ends; or when `then` fails.
+/// When the measured program does not answer, answers with anything except an echo, or ends; or when `then` fails.
 pub fn run(
     scenario: &Scenario,
     target: &Target,
@@ -77,6 +80,8 @@ struct Generator<'a> {
     limits: Limits,
     /// `None` where nothing is encrypted.
     tls: Option<Arc<ClientConfig>>,
+    /// The measured clients; `None` if a server is measured.
+    clients: Option<Clients>,
     epoll: OwnedFd,
     events: Vec<epoll::Event>,
     connections: Vec<Connection>,
@@ -93,6 +98,7 @@ impl<'a> Generator<'a> {
             target,
             limits,
             tls: scenario.tls.then(wire::client).transpose()?,
+            clients: (scenario.role == Role::Client).then(|| Clients::find(target.address)).transpose()?,
             epoll,
             events: Vec::with_capacity(256),
             connections: Vec::new(),
@@ -104,7 +110,12 @@ impl<'a> Generator<'a> {
     fn connect(&mut self, messages: Rc<Messages>) -> Result<&mut Connection> {
         let number = self.connections.len();
         let Target { address, path, .. } = self.target;
-        self.connections.push(Connection::open(*address, self.tls.as_ref(), path, messages, &self.epoll, number)?);
+        let opened = match &mut self.clients {
+            Some(clients) => clients.accept().map(|wire| (wire, Vec::new())),
+            None => handshake::open(*address, self.tls.as_ref(), path, messages.deflate),
+        };
+        let (wire, early) = opened.with_context(|| format!("connection {number}"))?;
+        self.connections.push(Connection::new(wire, &early, messages, &self.epoll, number)?);
         Ok(&mut self.connections[number])
     }
 
@@ -248,8 +259,9 @@ impl<'a> Generator<'a> {
         // All connections share the messages: one payload for each would use memory on the measured machine.
         let messages = Rc::new(Messages::new(self.scenario, 0)?);
         let start = self.look()?;
-        let mut resident = [0; 2];
+        let (mut resident, mut opening) = ([0; 2], Duration::ZERO);
         for (goal, resident) in [few, many].into_iter().zip(&mut resident) {
+            let begun = Instant::now();
             while self.connections.len() < goal {
                 self.heard = Instant::now();
                 self.connect(messages.clone())?.start(1)?;
@@ -257,6 +269,7 @@ impl<'a> Generator<'a> {
                     self.turn(|_, _| Ok(()))?;
                 }
             }
+            opening += begun.elapsed();
             // A look for the first connections, which must not have been closed meanwhile.
             std::thread::sleep(SETTLE);
             self.events.clear();
@@ -265,7 +278,8 @@ impl<'a> Generator<'a> {
         let [rss_few, rss_many] = resident;
         let mut outcome = start.outcome(self.scenario, many as u64, self.look()?);
         let bytes_per_connection = (rss_many as f64 - rss_few as f64) / (many - few) as f64;
-        outcome.idle = Some(Idle { few, many, rss_few, rss_many, bytes_per_connection });
+        let opening_seconds = Some(opening.as_secs_f64());
+        outcome.idle = Some(Idle { few, many, rss_few, rss_many, bytes_per_connection, opening_seconds });
         Ok(outcome)
     }
 
@@ -282,6 +296,9 @@ impl<'a> Generator<'a> {
     /// Opens connections until there are `goal`. Then the last one sends a message: its echo shows that the handler has
     /// started, which the answer to the opening handshake does not.
     fn open(&mut self, goal: usize, messages: &Rc<Messages>) -> Result<()> {
+        if let Some(clients) = &mut self.clients {
+            clients.ask(goal.saturating_sub(self.connections.len()))?;
+        }
         while self.connections.len() < goal {
             self.connect(messages.clone())?;
         }
@@ -292,11 +309,12 @@ impl<'a> Generator<'a> {
         while self.connections.last().is_some_and(|connection| !connection.is_done()) {
             received += self.turn(|_, _| Ok(()))?.arrived.bytes;
         }
-        // Timed work of a server, such as Pings, is not part of opening connections.
-        let echo = self.scenario.size as u64 + HEADER;
+        // Timed work, such as Pings, is not part of opening connections.
+        let header = if self.clients.is_some() { MASKED_HEADER } else { HEADER };
+        let echo = self.scenario.size as u64 + header;
         ensure!(
             received <= echo,
-            "the server has sent {} bytes beside the echo of {echo}, such as a Ping: {goal} openings took too long, try \
+            "{} bytes came beside the echo of {echo}, such as a Ping: {goal} openings took too long, try \
              again when the machine does nothing else",
             received - echo
         );

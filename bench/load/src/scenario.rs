@@ -28,11 +28,22 @@ pub struct Scenario {
     /// The number of HTTP/2 connections over which the WebSockets are spread evenly (RFC 8441). `None` is HTTP/1.1, with a
     /// connection for each.
     pub http2: Option<usize>,
-    /// Threads of the server. A single thread has a core of its own. Several threads share their cores with the generator if
+    /// Threads of the measured program. A single thread has a core of its own. Several threads share their cores with the generator if
     /// the machine has no others.
     pub threads: usize,
+    /// The measured side of the connections. The generator is the other one.
+    pub role: Role,
     /// What is looked at.
     pub measure: Measure,
+}
+
+/// A side of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It accepts connections, and its frames are not masked.
+    Server,
+    /// It opens connections, and masks its frames.
+    Client,
 }
 
 /// What a message carries.

@@ -1,6 +1,6 @@
 //! All scenarios, as data.
 
-use crate::scenario::{Content, Measure, Scenario};
+use crate::scenario::{Content, Measure, Role, Scenario};
 use std::time::Duration;
 
 const BASE: Scenario = Scenario {
@@ -16,6 +16,7 @@ const BASE: Scenario = Scenario {
     tls: false,
     http2: None,
     threads: 1,
+    role: Role::Server,
     measure: Measure::Cpu,
 };
 
@@ -38,6 +39,9 @@ const FAN: Scenario =
 
 /// The same, with 1 % that stop to read.
 const FAN_STALLED: Scenario = Scenario { measure: Measure::Fan { stalled: 10 }, ..FAN };
+
+/// A load of clients: the generator is the server, and sends messages that the clients send back.
+const CLIENT: Scenario = Scenario { role: Role::Client, ..BASE };
 
 /// How many messages are sent in a row.
 const IN_A_ROW: usize = 16;
@@ -318,6 +322,60 @@ pub static SCENARIOS: &[Scenario] = &[
         measure: Measure::Idle { few: 500, many: 2_500 },
         ..DEFLATE
     },
+    Scenario {
+        name: "client-text-20",
+        about: "clients: 100 connections, 1 in flight, 20 B text",
+        content: Content::Ascii,
+        connections: 100,
+        ..CLIENT
+    },
+    Scenario {
+        name: "client-pipelined-text-32",
+        about: "clients: 16 connections, 64 in flight, 32 B text",
+        content: Content::Ascii,
+        size: 32,
+        connections: 16,
+        in_flight: 64,
+        ..CLIENT
+    },
+    Scenario {
+        name: "client-binary-16k",
+        about: "clients: 10 connections, 1 in flight, 16 KiB binary",
+        size: 16 << 10,
+        connections: 10,
+        ..CLIENT
+    },
+    Scenario {
+        name: "client-binary-1m",
+        about: "clients: 4 connections, 1 in flight, 1 MiB binary",
+        size: 1 << 20,
+        connections: 4,
+        ..CLIENT
+    },
+    Scenario {
+        name: "client-opening-300",
+        about: "clients: opening one connection while 150 to 300 are open",
+        measure: OPENING_300,
+        ..CLIENT
+    },
+    Scenario {
+        name: "client-opening-3000",
+        about: "clients: opening one connection while 1,500 to 3,000 are open",
+        measure: OPENING_3000,
+        ..CLIENT
+    },
+    Scenario {
+        name: "client-idle-20",
+        about: "clients: memory of an idle connection, after one 20 B message",
+        measure: IDLE,
+        ..CLIENT
+    },
+    Scenario {
+        name: "client-idle-10k",
+        about: "clients: 10,000 connections in one process, after one 20 B message each",
+        measure: Measure::Idle { few: 5_000, many: 10_000 },
+        ..CLIENT
+    },
 ];
 
 impl Scenario {
@@ -343,7 +401,11 @@ mod tests {
     fn the_settings_of_every_scenario_go_together() {
         for scenario in SCENARIOS {
             let Scenario { name, size, deflate, fragments, connections, in_flight, boxed, tls, http2, .. } = scenario;
-            let Scenario { threads, measure, .. } = scenario;
+            let Scenario { threads, role, measure, .. } = scenario;
+            let is_client = *role == Role::Client;
+            let has_clients = matches!(measure, Measure::Cpu | Measure::Idle { .. } | Measure::Opening { .. });
+            assert!(!is_client || has_clients && !deflate && !boxed && http2.is_none() && *threads == 1, "{name}");
+            assert_eq!(is_client, name.starts_with("client-"));
             assert!(http2.is_none_or(|tcp| connections % tcp == 0 && *measure == Measure::Cpu), "{name}");
             assert!(!boxed || http2.is_none() && !deflate && *threads == 1, "{name}");
             assert!(!tls || http2.is_none() && !boxed && *threads == 1 && *measure == Measure::Cpu, "{name}");

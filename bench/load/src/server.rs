@@ -31,10 +31,10 @@ pub struct Switches {
     pub involuntary: u64,
 }
 
-/// The server that gets the load.
+/// The program that gets the load.
 #[derive(Debug)]
 pub struct Target {
-    /// Where it listens.
+    /// Where it listens: a server for connections, a client for its orders.
     pub address: SocketAddr,
     /// The path in the request line.
     pub path: String,

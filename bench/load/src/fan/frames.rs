@@ -46,7 +46,7 @@ impl Frames {
         for message in 0..count {
             let key = (0x5bd1_e995 ^ (message as u32 + 1).wrapping_mul(0x9e37_79b9)).to_le_bytes();
             let opcode = OpCode::Data(Data::Text);
-            write_frame(&mut sent, FrameHeader { opcode, ..FrameHeader::default() }, key, &payload)?;
+            write_frame(&mut sent, FrameHeader { opcode, ..FrameHeader::default() }, Some(key), &payload)?;
             masked.push((sent.len() - size, key));
         }
         let mut frames = Self { sent, expected: plain.repeat(count), length: plain.len(), masked, header };

@@ -2,6 +2,7 @@
 
 use super::frames::Frames;
 use crate::messages::pong;
+use crate::scenario::Role;
 use anyhow::{Context as _, Result, bail, ensure};
 use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
@@ -73,7 +74,7 @@ impl Order {
                 };
                 bytes = rest;
                 match control {
-                    Control::Ping => pong(&mut self.answers, payload)?,
+                    Control::Ping => pong(&mut self.answers, Role::Server, payload)?,
                     Control::Close => {
                         taken.close = Some(payload.first_chunk().map(|code| u16::from_be_bytes(*code)));
                         break;
