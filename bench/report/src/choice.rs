@@ -1,6 +1,7 @@
 //! Which servers are measured under which load.
 
-use crate::servers::{Kind, Places, SERVERS, Server};
+use crate::places::Places;
+use crate::servers::{Kind, SERVERS, Server};
 use anyhow::{Context as _, Result};
 use bench_load::Scenario;
 

@@ -5,9 +5,10 @@
 //! is in both runs, and not in the difference. If openings or fan-outs are counted, their number differs instead.
 
 use crate::choice::Choice;
+use crate::places::Places;
 use crate::process::{Running, line};
 use crate::results::{Machine, write};
-use crate::servers::{Places, SERVERS, Server};
+use crate::servers::{SERVERS, Server};
 use crate::tracer::{Counted, Tracer};
 use crate::turns::{Cores, LIMIT, generator, outcome};
 use anyhow::{Context as _, Result, ensure};

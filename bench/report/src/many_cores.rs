@@ -5,9 +5,10 @@
 //! switches, and futex calls, with which threads wake each other.
 
 use crate::choice::Choice;
+use crate::places::Places;
 use crate::process::{Running, line, output};
 use crate::results::{Machine, write};
-use crate::servers::{Places, SERVERS, SOCKEYE, Server};
+use crate::servers::{SERVERS, SOCKEYE, Server};
 use crate::statistics::{Estimate, estimate, median};
 use crate::table::{figure, interval};
 use crate::tracer::Tracer;

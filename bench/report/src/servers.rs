@@ -1,17 +1,13 @@
-//! The servers that are measured, as data, and where their programs are.
+//! The servers that are measured, as data.
 
-use anyhow::{Context as _, Result, ensure};
-use bench_load::{Measure, SCENARIOS, Scenario};
-use clap::Args;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use bench_load::{Measure, Scenario};
 
 /// One server in one form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
-    program: Program,
+    pub(crate) program: Program,
     /// Whether the server is measured even if only others are selected.
     pub(crate) always: bool,
     /// The loads under which it is among the three best servers, not counting ours and axum's plain loop, and counting only the
@@ -53,7 +49,7 @@ impl Kind {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Program {
+pub(crate) enum Program {
     /// One of this workspace, in this form.
     Own {
         binary: &'static str,
@@ -81,13 +77,13 @@ pub(crate) const AXUM: &str = "axum-plain";
 pub(crate) const SOCKEYE: &str = "sockeye";
 
 /// Ours, set to compress even messages that are shorter than its threshold.
-const ALL_COMPRESSED: &str = "sockeye-all";
+pub(crate) const ALL_COMPRESSED: &str = "sockeye-all";
 
 /// Ours with a runtime for each thread, which differs only with several threads.
-const PER_CORE: &str = "sockeye-per-core";
+pub(crate) const PER_CORE: &str = "sockeye-per-core";
 
 /// Ours with axum's exact types.
-const EXACT: &str = "sockeye-exact";
+pub(crate) const EXACT: &str = "sockeye-exact";
 
 /// Ours, used as programs use a socket besides the plain loop.
 const SPAWNED: &str = "sockeye-spawned";
@@ -104,7 +100,7 @@ const HTTP2: [&str; 2] = [SOCKEYE, AXUM];
 const BOXED: [&str; 3] = [FLOOR, SOCKEYE, EXACT];
 
 /// The loop of the floor on tokio and tokio-rustls.
-const BARE_TLS: &str = "floor-tokio";
+pub(crate) const BARE_TLS: &str = "floor-tokio";
 
 /// The servers that speak TLS, each with rustls.
 const TLS: [&str; 4] = [FLOOR, SOCKEYE, BARE_TLS, AXUM];
@@ -126,9 +122,6 @@ const BUN: &str = "bun";
 
 /// The servers with rooms, where a message of one connection goes to all. axum's have the shape of its chat example.
 const ROOMS: [&str; 5] = [FLOOR, SOCKEYE, AXUM, LEAN, BUN];
-
-/// The level of compression: our default.
-const LEVEL: &str = "3";
 
 /// Ours does not compress shorter messages by default.
 const THRESHOLD: usize = 1024;
@@ -254,168 +247,10 @@ pub(crate) static SERVERS: &[Server] = &[
     Server { program: Program::Node, ..peer("node-ws", "Node's ws", "", "") }.best(&[Kind::Compressed]),
 ];
 
-/// Where the programs are.
-#[derive(Debug)]
-pub(crate) struct Places {
-    /// The folder of this program and all others of this workspace.
-    own: PathBuf,
-    others: Others,
-}
-
-/// Where the programs are that this workspace does not build.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Others {
-    /// The program of example-echo
-    #[arg(long, value_name = "FILE")]
-    sockeye: Option<PathBuf>,
-    /// The script of the server on Node
-    #[arg(long, value_name = "FILE", requires = "node_modules")]
-    node_script: Option<PathBuf>,
-    /// The folder that has `ws` for it
-    #[arg(long, value_name = "FOLDER")]
-    node_modules: Option<PathBuf>,
-    /// The program of Bun
-    #[arg(long, value_name = "FILE", requires = "bun_script")]
-    bun: Option<PathBuf>,
-    /// The script of the server on it
-    #[arg(long, value_name = "FILE")]
-    bun_script: Option<PathBuf>,
-}
-
-impl Places {
-    pub(crate) fn new(others: Others) -> Result<Self> {
-        let this = std::env::current_exe().context("cannot tell where this program is")?;
-        let own = this.parent().context("this program is in no folder")?.to_owned();
-        Ok(Self { own, others })
-    }
-
-    /// The load generator.
-    pub(crate) fn load(&self) -> Result<Command> {
-        program(&self.own.join("load"))
-    }
-
-    /// Whether the server can be started.
-    pub(crate) fn check(&self, server: &Server) -> Result<()> {
-        self.command(server, &SCENARIOS[0]).map(|_| ())
-    }
-
-    /// The program that broadcasts each message to all connections.
-    fn broadcast(&self, server: &Server) -> Result<Command> {
-        let mut command = program(&self.own.join("broadcast"))?;
-        let form = if server.name.starts_with("yawc") { "yawc" } else { server.name };
-        command.args(["--form", form]);
-        Ok(command)
-    }
-
-    /// The program that sends one kept message to all connections.
-    fn fan_out(&self, server: &Server) -> Result<Command> {
-        let mut command = program(&self.own.join("fan-out"))?;
-        let form = match server.name {
-            SOCKEYE => "shared",
-            EXACT => "exact",
-            _ => "copied",
-        };
-        command.args(["--form", form]);
-        Ok(command)
-    }
-
-    /// The program with rooms.
-    fn fan(&self, server: &Server) -> Result<Command> {
-        let (binary, form) = if server.name == FLOOR { ("floor", "fan") } else { ("fan", server.name) };
-        let mut command = program(&self.own.join(binary))?;
-        command.args(["--form", form]);
-        Ok(command)
-    }
-
-    /// The program that serves over TLS.
-    fn tls(&self, server: &Server) -> Result<Command> {
-        let (binary, form) = match server.name {
-            FLOOR => ("floor", "tls"),
-            SOCKEYE => ("tls", "plain"),
-            BARE_TLS => ("floor-tls", "plain"),
-            _ => ("axum-tls", "plain"),
-        };
-        let mut command = program(&self.own.join(binary))?;
-        command.args(["--form", form]);
-        Ok(command)
-    }
-
-    /// The program that only knows boxed streams.
-    fn boxed(&self, server: &Server) -> Result<Command> {
-        program(&self.own.join(if server.name == EXACT { "boxed-exact" } else { "boxed" }))
-    }
-
-    /// The command that starts the server on a free port, for this load.
-    pub(crate) fn command(&self, server: &Server, scenario: &Scenario) -> Result<Command> {
-        let threads = scenario.threads;
-        let mut command = match server.program {
-            _ if scenario.measure == Measure::Broadcast && server.is_native() => self.broadcast(server)?,
-            _ if scenario.measure == Measure::FanOut => self.fan_out(server)?,
-            _ if matches!(scenario.measure, Measure::Fan { .. }) && server.is_native() => self.fan(server)?,
-            _ if scenario.tls => self.tls(server)?,
-            _ if scenario.boxed && server.name != FLOOR => self.boxed(server)?,
-            Program::Own { binary, form } => {
-                let mut command = program(&self.own.join(binary))?;
-                command.args(["--form", form]);
-                if threads > 1 {
-                    command.args(["--threads", &threads.to_string()]);
-                }
-                command
-            }
-            Program::Sockeye => {
-                let path = self.others.sockeye.as_deref().context("--sockeye does not tell where example-echo is")?;
-                let mut command = program(path)?;
-                // 0 is one runtime for each core that the process may use.
-                let threads = if server.name == PER_CORE { 0 } else { threads };
-                command.args(["--threads", &threads.to_string()]);
-                command
-            }
-            Program::Node => {
-                let script = self.others.node_script.as_deref().context("--node-script does not tell where it is")?;
-                let modules =
-                    self.others.node_modules.as_deref().context("--node-modules does not tell where `ws` is")?;
-                let mut command = Command::new("node");
-                command.arg(script).env("NODE_PATH", modules);
-                if scenario.measure == Measure::Broadcast {
-                    command.args(["--form", "broadcast"]);
-                }
-                command
-            }
-            Program::Bun => {
-                let script = self.others.bun_script.as_deref().context("--bun-script does not tell where it is")?;
-                let mut command = program(self.others.bun.as_deref().context("--bun does not tell where Bun is")?)?;
-                command.arg(script);
-                if matches!(scenario.measure, Measure::Fan { .. }) {
-                    command.args(["--form", "room"]);
-                }
-                command
-            }
-        };
-        command.args(compression(server, scenario));
-        command.args(["--addr", "127.0.0.1:0"]).env("RUST_LOG", "error").env_remove("RUST_BACKTRACE");
-        Ok(command)
-    }
-}
-
-/// The arguments that make a server compress, if the load needs it.
-fn compression(server: &Server, scenario: &Scenario) -> &'static [&'static str] {
-    match server.program {
-        _ if !scenario.deflate => &[],
-        Program::Sockeye if scenario.measure == Measure::Broadcast => &["--compression", LEVEL],
-        Program::Sockeye if server.name == ALL_COMPRESSED => &["--compression", "low", "--threshold", "0"],
-        Program::Sockeye => &["--compression", "low"],
-        Program::Own { .. } | Program::Node | Program::Bun => &["--compression", LEVEL],
-    }
-}
-
-fn program(path: &Path) -> Result<Command> {
-    ensure!(path.is_file(), "{} is not there; `cargo xtask bench` builds it", path.display());
-    Ok(Command::new(path))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bench_load::SCENARIOS;
 
     #[test]
     fn each_kind_of_load_has_four_best_servers_and_axum_is_one() {

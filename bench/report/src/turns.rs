@@ -1,8 +1,9 @@
 //! Turns: one run of each server after the other, several times.
 
+use crate::places::Places;
 use crate::process::{Running, output};
 use crate::results::{Machine, Results, Run};
-use crate::servers::{Places, Server};
+use crate::servers::Server;
 use anyhow::{Context as _, Result, bail};
 use bench_load::{Outcome, Scenario, machine};
 use std::path::Path;
