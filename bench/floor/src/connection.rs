@@ -3,7 +3,7 @@
 use crate::low_water::LowWater;
 use crate::socket::{RECORDS, Received, Socket};
 use anyhow::{Context as _, Result};
-use bench_serve::frames::{Frames, PARTIAL};
+use bench_serve::frames::Frames;
 use bench_serve::opening;
 use rustix::event::epoll;
 use std::io::ErrorKind;
@@ -15,11 +15,11 @@ use std::os::fd::OwnedFd;
 /// message of 1 MiB takes two writes, and no third one for a few bytes.
 const BUFFER: usize = (512 << 10) + 64;
 
-/// A socket, and as little else as possible.
+/// A socket, and as little else as possible. `CLIENT` is whether it was opened here.
 #[derive(Debug)]
-pub(crate) struct Connection<S> {
+pub(crate) struct Connection<S, const CLIENT: bool = false> {
     socket: S,
-    state: State,
+    state: State<CLIENT>,
     /// `Some` while a message was received or sent in part. An idle connection has none.
     batch: Option<Batch>,
     /// `None` if the socket reports the first byte that arrives.
@@ -27,10 +27,10 @@ pub(crate) struct Connection<S> {
 }
 
 #[derive(Debug)]
-enum State {
+enum State<const CLIENT: bool> {
     /// What has arrived of the request.
     Opening(Vec<u8>),
-    Open(Frames),
+    Open(Frames<CLIENT>),
 }
 
 /// The bytes that were read and go back.
@@ -74,11 +74,16 @@ impl Pool {
     }
 }
 
-impl<S: Socket> Connection<S> {
+impl<S: Socket, const CLIENT: bool> Connection<S, CLIENT> {
     pub(crate) fn new(socket: S, low_water: Option<LowWater>) -> Result<Self> {
         socket.tcp().set_nonblocking(true).context("cannot make a socket non-blocking")?;
         socket.tcp().set_nodelay(true).context("cannot set TCP_NODELAY")?;
         Ok(Self { socket, state: State::Opening(Vec::new()), batch: None, low_water })
+    }
+
+    /// The same after the opening handshake.
+    pub(crate) fn opened(socket: S) -> Result<Self> {
+        Ok(Self { state: State::Open(Frames::default()), ..Self::new(socket, None)? })
     }
 
     pub(crate) fn watch(&self, epoll: &OwnedFd, number: u64) -> Result<()> {
@@ -123,7 +128,8 @@ impl<S: Socket> Connection<S> {
             };
             // A message that has arrived in part is sent back when it is complete: one write costs less than several. A message
             // that is longer than the buffer is sent in pieces.
-            let waits = self.remaining() > 0 && batch.room() >= PARTIAL + S::ROOM;
+            let waits =
+                self.remaining() > 0 && batch.room() >= Frames::<CLIENT>::ROOM + Frames::<CLIENT>::SPARE + S::ROOM;
             batch.is_leaving = !batch.ready.is_empty() && !waits;
         }
     }
@@ -143,7 +149,8 @@ impl<S: Socket> Connection<S> {
             State::Opening(_) => 0,
             State::Open(frames) => ready.end + frames.prepare(&mut buffer[ready.end..]),
         };
-        let received = match self.socket.receive(&mut buffer[start..], records) {
+        let end = buffer.len() - Frames::<CLIENT>::SPARE;
+        let received = match self.socket.receive(&mut buffer[start..end], records) {
             Ok(received) => received,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
             Err(error) if error.kind() == ErrorKind::Interrupted => Received::Some { bytes: 0, all: false },

@@ -1,14 +1,16 @@
-//! An echo server on bare epoll with a minimum of WebSocket: it shows what the kernel costs.
+//! An echo on bare epoll with a minimum of WebSocket: it shows what the kernel costs.
 //!
 //! It answers the opening handshake, unmasks messages in the buffer that it has read into, and sends them back. It validates
 //! nothing, and sends as much as possible with one call. So its cost is a few system calls and one pass over the bytes. Other
 //! servers are measured as multiples of it.
 //!
 //! The form `lowat` lets the kernel wait until the rest of a long frame is there (`SO_RCVLOWAT`). In the form `tls`, everything
-//! goes through rustls. In the form `fan`, what one connection sends goes to all of them.
+//! goes through rustls. In the form `fan`, what one connection sends goes to all of them. In the form `client`, it opens connections
+//! when it is asked to, and masks what it sends back.
 
 #![forbid(unsafe_code)]
 
+mod client;
 mod connection;
 mod fan;
 mod low_water;
@@ -33,7 +35,7 @@ const LISTENER: u64 = u64::MAX;
 const END: epoll::EventFlags = epoll::EventFlags::RDHUP.union(epoll::EventFlags::HUP).union(epoll::EventFlags::ERR);
 
 fn main() -> Result<()> {
-    let options = Options::from_arguments(&["floor", "lowat", "tls", "fan"])?;
+    let options = Options::from_arguments(&["floor", "lowat", "tls", "fan", "client"])?;
     ensure!(options.threads.get() == 1, "the floor has one thread");
     match options.form {
         "tls" => {
@@ -41,6 +43,7 @@ fn main() -> Result<()> {
             serve(&options, None, |stream| Tls::new(stream, &config))
         }
         "fan" => fan::serve(&options),
+        "client" => client::run(&options),
         "lowat" => serve(&options, Some(LowWater::default()), Ok),
         _ => serve(&options, None, Ok),
     }
@@ -62,7 +65,7 @@ fn serve<S: Socket>(
             let number = event.data.u64();
             if number == LISTENER {
                 accept(&listener, |stream| {
-                    let connection = Connection::new(open(stream)?, low_water)?;
+                    let connection: Connection<S> = Connection::new(open(stream)?, low_water)?;
                     let number = free.pop().unwrap_or_else(|| {
                         connections.push(None);
                         connections.len() - 1

@@ -105,9 +105,9 @@ impl Scenario {
         self.measure == Measure::Cpu && !self.deflate && self.size >= 1 << 20
     }
 
-    /// Whether its messages can be sent at a fixed rate: one after the other on each connection of HTTP/1.1.
+    /// Whether its messages can be sent at a fixed rate: one after the other on each connection of HTTP/1.1, to a server.
     pub fn can_be_offered(&self) -> bool {
-        self.measure == Measure::Cpu && self.http2.is_none() && self.in_flight == 1
+        self.measure == Measure::Cpu && self.role == Role::Server && self.http2.is_none() && self.in_flight == 1
     }
 
     /// How many MiB a message has.

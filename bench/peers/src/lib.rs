@@ -1,4 +1,4 @@
-//! The code that the peers' echo servers share.
+//! The code that the peers' echo servers and clients share.
 //!
 //! Each server is one file in `src/bin`, in several forms (`--form`): `plain` is the loop of the library's own documentation;
 //! the others are what a user would write after profiling. All are single-threaded by default (`--threads`), use the system's
@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod compressing;
 pub mod corked;
 pub mod hidden;

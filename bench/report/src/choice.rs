@@ -3,7 +3,7 @@
 use crate::places::Places;
 use crate::servers::{Kind, SERVERS, Server};
 use anyhow::{Context as _, Result};
-use bench_load::Scenario;
+use bench_load::{Role, Scenario};
 
 /// The name for the servers that stand out.
 const BEST: &str = "best";
@@ -45,7 +45,9 @@ impl Choice {
     /// The servers that are measured under this load, in the order of a turn.
     pub(crate) fn servers(&self, scenario: &Scenario) -> Vec<&'static Server> {
         let kind = Kind::of(scenario);
-        let stands_out = |server: &Server| server.always || !self.is_best || server.best.contains(&kind);
+        // There are few clients.
+        let is_best = self.is_best && scenario.role == Role::Server;
+        let stands_out = |server: &Server| server.always || !is_best || server.best.contains(&kind);
         self.servers.iter().copied().filter(|server| server.takes_part(scenario) && stands_out(server)).collect()
     }
 }

@@ -20,7 +20,7 @@ use std::fs;
 use std::path::Path;
 
 /// The default scenarios.
-const SCENARIOS_COUNTED: [&str; 18] = [
+const SCENARIOS_COUNTED: [&str; 23] = [
     "text-20",
     "binary-16k",
     "pipelined-binary-32",
@@ -39,6 +39,11 @@ const SCENARIOS_COUNTED: [&str; 18] = [
     "fan-1k-row",
     "opening-300",
     "opening-3000",
+    "client-text-20",
+    "client-pipelined-text-32",
+    "client-binary-16k",
+    "client-binary-1m",
+    "client-opening-300",
 ];
 
 /// Rounds of everything in flight on all connections, in the first run and in the second.

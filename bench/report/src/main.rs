@@ -31,7 +31,7 @@ use turns::Cores;
 /// The cost of a large message can differ from process to process, and stay the same in one.
 const PROCESSES: usize = 5;
 
-/// Measures echo servers under the same load, in turns.
+/// Measures echo servers, and clients, under the same load, in turns.
 #[derive(Debug, Parser)]
 #[command(name = "report", max_term_width = 100)]
 struct Options {

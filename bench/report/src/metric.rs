@@ -60,6 +60,7 @@ impl Metric {
         const OPENINGS: Metric = Metric::median(|outcome| Some(outcome.messages_per_second), "openings/s");
         const CPU: Metric = Metric::median(|outcome| Some(outcome.cpu_us_per_message), "CPU µs/msg");
         const RSS: Metric = Metric::median(|outcome| Some(outcome.idle?.rss_many as f64 / 1048576.0), "MiB in all");
+        const SECONDS: Metric = Metric::median(|outcome| outcome.idle?.opening_seconds, "s to open");
         const RECEIVED: Metric = Metric::median(|outcome| outcome.received_per_message, "B/msg");
         const READS: Metric = Metric::median(|outcome| outcome.reads_per_message, "reads/msg");
         const STEPS: Metric = Metric::median(reads_per_mebibyte, "reads/MiB");
@@ -75,7 +76,7 @@ impl Metric {
             Measure::Fan { .. } => &[DELIVERIES, P50, P99, BEFORE, QUEUED],
             Measure::Latency => &[P99, P999, CPU],
             Measure::Pair { .. } => &[P99, P999],
-            Measure::Idle { .. } => &[RSS],
+            Measure::Idle { .. } => &[RSS, SECONDS],
             Measure::Opening { .. } => &[OPENINGS],
         }
     }

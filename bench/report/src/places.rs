@@ -2,7 +2,7 @@
 
 use crate::servers::{ALL_COMPRESSED, BARE_TLS, EXACT, FLOOR, PER_CORE, Program, SOCKEYE, Server};
 use anyhow::{Context as _, Result, ensure};
-use bench_load::{Measure, SCENARIOS, Scenario};
+use bench_load::{Measure, Role, SCENARIOS, Scenario};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -83,6 +83,14 @@ impl Places {
         Ok(command)
     }
 
+    /// The program that opens connections.
+    fn client(&self, server: &Server) -> Result<Command> {
+        let (binary, form) = if server.name == FLOOR { ("floor", "client") } else { ("client", server.name) };
+        let mut command = program(&self.own.join(binary))?;
+        command.args(["--form", form]);
+        Ok(command)
+    }
+
     /// The program that serves over TLS.
     fn tls(&self, server: &Server) -> Result<Command> {
         let (binary, form) = match server.name {
@@ -101,10 +109,11 @@ impl Places {
         program(&self.own.join(if server.name == EXACT { "boxed-exact" } else { "boxed" }))
     }
 
-    /// The command that starts the server on a free port, for this load.
+    /// The command that starts the server, or client, for this load. It listens on a free port: a client for its orders.
     pub(crate) fn command(&self, server: &Server, scenario: &Scenario) -> Result<Command> {
         let threads = scenario.threads;
         let mut command = match server.program {
+            _ if scenario.role == Role::Client => self.client(server)?,
             _ if scenario.measure == Measure::Broadcast && server.is_native() => self.broadcast(server)?,
             _ if scenario.measure == Measure::FanOut => self.fan_out(server)?,
             _ if matches!(scenario.measure, Measure::Fan { .. }) && server.is_native() => self.fan(server)?,

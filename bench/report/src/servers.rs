@@ -1,8 +1,8 @@
-//! The servers that are measured, as data.
+//! The servers and clients that are measured, as data. A library has the same name in both roles.
 
-use bench_load::{Measure, Scenario};
+use bench_load::{Measure, Role, Scenario};
 
-/// One server in one form.
+/// One server, or client, in one form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Server {
     pub(crate) name: &'static str,
@@ -90,6 +90,9 @@ const SPAWNED: &str = "sockeye-spawned";
 const SPLIT: &str = "sockeye-split";
 const SELECT: &str = "sockeye-select";
 
+/// Ours as a client whose handler runs in the task of the connection (`Opened::serve`).
+const SERVE: &str = "sockeye-serve";
+
 /// Ours, which sends each connection a copy of the same message.
 const COPIED: &str = "sockeye-copied";
 
@@ -99,11 +102,33 @@ const HTTP2: [&str; 2] = [SOCKEYE, AXUM];
 /// The servers with a boxed stream: ours, and the floor, to which it makes no difference.
 const BOXED: [&str; 3] = [FLOOR, SOCKEYE, EXACT];
 
-/// The loop of the floor on tokio and tokio-rustls.
+/// The loop of the floor on tokio, and over TLS on tokio-rustls.
 pub(crate) const BARE_TLS: &str = "floor-tokio";
 
 /// The servers that speak TLS, each with rustls.
 const TLS: [&str; 4] = [FLOOR, SOCKEYE, BARE_TLS, AXUM];
+
+/// The documented client of tokio-tungstenite, which most clients use now.
+pub(crate) const TUNGSTENITE: &str = "tungstenite-plain";
+
+/// What is measured as a client.
+const CLIENTS: [&str; 12] = [
+    FLOOR,
+    BARE_TLS,
+    SOCKEYE,
+    SERVE,
+    TUNGSTENITE,
+    "tungstenite-lean",
+    "tokio-websockets-plain",
+    "tokio-websockets-batched",
+    "fastwebsockets-plain",
+    "fastwebsockets-bare",
+    "yawc-plain",
+    "yawc-batched",
+];
+
+/// The clients whose opening handshake is made by hand. It says nothing about their libraries.
+const HANDMADE: [&str; 2] = ["tokio-websockets-batched", "fastwebsockets-bare"];
 
 /// The servers that can compress.
 const COMPRESSING: [&str; 5] = [SOCKEYE, ALL_COMPRESSED, "yawc-plain", "yawc-batched", "node-ws"];
@@ -163,15 +188,20 @@ impl Server {
 
     /// Whether the server is measured under this load.
     pub(crate) fn takes_part(&self, scenario: &Scenario) -> bool {
+        let is_client = scenario.role == Role::Client;
         let is_another = match self.name {
-            LOWAT => scenario.is_large(),
+            LOWAT => scenario.is_large() && scenario.role == Role::Server,
             PER_CORE => scenario.threads > 1,
             ALL_COMPRESSED => scenario.deflate && scenario.size < THRESHOLD,
             // Types only matter where messages are.
             EXACT => matches!(scenario.measure, Measure::Cpu | Measure::FanOut),
             // The task does not matter to a large message, nor to an opening.
             SPAWNED | SPLIT | SELECT => scenario.measure == Measure::Cpu && scenario.size < 16 << 10,
+            // It keeps a buffer for each connection, so its memory says nothing.
+            BARE_TLS if is_client => !matches!(scenario.measure, Measure::Idle { .. }),
             BARE_TLS => scenario.tls,
+            SERVE => is_client,
+            name if is_client && HANDMADE.contains(&name) => !matches!(scenario.measure, Measure::Opening { .. }),
             // Its kernel buffers grow so much that a receiver that reads nothing is noticed late.
             LEAN => !matches!(scenario.measure, Measure::Fan { stalled: 1.. }),
             COPIED => scenario.measure == Measure::FanOut,
@@ -179,6 +209,7 @@ impl Server {
         };
         let can = |is_needed: bool, able: &[&str]| !is_needed || able.contains(&self.name);
         is_another
+            && can(is_client, &CLIENTS)
             && can(scenario.threads > 1, &THREADED)
             && can(scenario.http2.is_some(), &HTTP2)
             && can(scenario.boxed, &BOXED)
@@ -195,7 +226,8 @@ pub(crate) static SERVERS: &[Server] = &[
     peer(FLOOR, "bare epoll, validates nothing: what the kernel costs", "floor", "floor").always(),
     peer(LOWAT, "the same, waits for the rest of a frame (SO_RCVLOWAT); only for large messages", "floor", "lowat")
         .always(),
-    peer(BARE_TLS, "the floor's loop on tokio and tokio-rustls; only over TLS", "floor-tls", "plain").always(),
+    peer(BARE_TLS, "the floor's loop on tokio and tokio-rustls; only over TLS and as a client", "floor-tls", "plain")
+        .always(),
     Server { program: Program::Sockeye, ..peer(SOCKEYE, "example-echo: the plain loop", "", "") }.always(),
     Server {
         program: Program::Sockeye,
@@ -207,6 +239,8 @@ pub(crate) static SERVERS: &[Server] = &[
         ..peer(ALL_COMPRESSED, "the same, which compresses short messages too; only for those", "", "")
     }
     .always(),
+    peer(SERVE, "ours as a client, with the handler in the task of the connection (Opened::serve)", "client", SERVE)
+        .always(),
     peer(EXACT, "ours with axum's exact types: the plain loop", "exact", "plain"),
     peer(SPAWNED, "ours, with the socket in a task of its own", "tasks", "spawned"),
     peer(SPLIT, "ours, with a task for each half, and a channel between them", "tasks", "split"),
@@ -215,7 +249,7 @@ pub(crate) static SERVERS: &[Server] = &[
     peer(AXUM, "axum::extract::ws, the plain loop", "axum", "plain").best(&ALL),
     peer("axum-batched", "axum::extract::ws, one flush for what came together", "axum", "batched"),
     peer(LEAN, "the same with an 8 KiB read buffer", "axum", "lean"),
-    peer("tungstenite-plain", "tokio-tungstenite, the plain loop", "tokio-tungstenite", "plain"),
+    peer(TUNGSTENITE, "tokio-tungstenite, the plain loop", "tokio-tungstenite", "plain"),
     peer("tungstenite-batched", "tokio-tungstenite, one flush for what came together", "tokio-tungstenite", "batched"),
     peer("tungstenite-lean", "the same with an 8 KiB read buffer", "tokio-tungstenite", "lean")
         .best(&[Kind::Pipelined]),
@@ -302,7 +336,24 @@ mod tests {
             assert_eq!(servers.collect::<Vec<_>>(), [FLOOR, BARE_TLS, SOCKEYE, AXUM], "{}", scenario.name);
         }
         let bare = SERVERS.iter().find(|server| server.name == BARE_TLS).unwrap();
-        assert!(SCENARIOS.iter().all(|scenario| scenario.tls || !bare.takes_part(scenario)));
+        let is_bare = |scenario: &Scenario| scenario.tls || scenario.role == Role::Client;
+        assert!(SCENARIOS.iter().all(|scenario| is_bare(scenario) || !bare.takes_part(scenario)));
+    }
+
+    #[test]
+    fn libraries_with_a_client_take_part_as_clients() {
+        let clients = |name| -> Vec<&str> {
+            let scenario = Scenario::find(name).unwrap();
+            SERVERS.iter().filter(|server| server.takes_part(scenario)).map(|server| server.name).collect()
+        };
+        let (mut all, mut expected) = (clients("client-text-20"), CLIENTS.to_vec());
+        all.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(all, expected);
+        assert!(!clients("client-idle-20").contains(&BARE_TLS));
+        assert!(HANDMADE.iter().all(|name| !clients("client-opening-300").contains(name)));
+        let serve = SERVERS.iter().find(|server| server.name == SERVE).unwrap();
+        assert!(!serve.takes_part(Scenario::find("text-20").unwrap()));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use crate::metric::{Metric, stalled_p99};
 use crate::results::{Machine, Results, write};
-use crate::servers::{AXUM, FLOOR, FLOORS, SERVERS, SOCKEYE};
+use crate::servers::{AXUM, FLOOR, FLOORS, SERVERS, SOCKEYE, TUNGSTENITE};
 use crate::statistics::{Estimate, estimate, median, spread};
 use anyhow::{Context as _, Result};
-use bench_load::{Measure, Scenario};
+use bench_load::{Measure, Role, Scenario};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,7 +23,9 @@ pub(crate) fn of(scenario: &Scenario, results: &Results) -> String {
     for other in others {
         let _ = write!(text, "{:>12}", other.unit);
     }
-    let heads = ["× floor [95 %]".to_owned(), format!("× {AXUM} [95 %]"), format!("{SOCKEYE} / it [95 %]")];
+    // What users have now.
+    let present = if scenario.role == Role::Client { TUNGSTENITE } else { AXUM };
+    let heads = ["× floor [95 %]".to_owned(), format!("× {present} [95 %]"), format!("{SOCKEYE} / it [95 %]")];
     let _ = writeln!(text, "   {:<24}{:<24}{:<24}", heads[0], heads[1], heads[2]);
     let mut notes = Vec::new();
     for server in SERVERS {
@@ -39,8 +41,8 @@ pub(crate) fn of(scenario: &Scenario, results: &Results) -> String {
             let _ = write!(text, "{:>12}", value.map(figure).unwrap_or_default());
         }
         let ratio = |one, base| ratio(scenario, results, one, base).map(interval).unwrap_or_default();
-        let [floor, axum, ours] = [ratio(server.name, FLOOR), ratio(server.name, AXUM), ratio(SOCKEYE, server.name)];
-        let _ = writeln!(text, "   {floor:<24}{axum:<24}{ours:<24}");
+        let [floor, now, ours] = [ratio(server.name, FLOOR), ratio(server.name, present), ratio(SOCKEYE, server.name)];
+        let _ = writeln!(text, "   {floor:<24}{now:<24}{ours:<24}");
     }
     notes.iter().for_each(|note| text.extend(["† ", note, "\n"]));
     for server in SERVERS {

@@ -5,9 +5,11 @@
 pub mod frames;
 mod mask;
 pub mod opening;
+mod order;
 pub mod tls;
 
 pub use mask::{Arch, mask};
+pub use order::Order;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};

@@ -10,7 +10,7 @@ use crate::servers::{AXUM, FLOOR, SERVERS, SOCKEYE};
 use crate::statistics::{median, quantile};
 use crate::table::{figure, ratio, values};
 use anyhow::Result;
-use bench_load::{Latency, Measure, Outcome, Scenario};
+use bench_load::{Latency, Measure, Outcome, Role, Scenario};
 use chart::{Chart, Group, Row};
 use std::path::Path;
 
@@ -19,7 +19,15 @@ type Measured = (&'static Scenario, Results);
 
 /// Draws each plot for which there are results.
 pub(crate) fn draw(all: &[Measured], folder: &Path) -> Result<()> {
-    for (name, chart) in [("cpu", cpu(all)), ("memory", memory(all)), ("latency", latency(all))] {
+    let servers: Vec<&Measured> = all.iter().filter(|(scenario, _)| scenario.role == Role::Server).collect();
+    let clients: Vec<&Measured> = all.iter().filter(|(scenario, _)| scenario.role == Role::Client).collect();
+    for (name, chart) in [
+        ("cpu", cpu(&servers, "server")),
+        ("memory", memory(&servers, "server")),
+        ("latency", latency(&servers)),
+        ("client-cpu", cpu(&clients, "client")),
+        ("client-memory", memory(&clients, "client")),
+    ] {
         if !chart.groups.is_empty() {
             write(&folder.join(format!("{name}.svg")), &chart.svg())?;
         }
@@ -27,7 +35,7 @@ pub(crate) fn draw(all: &[Measured], folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn cpu(all: &[Measured]) -> Chart {
+fn cpu(all: &[&Measured], measured: &str) -> Chart {
     let groups = groups(
         all,
         |scenario| scenario.measure == Measure::Cpu && scenario.threads == 1,
@@ -41,7 +49,7 @@ fn cpu(all: &[Measured]) -> Chart {
         },
     );
     Chart {
-        title: "Processor time of the server for each message".to_owned(),
+        title: format!("Processor time of the {measured} for each message"),
         legend: "as a multiple of bare epoll; logarithmic, less is better".to_owned(),
         // A little below the lower bound, which is then visible as a line.
         least: 0.9,
@@ -50,7 +58,7 @@ fn cpu(all: &[Measured]) -> Chart {
     }
 }
 
-fn memory(all: &[Measured]) -> Chart {
+fn memory(all: &[&Measured], measured: &str) -> Chart {
     let groups = groups(
         all,
         |scenario| matches!(scenario.measure, Measure::Idle { .. }),
@@ -62,7 +70,7 @@ fn memory(all: &[Measured]) -> Chart {
         },
     );
     Chart {
-        title: "Resident memory of the server for each idle connection".to_owned(),
+        title: format!("Resident memory of the {measured} for each idle connection"),
         legend: "logarithmic, less is better".to_owned(),
         least: 64.0,
         unit: bytes,
@@ -70,7 +78,7 @@ fn memory(all: &[Measured]) -> Chart {
     }
 }
 
-fn latency(all: &[Measured]) -> Chart {
+fn latency(all: &[&Measured]) -> Chart {
     let is_shown = |scenario: &Scenario| matches!(scenario.measure, Measure::Latency | Measure::Pair { .. });
     let groups = groups(all, is_shown, |_, results, name| {
         let percentile = |of: fn(Latency) -> f64| {
@@ -93,7 +101,7 @@ fn latency(all: &[Measured]) -> Chart {
 
 /// The scenarios that are shown, each with its servers, the best first.
 fn groups(
-    all: &[Measured],
+    all: &[&Measured],
     is_shown: impl Fn(&Scenario) -> bool,
     row: impl Fn(&Scenario, &Results, &'static str) -> Option<Row>,
 ) -> Vec<Group> {
@@ -118,8 +126,8 @@ fn best(mut rows: Vec<Row>) -> Vec<Row> {
 }
 
 /// The names of forms, after the names of libraries.
-const FORMS: [&str; 15] = [
-    "all", "bare", "batched", "copied", "corked", "exact", "fed", "hand", "lean", "lowat", "plain", "select",
+const FORMS: [&str; 16] = [
+    "all", "bare", "batched", "copied", "corked", "exact", "fed", "hand", "lean", "lowat", "plain", "select", "serve",
     "spawned", "split", "tokio",
 ];
 

@@ -1,0 +1,31 @@
+//! `yawc`.
+
+use anyhow::Result;
+use bench_peers::client::url;
+use bench_peers::echo_batched;
+use futures_util::{SinkExt as _, StreamExt as _};
+use std::net::SocketAddr;
+use yawc::{Frame, OpCode, Options, WebSocket, WebSocketError};
+
+/// The loop of the documentation.
+pub(crate) async fn plain(server: SocketAddr) -> Result<impl Future<Output = Result<()>>> {
+    let mut socket = WebSocket::connect(url(server).parse()?).await?;
+    Ok(async move {
+        while let Some(frame) = socket.next().await {
+            if is_data(&frame) {
+                socket.send(frame).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Without Nagle's algorithm, and with one flush for all messages that have arrived together.
+pub(crate) async fn batched(server: SocketAddr) -> Result<impl Future<Output = Result<()>>> {
+    let socket = WebSocket::connect(url(server).parse()?).with_options(Options::default().with_no_delay()).await?;
+    Ok(echo_batched(socket.map(Ok::<_, WebSocketError>), is_data))
+}
+
+fn is_data(frame: &Frame) -> bool {
+    matches!(frame.opcode(), OpCode::Text | OpCode::Binary)
+}
