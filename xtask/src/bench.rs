@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the servers of `bench/` and example-echo, measured in turns.
+//! `cargo xtask bench`: the servers and clients of `bench/` and example-echo, measured in turns.
 //!
 //! Statistics and plots are made by `bench/report`, in a separate workspace, so that this one stays quick to build.
 
@@ -44,6 +44,14 @@ pub(crate) fn check(ctx: &Context) -> Result<()> {
         quick: true,
         only: ["text-20", "fan-out-16k", "fan-100"].map(str::to_owned).into(),
         peers: ["axum-plain", "sockeye-exact", "sockeye-copied"].map(str::to_owned).into(),
+        ..Default::default()
+    };
+    report(ctx, &flags, Profile::Dev)?;
+    let flags = BenchFlags {
+        quick: true,
+        only: ["client-text-20", "client-opening-300"].map(str::to_owned).into(),
+        peers: vec!["tungstenite-plain".to_owned()],
+        reps: Some(1),
         ..Default::default()
     };
     report(ctx, &flags, Profile::Dev)?;

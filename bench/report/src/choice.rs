@@ -3,7 +3,7 @@
 use crate::places::Places;
 use crate::servers::{Kind, SERVERS, Server};
 use anyhow::{Context as _, Result};
-use bench_load::{Role, Scenario};
+use bench_load::{Role, SCENARIOS, Scenario};
 
 /// The name for the servers that stand out.
 const BEST: &str = "best";
@@ -17,22 +17,29 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    /// All servers, those with these names, or `best`. A named server that is missing is an error.
-    pub(crate) fn new(names: &[String], places: &Places) -> Result<Self> {
+    /// All servers, those with these names, or `best`, for these scenarios, or for all. A named server that is missing is an
+    /// error.
+    pub(crate) fn new(names: &[String], named: &[&Scenario], places: &Places) -> Result<Self> {
+        // A server is checked where it takes part: the same library as a client is another program.
+        let check = |server: &Server| {
+            let of_all = SCENARIOS.iter().find(|scenario| server.takes_part(scenario));
+            let scenario = named.iter().copied().find(|scenario| server.takes_part(scenario)).or(of_all);
+            places.command(server, scenario.unwrap_or(&SCENARIOS[0])).map(drop)
+        };
         let is_best = names == [BEST];
         let names = if is_best { &[] } else { names };
         for name in names {
             let server = SERVERS.iter().find(|server| server.name == *name);
             let server = server
                 .with_context(|| format!("there is no server `{name}`; --list tells the names, or use `best`"))?;
-            places.check(server)?;
+            check(server)?;
         }
         let mut servers = Vec::new();
         for server in SERVERS {
             if !(names.is_empty() || server.always || names.iter().any(|name| name == server.name)) {
                 continue;
             }
-            match places.check(server) {
+            match check(server) {
                 Ok(()) => servers.push(server),
                 // A server that is not selected may be missing.
                 Err(_) if is_best && server.best.is_empty() && !server.always => {}

@@ -101,7 +101,7 @@ fn run(options: &Options) -> Result<bool> {
     }
 
     let places = Places::new(options.others.clone())?;
-    let choice = Choice::new(&options.peers, &places)?;
+    let choice = Choice::new(&options.peers, &named, &places)?;
     let reps = options.reps.unwrap_or(if options.quick { 3 } else { 21 });
     ensure!(reps >= 1, "--reps must be at least 1");
     machine::raise_open_files();

@@ -2,7 +2,7 @@
 
 use crate::servers::{ALL_COMPRESSED, BARE_TLS, EXACT, FLOOR, PER_CORE, Program, SOCKEYE, Server};
 use anyhow::{Context as _, Result, ensure};
-use bench_load::{Measure, Role, SCENARIOS, Scenario};
+use bench_load::{Measure, Role, Scenario};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,11 +48,6 @@ impl Places {
     /// The load generator.
     pub(crate) fn load(&self) -> Result<Command> {
         program(&self.own.join("load"))
-    }
-
-    /// Whether the server can be started.
-    pub(crate) fn check(&self, server: &Server) -> Result<()> {
-        self.command(server, &SCENARIOS[0]).map(|_| ())
     }
 
     /// The program that broadcasts each message to all connections.
