@@ -14,10 +14,12 @@ use crate::{
 };
 
 mod bypass;
+mod masked;
 mod position;
 mod shared;
 mod writing;
 
+use self::masked::write;
 pub use self::position::Position;
 
 /// The source of a client's masking keys. [RFC 6455 §5.3] demands unpredictable keys. Any `FnMut() -> [u8; 4]` is a source,
@@ -154,10 +156,13 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// The message, if it is of another kind or longer, if this encoder masks or has an extension, or after a Close.
+    /// The message, if it is of another kind or longer, if this encoder has an extension, or after a Close.
     #[inline(always)]
     pub fn push_small(&mut self, message: Outgoing) -> Result<usize, Outgoing> {
-        if self.transform.is_some() || !self.close_state.may_send() {
+        if self.transform.is_some() {
+            return self.push_small_masked(message);
+        }
+        if !self.close_state.may_send() {
             return Err(message);
         }
         // By value and only once: a second match after the payload was copied would cost a pipelined message some 20 instructions.
@@ -476,16 +481,6 @@ impl Encoder {
         let masks = self.transform.as_mut().and_then(|transform| transform.masks.as_mut());
         let mask = masks.map(|masks| masks.next_key());
         Header { fin: true, rsv, opcode, mask, length: length as u64 }
-    }
-}
-
-/// Appends a whole frame.
-#[inline]
-fn write(output: &mut Vec<u8>, header: Header, payload: &[u8]) {
-    header.write(output);
-    match header.mask {
-        Some(key) => mask::copy(output, payload, key, 0),
-        None => output.extend_from_slice(payload),
     }
 }
 

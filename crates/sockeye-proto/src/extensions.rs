@@ -69,6 +69,11 @@ impl PayloadEncoders {
         self.all.push(extension);
     }
 
+    /// Whether there is no extension.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// The payload as all extensions have transformed it, and the reserved bits of those that did. `None` if no extension
     /// transforms it.
     pub(crate) fn encode(&mut self, payload: &[u8]) -> Option<(Rsv, Buffer)> {

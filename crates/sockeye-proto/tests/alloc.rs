@@ -256,6 +256,21 @@ fn an_encoder_that_has_written_all_holds_nothing() {
     assert_eq!(cost.held, 0);
 }
 
+/// The small messages of a client go through the pooled buffer, as those of a server.
+#[test]
+fn a_small_message_that_is_written_soon_costs_a_client_no_allocation() {
+    let mut encoder = Encoder::client(Box::new(|| [1; 4]));
+    let mut round = |message: Outgoing| {
+        let length = encoder.push_small(message).unwrap();
+        assert_eq!(length, encoder.buffered());
+        encoder.advance(length);
+    };
+    round(Message::text("first").into());
+    let message = Message::text("second").into();
+    let (_, cost) = measure(|| round(message));
+    assert_eq!(cost.calls, 0, "{cost:?}");
+}
+
 /// Ten thousand connections hold one copy of a message to all of them.
 #[test]
 fn a_prepared_message_is_queued_without_a_copy() {
