@@ -2,17 +2,14 @@
 
 use anyhow::Result;
 use bench_peers::client::url;
+use futures_util::FutureExt as _;
 use sockeye::client::Client;
 use sockeye::{Message, WebSocket};
 use std::net::SocketAddr;
 
 /// The plain loop over `connect`.
 pub(crate) async fn connect(server: SocketAddr) -> Result<impl Future<Output = Result<()>>> {
-    let socket = sockeye::connect(url(server)).await?;
-    Ok(async move {
-        echo(socket).await;
-        Ok(())
-    })
+    Ok(echo(sockeye::connect(url(server)).await?).map(Ok))
 }
 
 pub(crate) fn client() -> Client {
@@ -21,11 +18,7 @@ pub(crate) fn client() -> Client {
 
 /// The same loop in the task that reads and writes the stream too.
 pub(crate) async fn serve(client: Client, server: SocketAddr) -> Result<impl Future<Output = Result<()>>> {
-    let opened = client.open(url(server)).await?;
-    Ok(async move {
-        opened.serve(echo).await;
-        Ok(())
-    })
+    Ok(client.open(url(server)).await?.serve(echo).map(|_| Ok(())))
 }
 
 async fn echo(mut socket: WebSocket) {
