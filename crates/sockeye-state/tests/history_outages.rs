@@ -1,0 +1,168 @@
+//! Rooms with a history while the broker is away for long, or loses messages again and again.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+mod support;
+
+use std::{
+    sync::{Arc, OnceLock, mpsc},
+    time::Duration,
+};
+
+use sockeye_state::{Broker, Delivery, Hub, Local, Rooms, Topic};
+use support::{
+    broker::{Disturbed, Mode},
+    join, register, texts_by_now,
+};
+use tokio::time::{Instant, sleep};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn text(delivery: &Delivery<'_>) -> Option<String> {
+    match delivery {
+        Delivery::Message { message: Some(message), .. } => Some(String::from_utf8(message.payload().to_vec()).unwrap()),
+        Delivery::Joined { .. } => Some("joined".to_owned()),
+        Delivery::Gap { .. } => Some("gap".to_owned()),
+        _ => None,
+    }
+}
+
+/// A hub whose frames go through `seen` first.
+async fn hub_of(broker: &Disturbed, seen: impl Fn(&str) + Send + Sync + 'static) -> Hub<&'static str> {
+    let builder = Hub::builder().broker(broker.clone()).rooms("chat:", Rooms::new().history(100, HOUR));
+    let frame = move |delivery: &Delivery<'_>| {
+        let text = text(delivery)?;
+        seen(&text);
+        Some(text.into())
+    };
+    builder.frame(frame).build().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_appended_between_a_fork_and_its_end_is_behind_the_gap() {
+    let local = Local::new();
+    let broker = Disturbed::over(local.clone());
+    let hub = hub_of(&broker, |_| {}).await;
+    let elsewhere = hub_of(&Disturbed::over(local), |_| {}).await;
+    let (mut ada, me, room) = join(&hub, "chat:1", "Ada").await;
+    room.append("1").await.unwrap();
+    room.append("2").await.unwrap();
+    assert_eq!(texts_by_now(&mut ada, &me).await, ["joined", "1", "2"]);
+
+    // The broker fails over, and has another message in the place of the second one.
+    let topic = Topic::room("sockeye", "chat:1");
+    let page = broker.read(topic.clone(), None, 10).await.unwrap();
+    let mut other = page.entries[1].clone();
+    other.envelope = page.entries[0].envelope.clone();
+    broker.set(Mode::Away);
+    broker.hand_over(topic, other);
+    sleep(Duration::from_secs(1)).await;
+    let meanwhile = texts_by_now(&mut ada, &me).await;
+    elsewhere.room("chat:1").append("3").await.unwrap();
+    broker.set(Mode::Well);
+    sleep(Duration::from_secs(3)).await;
+    let later = texts_by_now(&mut ada, &me).await;
+    // Whoever loads everything at the gap must have "3" then, or get it.
+    assert!(later.iter().any(|text| text == "gap" || text == "3"), "{meanwhile:?}, and then {later:?}");
+    assert_eq!(hub.stats().gaps, 1);
+    room.append("4").await.unwrap();
+    assert_eq!(texts_by_now(&mut ada, &me).await, ["4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_room_heals_as_often_as_the_broker_loses_messages() {
+    let broker = Disturbed::new();
+    let hub: Arc<OnceLock<Hub<&'static str>>> = Arc::default();
+    let (inside, lossy) = (hub.clone(), broker.clone());
+    let built = hub_of(&broker, move |text| {
+        // With each even number, the next one is lost on its way, and the one after that arrives.
+        let (Some(hub), Ok(number)) = (inside.get(), text.parse::<u32>()) else { return };
+        if number % 2 == 0 && number < 40 {
+            lossy.drop_appended(true);
+            hub.room("chat:1").send((number + 1).to_string());
+            lossy.drop_appended(false);
+            hub.room("chat:1").send((number + 2).to_string());
+        }
+    })
+    .await;
+    let (mut ada, me, room) = join(&built, "chat:1", "Ada").await;
+    assert!(hub.set(built.clone()).is_ok());
+    room.send("0");
+    sleep(Duration::from_secs(10)).await;
+    let numbers: Vec<_> = (0..=40).map(|number| number.to_string()).collect();
+    assert_eq!(texts_by_now(&mut ada, &me).await[1..], numbers);
+    assert_eq!(built.stats().gaps, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_message_waits_for_longer_than_a_minute_whatever_is_before_it() {
+    let broker = Disturbed::new();
+    let hub = hub_of(&broker, |_| {}).await;
+    broker.set(Mode::Silent);
+    let begin = Instant::now();
+    let appends: Vec<_> = (0..100).map(|count| tokio::spawn(hub.room("chat:1").append(count.to_string()))).collect();
+    let mut errors = Vec::new();
+    for append in appends {
+        errors.push(append.await.unwrap().unwrap_err());
+    }
+    assert!(begin.elapsed() < Duration::from_secs(70), "{:?}", begin.elapsed());
+    // The broker never got the last one.
+    assert!(errors[0].is_uncertain() && !errors[99].is_uncertain(), "{:?}", errors[99]);
+    assert_eq!(hub.stats().append_failed, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_cannot_be_read_is_an_error_after_5_s_for_any_number_of_readers() {
+    let broker = Disturbed::new();
+    let hub = hub_of(&broker, |_| {}).await;
+    broker.set(Mode::Silent);
+    let begin = Instant::now();
+    let reads = (0..200).map(|count| {
+        let room = hub.room(format!("chat:{count}"));
+        tokio::spawn(async move { room.history(10).await })
+    });
+    for read in reads.collect::<Vec<_>>() {
+        assert!(read.await.unwrap().is_err());
+    }
+    assert_eq!(begin.elapsed().as_secs(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn nothing_that_is_sent_after_leave_has_returned_reaches_a_member_that_was_catching_up() {
+    let hub: Arc<OnceLock<Hub<&'static str>>> = Arc::default();
+    let (arrived, arrives) = mpsc::sync_channel(10);
+    let arrives = std::sync::Mutex::new(arrives);
+    let inside = hub.clone();
+    let built = hub_of(&Disturbed::new(), move |text| match text {
+        // The join is about to send. Another handler makes the member leave, and then two messages come.
+        "joined" => {
+            let Some(hub) = inside.get() else { return };
+            let Some(slow) = hub.members().into_iter().find(|member| *member.value() == "slow") else { return };
+            assert_eq!(hub.member(slow.id()).leave("chat:1"), 1);
+            hub.room("chat:1").send("after");
+            hub.room("chat:1").send("and after");
+            while arrives.lock().unwrap().recv().unwrap() != "and after" {}
+        }
+        text => arrived.send(text.to_owned()).unwrap(),
+    })
+    .await;
+    let (_ada, _me, _room) = join(&built, "chat:1", "Ada").await;
+    assert!(hub.set(built.clone()).is_ok());
+    let (mut client, slow) = register(&built, "slow").await;
+    slow.join("chat:1").await.unwrap_err();
+    assert_eq!(texts_by_now(&mut client, &slow).await, [""; 0]);
+}
+
+#[test]
+fn a_send_without_the_runtime_of_the_hub_fails_without_a_panic() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let broker = Disturbed::new();
+    let hub = first.block_on(hub_of(&broker, |_| {}));
+    broker.set(Mode::Silent);
+    drop(first);
+    runtime().block_on(async {
+        hub.room("chat:1").send("nobody gets this");
+        assert!(hub.room("chat:1").append("nor this").await.is_err());
+    });
+    assert_eq!(hub.stats().append_failed, 2);
+}
