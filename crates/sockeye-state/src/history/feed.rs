@@ -192,6 +192,7 @@ impl<S: Seat> Log<S> {
         self.memory.change(&mut state.tail, |old| *old = tail);
         state.head = top;
         state.is_subscribed = true;
+        state.owes_gap = false;
         state.moved = Instant::now();
         state.failure = None;
         state.looked = Some(asked);
@@ -201,10 +202,11 @@ impl<S: Seat> Log<S> {
         self.changed.notify_waiters();
     }
 
-    /// Subscribes again, after a gap: what the members have is not what the broker has.
+    /// Subscribes again: what the members have is not what the broker has.
     pub(super) fn reset(&self) {
         let mut state = self.state.lock();
         state.is_subscribed = false;
+        state.owes_gap = true;
         state.must_look = false;
         state.arrived_bytes = 0;
         state.arrived_before = 0;
@@ -231,6 +233,11 @@ impl<S: Seat> Log<S> {
         drop(state);
         drop(stale);
         self.changed.notify_waiters();
+    }
+
+    /// Whether the members hear of a gap before the log begins again.
+    pub(super) fn owes_gap(&self) -> bool {
+        self.state.lock().owes_gap
     }
 
     /// The broker has not answered.

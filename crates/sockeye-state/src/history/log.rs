@@ -68,6 +68,8 @@ pub(super) struct State<S> {
     /// Whether to ask the broker what comes after the head.
     pub(super) must_look: bool,
     pub(super) must_close: bool,
+    /// Whether the members have a message that is not in the history, and have not heard of the gap.
+    pub(super) owes_gap: bool,
     /// How often the node has begun to ask. One more than `looks_done` until the answer is complete.
     pub(super) looks_begun: u64,
     pub(super) looks_done: u64,
@@ -126,6 +128,7 @@ impl<S: Seat> Log<S> {
             arrived_bytes: 0,
             must_look: false,
             must_close: false,
+            owes_gap: false,
             looks_begun: 0,
             looks_done: 0,
             arrived_before: 0,

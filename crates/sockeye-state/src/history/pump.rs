@@ -94,6 +94,11 @@ impl Pump {
             entries.clear();
         }
         let messages = entries.iter().map(|entry| self.frame(entry, self.history.digest(entry)).0).collect();
+        if self.log.owes_gap() {
+            // Not earlier: whoever loads everything at the gap has all that is in the history by now. What comes after that is
+            // delivered.
+            self.gap().await;
+        }
         self.log.begin(messages, page.top, asked);
         self.spare_memory();
     }
@@ -216,7 +221,7 @@ impl Pump {
     async fn forked(&mut self) {
         self.asked = None;
         self.tries = 0;
-        self.gap().await;
+        self.deliver().await;
         self.log.reset();
     }
 
