@@ -331,8 +331,11 @@ impl<T> Arrival<T> {
         Ok(count)
     }
 
-    /// Waits until the connection has capacity.
+    /// Waits until the connection has capacity. What was taken from the log after the member has left is not sent.
     async fn send(&self, message: PreparedMessage) -> Result<(), JoinError> {
+        if self.stop.is_stopped() {
+            return Err(JoinError::Stopped);
+        }
         self.inside.sender.send_prepared(message).await.map_err(|_| JoinError::Closed)
     }
 
