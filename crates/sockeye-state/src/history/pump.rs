@@ -135,6 +135,7 @@ impl Pump {
             if std::mem::take(&mut has_hole) {
                 self.gap().await;
             }
+            self.tries = 0;
             self.take(&entry, digest).await;
         }
         if has_hole {
