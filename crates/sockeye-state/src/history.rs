@@ -224,11 +224,14 @@ impl History {
         self.hasher.hash_one(&*entry.envelope)
     }
 
-    /// Reads a part of a history, when it is this room's turn.
-    async fn read(&self, log: &Log<Sender>, after: Option<Position>, most: usize) -> Result<Page, BrokerError> {
-        let _turn = self.reads.acquire().await;
-        self.engine.counters.history_read();
-        self.answer(self.broker.read(log.topic.clone(), after, most)).await
+    /// Reads a part of a history, when it is this room's turn. The wait for the turn counts as a wait for the broker.
+    async fn read(&self, topic: Topic, after: Option<Position>, most: usize) -> Result<Page, BrokerError> {
+        let read = async {
+            let _turn = self.reads.acquire().await;
+            self.engine.counters.history_read();
+            self.broker.read(topic, after, most).await
+        };
+        self.answer(read).await
     }
 
     /// What the broker answers in time.

@@ -39,10 +39,8 @@ impl History {
     /// The newest messages of a room, the oldest of them first.
     pub(crate) async fn past(&self, name: &str, most: usize) -> Result<Vec<Past>, HistoryError> {
         let keep = self.keep(name).ok_or_else(|| HistoryError::NoHistory { room: name.into() })?;
-        let _turn = self.reads.acquire().await;
-        self.engine.counters.history_read();
-        let read = self.broker.read(self.topic(name), None, most.min(keep.messages));
-        let page = self.answer(read).await.map_err(HistoryError::Unavailable)?;
+        let read = self.read(self.topic(name), None, most.min(keep.messages));
+        let page = read.await.map_err(HistoryError::Unavailable)?;
         let past = |entry: Entry| Some(Past { at: entry.at, message: self.open(&entry).0? });
         Ok(page.entries.into_iter().filter_map(past).collect())
     }

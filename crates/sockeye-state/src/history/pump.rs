@@ -81,7 +81,10 @@ impl Pump {
         let topic = self.log.topic.clone();
         let subscribed = self.history.answer(self.history.broker.subscribe(vec![topic])).await;
         let page = match subscribed {
-            Ok(()) => self.history.read(&self.log, None, self.log.keep.messages.min(FIRST_PAGE)).await,
+            Ok(()) => {
+                let topic = self.log.topic.clone();
+                self.history.read(topic, None, self.log.keep.messages.min(FIRST_PAGE)).await
+            }
             Err(error) => Err(error),
         };
         let page = match page {
@@ -108,7 +111,7 @@ impl Pump {
         let asked = *self.asked.get_or_insert_with(Instant::now);
         let after = self.log.head();
         let most = if after.is_some() { PAGE } else { self.log.keep.messages.min(FIRST_PAGE) };
-        let page = match self.history.read(&self.log, after, most).await {
+        let page = match self.history.read(self.log.topic.clone(), after, most).await {
             Ok(page) => page,
             Err(error) => return self.failed(error).await,
         };
