@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use super::{History, append::AppendError};
-use crate::{Append, AppendOptions, Keep, Position, Stamp, sync::Mutex};
+use crate::{Append, AppendOptions, BrokerError, Keep, Position, Stamp, sync::Mutex};
 
 /// What `append` returns in the end.
 pub(super) type Answer = Result<Position, AppendError>;
@@ -212,6 +212,11 @@ impl Drive {
     /// Asks the broker until it answers, or until the message has waited for too long.
     async fn append(&self, job: &Job) -> Answer {
         let history = &self.history;
+        if Instant::now() >= job.until {
+            // Not even one try: with a broker that does not answer, each would hold up the next message.
+            let why = format!("it waited for {PATIENCE:?} behind other messages to the room; check that the broker runs");
+            return Err(AppendError::Unavailable(BrokerError::unavailable(why)));
+        }
         let mut is_uncertain = false;
         let mut pause = PAUSE;
         loop {
