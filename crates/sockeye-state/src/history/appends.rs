@@ -168,7 +168,7 @@ impl History {
 
     /// Hands the messages of a queue to the broker. If it is ready at once, so is this; otherwise a task goes on.
     fn drive(self: &Arc<Self>, room: Arc<str>, keep: Keep) {
-        let drive = Drive { history: self.clone(), room, keep, is_done: false };
+        let drive = Drive { history: self.clone(), room, keep, current: None, is_done: false };
         let mut drive: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(drive.run());
         let entered = self.runtime.enter();
         let is_pending = drive.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
@@ -192,15 +192,21 @@ struct Drive {
     history: Arc<History>,
     room: Arc<str>,
     keep: Keep,
+    /// What the broker is asked to append at this moment.
+    current: Option<Job>,
     is_done: bool,
 }
 
 impl Drive {
     async fn run(mut self) {
         let mut count = 0;
-        while let Some(job) = self.history.appends.next(&self.room) {
-            let answer = self.append(&job).await;
-            self.finish(job, answer);
+        loop {
+            self.current = self.history.appends.next(&self.room);
+            let Some(job) = &self.current else { break };
+            let answer = self.append(job).await;
+            if let Some(job) = self.current.take() {
+                self.finish(job, answer);
+            }
             count += 1;
             if count % IN_A_ROW == 0 {
                 tokio::task::yield_now().await;
@@ -268,7 +274,7 @@ impl Drop for Drive {
             return;
         }
         // The runtime ends, or the broker has panicked. Whoever waits sees that nobody will answer.
-        while let Some(job) = self.history.appends.next(&self.room) {
+        while let Some(job) = self.current.take().or_else(|| self.history.appends.next(&self.room)) {
             self.history.failed_to_append(&self.room, job.answer.is_none());
         }
     }
