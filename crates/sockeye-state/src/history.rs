@@ -84,6 +84,7 @@ pub(crate) struct History {
     reads: Semaphore,
     /// How many stamps the node has used.
     stamps: AtomicU64,
+    /// Whether the hub is gone, or the runtime in which it was built.
     is_closed: AtomicBool,
     /// A pump was lost.
     lost_pump: Arc<Notify>,
@@ -137,7 +138,7 @@ impl History {
     pub(crate) async fn start(self: &Arc<Self>) -> Result<(), BrokerError> {
         let inbox = Inbox::new(Arc::new(Target(Arc::downgrade(self))));
         self.broker.start(self.node, inbox).await?;
-        self.runtime.spawn(watch::watch(Arc::downgrade(self), self.lost_pump.clone()));
+        self.runtime.spawn(watch::watch(watch::End(Arc::downgrade(self)), self.lost_pump.clone()));
         Ok(())
     }
 

@@ -159,10 +159,29 @@ fn a_send_without_the_runtime_of_the_hub_fails_without_a_panic() {
     let broker = Disturbed::new();
     let hub = first.block_on(hub_of(&broker, |_| {}));
     broker.set(Mode::Silent);
+    first.block_on(async { hub.room("chat:2").send("this was on its way") });
     drop(first);
     runtime().block_on(async {
         hub.room("chat:1").send("nobody gets this");
         assert!(hub.room("chat:1").append("nor this").await.is_err());
     });
-    assert_eq!(hub.stats().append_failed, 2);
+    assert_eq!(hub.stats().append_failed, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_panics_is_asked_again_and_not_too_often() {
+    let broker = Disturbed::new();
+    let hub = hub_of(&broker, |_| {}).await;
+    let (mut ada, me, room) = join(&hub, "chat:1", "Ada").await;
+    broker.set(Mode::Broken);
+    broker.lose();
+    sleep(Duration::from_secs(10)).await;
+    assert!((10..200).contains(&broker.reads()), "{}", broker.reads());
+    broker.set(Mode::Well);
+    // Nothing but the comparison of quiet rooms finds this message.
+    sleep(Duration::from_secs(1)).await;
+    broker.drop_appended(true);
+    room.append("1").await.unwrap();
+    sleep(Duration::from_secs(13)).await;
+    assert_eq!(texts_by_now(&mut ada, &me).await, ["joined", "1"]);
 }

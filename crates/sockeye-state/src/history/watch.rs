@@ -2,20 +2,23 @@
 //! health of the broker is watched.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering::Release},
     time::Duration,
 };
 
 use sockeye_tokio::Sender;
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 use super::{History, log::Log, pump::Pump};
 
 /// How often the health is looked at.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long a room waits for a new pump after its pump was lost.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// After how many ticks the logs are looked at.
 const COMPARE: u32 = 10;
@@ -26,13 +29,37 @@ const LINGER: Duration = Duration::from_secs(10);
 /// How many rooms are compared at once.
 const TOPICS: usize = 256;
 
-/// Watches the histories until the hub is gone.
-pub(super) async fn watch(history: Weak<History>, lost_pump: Arc<Notify>) {
+/// Watches the histories until the hub is gone. If code of others panics, such as the broker's, the watch begins anew.
+pub(super) async fn watch(end: End, lost_pump: Arc<Notify>) {
+    while let Err(error) = tokio::spawn(keep_watch(end.0.clone(), lost_pump.clone())).await {
+        if !error.is_panic() {
+            return;
+        }
+        sleep(TICK).await;
+    }
+}
+
+/// Dropped with the hub, or with the runtime, also with one that ends at once: then nothing is appended any more.
+pub(super) struct End(pub(super) Weak<History>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(history) = self.0.upgrade() {
+            history.is_closed.store(true, Release);
+        }
+    }
+}
+
+async fn keep_watch(history: Weak<History>, lost_pump: Arc<Notify>) {
     let mut count = 0;
     let mut was_well = true;
     let mut next = Instant::now();
     loop {
         let has_lost_pump = timeout_at(next, lost_pump.notified()).await.is_ok();
+        if has_lost_pump {
+            // What was lost may be lost again and again.
+            sleep(PAUSE).await;
+        }
         let Some(history) = history.upgrade().filter(|history| !history.is_closed()) else { return };
         if has_lost_pump {
             history.start_lost_pumps();

@@ -24,6 +24,8 @@ pub(crate) enum Mode {
     Silent,
     /// It does what it is asked for, and its answers are lost.
     Cut,
+    /// It panics.
+    Broken,
 }
 
 /// All clones are the same broker.
@@ -106,6 +108,7 @@ impl Disturbed {
                 Mode::Well => local.await,
                 Mode::Away => Err(BrokerError::unavailable("the test has sent it away")),
                 Mode::Silent => pending().await,
+                Mode::Broken => panic!("the test has broken it"),
                 Mode::Cut => {
                     local.await?;
                     Err(BrokerError::uncertain("the test has cut the answer off"))
@@ -167,8 +170,10 @@ impl Broker for Disturbed {
     }
 
     fn health(&self) -> Health {
-        match *self.0.mode.lock().unwrap() {
+        let mode = *self.0.mode.lock().unwrap();
+        match mode {
             Mode::Well | Mode::Cut => Health::Well,
+            Mode::Broken => panic!("the test has broken it"),
             mode => Health::unwell(format!("the test says: {mode:?}")),
         }
     }
