@@ -19,7 +19,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn text(delivery: &Delivery<'_>) -> Option<String> {
     match delivery {
-        Delivery::Message { message: Some(message), .. } => Some(String::from_utf8(message.payload().to_vec()).unwrap()),
+        Delivery::Message { message: Some(message), .. } => {
+            Some(String::from_utf8(message.payload().to_vec()).unwrap())
+        }
         Delivery::Joined { .. } => Some("joined".to_owned()),
         Delivery::Gap { .. } => Some("gap".to_owned()),
         _ => None,

@@ -145,6 +145,14 @@ impl History {
         options: AppendOptions,
         answer: Option<oneshot::Sender<Answer>>,
     ) -> Result<(), AppendError> {
+        if self.is_closed() {
+            // Not asked: the timers of a runtime that has ended panic.
+            self.failed_to_append(&room, answer.is_none());
+            return Err(AppendError::Unavailable(BrokerError::unavailable(
+                "the runtime in which the hub was built has ended, or the hub is gone; build another hub in a runtime that keeps \
+                 running",
+            )));
+        }
         let AppendOptions { stamp, except } = options;
         let envelope = self.seal(message, &except);
         let waiting = &self.appends.waiting;
@@ -220,7 +228,8 @@ impl Drive {
         let history = &self.history;
         if Instant::now() >= job.until {
             // Not even one try: with a broker that does not answer, each would hold up the next message.
-            let why = format!("it waited for {PATIENCE:?} behind other messages to the room; check that the broker runs");
+            let why =
+                format!("it waited for {PATIENCE:?} behind other messages to the room; check that the broker runs");
             return Err(AppendError::Unavailable(BrokerError::unavailable(why)));
         }
         let mut is_uncertain = false;

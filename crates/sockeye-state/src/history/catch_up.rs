@@ -304,7 +304,8 @@ impl<T> Arrival<T> {
         after: Position,
         head: Position,
     ) -> Result<Option<(Vec<PreparedMessage>, Position)>, JoinError> {
-        let page = self.history.read(self.log.topic.clone(), Some(after), PAGE).await.map_err(JoinError::Unavailable)?;
+        let page =
+            self.history.read(self.log.topic.clone(), Some(after), PAGE).await.map_err(JoinError::Unavailable)?;
         if !page.is_contiguous {
             return Ok(None);
         }
