@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use sockeye_state::{Broker, Delivery, Hub, Local, Rooms, Topic};
+use sockeye_state::{Broker, CaughtUp, Delivery, Hub, Local, Overflow, Rooms, Topic};
 use support::{
     broker::{Disturbed, Mode},
-    join, register, texts_by_now,
+    connect_slow, join, register, texts_by_now, texts_until,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -68,6 +68,32 @@ async fn what_is_appended_between_a_fork_and_its_end_is_behind_the_gap() {
     assert_eq!(hub.stats().gaps, 1);
     room.append("4").await.unwrap();
     assert_eq!(texts_by_now(&mut ada, &me).await, ["4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_is_a_gap_also_for_a_member_that_is_catching_up() {
+    let broker = Disturbed::new();
+    let hub = hub_of(&broker, |_| {}).await;
+    let since = hub.room("chat:1").append("0").await.unwrap();
+    for number in 1..80 {
+        hub.room("chat:1").append(format!("{number:0>200}")).await.unwrap();
+    }
+    let (mut client, sender) = connect_slow(1024, Overflow::default()).await;
+    let slow = Arc::new(hub.register(sender, "slow"));
+    let joining = slow.clone();
+    let joining = tokio::spawn(async move { joining.join("chat:1").since(since).await.unwrap().caught_up() });
+    sleep(Duration::from_secs(1)).await;
+
+    // The broker fails over, and has another message in the place of the last one.
+    let topic = Topic::room("sockeye", "chat:1");
+    let page = broker.read(topic.clone(), None, 2).await.unwrap();
+    let mut other = page.entries[1].clone();
+    other.envelope = page.entries[0].envelope.clone();
+    broker.hand_over(topic, other);
+    sleep(Duration::from_secs(1)).await;
+    let texts = timeout(Duration::from_secs(60), texts_until(&mut client, "gap")).await.expect("a gap");
+    assert!(texts.len() <= 80);
+    assert_eq!(joining.await.unwrap(), CaughtUp::Gap);
 }
 
 #[tokio::test(start_paused = true)]

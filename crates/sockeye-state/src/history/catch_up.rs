@@ -182,6 +182,7 @@ impl<T> Arrival<T> {
 
     async fn catch_up(&mut self, since: Option<Position>) -> Result<Arrived, JoinError> {
         self.last_chunk().await;
+        let (_, mut forks) = self.log.standpoint();
         let mut first = None;
         let (mut caught_up, mut cursor, head) = self.begin(since, &mut first).await?;
         let framing = &self.history.engine.framing;
@@ -194,8 +195,8 @@ impl<T> Arrival<T> {
             cursor = Some(at);
         }
         let room = loop {
-            let missing = match self.log.next(cursor) {
-                Next::Nothing => match self.go_live(cursor)? {
+            let missing = match self.log.next(cursor, forks) {
+                Next::Nothing => match self.go_live(cursor, forks)? {
                     Some(room) => break room,
                     None => continue,
                 },
@@ -217,7 +218,7 @@ impl<T> Arrival<T> {
                 }
                 None => {
                     caught_up = CaughtUp::Gap;
-                    cursor = self.log.head();
+                    (cursor, forks) = self.log.standpoint();
                     if let Some(gap) = self.history.engine.framing.gap(&self.name) {
                         self.send(gap).await?;
                     }
@@ -341,7 +342,7 @@ impl<T> Arrival<T> {
     }
 
     /// Makes a member of somebody who has all messages up to `cursor`. `None` if there are more by now.
-    fn go_live(&mut self, cursor: Option<Position>) -> Result<Option<Arc<Room<Sender>>>, JoinError> {
+    fn go_live(&mut self, cursor: Option<Position>, forks: u64) -> Result<Option<Arc<Room<Sender>>>, JoinError> {
         let engine: &Engine<Sender> = &self.history.engine;
         let Appearance { presence, person } = &mut self.appearance;
         let mut presence = presence.changes();
@@ -350,7 +351,7 @@ impl<T> Arrival<T> {
             return Err(JoinError::Stopped);
         }
         let join = || engine.join(&self.name, self.inside.id.key, &self.inside.sender);
-        let Some(room) = self.log.go_live(cursor, join) else { return Ok(None) };
+        let Some(room) = self.log.go_live(cursor, forks, join) else { return Ok(None) };
         rooms.close_open(&self.stop);
         rooms.numbers.push(room.number());
         presence.join(&self.name, self.inside.id.key, person.take(), rooms.info.as_deref());

@@ -180,6 +180,7 @@ impl<S: Seat> Log<S> {
         let mut state = self.state.lock();
         self.memory.change(&mut state.tail, |tail| *tail = Tail::default());
         state.head = head;
+        state.forks += 1;
     }
 
     /// The log is subscribed, and `messages` are the end of the history, without a hole between them.
@@ -192,7 +193,7 @@ impl<S: Seat> Log<S> {
         self.memory.change(&mut state.tail, |old| *old = tail);
         state.head = top;
         state.is_subscribed = true;
-        state.owes_gap = false;
+        state.forks += u64::from(mem::take(&mut state.owes_gap));
         state.moved = Instant::now();
         state.failure = None;
         state.looked = Some(asked);

@@ -70,6 +70,9 @@ pub(super) struct State<S> {
     pub(super) must_close: bool,
     /// Whether the members have a message that is not in the history, and have not heard of the gap.
     pub(super) owes_gap: bool,
+    /// How often the members had messages that are not in the history. Changes with the head, so that nobody takes the head of
+    /// before for one of after.
+    pub(super) forks: u64,
     /// How often the node has begun to ask. One more than `looks_done` until the answer is complete.
     pub(super) looks_begun: u64,
     pub(super) looks_done: u64,
@@ -129,6 +132,7 @@ impl<S: Seat> Log<S> {
             must_look: false,
             must_close: false,
             owes_gap: false,
+            forks: 0,
             looks_begun: 0,
             looks_done: 0,
             arrived_before: 0,
@@ -143,6 +147,12 @@ impl<S: Seat> Log<S> {
     /// The last position that this node knows of.
     pub(crate) fn head(&self) -> Option<Position> {
         self.state.lock().head
+    }
+
+    /// Where somebody who has everything stands, and how many forks there have been.
+    pub(crate) fn standpoint(&self) -> (Option<Position>, u64) {
+        let state = self.state.lock();
+        (state.head, state.forks)
     }
 
     pub(crate) fn is_subscribed(&self) -> bool {
@@ -193,11 +203,14 @@ impl<S: Seat> Log<S> {
         }
     }
 
-    /// What comes after `cursor`, for a member that catches up.
-    pub(crate) fn next(&self, cursor: Option<Position>) -> Next {
+    /// What comes after `cursor`, for a member that catches up. After another fork, what it has may not be in the history.
+    pub(crate) fn next(&self, cursor: Option<Position>, forks: u64) -> Next {
         let state = self.state.lock();
         if !state.is_subscribed {
             return Next::Unknown;
+        }
+        if state.forks != forks {
+            return Next::Gap;
         }
         let Some(head) = state.head else {
             return if cursor.is_none() { Next::Nothing } else { Next::Gap };
@@ -224,10 +237,11 @@ impl<S: Seat> Log<S> {
     pub(crate) fn go_live(
         &self,
         cursor: Option<Position>,
+        forks: u64,
         join: impl FnOnce() -> Arc<Room<S>>,
     ) -> Option<Arc<Room<S>>> {
         let mut state = self.state.lock();
-        if !state.is_subscribed || state.head != cursor {
+        if !state.is_subscribed || state.head != cursor || state.forks != forks {
             return None;
         }
         let room = join();

@@ -97,13 +97,13 @@ impl Node {
         client.note(&["joined".into()]);
         let mut cursor = Some(at(since));
         loop {
-            match self.log.next(cursor) {
+            match self.log.next(cursor, 0) {
                 Next::Part(part, at) => {
                     client.note(&part.messages);
                     cursor = Some(at);
                 }
                 Next::Nothing => {
-                    if self.log.go_live(cursor, || self.engine.join(ROOM, key, client)).is_some() {
+                    if self.log.go_live(cursor, 0, || self.engine.join(ROOM, key, client)).is_some() {
                         return;
                     }
                 }
