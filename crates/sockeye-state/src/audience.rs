@@ -79,7 +79,7 @@ impl<T: Send + Sync + 'static> Audience<T> {
     }
 
     /// Closes the connections of these members, after what was sent to their rooms before. Returns how many members of this node
-    /// it concerns; a member of several of the rooms is counted in each.
+    /// it concerns; a member of several of the rooms is counted in each. For rooms with a history, see [`Room::close_members`].
     ///
     /// # Errors
     ///

@@ -153,7 +153,8 @@ impl<T: Send + Sync + 'static> Room<T> {
     }
 
     /// Like [`send`](Self::send), for a message that is worth nothing later, such as "is typing" or the position of a cursor:
-    /// it is in no history of the room.
+    /// it is in no history of the room. In a room with a [history](crate::Rooms::history), it does not wait for the broker either, so
+    /// that it may arrive before what was sent to the room earlier.
     ///
     /// ```
     /// # use sockeye_state::Hub;
@@ -178,6 +179,9 @@ impl<T: Send + Sync + 'static> Room<T> {
 
     /// Closes the connections of all members of the room, after what was sent to the room before. Returns how many members of
     /// this node it concerns. The members leave the room when their handlers end. Others may join meanwhile.
+    ///
+    /// In a room with a [history](crate::Rooms::history), what is on its way to the broker or back at this moment is not waited for:
+    /// the members get it when they come back with their positions. Members that are catching up are not closed.
     ///
     /// ```
     /// # use sockeye_state::{Hub, InvalidCloseCode};
