@@ -120,9 +120,7 @@ impl Broker for Local {
     fn publish(&self, topic: Topic, envelope: Bytes) -> BoxFuture<'_, Result<(), BrokerError>> {
         Box::pin(async move {
             self.outbox.check()?;
-            for outbox in self.store.publish(&topic, &envelope, Instant::now()) {
-                outbox.hand_over().await;
-            }
+            outbox::hand_over_all(self.store.publish(&topic, &envelope, Instant::now())).await;
             Ok(())
         })
     }
@@ -131,9 +129,7 @@ impl Broker for Local {
         Box::pin(async move {
             self.outbox.check()?;
             let (position, outboxes) = self.store.append(append, Instant::now());
-            for outbox in outboxes {
-                outbox.hand_over().await;
-            }
+            outbox::hand_over_all(outboxes).await;
             Ok(position)
         })
     }

@@ -3,7 +3,10 @@
 use std::{
     collections::{HashSet, VecDeque},
     future::poll_fn,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     task::{Poll, Waker},
 };
 
@@ -188,6 +191,25 @@ impl Outbox {
             if is_current { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
+    }
+}
+
+/// Hands over what is in these outboxes.
+pub(super) async fn hand_over_all(outboxes: Vec<Arc<Outbox>>) {
+    let mut rest = Rest(outboxes);
+    while let Some(outbox) = rest.0.pop() {
+        outbox.hand_over().await;
+    }
+}
+
+/// The outboxes whose turn comes later. If the task is dropped in the middle, what they have is handed over at once.
+struct Rest(Vec<Arc<Outbox>>);
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        for outbox in self.0.drain(..) {
+            drop(Turn::begin(&outbox));
+        }
     }
 }
 

@@ -199,3 +199,33 @@ fn what_a_node_does_not_get_any_more_is_dropped_without_a_lock() {
         thread.join().unwrap();
     }
 }
+
+#[test]
+fn an_append_that_is_dropped_while_it_is_handed_over_reaches_all_nodes() {
+    let broker = Local::new();
+    let publisher = Arc::new(start_silent(&broker));
+    let (got, gets) = mpsc::channel();
+    let others = [got.clone(), got].map(|got| start(&broker, move |arrival| got.send(arrival).unwrap()));
+    // A node that publishes a lot as soon as it gets something, so that the append has its hands full with this node.
+    let (busy, is_first) = (Arc::clone(&publisher), AtomicUsize::new(0));
+    let between = start(&broker, move |_| {
+        if is_first.fetch_add(1, Ordering::Relaxed) == 0 {
+            for _ in 0..1000 {
+                now(busy.publish(topic("more"), "more".into())).unwrap();
+            }
+        }
+    });
+    now(between.subscribe(vec![topic("more")])).unwrap();
+    for node in [&others[0], &between, &others[1]] {
+        now(node.subscribe(vec![topic("a")])).unwrap();
+    }
+
+    let mut dropped = publisher.append(append(&topic("a"), 0, "kept", Keep::new(10, HOUR)));
+    assert!(poll(&mut dropped).is_pending());
+    drop(dropped);
+    let arrivals: Vec<_> = gets.try_iter().collect();
+    assert_eq!(arrivals.len(), 2);
+    assert!(
+        arrivals.iter().all(|arrival| matches!(arrival, Arrival::Appended { entry, .. } if entry.envelope == "kept"))
+    );
+}
