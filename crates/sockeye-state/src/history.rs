@@ -45,7 +45,7 @@ use sockeye_tokio::Sender;
 use tokio::{
     runtime::Handle,
     sync::{Notify, Semaphore},
-    time::timeout,
+    time::{Instant, Timeout, timeout_at},
 };
 
 use self::{
@@ -227,6 +227,9 @@ impl History {
 
     /// Reads a part of a history, when it is this room's turn. The wait for the turn counts as a wait for the broker.
     async fn read(&self, topic: Topic, after: Option<Position>, most: usize) -> Result<Page, BrokerError> {
+        if self.is_closed() {
+            return Err(Self::ended());
+        }
         let read = async {
             let _turn = self.reads.acquire().await;
             self.engine.counters.history_read();
@@ -235,9 +238,22 @@ impl History {
         self.answer(read).await
     }
 
+    /// A timeout in the caller's runtime; outside of any, in the hub's.
+    fn timeout_at<F: Future>(&self, deadline: Instant, future: F) -> Timeout<F> {
+        let _entered = Handle::try_current().is_err().then(|| self.runtime.enter());
+        timeout_at(deadline, future)
+    }
+
+    /// Why nothing happens any more.
+    fn ended() -> BrokerError {
+        BrokerError::unavailable(
+            "the runtime in which the hub was built has ended, or the hub is gone; build another hub in a runtime that keeps running",
+        )
+    }
+
     /// What the broker answers in time.
     async fn answer<R>(&self, asked: impl Future<Output = Result<R, BrokerError>>) -> Result<R, BrokerError> {
-        match timeout(ANSWER, asked).await {
+        match self.timeout_at(Instant::now() + ANSWER, asked).await {
             Ok(answer) => answer,
             Err(_) => Err(BrokerError::uncertain(format!("no answer within {ANSWER:?}; check that the broker runs"))),
         }

@@ -4,7 +4,10 @@
 mod support;
 
 use std::{
+    future::{Future, IntoFuture},
+    pin::pin,
     sync::{Arc, OnceLock, mpsc},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -192,8 +195,38 @@ fn a_send_without_the_runtime_of_the_hub_fails_without_a_panic() {
     runtime().block_on(async {
         hub.room("chat:1").send("nobody gets this");
         assert!(hub.room("chat:1").append("nor this").await.is_err());
+        assert!(hub.room("chat:1").history(1).await.is_err());
+        let (_client, me) = register(&hub, "Ada").await;
+        assert!(me.join("chat:1").await.is_err());
     });
     assert_eq!(hub.stats().append_failed, 3);
+}
+
+#[test]
+fn outside_of_a_runtime_members_join_and_read_histories_too() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (hub, mut client, me) = runtime.block_on(async {
+        let hub = hub_of(&Disturbed::new(), |_| {}).await;
+        let (client, me) = register(&hub, "Ada").await;
+        (hub, client, me)
+    });
+    let since = poll_until_ready(hub.room("chat:1").append("1")).unwrap();
+    poll_until_ready(hub.room("chat:1").append("2")).unwrap();
+    let room = poll_until_ready(me.join("chat:1").since(since).into_future()).unwrap();
+    assert_eq!(room.caught_up(), CaughtUp::Whole(1));
+    assert_eq!(poll_until_ready(room.history(10)).unwrap().len(), 2);
+    assert_eq!(runtime.block_on(texts_by_now(&mut client, &me)), ["joined", "2"]);
+}
+
+/// Another executor than Tokio.
+fn poll_until_ready<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::yield_now(),
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

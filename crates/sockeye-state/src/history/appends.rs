@@ -148,10 +148,7 @@ impl History {
         if self.is_closed() {
             // Not asked: the timers of a runtime that has ended panic.
             self.failed_to_append(&room, answer.is_none());
-            return Err(AppendError::Unavailable(BrokerError::unavailable(
-                "the runtime in which the hub was built has ended, or the hub is gone; build another hub in a runtime that keeps \
-                 running",
-            )));
+            return Err(AppendError::Unavailable(Self::ended()));
         }
         let AppendOptions { stamp, except } = options;
         let envelope = self.seal(message, &except);

@@ -12,10 +12,7 @@ use std::{
 
 use sockeye_proto::PreparedMessage;
 use sockeye_tokio::Sender;
-use tokio::{
-    sync::Notify,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     ANSWER, History,
@@ -291,7 +288,10 @@ impl<T> Arrival<T> {
             if is_so(&self.log) {
                 return Ok(());
             }
-            if timeout_at(deadline, changed).await.is_err() {
+            if self.history.is_closed() {
+                return Err(JoinError::Unavailable(History::ended()));
+            }
+            if self.history.timeout_at(deadline, changed).await.is_err() {
                 let why =
                     || BrokerError::unavailable(format!("no answer within {ANSWER:?}; check that the broker runs"));
                 return Err(JoinError::Unavailable(self.log.failure().unwrap_or_else(why)));
