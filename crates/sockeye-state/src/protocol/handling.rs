@@ -9,7 +9,7 @@ use super::{
     expiry::Expiry,
     policy::{Denied, Policy},
     request::{Request, Say},
-    room_state::{Expired, Step, Watching},
+    room_state::{Expired, Step},
     session::Session,
     task::{Done, Refused, Said, Task},
     watch::Watch,
@@ -124,9 +124,7 @@ impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
                     Ok((presence, until)) => {
                         let (end, ended) = oneshot::channel();
                         let until = until.map(|until| Expiry::new(Instant::now(), until));
-                        if let Some(state) = self.rooms.get(&room) {
-                            state.watch = Some(Watching { until, _end: end });
-                        }
+                        self.rooms.watching(&room, until, end);
                         let hub = self.me.hub().clone();
                         let (watch, first) = Watch::new(hub, room.clone(), presence, ended);
                         self.out.push(first);
@@ -136,7 +134,7 @@ impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
                 self.stepped(&room);
             }
             Done::Renewed(verdict) => self.renewed(verdict),
-            Done::Rechecked { room, stay, what, outcome } => self.rechecked(room, stay, what, outcome),
+            Done::Rechecked { room, permission, what, outcome } => self.rechecked(room, permission, what, outcome),
         }
     }
 
@@ -221,8 +219,8 @@ impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
             Ok(until) => {
                 self.until = until.map(|until| Expiry::new(now, until));
                 self.renewal.settled(None);
-                for (room, stay, what) in self.rooms.take_expired(None) {
-                    self.recheck(room, stay, what);
+                for (room, permission, what) in self.rooms.take_expired(None) {
+                    self.recheck(room, permission, what);
                 }
             }
             Err(Denied) => {
@@ -235,26 +233,30 @@ impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
         }
     }
 
-    fn rechecked(&mut self, room: String, stay: u64, what: Expired, outcome: Result<Option<Instant>, Denied>) {
+    fn rechecked(&mut self, room: String, permission: u64, what: Expired, outcome: Result<Option<Instant>, Denied>) {
+        let until = outcome.map(|until| until.map(|until| Expiry::new(Instant::now(), until)));
         // What was asked about may have ended since, or have begun anew with a permission of its own.
-        let Some(state) = self.rooms.get(&room).filter(|state| state.stay.unwrap_or_default() == stay) else { return };
-        let now = Instant::now();
-        match (what, outcome) {
-            (Expired::Stay, Ok(until)) => state.until = until.map(|until| Expiry::new(now, until)),
-            (Expired::Watch, Ok(until)) => {
-                if let Some(watch) = &mut state.watch {
-                    watch.until = until.map(|until| Expiry::new(now, until));
+        let Some(state) = self.rooms.get(&room) else { return };
+        match what {
+            Expired::Stay if state.stay == Some(permission) => match until {
+                Ok(until) => state.until = until,
+                Err(Denied) => {
+                    let why = "the permission to be in this room has expired";
+                    self.step(&room, Step::Expel(permission, Refusal::room(room.clone(), Code::Denied, why)));
+                }
+            },
+            Expired::Watch => {
+                let Some(watch) = state.watch.as_mut().filter(|watch| watch.number == permission) else { return };
+                match until {
+                    Ok(until) => watch.until = until,
+                    Err(Denied) => {
+                        state.watch = None;
+                        let why = "the permission to see who is in this room has expired";
+                        self.refuse(&Refusal::room(room, Code::Denied, why));
+                    }
                 }
             }
-            (Expired::Stay, Err(Denied)) => {
-                let why = "the permission to be in this room has expired";
-                self.step(&room, Step::Expel(stay, Refusal::room(room.clone(), Code::Denied, why)));
-            }
-            (Expired::Watch, Err(Denied)) => {
-                state.watch = None;
-                let why = "the permission to see who is in this room has expired";
-                self.refuse(&Refusal::room(room, Code::Denied, why));
-            }
+            Expired::Stay => {}
         }
     }
 }

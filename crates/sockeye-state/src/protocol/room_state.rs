@@ -13,8 +13,8 @@ pub(crate) struct RoomStates {
     by_name: HashMap<String, RoomState>,
     /// How many steps wait or run in all rooms.
     steps: usize,
-    /// Told apart: the permission of an earlier stay in a room says nothing about a later one.
-    stays: u64,
+    /// Stays and watches are told apart: the permission of an earlier one says nothing about a later one.
+    permissions: u64,
 }
 
 /// One room of a connection.
@@ -54,6 +54,8 @@ enum Running {
 
 /// The page is told who is in the room, until this is dropped.
 pub(crate) struct Watching {
+    /// Which watch this is: it may outlive a stay, when the page joins again, and a later one has a permission of its own.
+    pub(crate) number: u64,
     pub(crate) until: Option<Expiry>,
     pub(crate) _end: oneshot::Sender<()>,
 }
@@ -125,10 +127,18 @@ impl RoomStates {
 
     /// The connection has joined, or has joined again.
     pub(crate) fn joined(&mut self, room: &str, until: Option<Expiry>) {
-        self.stays += 1;
+        self.permissions += 1;
         if let Some(state) = self.by_name.get_mut(room) {
-            state.stay = Some(self.stays);
+            state.stay = Some(self.permissions);
             state.until = until;
+        }
+    }
+
+    /// The page is told from now on who is in the room, until `end` is dropped.
+    pub(crate) fn watching(&mut self, room: &str, until: Option<Expiry>, end: oneshot::Sender<()>) {
+        self.permissions += 1;
+        if let Some(state) = self.by_name.get_mut(room) {
+            state.watch = Some(Watching { number: self.permissions, until, _end: end });
         }
     }
 
@@ -150,13 +160,15 @@ impl RoomStates {
         let is_reached = |expiry: &mut Expiry| now.is_none_or(|now| expiry.until <= now);
         let mut expired = Vec::new();
         for (room, state) in &mut self.by_name {
-            let stay = state.stay.unwrap_or_default();
-            if state.until.take_if(|expiry| is_reached(expiry)).is_some() {
-                expired.push((room.clone(), stay, Expired::Stay));
+            if let Some(stay) = state.stay {
+                if state.until.take_if(|expiry| is_reached(expiry)).is_some() {
+                    expired.push((room.clone(), stay, Expired::Stay));
+                }
             }
-            let until = state.watch.as_mut().map(|watch| &mut watch.until);
-            if until.is_some_and(|until| until.take_if(|expiry| is_reached(expiry)).is_some()) {
-                expired.push((room.clone(), stay, Expired::Watch));
+            if let Some(watch) = &mut state.watch {
+                if watch.until.take_if(|expiry| is_reached(expiry)).is_some() {
+                    expired.push((room.clone(), watch.number, Expired::Watch));
+                }
             }
         }
         expired

@@ -190,8 +190,8 @@ impl<'a, T: Send + Sync + 'static, P: Policy<T>> Session<'a, T, P> {
             return Err(End::Expired);
         }
         self.renewal.settled(Some(now));
-        for (room, stay, what) in self.rooms.take_expired(Some(now)) {
-            self.recheck(room, stay, what);
+        for (room, permission, what) in self.rooms.take_expired(Some(now)) {
+            self.recheck(room, permission, what);
         }
         let expiries = || self.until.into_iter().chain(self.rooms.expiries());
         if self.renewal.next(expiries()).is_some_and(|ask| ask <= now) {
@@ -203,8 +203,8 @@ impl<'a, T: Send + Sync + 'static, P: Policy<T>> Session<'a, T, P> {
         Ok(())
     }
 
-    pub(super) fn recheck(&mut self, room: String, stay: u64, what: Expired) {
-        self.wait_for(Task::Recheck { room, stay, what });
+    pub(super) fn recheck(&mut self, room: String, permission: u64, what: Expired) {
+        self.wait_for(Task::Recheck { room, permission, what });
     }
 
     pub(super) fn wait_for(&mut self, task: Task) {

@@ -46,7 +46,8 @@ pub(crate) enum Task {
     },
     Recheck {
         room: String,
-        stay: u64,
+        /// Of which stay or watch.
+        permission: u64,
         what: Expired,
     },
 }
@@ -67,7 +68,7 @@ pub(crate) enum Done {
     Appended { id: String, outcome: Result<Option<Position>, Refusal> },
     Watched { room: String, outcome: Result<(Presence, Option<Instant>), Refusal> },
     Renewed(Verdict),
-    Rechecked { room: String, stay: u64, what: Expired, outcome: Result<Option<Instant>, Denied> },
+    Rechecked { room: String, permission: u64, what: Expired, outcome: Result<Option<Instant>, Denied> },
 }
 
 /// Why a join has not happened.
@@ -113,14 +114,14 @@ impl Task {
                 Done::Watched { room, outcome }
             }
             Self::Renew { token } => Done::Renewed(policy.renew(me.value(), &token).await),
-            Self::Recheck { room, stay, what } => {
+            Self::Recheck { room, permission, what } => {
                 let action = match what {
                     Expired::Stay => Action::Join,
                     Expired::Watch => Action::Presence,
                 };
                 let verdict = timeout(RECHECK_WITHIN, policy.authorize(me.value(), action, &room)).await;
                 let outcome = verdict.unwrap_or(Verdict::Deny).at(Instant::now());
-                Done::Rechecked { room, stay, what, outcome }
+                Done::Rechecked { room, permission, what, outcome }
             }
         }
     }

@@ -1,0 +1,57 @@
+//! Pages that want more than they may: longer than they may, and more memory or work than the server has for them.
+#![cfg(feature = "protocol")]
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use sockeye_state::{
+    Hub, Local, Person, Rooms,
+    protocol::{Action, Options, Verdict},
+};
+use sockeye_testkit::Frame;
+use sockeye_tokio::Shutdown;
+use support::page::{Doorman, Page, User, hub};
+use tokio::time::{Instant, sleep, timeout};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A hub whose rooms have presence.
+async fn hub_with_presence() -> Hub<User> {
+    let rooms = Rooms::new().presence(|user: &User| Person::new(&*user.name, "null"));
+    Hub::builder().rooms("", rooms).protocol().build().await.unwrap()
+}
+
+/// A page that is in the lobby, and has nearly no room for what it does not read.
+async fn page_without_room(hub: &Hub<User>, doorman: &Arc<Doorman>) -> Page {
+    let (hub, doorman) = (hub.clone(), doorman.clone());
+    let mut page = Page::connect_over(16 << 10, &Shutdown::new(), |socket| {
+        Options::new().serve(socket, hub, User::named("Ada"), doorman)
+    });
+    page.join("lobby", None, "fresh").await;
+    page
+}
+
+#[tokio::test(start_paused = true)]
+async fn joining_again_while_the_policy_is_asked_does_not_keep_who_is_there() {
+    let hub = hub_with_presence().await;
+    let doorman = Arc::<Doorman>::default();
+    doorman.says(Action::Presence, "lobby", Verdict::AllowUntil(Instant::now() + seconds(100)));
+    let mut page = Page::open(&hub, "Ada", &doorman).await;
+    page.join("lobby", None, "fresh").await;
+    page.send(json!({"t": "who", "room": "lobby"})).await;
+    assert_eq!(page.next().await["t"], "who");
+    page.expect(json!({"t": "renew"})).await;
+    doorman.says(Action::Presence, "lobby", Verdict::Deny);
+    doorman.thinks(seconds(5));
+    sleep(seconds(11)).await;
+    doorman.thinks(Duration::ZERO);
+    page.join("lobby", None, "fresh").await;
+    assert_eq!(page.expect_error("no", "denied").await["room"], "lobby");
+    page.expect_alive().await;
+    assert_eq!(hub.stats().observers, 0);
+}
