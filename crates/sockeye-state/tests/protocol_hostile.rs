@@ -55,3 +55,20 @@ async fn joining_again_while_the_policy_is_asked_does_not_keep_who_is_there() {
     page.expect_alive().await;
     assert_eq!(hub.stats().observers, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_made_to_leave_meanwhile_is_not_told_who_is_there() {
+    let hub = hub_with_presence().await;
+    let doorman = Arc::<Doorman>::default();
+    let mut page = Page::open(&hub, "Ada", &doorman).await;
+    page.join("lobby", None, "fresh").await;
+    doorman.thinks(seconds(5));
+    page.send(json!({"t": "who", "room": "lobby"})).await;
+    sleep(seconds(1)).await;
+    let id = hub.members_of("lobby")[0].id();
+    assert_eq!(hub.member(id).leave("lobby"), 1);
+    page.expect(json!({"t": "out", "room": "lobby"})).await;
+    assert_eq!(page.expect_error("no", "not_joined").await["room"], "lobby");
+    page.expect_alive().await;
+    assert_eq!(hub.stats().observers, 0);
+}

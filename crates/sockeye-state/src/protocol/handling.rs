@@ -121,6 +121,8 @@ impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
             Done::Watched { room, outcome } => {
                 match outcome {
                     Err(refusal) => self.refuse(&refusal),
+                    // The application has made the page leave meanwhile.
+                    Ok(_) if !self.me.is_in(&room) => self.refuse(&not_joined_room(room.clone())),
                     Ok((presence, until)) => {
                         let (end, ended) = oneshot::channel();
                         let until = until.map(|until| Expiry::new(Instant::now(), until));
