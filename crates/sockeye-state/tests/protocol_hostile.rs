@@ -72,3 +72,25 @@ async fn whoever_is_made_to_leave_meanwhile_is_not_told_who_is_there() {
     page.expect_alive().await;
     assert_eq!(hub.stats().observers, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_page_has_asked_for_does_not_delay_the_end_of_its_permission() {
+    let hub = hub(Local::new()).await;
+    let doorman = Arc::<Doorman>::default();
+    let start = Instant::now();
+    doorman.says(Action::Join, "chat:1", Verdict::AllowUntil(start + seconds(100)));
+    let mut page = Page::open(&hub, "Ada", &doorman).await;
+    page.join("chat:1", None, "fresh").await;
+    page.expect(json!({"t": "renew"})).await;
+    doorman.says(Action::Join, "chat:1", Verdict::Deny);
+    sleep(seconds(9)).await;
+    // Enough that joining once more has to wait, and with it what is behind.
+    let others: serde_json::Map<_, _> = (100..200).map(|n| (format!("chat:{n}"), json!("k3x9.1"))).collect();
+    page.send(json!({"t": "join", "rooms": others})).await;
+    page.send(json!({"t": "join", "rooms": {"chat:1": "k3x9.1"}})).await;
+    while !hub.room("chat:1").is_empty() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(start.elapsed().as_secs(), 100);
+    while page.next().await["t"] != "out" {}
+}

@@ -88,11 +88,15 @@ impl RoomStates {
     pub(crate) fn push(&mut self, room: &str, step: Step) {
         self.steps += 1;
         let state = self.by_name.entry(room.to_owned()).or_default();
-        if matches!(step, Step::Leave) && matches!(state.running, Some(Running::Join { .. })) {
+        if matches!(step, Step::Leave | Step::Expel(..)) && matches!(state.running, Some(Running::Join { .. })) {
             // Whoever leaves does not wait to get in.
             state.running = Some(Running::CancelledJoin);
         }
-        state.steps.push_back(step);
+        match step {
+            // Who may not stay does not stay longer because of all that he still wants.
+            Step::Expel(..) => state.steps.push_front(step),
+            _ => state.steps.push_back(step),
+        }
     }
 
     /// The next step of the room, if none runs. Whoever takes a step calls [`done`](Self::done) after it.
