@@ -94,3 +94,17 @@ async fn what_a_page_has_asked_for_does_not_delay_the_end_of_its_permission() {
     assert_eq!(start.elapsed().as_secs(), 100);
     while page.next().await["t"] != "out" {}
 }
+
+#[tokio::test(start_paused = true)]
+async fn volatile_messages_that_wait_for_the_policy_are_few() {
+    let hub = hub(Local::new()).await;
+    let doorman = Arc::<Doorman>::default();
+    let mut page = page_without_room(&hub, &doorman).await;
+    doorman.thinks(seconds(3600));
+    let say = json!({"t": "say", "room": "lobby", "d": "x".repeat(60 << 10), "volatile": true}).to_string();
+    let mut sent = 0;
+    while timeout(seconds(1), page.peer.send(Frame::text(say.clone()))).await.is_ok() {
+        sent += 1;
+        assert!(sent < 30, "they wait in memory");
+    }
+}

@@ -34,7 +34,7 @@ impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
             Request::Leave { room } if self.knows(&room) => self.step(&room, Step::Leave),
             Request::Leave { room } => self.out.push(Answer::Out { room: &room, code: None, why: None }.text()),
             Request::Say(say) if self.knows(&say.room) => {
-                self.unanswered += usize::from(say.id.is_some());
+                self.unanswered += 1;
                 self.step(&say.room.clone(), Step::Say(say));
             }
             Request::Say(say) => self.refuse(&not_joined_say(say)),
@@ -77,7 +77,7 @@ impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
                 }
                 Step::Say(say) if self.me.is_in(room) => Task::Ask(say),
                 Step::Say(say) => {
-                    self.unanswered -= usize::from(say.id.is_some());
+                    self.unanswered -= 1;
                     self.refuse(&not_joined_say(say));
                     self.rooms.done(room);
                     continue;
@@ -191,7 +191,7 @@ impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
         };
         match (composed, id) {
             (Err(why), id) => {
-                self.unanswered -= usize::from(id.is_some());
+                self.unanswered -= 1;
                 self.refuse(&Refusal::say(id, Code::Denied, why));
             }
             (Ok(data), Some(id)) => {
@@ -199,6 +199,7 @@ impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
                 self.wait_for(Task::Append { say });
             }
             (Ok(data), None) => {
+                self.unanswered -= 1;
                 let (target, message) = (self.me.hub().room(&room), PreparedMessage::json(data.get()));
                 match to_others {
                     true => target.except(self.me.id()).volatile(message),

@@ -48,7 +48,7 @@ pub(crate) struct Session<'a, T, P> {
     pub(super) out: Outbox,
     pub(super) tasks: Waiting<'a, Done>,
     watches: Waiting<'a, Option<(Watch<T>, String)>>,
-    /// How many `say`s have no answer.
+    /// How many `say`s have no answer; volatile ones, which get none, count until they are sent or refused.
     pub(super) unanswered: usize,
     pub(super) pace: Pace,
     /// When the page stops being who it is.
