@@ -108,3 +108,25 @@ async fn volatile_messages_that_wait_for_the_policy_are_few() {
         assert!(sent < 30, "they wait in memory");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_a_join_names_several_times_is_joined_once() {
+    let hub = hub(Local::new()).await;
+    let doorman = Arc::<Doorman>::default();
+    let mut page = Page::open(&hub, "Ada", &doorman).await;
+    let rooms = vec![r#""chat:1":"k3x9.1""#; 1000].join(",") + r#","chat:1":null"#;
+    page.send_text(format!(r#"{{"t":"join","rooms":{{{rooms}}}}}"#)).await;
+    page.expect(json!({"t": "in", "room": "chat:1", "at": null, "caught": "fresh"})).await;
+    page.expect_alive().await;
+    assert_eq!(doorman.take_asked(), [(Action::Join, "chat:1".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_of_thousands_of_rooms_is_refused_with_one_frame() {
+    let hub = hub(Local::new()).await;
+    let mut page = Page::open(&hub, "Ada", &Arc::default()).await;
+    let rooms: Vec<String> = (0..5000).map(|n| format!(r#""{n}":0"#)).collect();
+    page.send_text(format!(r#"{{"t":"join","rooms":{{{}}}}}"#, rooms.join(","))).await;
+    page.expect_error("err", "too_many_rooms").await;
+    page.expect_alive().await;
+}

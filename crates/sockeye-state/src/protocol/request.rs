@@ -1,6 +1,6 @@
 //! What a page sends: frames, read with bounds.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use serde::{
     Deserialize,
@@ -16,6 +16,10 @@ use crate::{Position, name};
 
 /// The longest id of a `say`, in bytes.
 const MAX_ID: usize = 64;
+
+/// How many rooms one join may name. More than a connection may be in, so that those which are too many are refused one by one; and
+/// few enough that the answers are not many times as large as the frame.
+const MAX_NAMED: usize = 1_024;
 
 /// A frame of a page.
 #[derive(Debug)]
@@ -106,8 +110,12 @@ fn join(fields: &Fields<'_>, refused: &mut Vec<Refusal>) -> Result<Request, Refu
     };
     let rooms: Rooms<'_> = serde_json::from_str(rooms.get())
         .map_err(|_| Refusal::frame(Code::BadFrame, format!("the field rooms is {}; {expected}", kind(rooms))))?;
-    let mut wanted = Vec::with_capacity(rooms.0.len());
-    for (room, since) in rooms.0 {
+    if rooms.by_name.len() > MAX_NAMED {
+        let why = format!("the join names {} rooms; expected at most {MAX_NAMED}", rooms.by_name.len());
+        return Err(Refusal::frame(Code::TooManyRooms, why));
+    }
+    let mut wanted = Vec::with_capacity(rooms.by_name.len());
+    for (room, since) in rooms.by_name {
         match (check_name(&room), position(since)) {
             (Err(why), _) => refused.push(Refusal::room(room, Code::BadName, why)),
             (_, Err(why)) => refused.push(Refusal::room(room, Code::BadPosition, why)),
@@ -209,8 +217,12 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, 
     <&RawValue>::deserialize(from).map(Some)
 }
 
-/// The rooms of a join, in the order in which they were sent.
-struct Rooms<'a>(Vec<(String, Option<&'a RawValue>)>);
+/// The rooms of a join, in the order in which they were sent, each once. Of one that is named again, the last position counts, as in
+/// JavaScript.
+#[derive(Default)]
+struct Rooms<'a> {
+    by_name: Vec<(String, Option<&'a RawValue>)>,
+}
 
 impl<'de> Deserialize<'de> for Rooms<'de> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -224,11 +236,15 @@ impl<'de> Deserialize<'de> for Rooms<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rooms<'de>, A::Error> {
-                let mut rooms = Vec::new();
-                while let Some(entry) = map.next_entry::<String, &RawValue>()? {
-                    rooms.push((entry.0, Some(entry.1)));
+                let (mut rooms, mut places) = (Rooms::default(), HashMap::new());
+                while let Some((room, since)) = map.next_entry::<String, &RawValue>()? {
+                    let place = *places.entry(room.clone()).or_insert(rooms.by_name.len());
+                    match rooms.by_name.get_mut(place) {
+                        Some(named) => named.1 = Some(since),
+                        None => rooms.by_name.push((room, Some(since))),
+                    }
                 }
-                Ok(Rooms(rooms))
+                Ok(rooms)
             }
         }
 
