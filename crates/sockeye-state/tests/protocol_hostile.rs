@@ -130,3 +130,28 @@ async fn a_join_of_thousands_of_rooms_is_refused_with_one_frame() {
     page.expect_error("err", "too_many_rooms").await;
     page.expect_alive().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn lists_of_who_is_there_do_not_wait_in_memory_for_a_page_that_does_not_read() {
+    let hub = hub_with_presence().await;
+    let mut crowd = Vec::new();
+    for n in 0..200 {
+        let (client, member) = support::register(&hub, User::named(&format!("{n:0100}"))).await;
+        member.join("lobby").await.unwrap();
+        crowd.push((client, member));
+    }
+    let doorman = Arc::<Doorman>::default();
+    let mut page = page_without_room(&hub, &doorman).await;
+    doorman.thinks(seconds(1));
+    for _ in 0..200 {
+        page.send(json!({"t": "who", "room": "lobby"})).await;
+        doorman.thinks(Duration::ZERO);
+    }
+    sleep(seconds(5)).await;
+    page.send(json!({"t": "leave", "room": "nowhere"})).await;
+    let mut lists = 0;
+    while page.next().await["t"] == "who" {
+        lists += 1;
+    }
+    assert!(lists < 50, "{lists} lists");
+}

@@ -128,9 +128,7 @@ impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
                         let until = until.map(|until| Expiry::new(Instant::now(), until));
                         self.rooms.watching(&room, until, end);
                         let hub = self.me.hub().clone();
-                        let (watch, first) = Watch::new(hub, room.clone(), presence, ended);
-                        self.out.push(first);
-                        self.watch(watch);
+                        self.watch(Watch::new(hub, room.clone(), presence, ended));
                     }
                 }
                 self.stepped(&room);

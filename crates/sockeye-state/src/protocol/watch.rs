@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::{
-    sync::oneshot,
+    sync::oneshot::{self, error::TryRecvError},
     time::{Instant, sleep_until},
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Watch<T> {
     room: String,
     presence: Presence,
     counting: Option<Counting>,
+    /// Whether the page has been told anything yet.
+    has_begun: bool,
     /// Ready once the page wants to know no more.
     end: oneshot::Receiver<()>,
 }
@@ -39,20 +41,28 @@ struct Counting {
 }
 
 impl<T: Send + Sync + 'static> Watch<T> {
-    /// A watch, and its first frame.
-    pub(crate) fn new(hub: Hub<T>, room: String, presence: Presence, end: oneshot::Receiver<()>) -> (Self, String) {
-        let mut watch = Self { hub, room, presence, counting: None, end };
-        let first = if watch.is_crowded() { watch.tell_count() } else { watch.all() };
-        (watch, first)
+    pub(crate) fn new(hub: Hub<T>, room: String, presence: Presence, end: oneshot::Receiver<()>) -> Self {
+        Self { hub, room, presence, counting: None, has_begun: false, end }
     }
 
-    /// Waits for the next frame. `None` once the page, or the presence of the room, has ended.
+    /// Waits for the next frame; the first is there at once. It is made when it can be sent, and not before: a list may be long. `None`
+    /// once the page, or the presence of the room, has ended.
     pub(crate) async fn next(mut self) -> Option<(Self, String)> {
+        if !self.has_begun {
+            self.has_begun = true;
+            if self.end.try_recv() != Err(TryRecvError::Empty) {
+                return None;
+            }
+            let first = if self.is_crowded() { self.tell_count() } else { self.all() };
+            return Some((self, first));
+        }
         loop {
             let count = self.presence.count();
             let count_at =
                 self.counting.as_ref().filter(|counting| counting.told != count).map(|counting| counting.next);
             let change = tokio::select! {
+                biased;
+                // First: after the end, the page is told nothing more.
                 _ = &mut self.end => return None,
                 change = self.presence.next() => change?,
                 () = sleep_until(count_at.unwrap_or_else(Instant::now)), if count_at.is_some() => {
