@@ -40,7 +40,7 @@ async fn what_is_no_json_is_refused() {
 async fn a_megabyte_of_nesting_is_refused() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let deep = |depth: usize| {
-            format!(r#"{{"t":"say","room":"a","id":"1","d":{}1{}}}"#, open.repeat(depth), close.repeat(depth))
+            format!(r#"{{"t":"later","room":"a","id":"1","d":{}1{}}}"#, open.repeat(depth), close.repeat(depth))
         };
         refused(deep((1 << 20) / open.len()), "too_deep").await;
         refused(deep(100), "too_deep").await;

@@ -155,3 +155,19 @@ async fn lists_of_who_is_there_do_not_wait_in_memory_for_a_page_that_does_not_re
     }
     assert!(lists < 50, "{lists} lists");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_say_that_is_too_large_or_too_deep_is_refused_by_its_id() {
+    let hub = hub(Local::new()).await;
+    let mut page = Page::open(&hub, "Ada", &Arc::default()).await;
+    page.join("chat:1", None, "fresh").await;
+    page.send(json!({"t": "say", "room": "chat:1", "id": "p-1", "d": "x".repeat(70_000)})).await;
+    assert_eq!(page.expect_error("no", "too_large").await["id"], "p-1");
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    page.send_text(format!(r#"{{"t":"say","room":"chat:1","id":"p-2","d":{deep}}}"#)).await;
+    assert_eq!(page.expect_error("no", "too_deep").await["id"], "p-2");
+    let say: Value = json!({"t": "say", "room": "chat:1", "id": "p-3", "d": 1, "volatile": "no"});
+    page.send(say).await;
+    assert_eq!(page.expect_error("no", "bad_frame").await["id"], "p-3");
+    page.expect_alive().await;
+}

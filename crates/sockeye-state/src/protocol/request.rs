@@ -9,7 +9,7 @@ use serde::{
 use serde_json::{error::Category, value::RawValue};
 
 use super::{
-    code::{Code, Refusal},
+    code::{About, Code, Refusal},
     scan::scan,
 };
 use crate::{Position, name};
@@ -51,7 +51,8 @@ pub(crate) struct Say {
 
 /// Reads a frame. Of a join, what is refused of single rooms is added to `refused`, and the others are returned.
 pub(crate) fn read(text: &str, max_size: usize, refused: &mut Vec<Refusal>) -> Result<Request, Refusal> {
-    scan(text, max_size)?;
+    scan(text, max_size)
+        .map_err(|refusal| Refusal { about: id_in(text).map_or(About::Frame, About::Say), ..refusal })?;
     let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| match error.classify() {
         Category::Data => Refusal::frame(Code::BadFrame, format!("the frame is not as expected: {error}")),
         _ => Refusal::frame(Code::NotJson, format!("the message is not JSON: {error}")),
@@ -134,7 +135,8 @@ fn leave(fields: &Fields<'_>) -> Result<Request, Refusal> {
 }
 
 fn say(fields: &Fields<'_>) -> Result<Say, Refusal> {
-    let is_volatile = flag("volatile", fields.volatile).map_err(|why| Refusal::frame(Code::BadFrame, why))?;
+    let is_volatile =
+        flag("volatile", fields.volatile).map_err(|why| Refusal::say(id(fields.id).ok(), Code::BadFrame, why))?;
     let id = if is_volatile { None } else { Some(id(fields.id)?) };
     let bad = |why| Refusal::say(id.clone(), Code::BadFrame, why);
     let room = text_of("room", fields.room).map_err(bad)?;
@@ -153,6 +155,17 @@ fn who(fields: &Fields<'_>) -> Result<Request, Refusal> {
         Ok(is_off) => Ok(Request::Who { room, is_off }),
         Err(why) => Err(Refusal::room(room, Code::BadFrame, why)),
     }
+}
+
+/// The id of a `say` that is refused before it is read, so that the page knows which one. In a frame that is too long, JSON is looked
+/// through once, as for UTF-8, and nothing of it is copied but the id.
+fn id_in(text: &str) -> Option<String> {
+    let fields: Fields<'_> = serde_json::from_str(text).ok()?;
+    let is_volatile = fields.volatile.is_some_and(|volatile| volatile.get() == "true");
+    let is_say = fields.t.is_some_and(|t| t.get() == "\"say\"") && !is_volatile;
+    // Escapes have up to six bytes for one of the id.
+    let value = fields.id.filter(|id| is_say && id.get().len() <= 6 * MAX_ID + 2)?;
+    id(Some(value)).ok()
 }
 
 fn id(value: Option<&RawValue>) -> Result<String, Refusal> {
