@@ -122,7 +122,13 @@ fn shown(given: &str) -> Result<String, Refusal> {
 /// Characters that could make two names look the same, or change the direction of the following text.
 fn is_invisible(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFFD}')
+        || matches!(
+            character,
+            '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}'
+            | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFD}' | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E0FFF}'
+        )
 }
 
 impl fmt::Display for Refusal {
@@ -161,7 +167,18 @@ mod tests {
             assert_eq!(shown(given).ok().as_deref(), expected);
         }
         assert_eq!(shown(&"é".repeat(24)).unwrap().chars().count(), 24);
-        for refused in ["", " \n ", &"é".repeat(25), "A\u{200B}da", "\u{202E}adA", "A\0da"] {
+        for refused in [
+            "",
+            " \n ",
+            &"é".repeat(25),
+            "A\u{200B}da",
+            "\u{202E}adA",
+            "A\0da",
+            "Ada\u{3164}",
+            "Ada\u{E0041}",
+            "Ada\u{FE0F}",
+            "A\u{34F}da",
+        ] {
             assert!(shown(refused).is_err(), "{refused:?}");
         }
     }
