@@ -8,11 +8,17 @@ use tokio::time::Instant;
 
 use super::{ConnectionLimits, Counts, Key, LimitSettings, refusals::Reason};
 
-/// The permit of an admitted connection. Dropping it gives its places back.
+/// The permit of an admitted connection. Dropping it gives its places back: those of the keys first, so that whoever sees that a
+/// connection is no longer open can open another one with its keys.
 pub(crate) struct Permit {
-    counts: Arc<Counts>,
     /// Each key frees its own place.
     _keys: Box<[Box<dyn Key>]>,
+    _open: Open,
+}
+
+/// The place of a connection among all open ones. Dropping it gives the place back.
+struct Open {
+    counts: Arc<Counts>,
 }
 
 /// The place of a connection among the upgrades in flight. Dropping it gives the place back.
@@ -61,7 +67,8 @@ impl ConnectionLimits {
         counts.in_flight.take(*upgrades_in_flight).map_err(Reason::UpgradesInFlight)?;
         let in_flight = InFlight { counts: counts.clone() };
         counts.open.take(*total).map_err(Reason::Total)?;
-        Ok((Permit { counts: counts.clone(), _keys: keys.into() }, in_flight))
+        let open = Open { counts: counts.clone() };
+        Ok((Permit { _keys: keys.into(), _open: open }, in_flight))
     }
 
     /// Counts a refusal of a request for `path`, and logs it once a second at most.
@@ -70,7 +77,7 @@ impl ConnectionLimits {
     }
 }
 
-impl Drop for Permit {
+impl Drop for Open {
     fn drop(&mut self) {
         self.counts.open.free();
     }
