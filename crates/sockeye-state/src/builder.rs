@@ -121,8 +121,9 @@ impl<T: Send + Sync + 'static> Builder<T> {
         self
     }
 
-    /// What keeps the histories of rooms, and connects the hubs of an application on several nodes. Default: a [`Local`] of this
-    /// hub's own, which keeps histories in memory.
+    /// What keeps the histories of rooms. The hubs of several nodes that have the same broker and [`namespace`](Self::namespace) have
+    /// the same histories: what one of them appends reaches the members of all. Messages of rooms without a history, messages to
+    /// single members, and presence stay on their node. Default: a [`Local`] of this hub's own, which keeps histories in memory.
     ///
     /// ```
     /// use sockeye_state::{BuildError, Hub, Local, Rooms};
