@@ -74,6 +74,26 @@ async fn whoever_is_made_to_leave_meanwhile_is_not_told_who_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_is_made_to_leave_meanwhile_is_not_heard() {
+    let hub = hub(Local::new()).await;
+    let doorman = Arc::<Doorman>::default();
+    let mut other = Page::open(&hub, "Grace", &doorman).await;
+    other.join("lobby", None, "fresh").await;
+    let mut page = Page::open(&hub, "Ada", &doorman).await;
+    page.join("lobby", None, "fresh").await;
+    doorman.thinks(seconds(5));
+    page.send(json!({"t": "say", "room": "lobby", "id": "c-1", "d": "let me in"})).await;
+    page.send(json!({"t": "say", "room": "lobby", "d": "I am typing", "volatile": true})).await;
+    sleep(seconds(1)).await;
+    let ada = hub.members_of("lobby").into_iter().find(|member| member.value().name == "Ada").unwrap();
+    assert_eq!(hub.member(ada.id()).leave("lobby"), 1);
+    page.expect(json!({"t": "out", "room": "lobby"})).await;
+    assert_eq!(page.expect_error("no", "not_joined").await["id"], "c-1");
+    sleep(seconds(10)).await;
+    other.expect_alive().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_page_has_asked_for_does_not_delay_the_end_of_its_permission() {
     let hub = hub(Local::new()).await;
     let doorman = Arc::<Doorman>::default();

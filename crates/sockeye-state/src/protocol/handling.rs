@@ -182,6 +182,14 @@ impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
     }
 
     fn asked(&mut self, say: Say, verdict: Result<(), Denied>) {
+        if !self.me.is_in(&say.room) {
+            // The application has made the page leave meanwhile.
+            self.unanswered -= 1;
+            let room = say.room.clone();
+            self.refuse(&not_joined_say(say));
+            self.stepped(&room);
+            return;
+        }
         let Say { room, id, data, to_others } = say;
         let composed = match verdict {
             Ok(()) => self.policy.compose(self.me.value(), &room, &data),
