@@ -11,12 +11,17 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use common::{echo, echoes};
 use futures_util::{future::join_all, poll};
 use sockeye_client::{Client, ClientRequest, Proxy, Resolve, Stage};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{Barrier, Semaphore},
+    time::Instant,
+};
 
 /// Answers each look-up with these addresses.
 struct Addresses(Vec<SocketAddr>);
@@ -173,4 +178,51 @@ async fn a_look_up_that_is_dropped_is_begun_anew_by_the_next() {
     assert_eq!(resolver.count(), 2);
     resolver.0.1.add_permits(1);
     assert!(second.await.is_err());
+}
+
+/// Says where the server is after 5 s, of a clock that stands still until then.
+struct Slow(SocketAddr);
+
+impl Resolve for Slow {
+    async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+        tokio::time::pause();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        tokio::time::resume();
+        Ok(vec![self.0])
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_that_takes_five_seconds_is_waited_for() {
+    let client = client(Slow(listening().await));
+    let began = Instant::now();
+    let opened = client.open("ws://server.example/").await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(5));
+    echoes(&mut opened.into_websocket()).await;
+}
+
+/// Waits until as many look-ups are under way, and answers all of them.
+struct AllAtOnce(Barrier, SocketAddr);
+
+impl Resolve for AllAtOnce {
+    async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+        self.0.wait().await;
+        Ok(vec![self.1])
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_look_ups_of_different_names_wait_for_none_of_the_others() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            drop(echo(stream));
+        }
+    });
+    let client = client(AllAtOnce(Barrier::new(200), address));
+    let opened = join_all((0..200).map(|number| client.open(format!("ws://server-{number}.example/")))).await;
+    for opened in opened {
+        echoes(&mut opened.unwrap().into_websocket()).await;
+    }
 }
