@@ -19,7 +19,6 @@ mod position;
 mod shared;
 mod writing;
 
-use self::masked::write;
 pub use self::position::Position;
 
 /// The source of a client's masking keys. [RFC 6455 §5.3] demands unpredictable keys. Any `FnMut() -> [u8; 4]` is a source,
@@ -465,13 +464,13 @@ impl Encoder {
     fn copied(&mut self, opcode: OpCode, rsv: Rsv, payload: &[u8]) {
         let header = self.header(opcode, rsv, payload.len());
         let most = MAX_HEADER + payload.len();
-        self.unwritten += self.data_queue.get_or_default().inline(most, |output| write(output, header, payload));
+        self.unwritten += self.data_queue.get_or_default().inline(most, |output| header.write_frame(output, payload));
     }
 
     fn enqueue_control(&mut self, opcode: OpCode, payload: &[u8]) {
         let header = self.header(opcode, Rsv::NONE, payload.len());
         let control = self.control_queue.get_or_insert_default();
-        self.unwritten += control.push(|output| write(output, header, payload));
+        self.unwritten += control.push(|output| header.write_frame(output, payload));
     }
 
     #[inline]

@@ -7,7 +7,7 @@ use tungstenite::protocol::frame::{
     coding::{Control, Data, OpCode as Code},
 };
 
-use crate::{Role, Rsv, Violation};
+use crate::{Role, Rsv, Violation, mask};
 
 /// The length of the longest header in bytes: the first two, eight of extended length, and four of masking key.
 pub(crate) const MAX_HEADER: usize = 14;
@@ -153,6 +153,16 @@ impl Header {
         check_length(second & 0x7F, length)?;
         let header = Self { fin: header.is_final, rsv: Rsv::of_first_byte(*first), opcode, mask: header.mask, length };
         Ok(Some((header, cursor.position() as usize)))
+    }
+
+    /// Appends a whole frame, whose payload has the length that the header says.
+    #[inline]
+    pub(crate) fn write_frame(self, output: &mut Vec<u8>, payload: &[u8]) {
+        self.write(output);
+        match self.mask {
+            Some(key) => mask::copy(output, payload, key, 0),
+            None => output.extend_from_slice(payload),
+        }
     }
 
     /// Appends this header to `output`.

@@ -3,8 +3,8 @@
 use super::{Encoder, Transform};
 use crate::{
     Message, Outgoing, Rsv,
-    header::{Header, MAX_HEADER, OpCode},
-    mask, pool,
+    header::{MAX_HEADER, OpCode},
+    pool,
     queue::COPY,
 };
 
@@ -25,19 +25,9 @@ impl Encoder {
         let header = self.header(opcode, Rsv::NONE, payload.len());
         let queue = self.data_queue.get_or_take();
         queue.use_pooled_buffer();
-        let length = queue.inline(MAX_HEADER + payload.len(), |output| write(output, header, &payload));
+        let length = queue.inline(MAX_HEADER + payload.len(), |output| header.write_frame(output, &payload));
         self.unwritten += length;
         pool::recycle(payload);
         Ok(length)
-    }
-}
-
-/// Appends a whole frame.
-#[inline]
-pub(super) fn write(output: &mut Vec<u8>, header: Header, payload: &[u8]) {
-    header.write(output);
-    match header.mask {
-        Some(key) => mask::copy(output, payload, key, 0),
-        None => output.extend_from_slice(payload),
     }
 }
