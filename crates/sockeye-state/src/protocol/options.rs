@@ -17,7 +17,7 @@ use crate::Hub;
 ///
 /// async fn editor(socket: WebSocket, hub: Hub<String>, user: String, policy: impl Policy<String>) {
 ///     // Documents are pasted in one message.
-///     let options = Options::new().max_frame_size(1 << 20).heartbeat(Duration::from_secs(10));
+///     let options = Options::new().max_frame_size(1 << 20).heartbeat_interval(Duration::from_secs(10));
 ///     options.serve(socket, hub, user, policy).await;
 /// }
 /// ```
@@ -71,7 +71,7 @@ impl Options {
 
     /// How often the page hears `hb`, by which it knows that the connection lives: a page cannot see Pings. Default 25 s. The JavaScript
     /// file takes a connection for dead after 40 s of silence. Zero counts as one millisecond.
-    pub const fn heartbeat(mut self, time: Duration) -> Self {
+    pub const fn heartbeat_interval(mut self, time: Duration) -> Self {
         self.heartbeat = if time.is_zero() { Duration::from_millis(1) } else { finite(time) };
         self
     }
