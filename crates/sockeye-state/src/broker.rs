@@ -11,7 +11,6 @@ use bytes::Bytes;
 
 use crate::{NodeId, Position};
 
-#[allow(unused_imports, reason = "for the hub, which is a target")]
 pub(crate) use self::inbox::InboxTarget;
 pub use self::{
     append::{Append, Entry, Keep, Page, Stamp},

@@ -56,7 +56,6 @@ pub enum Arrival {
 }
 
 impl Inbox {
-    #[allow(dead_code, reason = "for the hub, which is a target")]
     pub(crate) fn new(target: Arc<dyn InboxTarget>) -> Self {
         Self { target }
     }
