@@ -8,10 +8,12 @@ use tokio::runtime::Handle;
 
 use crate::{
     Broker, BuildError, Delivery, Hub, InvalidCloseCode, Keep, Limits, Local, NodeId, Person,
+    arrivals::{self, Receivers},
     engine::RoomKind,
     framing::Framing,
-    history::{History, Parts},
+    history::History,
     hub::Inner,
+    link::Link,
     members::KeyOf,
     name::{self, NameError},
     presence::{self, LINGER, PersonOf, Registry},
@@ -190,16 +192,15 @@ impl<T: Send + Sync + 'static> Builder<T> {
         }
         let mut inner = self.inner()?;
         if broker.is_some() || inner.engine.rules.has_history() {
-            let history = History::new(Parts {
-                broker: broker.unwrap_or_else(|| Arc::new(Local::new())),
-                namespace: namespace.into(),
-                node: inner.node,
-                engine: inner.engine.clone(),
-                members: inner.members.clone(),
-                runtime: Handle::try_current().map_err(|_| BuildError::NoRuntime)?,
-            });
+            let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+            let broker = broker.unwrap_or_else(|| Arc::new(Local::new()));
+            let link = Arc::new(Link::new(broker, namespace.into(), inner.node, runtime));
+            let history = History::new(link.clone(), inner.engine.clone(), inner.members.clone());
+            inner.link = Some(link.clone());
             inner.history = Some(history.clone());
-            history.start().await.map_err(BuildError::Broker)?;
+            let receivers = Receivers { history: Arc::downgrade(&history) };
+            arrivals::start(&link, receivers).await.map_err(BuildError::Broker)?;
+            history.start();
         }
         Ok(Hub::make(inner))
     }

@@ -12,6 +12,7 @@ use crate::{
     engine::{Engine, Except},
     framing::Framing,
     history::History,
+    link::Link,
     members::{KeyOf, Members},
     presence::Registry,
 };
@@ -52,6 +53,8 @@ pub(crate) struct Inner<T> {
     pub(crate) engine: Arc<Engine<Sender>>,
     pub(crate) members: Arc<Members<T>>,
     /// Present if rooms have a history, or if there is a broker.
+    pub(crate) link: Option<Arc<Link>>,
+    /// Present if there is a link.
     pub(crate) history: Option<Arc<History>>,
     pub(crate) presence: Arc<Registry<T>>,
 }
@@ -225,6 +228,7 @@ impl<T> Inner<T> {
             node,
             engine: Arc::new(Engine::new(rules, framing)),
             members: Arc::new(Members::new(node, key_of)),
+            link: None,
             history: None,
             presence: Arc::new(presence),
         }
@@ -233,8 +237,8 @@ impl<T> Inner<T> {
 
 impl<T> Drop for Inner<T> {
     fn drop(&mut self) {
-        if let Some(history) = &self.history {
-            history.close();
+        if let Some(link) = &self.link {
+            link.close();
         }
     }
 }

@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arrivals;
 mod audience;
 mod broker;
 mod builder;
@@ -39,6 +40,7 @@ mod joined;
 #[cfg(feature = "json")]
 mod json;
 mod limits;
+mod link;
 mod local;
 mod member;
 mod members;

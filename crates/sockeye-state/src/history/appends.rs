@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use super::{History, append::AppendError};
-use crate::{Append, AppendOptions, BrokerError, Keep, Position, Stamp, sync::Mutex};
+use crate::{Append, AppendOptions, BrokerError, Keep, Position, Stamp, link::Link, sync::Mutex};
 
 /// What `append` returns in the end.
 pub(super) type Answer = Result<Position, AppendError>;
@@ -145,10 +145,10 @@ impl History {
         options: AppendOptions,
         answer: Option<oneshot::Sender<Answer>>,
     ) -> Result<(), AppendError> {
-        if self.is_closed() {
+        if self.link.is_closed() {
             // Not asked: the timers of a runtime that has ended panic.
             self.failed_to_append(&room, answer.is_none());
-            return Err(AppendError::Unavailable(Self::ended()));
+            return Err(AppendError::Unavailable(Link::ended()));
         }
         let AppendOptions { stamp, except } = options;
         let envelope = self.seal(message, &except);
@@ -175,11 +175,11 @@ impl History {
     fn drive(self: &Arc<Self>, room: Arc<str>, keep: Keep) {
         let drive = Drive { history: self.clone(), room, keep, current: None, is_done: false };
         let mut drive: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(drive.run());
-        let entered = self.runtime.enter();
+        let entered = self.link.runtime().enter();
         let is_pending = drive.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
         drop(entered);
         if is_pending {
-            self.runtime.spawn(drive);
+            self.link.runtime().spawn(drive);
         }
     }
 
@@ -234,19 +234,20 @@ impl Drive {
         loop {
             let known = history.logs.get(&self.room).and_then(|log| log.head());
             let append =
-                Append::new(history.topic(&self.room), job.envelope.clone(), job.stamp, self.keep).known(known);
-            let error = match history.answer(history.broker.append(append)).await {
+                Append::new(history.link.room_topic(self.room.clone()), job.envelope.clone(), job.stamp, self.keep)
+                    .known(known);
+            let error = match history.link.answer(history.link.broker().append(append)).await {
                 Ok(position) => return Ok(position),
                 Err(error) => error,
             };
             is_uncertain |= error.is_uncertain();
             if is_uncertain {
-                if error.is_refused() || Instant::now() + pause > job.until || history.is_closed() {
+                if error.is_refused() || Instant::now() + pause > job.until || history.link.is_closed() {
                     return Err(AppendError::Uncertain(error));
                 }
             } else if error.is_refused() {
                 return Err(AppendError::Refused(error));
-            } else if Instant::now() + pause > job.until || history.is_closed() {
+            } else if Instant::now() + pause > job.until || history.link.is_closed() {
                 return Err(AppendError::Unavailable(error));
             }
             sleep(pause).await;

@@ -15,12 +15,13 @@ use sockeye_tokio::Sender;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    ANSWER, History,
+    History,
     log::{Log, Next, Standing},
 };
 use crate::{
     BrokerError, JoinError, Keep, Person, Position,
     engine::{Engine, Room},
+    link::{ANSWER, Link},
     members::Inside,
     presence::Registry,
 };
@@ -168,7 +169,7 @@ impl<T> Arrival<T> {
     where
         T: Send + Sync + 'static,
     {
-        let runtime = self.history.runtime.clone();
+        let runtime = self.history.link.runtime().clone();
         let name = self.name.clone();
         runtime.spawn(async move {
             if let Err(error) = self.arrive(None).await {
@@ -288,10 +289,10 @@ impl<T> Arrival<T> {
             if is_so(&self.log) {
                 return Ok(());
             }
-            if self.history.is_closed() {
-                return Err(JoinError::Unavailable(History::ended()));
+            if self.history.link.is_closed() {
+                return Err(JoinError::Unavailable(Link::ended()));
             }
-            if self.history.timeout_at(deadline, changed).await.is_err() {
+            if self.history.link.timeout_at(deadline, changed).await.is_err() {
                 let why =
                     || BrokerError::unavailable(format!("no answer within {ANSWER:?}; check that the broker runs"));
                 return Err(JoinError::Unavailable(self.log.failure().unwrap_or_else(why)));

@@ -39,7 +39,7 @@ impl History {
     /// The newest messages of a room, the oldest of them first.
     pub(crate) async fn past(&self, name: &str, most: usize) -> Result<Vec<Past>, HistoryError> {
         let keep = self.keep(name).ok_or_else(|| HistoryError::NoHistory { room: name.into() })?;
-        let read = self.read(self.topic(name), None, most.min(keep.messages));
+        let read = self.read(self.link.room_topic(name), None, most.min(keep.messages));
         let page = read.await.map_err(HistoryError::Unavailable)?;
         let past = |entry: Entry| Some(Past { at: entry.at, message: self.open(&entry).0? });
         Ok(page.entries.into_iter().filter_map(past).collect())

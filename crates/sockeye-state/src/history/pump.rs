@@ -55,11 +55,11 @@ impl Pump {
     pub(super) fn start(history: &Arc<History>, log: Arc<Log<Sender>>) {
         let pump =
             Self { history: history.clone(), log, pause: PAUSE, tries: 0, asked: None, drain: None, is_done: false };
-        history.runtime.spawn(pump.run());
+        history.link.runtime().spawn(pump.run());
     }
 
     async fn run(mut self) {
-        while !self.history.is_closed() {
+        while !self.history.link.is_closed() {
             match self.log.next_work() {
                 None => break,
                 Some(Work::Subscribe) => self.subscribe().await,
@@ -79,7 +79,7 @@ impl Pump {
     async fn subscribe(&mut self) {
         let asked = Instant::now();
         let topic = self.log.topic.clone();
-        let subscribed = self.history.answer(self.history.broker.subscribe(vec![topic])).await;
+        let subscribed = self.history.link.subscribe(vec![topic]).await;
         let page = match subscribed {
             Ok(()) => {
                 let topic = self.log.topic.clone();
@@ -266,7 +266,7 @@ impl Pump {
     /// Ends the subscription. Returns whether this is the end of the log.
     async fn close(&mut self) -> bool {
         let topic = self.log.topic.clone();
-        if let Err(error) = self.history.answer(self.history.broker.unsubscribe(vec![topic])).await {
+        if let Err(error) = self.history.link.unsubscribe(vec![topic]).await {
             // What still arrives is for nobody.
             tracing::debug!(room = self.log.topic.name(), %error, "a room that is empty may still be subscribed to");
         }

@@ -2,7 +2,7 @@
 //! health of the broker is watched.
 
 use std::{
-    sync::{Arc, Weak, atomic::Ordering::Release},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -45,7 +45,7 @@ pub(super) struct End(pub(super) Weak<History>);
 impl Drop for End {
     fn drop(&mut self) {
         if let Some(history) = self.0.upgrade() {
-            history.is_closed.store(true, Release);
+            history.link.mark_closed();
         }
     }
 }
@@ -60,7 +60,7 @@ async fn keep_watch(history: Weak<History>, lost_pump: Arc<Notify>) {
             // What was lost may be lost again and again.
             sleep(PAUSE).await;
         }
-        let Some(history) = history.upgrade().filter(|history| !history.is_closed()) else { return };
+        let Some(history) = history.upgrade().filter(|history| !history.link.is_closed()) else { return };
         if has_lost_pump {
             history.start_lost_pumps();
             continue;
@@ -78,7 +78,7 @@ async fn keep_watch(history: Weak<History>, lost_pump: Arc<Notify>) {
 
 impl History {
     fn watch_health(&self, was_well: &mut bool) {
-        let health = self.broker.health();
+        let health = self.link.broker().health();
         let is_well = health.is_well();
         if std::mem::replace(was_well, is_well) == is_well {
             return;
@@ -123,7 +123,7 @@ impl History {
         for logs in logs.chunks(TOPICS) {
             let heads: Vec<_> = logs.iter().map(|log| log.head()).collect();
             let topics = logs.iter().map(|log| log.topic.clone()).collect();
-            let Ok(tops) = self.answer(self.broker.tops(topics)).await else { return };
+            let Ok(tops) = self.link.answer(self.link.broker().tops(topics)).await else { return };
             for ((log, head), top) in logs.iter().zip(heads).zip(tops) {
                 if top.is_some() && top != head && log.head() == head {
                     self.ask(log);
