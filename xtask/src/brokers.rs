@@ -1,5 +1,6 @@
 //! `cargo xtask brokers`: the contract of brokers, and their faults, on real servers.
 
+use crate::cargo;
 use crate::context::Context;
 use crate::environment;
 use crate::flags::BrokersFlags;
@@ -21,9 +22,8 @@ pub(crate) fn run(ctx: &Context, flags: &BrokersFlags) -> Result<()> {
     let only = &flags.only;
     cmd!(sh, "cargo test --package sockeye-broker-test --all-features --test local -- {only...}").run()?;
     // The figures of each test are what it prints.
-    cmd!(sh, "cargo test --package sockeye-redis --all-features --tests --no-fail-fast -- --show-output {only...}")
-        .run()?;
-    Ok(())
+    let arguments = ["--all-features", "--tests", "--no-fail-fast", "--", "--show-output"];
+    cargo::run_tests(cmd!(sh, "cargo test --package sockeye-redis {arguments...} {only...}").into())
 }
 
 /// The server of Redis, by this name: it looks at how it is called.

@@ -3,9 +3,11 @@
 use crate::context::Context;
 use crate::tools::{Skip, Tool};
 use crate::workspace::Package;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Write as _, stdout};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use xshell::{PushEnv, Shell, cmd};
 
 /// The last arguments of `cargo clippy`, which make a warning a failure.
@@ -24,8 +26,48 @@ const OPENSSL: &str = "soak/openssl";
 /// Runs every test of the workspace with every feature, doctests included.
 pub(crate) fn test(ctx: &Context, arguments: &[String]) -> Result<()> {
     let (sh, features) = (&ctx.sh, all_features(ctx)?);
-    cmd!(sh, "cargo test --workspace {features...} {arguments...}").run()?;
-    Ok(())
+    run_tests(cmd!(sh, "cargo test --workspace {features...} {arguments...}").into())
+}
+
+/// Runs tests, with their output as it comes. The error has what the tests that failed have printed, since that is far above the end
+/// of the output.
+pub(crate) fn run_tests(mut command: Command) -> Result<()> {
+    eprintln!("$ {command:?}");
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))?;
+    let mut failures = Failures::default();
+    let output = child.stdout.take().context("the output is piped")?;
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line.context("cannot read what the tests print")?;
+        let mut out = stdout().lock();
+        out.write_all(&line).and_then(|()| out.write_all(b"\n")).context("cannot print what the tests print")?;
+        failures.add(&String::from_utf8_lossy(&line));
+    }
+    let status = child.wait()?;
+    match status.success() {
+        true => Ok(()),
+        false => bail!("{command:?} ended with {status}\n{}", failures.found.join("\n")),
+    }
+}
+
+/// What test programs print of tests that failed: from the first line `failures:` to the result.
+#[derive(Default)]
+struct Failures {
+    found: Vec<String>,
+    is_within: bool,
+}
+
+impl Failures {
+    fn add(&mut self, line: &str) {
+        if line == "failures:" {
+            self.is_within = true;
+        }
+        if self.is_within {
+            self.found.push(line.to_owned());
+        }
+        if line.starts_with("test result:") {
+            self.is_within = false;
+        }
+    }
 }
 
 /// Runs clippy on every target, with warnings as errors. With `fix`, lets clippy change the code.
@@ -110,6 +152,17 @@ mod tests {
     fn one_feature_can_be_left_out_of_all() {
         let packages = [package("a", &["default", "b", "c"]), package("d", &["c"])];
         assert_eq!(all_but(&packages, "a/c"), ["a/b", "a/default", "d/c"]);
+    }
+
+    #[test]
+    fn what_failed_is_found_in_the_output_of_tests() {
+        let mut failures = Failures::default();
+        let output = "test a ... ok\ntest b ... FAILED\n\nfailures:\n\n---- b stdout ----\nwhy\n\nfailures:\n    b\n\n\
+                      test result: FAILED. 1 passed; 1 failed\n\nrunning 1 test\ntest c ... ok\ntest result: ok. 1 passed";
+        output.lines().for_each(|line| failures.add(line));
+        let found = failures.found.join("\n");
+        assert!(found.starts_with("failures:\n\n---- b stdout ----\nwhy\n"), "{found}");
+        assert!(found.ends_with("    b\n\ntest result: FAILED. 1 passed; 1 failed"), "{found}");
     }
 
     #[test]
