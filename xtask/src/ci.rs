@@ -34,8 +34,11 @@ struct Step {
 }
 
 /// The steps that run beside those after them in CI. `compat` builds in a folder of its own while `lint` and `features` compile one
-/// crate after the other, which leaves a processor idle. The others mostly wait, and the steps after them leave enough time.
-const BESIDE: [&str; 3] = ["compat", "slow-peers", "brokers"];
+/// crate after the other, which leaves a processor idle. The others run while the steps after them mostly wait for time to pass.
+const BESIDE: [&str; 5] = ["compat", "package", "msrv", "slow-peers", "brokers"];
+
+/// Those that compile beside steps in which clients of others wait for answers: they take what these leave of the processors.
+const YIELDING: [&str; 2] = ["package", "msrv"];
 
 const STEPS: &[Step] = &[
     Step {
@@ -110,25 +113,11 @@ const STEPS: &[Step] = &[
         run: |ctx| api::run(ctx, false),
     },
     Step {
-        name: "package",
-        checks: "every published crate, built from the contents of its package",
-        hint: "a file outside the crate's folder is not in its package; a dependency needs a version to be published",
-        needs: &[],
-        run: package::run,
-    },
-    Step {
         name: "readme",
         checks: "the first listing of README.md, alone with its dependencies in edition 2021: it compiles, and echoes",
         hint: "the package is target/readme",
         needs: &[],
         run: readme::run,
-    },
-    Step {
-        name: "msrv",
-        checks: "every published crate, compiled with the oldest Rust that it promises",
-        hint: "write it without what is newer; a dependency that needs a newer Rust is lowered by `cargo update NAME --precise VERSION`",
-        needs: &[Tool::OldestRust],
-        run: msrv::run,
     },
     Step {
         name: "loom",
@@ -173,6 +162,20 @@ const STEPS: &[Step] = &[
         hint: "`cargo fmt`, `cargo clippy` and `cargo test` work inside bench/; `cargo xtask bench --quick` runs all of it",
         needs: &[Tool::Rustfmt, Tool::Clippy],
         run: bench::check,
+    },
+    Step {
+        name: "package",
+        checks: "every published crate, built from the contents of its package",
+        hint: "a file outside the crate's folder is not in its package; a dependency needs a version to be published",
+        needs: &[],
+        run: package::run,
+    },
+    Step {
+        name: "msrv",
+        checks: "every published crate, compiled with the oldest Rust that it promises",
+        hint: "write it without what is newer; a dependency that needs a newer Rust is lowered by `cargo update NAME --precise VERSION`",
+        needs: &[Tool::OldestRust],
+        run: msrv::run,
     },
     Step {
         name: "slow-peers",
@@ -425,7 +428,12 @@ impl Beside {
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let log = folder.join(format!("{}.log", step.name));
         let output = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
-        let mut command = Command::new(env::current_exe().context("cannot find this program")?);
+        let program = env::current_exe().context("cannot find this program")?;
+        let mut command = Command::new(&program);
+        if cfg!(unix) && YIELDING.contains(&step.name) {
+            command = Command::new("nice");
+            command.arg(&program);
+        }
         command.args(["ci", "--only", step.name]).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         eprintln!("\n=== {}: runs beside the next steps, with its output in {}", step.name, log.display());
         let start = Instant::now();
@@ -516,6 +524,6 @@ mod tests {
             assert!(STEPS[..index].iter().all(|other| other.name != step.name), "{} is there twice", step.name);
             assert!(!step.hint.is_empty() && !step.checks.is_empty(), "{}", step.name);
         }
-        assert!(BESIDE.iter().all(|name| STEPS.iter().any(|step| step.name == *name)));
+        assert!(BESIDE.iter().chain(&YIELDING).all(|name| STEPS.iter().any(|step| step.name == *name)));
     }
 }
