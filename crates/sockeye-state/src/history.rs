@@ -181,7 +181,7 @@ impl History {
             Lost::Topics(topics) => topics.iter().filter_map(|topic| self.logs.get(topic.name())).collect(),
         };
         for log in logs {
-            if log.ask().1 {
+            if log.lost() {
                 Pump::start(self, log);
             }
         }

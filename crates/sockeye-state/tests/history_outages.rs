@@ -20,6 +20,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// How long a history lives that expires in a test: less than until a client is missed that answers no Ping.
+const AGE: Duration = Duration::from_secs(6);
+
 fn text(delivery: &Delivery<'_>) -> Option<String> {
     match delivery {
         Delivery::Message { message: Some(message), .. } => {
@@ -33,7 +36,12 @@ fn text(delivery: &Delivery<'_>) -> Option<String> {
 
 /// A hub whose frames go through `seen` first.
 async fn hub_of(broker: &Disturbed, seen: impl Fn(&str) + Send + Sync + 'static) -> Hub<&'static str> {
-    let builder = Hub::builder().broker(broker.clone()).rooms("chat:", Rooms::new().history(100, HOUR));
+    hub_with(broker, HOUR, seen).await
+}
+
+/// The same, with histories that live this long.
+async fn hub_with(broker: &Disturbed, age: Duration, seen: impl Fn(&str) + Send + Sync + 'static) -> Hub<&'static str> {
+    let builder = Hub::builder().broker(broker.clone()).rooms("chat:", Rooms::new().history(100, age));
     let frame = move |delivery: &Delivery<'_>| {
         let text = text(delivery)?;
         seen(&text);
@@ -245,4 +253,45 @@ async fn a_broker_that_panics_is_asked_again_and_not_too_often() {
     room.append("1").await.unwrap();
     sleep(Duration::from_secs(13)).await;
     assert_eq!(texts_by_now(&mut ada, &me).await, ["joined", "1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_was_quiet_for_longer_than_its_history_lives_has_no_gap() {
+    let local = Local::new();
+    let hub = hub_with(&Disturbed::over(local.clone()), AGE, |_| {}).await;
+    let elsewhere = hub_with(&Disturbed::over(local), AGE, |_| {}).await;
+    let (mut ada, me, room) = join(&hub, "chat:1", "Ada").await;
+    let before = room.append("before").await.unwrap();
+    sleep(AGE + Duration::from_secs(1)).await;
+    let after = elsewhere.room("chat:1").append("after").await.unwrap();
+    assert_ne!(before.epoch, after.epoch);
+    room.append("later").await.unwrap();
+    assert_eq!(texts_by_now(&mut ada, &me).await, ["joined", "before", "after", "later"]);
+    assert_eq!(hub.stats().gaps, 0);
+
+    // Whoever was away does not know what there was in the meantime.
+    let (mut bob, other) = register(&hub, "Bob").await;
+    assert_eq!(other.join("chat:1").since(before).await.unwrap().caught_up(), CaughtUp::Gap);
+    assert_eq!(texts_by_now(&mut bob, &other).await, ["joined"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_and_has_expired_since_is_a_gap() {
+    let local = Local::new();
+    let broker = Disturbed::over(local.clone());
+    let hub = hub_with(&broker, AGE, |_| {}).await;
+    let elsewhere = hub_with(&Disturbed::over(local), AGE, |_| {}).await;
+    let (mut ada, me, room) = join(&hub, "chat:1", "Ada").await;
+    room.append("before").await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    broker.set(Mode::Away);
+    broker.drop_appended(true);
+    elsewhere.room("chat:1").append("lost").await.unwrap();
+    broker.lose();
+    sleep(AGE + Duration::from_secs(1)).await;
+    broker.set(Mode::Well);
+    broker.drop_appended(false);
+    room.append("after").await.unwrap();
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(texts_by_now(&mut ada, &me).await, ["joined", "before", "gap", "after"]);
 }

@@ -75,6 +75,7 @@ impl<S: Seat> Log<S> {
             state.arrived_bytes = 0;
             state.arrived_before = 0;
             state.must_look = true;
+            state.may_miss = true;
         } else {
             state.arrived_bytes = bytes;
             state.arrived.push_back(entry);
@@ -137,6 +138,8 @@ impl<S: Seat> Log<S> {
                 let kept = state.tail.find(entry.at.offset);
                 if kept.is_none_or(|kept| kept.digest == digest) { Relation::Seen } else { Relation::Forked }
             }
+            // The history has expired, and this is the first message of the next one.
+            Some(_) if entry.after == 0 && !state.may_miss && state.moved.elapsed() >= self.keep.age => Relation::Next,
             _ => Relation::Ahead,
         }
     }
@@ -193,6 +196,7 @@ impl<S: Seat> Log<S> {
         self.memory.change(&mut state.tail, |old| *old = tail);
         state.head = top;
         state.is_subscribed = true;
+        state.may_miss = false;
         state.forks += u64::from(mem::take(&mut state.owes_gap));
         state.moved = Instant::now();
         state.failure = None;
@@ -216,9 +220,11 @@ impl<S: Seat> Log<S> {
         drop(arrived);
     }
 
-    /// A look has found everything. What had arrived before, and has another epoch, is out of date.
-    pub(super) fn looked(&self, asked: Instant) {
+    /// A look has found everything, or no history. What had arrived before, and has another epoch, is out of date.
+    pub(super) fn looked(&self, asked: Instant, has_history: bool) {
         let mut state = self.state.lock();
+        // What was lost, and has expired since, cannot be found.
+        state.may_miss &= !has_history || state.must_look;
         state.looks_done = state.looks_begun;
         state.looked = Some(asked);
         state.failure = None;
@@ -260,6 +266,7 @@ impl<S: Seat> Log<S> {
         let mut state = self.state.lock();
         state.is_pumping = false;
         state.must_look = true;
+        state.may_miss = true;
     }
 
     /// Whether the caller starts a pump for one that was lost.

@@ -67,6 +67,8 @@ pub(super) struct State<S> {
     pub(super) arrived_bytes: usize,
     /// Whether to ask the broker what comes after the head.
     pub(super) must_look: bool,
+    /// Whether messages after the head may have been lost on their way here, and the broker has not said yet which ones.
+    pub(super) may_miss: bool,
     pub(super) must_close: bool,
     /// Whether the members have a message that is not in the history, and have not heard of the gap.
     pub(super) owes_gap: bool,
@@ -130,6 +132,7 @@ impl<S: Seat> Log<S> {
             arrived: VecDeque::new(),
             arrived_bytes: 0,
             must_look: false,
+            may_miss: false,
             must_close: false,
             owes_gap: false,
             forks: 0,
@@ -257,6 +260,14 @@ impl<S: Seat> Log<S> {
         let mut state = self.state.lock();
         state.must_look = true;
         (state.looks_begun + 1, state.begin_pump())
+    }
+
+    /// As [`ask`](Self::ask), since messages may have been lost on their way here. Returns whether the caller starts a pump.
+    pub(crate) fn lost(&self) -> bool {
+        let mut state = self.state.lock();
+        state.must_look = true;
+        state.may_miss = true;
+        state.begin_pump()
     }
 
     /// Whether this look is done.

@@ -147,7 +147,7 @@ impl Pump {
         }
         if page.is_last {
             self.asked = None;
-            self.log.looked(asked);
+            self.log.looked(asked, page.top.is_some());
         }
         self.deliver().await;
     }
