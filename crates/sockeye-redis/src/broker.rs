@@ -130,7 +130,14 @@ impl Broker for Redis {
     }
 
     fn unsubscribe(&self, topics: Vec<Topic>) -> BoxFuture<'_, Result<(), BrokerError>> {
-        Box::pin(async move { self.subscriber()?.unsubscribe(topics).await })
+        Box::pin(async move {
+            let subscriber = self.subscriber()?;
+            if topics.is_empty() {
+                return Ok(());
+            }
+            let left = timeout(self.server.times.request, subscriber.unsubscribe(topics)).await;
+            left.unwrap_or_else(|_| Err(self.late("the end of a subscription")))
+        })
     }
 
     fn publish(&self, topic: Topic, envelope: Bytes) -> BoxFuture<'_, Result<(), BrokerError>> {

@@ -32,6 +32,8 @@ pub(super) struct Session {
     unanswered: FuturesUnordered<Unanswered>,
     /// Those who wait for the answers to requests, by the number of the request.
     replies: HashMap<u64, Reply>,
+    /// The same, for those who wait for the end of a subscription.
+    leaving: HashMap<u64, Reply>,
     /// How many orders were carried out.
     orders: u64,
     probe: Probe,
@@ -52,7 +54,8 @@ enum Asked {
     All,
     /// The channels of an order, with the number of the request.
     Subscribe(Vec<String>, u64),
-    Unsubscribe,
+    /// The number of the request.
+    Unsubscribe(u64),
 }
 
 impl Session {
@@ -66,6 +69,7 @@ impl Session {
             server,
             unanswered,
             replies: HashMap::new(),
+            leaving: HashMap::new(),
             orders: 0,
             probe,
             sending: None,
@@ -73,8 +77,11 @@ impl Session {
         }
     }
 
-    /// Those who still wait for an answer of the server.
+    /// Those who still wait to be subscribed. Nothing more arrives for those who wait for the end of a subscription.
     pub(super) fn into_replies(self) -> impl Iterator<Item = Reply> {
+        for left in self.leaving.into_values() {
+            let _ = left.send(Ok(()));
+        }
         self.replies.into_values()
     }
 
@@ -97,7 +104,7 @@ impl Session {
         .await;
     }
 
-    async fn unsubscribe(&mut self, channels: Vec<String>) {
+    async fn unsubscribe(&mut self, channels: Vec<String>, number: u64) {
         let sink = self.sink.clone();
         let limit = self.server.times.response;
         self.send(async move {
@@ -105,7 +112,7 @@ impl Session {
                 let mut sink = sink.clone();
                 async move { sink.unsubscribe(channel).await }
             });
-            (Asked::Unsubscribe, in_time(limit, try_join_all(each).map(|all| all.map(drop))).await)
+            (Asked::Unsubscribe(number), in_time(limit, try_join_all(each).map(|all| all.map(drop))).await)
         })
         .await;
     }
@@ -216,8 +223,11 @@ impl Task {
             }
             Some(Order::Unsubscribe(topics, reply)) => {
                 let channels = self.remove(topics);
-                session.unsubscribe(channels).await;
-                let _ = reply.send(Ok(()));
+                session.orders += 1;
+                let number = session.orders;
+                // A message may be on its way, and must not pass for one of a later subscription.
+                session.leaving.insert(number, reply);
+                session.unsubscribe(channels, number).await;
                 Ok(())
             }
             other => self.take_down(other),
@@ -244,7 +254,16 @@ impl Task {
                 session.reply(number, Err(failure.into_error(false)));
                 Ok(())
             }
-            (Asked::Unsubscribe, None) => Ok(()),
+            (Asked::Unsubscribe(number), None) => {
+                // What was sent before the answer is here, and is of topics that the node has left.
+                while let Some(Some(message)) = session.stream.next().now_or_never() {
+                    self.arrived(session, &message);
+                }
+                if let Some(left) = session.leaving.remove(&number) {
+                    let _ = left.send(Ok(()));
+                }
+                Ok(())
+            }
             (_, Some(failure)) => Err(failure),
         }
     }
