@@ -3,6 +3,8 @@
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use sockeye_state::BrokerError;
 
+use crate::tls;
+
 /// Why a request has failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -35,7 +37,11 @@ impl Failure {
 
     /// The meaning of an error, from the server with this name.
     pub(crate) fn of(error: RedisError, server: &str) -> Self {
-        Self { kind: kind(&error), message: format!("Redis at {server}: {error}"), source: Some(error) }
+        let (kind, message) = match tls::advice(&error) {
+            Some(advice) => (FailureKind::Refused, format!("Redis at {server}: {error}; {advice}")),
+            None => (kind(&error), format!("Redis at {server}: {error}")),
+        };
+        Self { kind, message, source: Some(error) }
     }
 
     /// Whether the connection must be made anew.

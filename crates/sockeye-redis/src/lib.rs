@@ -55,6 +55,13 @@
 //!   the move the connection is made anew, and for these milliseconds a message to a room without a history fails.
 //! * A message from just before a subscription may arrive just after: the nodes of a cluster hand messages on without waiting.
 //!
+//! # TLS and credentials
+//!
+//! The URL says both: `rediss://chat:secret@redis.example:6380`, with percent-encoding for characters such as `@`, `:` and `/`. This
+//! process trusts the authorities that the platform trusts. The environment variable `SSL_CERT_FILE`, with the name of a PEM file,
+//! takes their place: set it for an authority of your own. The name in the URL must be a name of the certificate; the check cannot
+//! be turned off. Certificates of clients are not possible: set `tls-auth-clients no`.
+//!
 //! # Permissions
 //!
 //! With ACLs a user needs the keys `{NAMESPACE:*`, the channels `{NAMESPACE:*` and `sockeye:probe:*`, and the commands
@@ -75,5 +82,6 @@ mod keys;
 mod probe;
 mod server;
 mod subscriber;
+mod tls;
 
 pub use self::{broker::Redis, builder::Builder};

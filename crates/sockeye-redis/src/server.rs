@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::{
     connection::{Connection, Script, Scripts},
     failure::{Failure, FailureKind},
+    tls,
 };
 
 /// The server behind the broker, or any node of a cluster.
@@ -52,7 +53,7 @@ impl Server {
         })?;
         let name = info.addr().to_string();
         if let ConnectionAddr::TcpTls { .. } = info.addr() {
-            prepare_tls()?;
+            tls::prepare()?;
         }
         let database = info.redis_settings().db();
         let client =
@@ -75,6 +76,24 @@ impl Server {
         Failure::of(error, &self.name)
     }
 
+    /// The meaning of an error before the server has answered anything. One that expects TLS and one that does not are silent, or
+    /// hang up, when they hear the other thing.
+    fn not_opened(&self, error: redis::RedisError) -> Failure {
+        let may_be_wrong_port = error.is_timeout() || error.is_connection_dropped();
+        let mut failure = self.failure(error);
+        if may_be_wrong_port && failure.kind != FailureKind::Refused {
+            failure.message.push_str(match self.has_tls() {
+                true => "; check the server, and that it speaks TLS at this port",
+                false => "; check the server; one that expects TLS at this port needs rediss://",
+            });
+        }
+        failure
+    }
+
+    fn has_tls(&self) -> bool {
+        matches!(self.client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. })
+    }
+
     async fn in_time<T>(&self, open: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let limit = self.times.connect;
         timeout(limit, open).await.unwrap_or_else(|_| {
@@ -92,7 +111,7 @@ impl Server {
             .client
             .get_multiplexed_async_connection_with_config(&config)
             .await
-            .map_err(|error| self.failure(error))?;
+            .map_err(|error| self.not_opened(error))?;
         let info = self.info(&mut direct).await?;
         let is = |line: &str| info.lines().any(|other| other == line);
         if is("loading:1") {
@@ -151,23 +170,4 @@ impl Server {
 /// Small requests must not wait for answers to earlier ones.
 fn tcp() -> TcpSettings {
     TcpSettings::default().set_nodelay(true)
-}
-
-/// The crate `redis` panics if rustls cannot tell which provider to use.
-#[cfg(feature = "tls")]
-fn prepare_tls() -> Result<(), BrokerError> {
-    use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-
-    if CryptoProvider::get_default().is_none() {
-        // An error says that another thread was faster.
-        let _ = ring::default_provider().install_default();
-    }
-    Ok(())
-}
-
-#[cfg(not(feature = "tls"))]
-fn prepare_tls() -> Result<(), BrokerError> {
-    Err(BrokerError::refused(
-        "rediss:// needs the feature `tls` of sockeye-redis; turn the feature on, or use redis://",
-    ))
 }

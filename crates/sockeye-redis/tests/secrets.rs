@@ -118,3 +118,35 @@ async fn credentials_are_never_shown() {
     assert!(logged.contains("the connection to Redis is broken"), "{logged}");
     assert!(!logged.contains(SECRET), "{logged}");
 }
+
+/// What the crate's page says that a user needs.
+const PERMISSIONS: &str = "~{acl:* &{acl:* &sockeye:probe:* +@connection +@pubsub +evalsha +eval +script|load +hmget +hset \
+                           +hincrby +del +xadd +xrange +xrevrange +pexpire +get +set +info";
+
+#[tokio::test]
+async fn a_user_with_the_documented_permissions_and_a_password_of_any_characters_suffices() {
+    let Some(server) = Server::start(Kind::Redis, Disk::Nothing).await else { return };
+    let mut user = vec!["ACL", "SETUSER", "chat", "on", ">p@ss/w:rd%"];
+    user.extend(PERMISSIONS.split_whitespace());
+    assert!(server.command(&user).await.starts_with("+OK"));
+    let mut node = Node::start(&format!("redis://chat:p%40ss%2Fw%3Ard%25@{}", server.address())).await;
+    let topic = Topic::room("acl", "room");
+    node.subscribe(&topic).await;
+    let at = node.broker.append(append(&topic, "line", Stamp::new([1; 16]))).await.unwrap();
+    assert!(node.next_within(Duration::from_secs(5)).await.is_some());
+    node.broker.publish(topic.clone(), "line".into()).await.unwrap();
+    assert!(node.next_within(Duration::from_secs(5)).await.is_some());
+    assert_eq!(node.broker.read(topic.clone(), None, 10).await.unwrap().entries.len(), 1);
+    assert_eq!(node.broker.tops(vec![topic.clone()]).await.unwrap(), [Some(at)]);
+    // A history that has lost its end begins a new epoch, for which the script deletes the old one.
+    let known = Some(sockeye_state::Position::new(at.epoch, at.offset + 1));
+    let next = node.broker.append(append(&topic, "next", Stamp::new([2; 16])).known(known)).await.unwrap();
+    assert_ne!(next.epoch, at.epoch);
+    node.broker.unsubscribe(vec![topic]).await.unwrap();
+
+    let elsewhere = Topic::room("other", "room");
+    let error = node.broker.append(append(&elsewhere, "line", Stamp::new([3; 16]))).await.unwrap_err();
+    assert!(error.is_refused() && error.to_string().contains("no permissions"), "{error}");
+    let error = node.broker.subscribe(vec![elsewhere]).await.unwrap_err();
+    assert!(error.is_refused(), "{error}");
+}

@@ -37,6 +37,7 @@ pub(crate) struct Server {
     arguments: Vec<String>,
     folder: PathBuf,
     port: u16,
+    tls_port: Option<u16>,
     child: Child,
 }
 
@@ -67,6 +68,15 @@ impl Server {
 
     /// The same, with more arguments.
     pub(crate) async fn start_with(kind: Kind, disk: Disk, more: &[&str]) -> Option<Self> {
+        Self::start_on(kind, disk, more, false).await
+    }
+
+    /// The same, which also speaks TLS, at another port.
+    pub(crate) async fn start_tls(kind: Kind, disk: Disk, more: &[&str]) -> Option<Self> {
+        Self::start_on(kind, disk, more, true).await
+    }
+
+    async fn start_on(kind: Kind, disk: Disk, more: &[&str], with_tls: bool) -> Option<Self> {
         let program = kind.program()?;
         let mut arguments: Vec<String> = match disk {
             Disk::Nothing => ["--save", "", "--appendonly", "no"].map(str::to_owned).into(),
@@ -78,10 +88,15 @@ impl Server {
         // Another program may take the port before the server does.
         for _ in 0..5 {
             let port = free_port();
+            let tls_port = with_tls.then(free_port);
+            let mut arguments = arguments.clone();
+            if let Some(port) = tls_port {
+                arguments.extend(["--tls-port".to_owned(), port.to_string()]);
+            }
             let folder = env::temp_dir().join(format!("sockeye-redis-{}-{port}", std::process::id()));
             fs::create_dir_all(&folder).expect("a folder for the server");
             let child = spawn(&program, &arguments, &folder, port);
-            let mut server = Self { program: program.clone(), arguments: arguments.clone(), folder, port, child };
+            let mut server = Self { program: program.clone(), arguments, folder, port, tls_port, child };
             if server.answers().await {
                 return Some(server);
             }
@@ -91,6 +106,11 @@ impl Server {
 
     pub(crate) fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Where the server speaks TLS.
+    pub(crate) fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_port.map(|port| (Ipv4Addr::LOCALHOST, port).into())
     }
 
     pub(crate) fn url(&self) -> String {
