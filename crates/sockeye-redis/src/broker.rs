@@ -1,6 +1,7 @@
 //! `Redis`: the broker.
 
 use std::{
+    collections::HashSet,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -31,6 +32,8 @@ pub struct Redis {
     health: Arc<HealthRecord>,
     /// From `start` to `stop`.
     subscriber: Mutex<Option<Arc<Subscriber>>>,
+    /// The namespaces in which the user may use channels.
+    permitted: Mutex<HashSet<String>>,
 }
 
 impl Redis {
@@ -61,7 +64,7 @@ impl Redis {
     }
 
     pub(crate) fn new(server: Arc<Server>, commands: Arc<Commands>, health: Arc<HealthRecord>) -> Self {
-        Self { server, commands, health, subscriber: Mutex::default() }
+        Self { server, commands, health, subscriber: Mutex::default(), permitted: Mutex::default() }
     }
 
     async fn start_node(&self, node: NodeId, inbox: Inbox) -> Result<(), BrokerError> {
@@ -84,6 +87,24 @@ impl Redis {
         self.health.check()?;
         let subscriber = self.subscriber.lock().unwrap_or_else(PoisonError::into_inner).clone();
         subscriber.ok_or_else(|| BrokerError::refused("the broker is about to start; wait for `start`"))
+    }
+
+    /// An error if the user may not use the channels of a namespace. The crate `redis` takes such an error of the server for a
+    /// subscription, and a node that hears nothing would not know why. Who may publish in a channel may subscribe to it.
+    async fn check_permission(&self, topic: &Topic) -> Result<(), BrokerError> {
+        let permitted = || self.permitted.lock().unwrap_or_else(PoisonError::into_inner);
+        if permitted().contains(topic.namespace()) {
+            return Ok(());
+        }
+        match self.commands.publish(&keys::channel(topic, self.server.database), channel::NOTHING).await {
+            Ok(()) => {
+                permitted().insert(topic.namespace().to_owned());
+                Ok(())
+            }
+            Err(error) if error.is_refused() => Err(error),
+            // Is found out by a later subscription.
+            Err(_) => Ok(()),
+        }
     }
 
     /// A subscription that the server does not answer in time.
@@ -121,9 +142,8 @@ impl Broker for Redis {
     fn subscribe(&self, topics: Vec<Topic>) -> BoxFuture<'_, Result<(), BrokerError>> {
         Box::pin(async move {
             let subscriber = self.subscriber()?;
-            if topics.is_empty() {
-                return Ok(());
-            }
+            let Some(first) = topics.first() else { return Ok(()) };
+            self.check_permission(first).await?;
             let subscribed = timeout(self.server.times.request, subscriber.subscribe(topics)).await;
             subscribed.unwrap_or_else(|_| Err(self.late("a subscription")))
         })

@@ -3,6 +3,7 @@
 //! * `m` and an envelope: a message that nothing keeps.
 //! * `a`, the offset of the message before, a space, the position, a space, and an envelope: a message of a history. `append.lua`
 //!   writes this.
+//! * `p`: nothing, by which a node finds out whether messages come back, or whether it may publish.
 
 use std::str::{FromStr, from_utf8};
 
@@ -14,7 +15,11 @@ use sockeye_state::{Entry, Position};
 pub(crate) enum Payload {
     Message(Bytes),
     Appended(Entry),
+    Nothing,
 }
+
+/// What is published to find something out.
+pub(crate) const NOTHING: &[u8] = b"p";
 
 /// What is published for a message that nothing keeps.
 pub(crate) fn message(envelope: &[u8]) -> Vec<u8> {
@@ -34,6 +39,7 @@ pub(crate) fn parse(payload: &[u8]) -> Option<Payload> {
             let (at, rest) = word::<Position>(rest)?;
             Some(Payload::Appended(Entry::new(after, at, Bytes::copy_from_slice(rest))))
         }
+        b'p' if rest.is_empty() => Some(Payload::Nothing),
         _ => None,
     }
 }
@@ -54,6 +60,12 @@ mod tests {
         assert_eq!(parse(&message(b"a b\0")), Some(Payload::Message(Bytes::from_static(b"a b\0"))));
         let entry = Entry::new(40, "k3x9.41".parse().unwrap(), Bytes::from_static(b" x y"));
         assert_eq!(parse(b"a40 k3x9.41  x y"), Some(Payload::Appended(entry)));
+    }
+
+    #[test]
+    fn nothing_is_read_as_nothing() {
+        assert_eq!(parse(NOTHING), Some(Payload::Nothing));
+        assert_eq!(parse(b"px"), None);
     }
 
     #[test]

@@ -133,9 +133,9 @@ impl Session {
     }
 
     /// Begins to send the node a message, until that has succeeded.
-    fn check(&mut self, commands: Arc<Commands>, channel: Arc<str>) {
+    fn check(&mut self, commands: Arc<Commands>, to: Arc<str>) {
         self.sending = Some(Box::pin(async move {
-            while commands.publish(&channel, b"p").await.is_err() {
+            while commands.publish(&to, channel::NOTHING).await.is_err() {
                 sleep(RESEND).await;
             }
         }));
@@ -205,6 +205,7 @@ impl Task {
         match channel::parse(message.get_payload_bytes()) {
             Some(Payload::Message(envelope)) => self.node.inbox.message(topic.clone(), envelope),
             Some(Payload::Appended(entry)) => self.node.inbox.appended(topic.clone(), entry),
+            Some(Payload::Nothing) => {}
             None => {
                 tracing::warn!(%topic, "another program publishes in the channel of a topic; its message is ignored")
             }
