@@ -144,6 +144,7 @@ const TABLE: &[Row] = &[
             to("fastrand"),
             // The provider of `rediss://`, where the process has none.
             optional("tokio-rustls"),
+            optional("metrics"),
             // Its own tests are the contract.
             to("sockeye-broker-test"),
         ],

@@ -15,6 +15,7 @@ use crate::{
     commands::Commands,
     health::HealthRecord,
     history, keys,
+    metrics::{Kind, Request},
     server::Server,
     subscriber::{Node, Subscriber},
 };
@@ -107,7 +108,7 @@ impl Redis {
         }
     }
 
-    /// A subscription that the server does not answer in time.
+    /// What the server does not answer in time.
     fn late(&self, what: &str) -> BrokerError {
         let (name, limit) = (&self.server.name, self.server.times.request);
         BrokerError::unavailable(format!("Redis at {name} has not answered {what} within {limit:?}"))
@@ -143,9 +144,15 @@ impl Broker for Redis {
         Box::pin(async move {
             let subscriber = self.subscriber()?;
             let Some(first) = topics.first() else { return Ok(()) };
-            self.check_permission(first).await?;
-            let subscribed = timeout(self.server.times.request, subscriber.subscribe(topics)).await;
-            subscribed.unwrap_or_else(|_| Err(self.late("a subscription")))
+            let request = Request::new(Kind::Subscribe);
+            let permitted = self.check_permission(first).await;
+            let subscribed = async {
+                permitted?;
+                timeout(self.server.times.request, subscriber.subscribe(topics))
+                    .await
+                    .unwrap_or_else(|_| Err(self.late("a subscription")))
+            };
+            request.end(subscribed.await)
         })
     }
 
@@ -165,23 +172,26 @@ impl Broker for Redis {
             self.health.check()?;
             history::check_len(&envelope)?;
             let channel = keys::channel(&topic, self.server.database);
-            self.commands.publish(&channel, &channel::message(&envelope)).await
+            let request = Request::new(Kind::Publish);
+            request.end(self.commands.publish(&channel, &channel::message(&envelope)).await)
         })
     }
 
     fn append(&self, append: Append) -> BoxFuture<'_, Result<Position, BrokerError>> {
         Box::pin(async move {
             self.health.check()?;
-            let request = history::append(&append, self.server.database)?;
-            history::appended(self.commands.send(&request, true).await?)
+            let script = history::append(&append, self.server.database)?;
+            let request = Request::new(Kind::Append);
+            request.end(self.commands.send(&script, true).await.and_then(history::appended))
         })
     }
 
     fn read(&self, topic: Topic, after: Option<Position>, most: usize) -> BoxFuture<'_, Result<Page, BrokerError>> {
         Box::pin(async move {
             self.health.check()?;
-            let answers = self.commands.send(&history::read(&topic, after, most), false).await?;
-            history::page(answers, after)
+            let request = Request::new(Kind::Read);
+            let answers = self.commands.send(&history::read(&topic, after, most), false).await;
+            request.end(answers.and_then(|answers| history::page(answers, after)))
         })
     }
 
@@ -191,7 +201,8 @@ impl Broker for Redis {
             if topics.is_empty() {
                 return Ok(Vec::new());
             }
-            history::positions(self.commands.send(&history::tops(&topics), false).await?)
+            let request = Request::new(Kind::Tops);
+            request.end(self.commands.send(&history::tops(&topics), false).await.and_then(history::positions))
         })
     }
 

@@ -15,6 +15,7 @@ use crate::{
     connection::{Connection, Request},
     failure::{Failure, FailureKind},
     health::HealthRecord,
+    metrics::{Connected, Link},
     server::Server,
 };
 
@@ -140,6 +141,7 @@ async fn keep(
     health: Arc<HealthRecord>,
 ) {
     let mut number = 1;
+    let mut connected = Some(Connected::new(Link::Commands));
     while let Some(Broken { number: broken, reason }) = reports.recv().await {
         if broken != number {
             continue;
@@ -147,6 +149,7 @@ async fn keep(
         tracing::warn!(%reason, "the connection to Redis is broken");
         health.set_commands(Some(reason));
         drop(connection.send_replace(None));
+        drop(connected.take());
         number += 1;
         let mut backoff = Backoff::new(server.times.max_backoff);
         let next = loop {
@@ -161,6 +164,7 @@ async fn keep(
         };
         tracing::info!(server = server.name, "the connection to Redis is back");
         health.set_commands(None);
+        connected = Some(Connected::new(Link::Commands));
         connection.send_replace(Some(Arc::new(next)));
     }
 }

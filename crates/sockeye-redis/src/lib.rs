@@ -62,6 +62,23 @@
 //! takes their place: set it for an authority of your own. The name in the URL must be a name of the certificate; the check cannot
 //! be turned off. Certificates of clients are not possible: set `tls-auth-clients no`.
 //!
+//! # Metrics
+//!
+//! With the feature `metrics`, a broker reports to the `metrics` facade. Install the recorder before the first connection.
+//!
+//! | name | kind | labels | what |
+//! |---|---|---|---|
+//! | `sockeye_redis_connections` | gauge | `connection` | connections that work at this moment |
+//! | `sockeye_redis_connected_total` | counter | `connection` | connections that were opened; more than one for each broker and label are reconnects |
+//! | `sockeye_redis_requests_in_flight` | gauge | `request` | requests that are not answered yet |
+//! | `sockeye_redis_request_seconds` | histogram | `request` | seconds from a request to its answer, with all tries |
+//! | `sockeye_redis_requests_failed_total` | counter | `request`, `reason` | requests that have failed, with all tries |
+//! | `sockeye_redis_lost_total` | counter | | times when the node may have missed messages, so that its hub reads histories again, or says a gap |
+//!
+//! `connection` is `commands` or `subscription`. `request` is `publish`, `append`, `read`, `tops` or `subscribe`. `reason` is
+//! `unavailable`, `uncertain` or `refused`, as in [`BrokerError`](sockeye_state::BrokerError). Watch `connections`: less than one of each
+//! for each broker means that a connection is broken. Labels do not name rooms, which clients may choose.
+//!
 //! # Permissions
 //!
 //! With ACLs a user needs the keys `{NAMESPACE:*`, the channels `{NAMESPACE:*` and `sockeye:probe:*`, and the commands
@@ -79,6 +96,7 @@ mod failure;
 mod health;
 mod history;
 mod keys;
+mod metrics;
 mod probe;
 mod server;
 mod subscriber;

@@ -12,7 +12,9 @@ use tokio::{
 };
 
 use self::session::{Session, SessionEnd};
-use crate::{backoff::Backoff, commands::Commands, failure::Failure, health::HealthRecord, keys, server::Server};
+use crate::{
+    backoff::Backoff, commands::Commands, failure::Failure, health::HealthRecord, keys, metrics, server::Server,
+};
 
 /// Who waits for the outcome of an order.
 type Reply = oneshot::Sender<Result<(), BrokerError>>;
@@ -211,6 +213,7 @@ impl Task {
     /// The node is subscribed to all channels, on a connection that is new.
     fn subscribed(&mut self) {
         if self.starting.is_none() {
+            metrics::lost();
             self.node.inbox.lost(Lost::All);
         }
         for waiting in mem::take(&mut self.waiting) {

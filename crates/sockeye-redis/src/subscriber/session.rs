@@ -15,6 +15,7 @@ use crate::{
     channel::{self, Payload},
     commands::Commands,
     failure::{Failure, FailureKind},
+    metrics::{Connected, Link},
     probe::{Probe, Step},
     server::Server,
 };
@@ -39,8 +40,8 @@ pub(super) struct Session {
     probe: Probe,
     /// The message by which the node checks itself, while that is sent.
     sending: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// Whether anything has arrived.
-    was_alive: bool,
+    /// Once anything has arrived.
+    alive: Option<Connected>,
 }
 
 pub(super) enum SessionEnd {
@@ -73,7 +74,7 @@ impl Session {
             orders: 0,
             probe,
             sending: None,
-            was_alive: false,
+            alive: None,
         }
     }
 
@@ -86,7 +87,7 @@ impl Session {
     }
 
     pub(super) fn was_alive(&self) -> bool {
-        self.was_alive
+        self.alive.is_some()
     }
 
     /// Subscribes to channels. The request is sent at once, so that requests are carried out in the order of these calls.
@@ -195,7 +196,7 @@ impl Task {
     }
 
     fn arrived(&mut self, session: &mut Session, message: &Msg) {
-        session.was_alive = true;
+        session.alive.get_or_insert_with(|| Connected::new(Link::Subscription));
         if session.probe.arrived(Instant::now()) {
             session.sending = None;
             self.alive();
