@@ -79,7 +79,7 @@ mod off {
 
     pub(crate) fn prepare() -> Result<(), BrokerError> {
         Err(BrokerError::refused(
-            "rediss:// needs the feature `tls` of sockeye-redis; turn the feature on, or use redis://",
+            "rediss:// needs the feature `tls` of sockeye-redis, or `redis-tls` of sockeye; turn the feature on, or use redis://",
         ))
     }
 

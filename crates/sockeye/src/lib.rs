@@ -21,6 +21,8 @@
 //!   rooms, and the module `json`.
 //! * `metrics`: counters for connections, for refused requests and for hubs, through the `metrics` facade.
 //! * `protocol`: the module `state::protocol`, with which pages join rooms, and come back without loss. It enables `json` and `state`.
+//! * `redis`: the module `redis`, with a broker for hubs on several servers, on Redis or Valkey. It enables `state`. `redis-tls` adds
+//!   TLS to the broker, for `rediss://`.
 //! * `state`: the module `state`, with the `Hub` of live connections and its rooms.
 //! * `test`: the module `test`, with a client in memory for tests of handlers and applications. Enable it among the
 //!   `[dev-dependencies]`.
@@ -35,7 +37,10 @@
 #[cfg(all(
     doc,
     feature = "ws",
-    any(not(doctest), all(feature = "client-tls", feature = "deflate", feature = "protocol", feature = "test"))
+    any(
+        not(doctest),
+        all(feature = "client-tls", feature = "deflate", feature = "protocol", feature = "redis", feature = "test")
+    )
 ))]
 pub mod guide;
 
@@ -97,6 +102,12 @@ pub use sockeye_client::{Client, ClientRequest, ConnectError, connect};
 #[cfg(feature = "state")]
 #[doc(inline)]
 pub use sockeye_state as state;
+
+/// A broker for hubs on several servers, on Redis or Valkey: the crate `sockeye-redis`.
+#[cfg(feature = "redis")]
+// Not inline: the search for `timeout` would find settings of the broker before those of a server.
+#[doc(no_inline)]
+pub use sockeye_redis as redis;
 
 /// Tests of handlers and applications without a network: the crate `sockeye-test`.
 #[cfg(feature = "test")]
