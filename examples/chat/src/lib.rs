@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use sockeye::{
     Shutdown, WebSocketDefaults, WebSocketUpgrade,
     state::{
-        BuildError, Hub, Person, Rooms,
+        Broker, BuildError, Hub, Person, Rooms,
         protocol::{self, Action, Policy, Verdict},
     },
 };
@@ -37,14 +37,15 @@ struct App {
     names: Names,
 }
 
-/// The application: the page at `/`, and the WebSocket that it opens, for all of its rooms.
+/// The application: the page at `/`, and the WebSocket that it opens, for all of its rooms. Servers that have the same broker have
+/// the same rooms.
 ///
 /// # Errors
 ///
 /// If the hub cannot be built.
-pub async fn app(shutdown: &Shutdown) -> Result<Router, BuildError> {
+pub async fn app(shutdown: &Shutdown, broker: impl Broker) -> Result<Router, BuildError> {
     let rooms = Rooms::new().history(LINES, KEPT).presence(|visitor: &Visitor| Person::new(visitor.name(), "null"));
-    let hub = Hub::builder().protocol().rooms("chat:", rooms).build().await?;
+    let hub = Hub::builder().protocol().namespace("example-chat").broker(broker).rooms("chat:", rooms).build().await?;
     Ok(Router::new()
         .route("/", get(page))
         .route("/sockeye-rooms.js", get(|| async { ([(CONTENT_TYPE, "text/javascript")], protocol::JAVASCRIPT) }))

@@ -3,8 +3,11 @@
 use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use anyhow::Context;
+use axum::Router;
 use clap::Parser;
-use sockeye::Shutdown;
+#[cfg(feature = "redis")]
+use sockeye::redis::Redis;
+use sockeye::{Shutdown, state::Local};
 use tokio::{net::TcpListener, time::timeout};
 
 /// How long a shutdown may take.
@@ -16,20 +19,24 @@ struct Options {
     /// Where to listen; port 0 takes any free port.
     #[arg(long, default_value = "127.0.0.1:3000")]
     addr: SocketAddr,
+    /// Where the lines are kept, and what connects several servers: `local` is the memory of this one, `redis://host:port` a Redis
+    /// or Valkey.
+    #[arg(long, default_value = "local", value_name = "local|URL")]
+    broker: String,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let Options { addr } = Options::parse();
+    let Options { addr, broker } = Options::parse();
 
+    let shutdown = Shutdown::new();
+    let app = app(&shutdown, &broker).await?;
     let listener = TcpListener::bind(addr).await.with_context(|| format!("listening on {addr} (see --addr)"))?;
     println!("listening on http://{}", listener.local_addr()?);
-    let shutdown = Shutdown::new();
     let begun = shutdown.clone();
-    let server = axum::serve(listener, example_chat::app(&shutdown).await?)
-        .with_graceful_shutdown(async move { begun.begun().await });
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move { begun.begun().await });
     let mut server = pin!(server.into_future());
 
     tokio::select! {
@@ -47,4 +54,18 @@ async fn main() -> anyhow::Result<()> {
         tracing::warn!("a request was aborted at the deadline");
     }
     Ok(())
+}
+
+/// The chat with this broker. No error shows the URL, which may have a password.
+async fn app(shutdown: &Shutdown, broker: &str) -> anyhow::Result<Router> {
+    if broker == "local" {
+        return Ok(example_chat::app(shutdown, Local::new()).await?);
+    }
+    #[cfg(feature = "redis")]
+    {
+        let redis = Redis::connect(broker).await.context("connecting to the broker (--broker is `local` or a URL)")?;
+        Ok(example_chat::app(shutdown, redis).await?)
+    }
+    #[cfg(not(feature = "redis"))]
+    anyhow::bail!("--broker: without its feature `redis`, example-chat knows `local` alone")
 }

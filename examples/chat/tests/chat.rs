@@ -3,13 +3,13 @@
 
 mod visitor;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, process::Command, time::Duration};
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use sockeye::{Shutdown, close_code};
+use sockeye::{Shutdown, close_code, state::Local};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
-use visitor::{Visitor, app, connect, get};
+use visitor::{Visitor, app, app_with, connect, get};
 
 #[tokio::test]
 async fn what_a_visitor_says_reaches_everybody_with_the_name_and_the_time() {
@@ -54,6 +54,29 @@ async fn a_visitor_who_comes_back_gets_what_was_missed() {
     let mut barbara = Visitor::enter(&app, "Barbara").await;
     barbara.tell(json!({ "t": "join", "rooms": { "chat:1": "another.7" } })).await;
     assert_eq!(barbara.hear("in").await["caught"], "gap");
+}
+
+#[tokio::test]
+async fn servers_with_one_broker_have_the_same_lines_and_positions() {
+    let broker = Local::new();
+    let [one, two] = [app_with(&broker).await, app_with(&broker).await];
+    let mut ada = Visitor::join(&one, "Ada", "chat:1").await;
+    let mut grace = Visitor::join(&two, "Grace", "chat:1").await;
+    let hello = ada.say("chat:1", json!("hello")).await;
+    let line = grace.line().await;
+    assert_eq!((&line["d"]["name"], &line["d"]["text"], &line["at"]), (&json!("Ada"), &json!("hello"), &hello));
+    let missed = grace.say("chat:1", json!("over here")).await;
+    assert_eq!([ada.line().await["at"].clone(), ada.line().await["at"].clone()], [hello.clone(), missed.clone()]);
+
+    // A page that comes back to another server goes on where it was.
+    ada.vanish();
+    let mut ada = Visitor::enter(&two, "Ada").await;
+    ada.tell(json!({ "t": "join", "rooms": { "chat:1": hello } })).await;
+    assert_eq!(ada.hear("in").await["caught"], "whole");
+    assert_eq!(ada.line().await["at"], missed);
+    // And whoever comes for the first time loads the lines of both.
+    let lines: Vec<Value> = serde_json::from_str(&get(&one, "/lines/1", "").await.1).unwrap();
+    assert_eq!(lines.iter().map(|line| &line["at"]).collect::<Vec<_>>(), [&hello, &missed]);
 }
 
 #[tokio::test]
@@ -182,7 +205,7 @@ async fn a_page_that_comes_back_has_its_own_name() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_says_when_to_come_back_and_closes_everybody_with_1001() {
     let shutdown = Shutdown::new();
-    let app = example_chat::app(&shutdown).await.unwrap();
+    let app = example_chat::app(&shutdown, Local::new()).await.unwrap();
     let mut visitors = Vec::new();
     for name in ["Ada", "Grace", "Barbara"] {
         visitors.push(Visitor::join(&app, name, "chat:1").await);
@@ -217,13 +240,27 @@ async fn the_page_needs_only_what_this_server_has() {
     assert!(module.contains("sockeye.rooms.v1") && !module.contains("import "), "{module}");
 }
 
+#[test]
+fn a_broker_that_cannot_be_had_ends_the_program_and_no_error_shows_the_password() {
+    // Nothing listens on port 1. The last one is no URL.
+    for broker in ["redis://ada:secret@127.0.0.1:1", "reddis://ada:secret@127.0.0.1:1", "ada:secret@127.0.0.1"] {
+        let program = Command::new(env!("CARGO_BIN_EXE_example-chat"))
+            .args(["--addr", "127.0.0.1:0", "--broker", broker])
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&program.stderr);
+        assert!(!program.status.success() && program.stdout.is_empty(), "{program:?}");
+        assert!(error.contains("--broker") && !error.contains("secret"), "{error}");
+    }
+}
+
 /// The program itself: the line with its address, and its end by Ctrl-C.
 #[cfg(unix)]
 #[tokio::test]
 async fn ctrl_c_ends_the_program() {
     use std::{
         io::{BufRead, BufReader},
-        process::{Command, Stdio},
+        process::Stdio,
     };
 
     use futures_util::{SinkExt, StreamExt};

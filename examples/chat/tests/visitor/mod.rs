@@ -4,7 +4,7 @@ use axum::Router;
 use serde_json::{Value, json};
 use sockeye::{
     Shutdown,
-    state::protocol::SUBPROTOCOL,
+    state::{Local, protocol::SUBPROTOCOL},
     test::{Client, Refused},
 };
 use tokio::{
@@ -21,7 +21,12 @@ pub(crate) struct Visitor {
 }
 
 pub(crate) async fn app() -> Router {
-    example_chat::app(&Shutdown::new()).await.unwrap()
+    app_with(&Local::new()).await
+}
+
+/// One server of several with the same broker.
+pub(crate) async fn app_with(broker: &Local) -> Router {
+    example_chat::app(&Shutdown::new(), broker.clone()).await.unwrap()
 }
 
 /// Connects with these cookies.
