@@ -27,7 +27,7 @@ pub(crate) fn run(ctx: &Context, flags: &BrokersFlags) -> Result<()> {
 }
 
 /// The server of Redis, by this name: it looks at how it is called.
-fn redis(ctx: &Context) -> Result<PathBuf> {
+pub(crate) fn redis(ctx: &Context) -> Result<PathBuf> {
     let program = Tool::RedisServer.require(ctx)?;
     if program.ends_with("redis-server") {
         return Ok(program);

@@ -1,9 +1,11 @@
-//! `cargo xtask demo`: builds and serves the chat.
+//! `cargo xtask demo`: builds and serves the chat, on one server or on several with a broker.
+
+mod several;
 
 use crate::cargo;
 use crate::context::Context;
-use crate::flags::DemoFlags;
-use anyhow::{Context as _, Result};
+use crate::flags::{DemoBroker, DemoFlags};
+use anyhow::{Context as _, Result, bail};
 use std::process::Command;
 
 /// What there is to see.
@@ -21,7 +23,17 @@ The code is examples/chat/src/lib.rs. Its tests need no browser: examples/chat/t
 
 pub(crate) fn run(ctx: &Context, flags: &DemoFlags) -> Result<()> {
     let profile: &[&str] = if flags.release { &["--release"] } else { &[] };
-    let chat = cargo::executable(ctx, &[&["--package", "example-chat"], profile].concat(), "example-chat")?;
+    let chat = || cargo::executable(ctx, &[&["--package", "example-chat"], profile].concat(), "example-chat");
+    if flags.broker != DemoBroker::Local {
+        return several::run(ctx, flags, chat);
+    }
+    if flags.nodes > 1 || flags.kill_every.is_some() {
+        bail!(
+            "without a broker, two servers have nothing in common, and one that is killed forgets all lines; add \
+             `--broker redis`"
+        );
+    }
+    let chat = chat()?;
 
     let addr = flags.addr;
     if addr.port() == 0 {
@@ -45,6 +57,6 @@ fn become_it(mut command: Command) -> Result<()> {
 #[cfg(not(unix))]
 fn become_it(mut command: Command) -> Result<()> {
     let status = command.status()?;
-    anyhow::ensure!(status.success(), "example-chat ended with {status}");
+    anyhow::ensure!(status.success(), "the demo ended with {status}");
     Ok(())
 }

@@ -138,6 +138,21 @@ impl Server {
         }
     }
 
+    /// Asks the server to end, as Ctrl-C does.
+    pub(crate) fn interrupt(&self) -> Result<()> {
+        let status = Command::new("kill").args(["-INT", &self.id().to_string()]).status().context("cannot run kill")?;
+        if !status.success() {
+            bail!("{} cannot be asked to end ({status})", self.name);
+        }
+        Ok(())
+    }
+
+    /// Kills the server, which cannot do anything about it.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill().with_context(|| format!("cannot kill {}", self.name))?;
+        self.child.wait().with_context(|| format!("cannot wait for {}", self.name)).map(drop)
+    }
+
     /// Waits for a server that was asked to end, and returns the lines of its standard output. Fails unless it ends with
     /// success.
     pub(crate) fn ends(mut self) -> Result<Vec<String>> {

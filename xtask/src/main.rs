@@ -27,6 +27,7 @@ mod loom;
 mod miri;
 mod modules;
 mod msrv;
+mod nodes;
 mod package;
 mod readme;
 mod rust_source;
