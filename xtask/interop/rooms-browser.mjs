@@ -6,52 +6,12 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { screenshot, withBrowsers } from './browser.mjs';
-import { PATIENCE, args, check, interruptServer, script } from './check.mjs';
+import { enter, lacks, lines, open, pageErrors, say, shows } from './chat-page.mjs';
+import { args, check, interruptServer, script } from './check.mjs';
 import { Network, report, runCases, serveCases } from './rooms-network.mjs';
 
 /** For how long the network of a page is cut, in milliseconds. */
 const CUT = 10_000;
-
-/** What went wrong in a page, in its own words. */
-const pageErrors = [];
-
-async function open(context, name, url = args.url) {
-  const page = await context.newPage();
-  page.on('pageerror', (error) => pageErrors.push(`${name}: ${error.message}`));
-  await page.goto(`${url}/`);
-  await page.fill('#name', name);
-  return page;
-}
-
-/** Opens a tab, and enters under this name. */
-async function enter(context, name, url) {
-  const page = await open(context, name, url);
-  await page.click('#join');
-  await shows(page, '#people', `${name} (you)`);
-  return page;
-}
-
-/** Waits until the element contains the text. */
-function shows(page, selector, text) {
-  const has = ({ selector, text }) => document.querySelector(selector)?.textContent.includes(text);
-  return page.waitForFunction(has, { selector, text }, { timeout: PATIENCE });
-}
-
-/** Waits until it does not. */
-function lacks(page, selector, text) {
-  const has = ({ selector, text }) => !document.querySelector(selector)?.textContent.includes(text);
-  return page.waitForFunction(has, { selector, text }, { timeout: PATIENCE });
-}
-
-/** Sends a line, and waits until it has its place in the history. */
-async function say(page, text) {
-  await page.fill('#text', text);
-  await page.press('#text', 'Enter');
-  await page.locator('.line.own[data-at]', { hasText: text }).last().waitFor();
-}
-
-/** The texts of the lines on the page, in their order. */
-const lines = (page) => page.locator('#scroller .line p').allTextContents();
 
 /** Another server, with an empty memory. */
 async function startAnother() {
