@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 const option = { type: 'string' };
 const options = {
   url: option, tls: option, nginx: option, input: option, pid: option, chromium: option, firefox: option, output: option,
-  chat: option,
+  chat: option, other: option, 'other-pid': option, 'broker-pid': option,
 };
 export const { values: args } = parseArgs({ options });
 

@@ -258,6 +258,13 @@ const STEPS: &[Step] = &[
         run: |ctx| interop(ctx, Checks::Rooms),
     },
     Step {
+        name: "interop-nodes",
+        checks: "example-chat on two servers with one Redis, in Chromium: a server and Redis are killed, and each line comes once",
+        hint: "`cargo xtask interop --only nodes`; the script is xtask/interop/nodes-browser.mjs, screenshots are under target/interop",
+        needs: &[Tool::Chromium, Tool::Node, Tool::Npm, Tool::RedisServer],
+        run: |ctx| interop(ctx, Checks::Nodes),
+    },
+    Step {
         name: "interop-closing",
         checks: "nine clients receive 1009 in the middle of a message that is too long, directly and through nginx",
         hint: "`cargo xtask interop --only closing`; `--control patient` shows that each of the clients can receive it",

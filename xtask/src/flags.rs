@@ -157,6 +157,8 @@ pub(crate) enum Checks {
     Firefox,
     /// `sockeye-rooms.js` in Node, Chromium and Firefox, alone and with example-chat, whose network is cut for 10 seconds
     Rooms,
+    /// Chromium at two example-chats with one Redis, each of which is killed and started again
+    Nodes,
     /// Nine clients in five languages that get 1009 while they send, directly and through nginx
     Closing,
     /// Forty clients of Node's `ws` with example-shutdown, through nginx

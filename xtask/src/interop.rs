@@ -10,6 +10,7 @@ mod closing;
 mod deploying;
 mod networks;
 mod nginx;
+mod nodes;
 mod proxy;
 pub(crate) mod scripts;
 
@@ -52,6 +53,7 @@ pub(crate) fn run(ctx: &Context, flags: &InteropFlags) -> Result<()> {
             Checks::Browser => browser(ctx)?,
             Checks::Firefox => firefox(ctx)?,
             Checks::Rooms => rooms(ctx)?,
+            Checks::Nodes => nodes::run(ctx)?,
             Checks::Closing => closing::run(ctx, flags.control)?,
             Checks::Shutdown => shutdown(ctx)?,
             Checks::Deploying => deploying::run(ctx)?,
