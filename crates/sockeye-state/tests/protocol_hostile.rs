@@ -37,6 +37,23 @@ async fn page_without_room(hub: &Hub<User>, doorman: &Arc<Doorman>) -> Page {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_that_runs_through_rooms_gets_into_128_at_once_and_into_20_a_second() {
+    let hub = hub(Local::new()).await;
+    let mut page = Page::open(&hub, "Ada", &Arc::default()).await;
+    let start = Instant::now();
+    for number in 0..228 {
+        let room = format!("chat:{number}");
+        page.join(&room, None, "fresh").await;
+        page.send(json!({"t": "leave", "room": room})).await;
+        page.expect(json!({"t": "out", "room": room})).await;
+        if number == 127 {
+            assert_eq!(start.elapsed().as_millis(), 0);
+        }
+    }
+    assert_eq!(start.elapsed().as_millis(), 5000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn joining_again_while_the_policy_is_asked_does_not_keep_who_is_there() {
     let hub = hub_with_presence().await;
     let doorman = Arc::<Doorman>::default();

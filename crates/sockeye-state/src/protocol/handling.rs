@@ -63,7 +63,10 @@ impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
             let task = match step {
                 Step::Join(since) => {
                     let now = Instant::now();
-                    let not_before = if since.is_some() { self.pace.take(now) } else { now };
+                    let mut not_before = self.joins.take(now);
+                    if since.is_some() {
+                        not_before = not_before.max(self.catch_ups.take(now));
+                    }
                     Task::Join { room: name, since, not_before, cancelled: self.rooms.begin_join(room) }
                 }
                 Step::Leave => Task::Leave { room: name, why: None },

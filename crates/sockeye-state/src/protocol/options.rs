@@ -28,6 +28,7 @@ pub struct Options {
     pub(super) auth_within: Duration,
     pub(super) heartbeat: Duration,
     pub(super) unanswered: usize,
+    pub(super) joins: u32,
     pub(super) catch_ups: u32,
     pub(super) come_back: RangeInclusive<Duration>,
 }
@@ -47,6 +48,7 @@ impl Options {
             auth_within: Duration::from_secs(10),
             heartbeat: Duration::from_secs(25),
             unanswered: 16,
+            joins: 20,
             catch_ups: 10,
             come_back: Duration::from_millis(500)..=Duration::from_secs(8),
         }
@@ -80,6 +82,14 @@ impl Options {
     /// Default 16. Zero counts as one.
     pub const fn max_unanswered(mut self, messages: usize) -> Self {
         self.unanswered = if messages == 0 { 1 } else { messages };
+        self
+    }
+
+    /// How many rooms in a second a connection may join, each of which may cost a subscription at the broker. After a pause, as many as
+    /// a member [may be in](crate::Limits::rooms_per_member) go at once; further ones wait their turn. Default 20: more than a person
+    /// opens, and little for a broker, also if many pages misbehave. Zero counts as one.
+    pub const fn joins_per_second(mut self, rooms: u32) -> Self {
+        self.joins = if rooms == 0 { 1 } else { rooms };
         self
     }
 

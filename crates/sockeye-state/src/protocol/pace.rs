@@ -1,4 +1,4 @@
-//! How often a connection may catch up.
+//! How often a connection may join rooms, and catch up.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new(per_second: u32) -> Self {
-        let per_second = per_second.max(1);
-        Self { interval: Duration::from_secs(1) / per_second, burst: per_second, full: None }
+    /// So many a second, and `burst` at once after a pause.
+    pub(crate) fn new(per_second: u32, burst: u32) -> Self {
+        Self { interval: Duration::from_secs(1) / per_second.max(1), burst: burst.max(1), full: None }
     }
 
     /// Takes a token. Returns when it is there, which may be now.
@@ -24,7 +24,7 @@ impl Pace {
         let full = self.full.map_or(now, |full| full.max(now)) + self.interval;
         self.full = Some(full);
         // Of a bucket that lacks no more than it holds, a token is there.
-        full.checked_sub(self.interval * self.burst).map_or(now, |at| at.max(now))
+        full.checked_sub(self.interval.saturating_mul(self.burst)).map_or(now, |at| at.max(now))
     }
 }
 
@@ -34,7 +34,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_goes_at_once_and_what_follows_at_the_rate() {
-        let (mut pace, now) = (Pace::new(10), Instant::now());
+        let (mut pace, now) = (Pace::new(10, 10), Instant::now());
         let waits: Vec<_> = (0..13).map(|_| (pace.take(now) - now).as_millis()).collect();
         assert_eq!(waits[..10], [0; 10]);
         assert_eq!(waits[10..], [100, 200, 300]);
@@ -42,7 +42,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_fills_the_bucket_and_no_more() {
-        let (mut pace, now) = (Pace::new(10), Instant::now());
+        let (mut pace, now) = (Pace::new(10, 10), Instant::now());
         for _ in 0..10 {
             pace.take(now);
         }

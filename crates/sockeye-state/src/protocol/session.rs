@@ -50,7 +50,8 @@ pub(crate) struct Session<'a, T, P> {
     watches: Waiting<'a, Option<(Watch<T>, String)>>,
     /// How many `say`s have no answer; volatile ones, which get none, count until they are sent or refused.
     pub(super) unanswered: usize,
-    pub(super) pace: Pace,
+    pub(super) joins: Pace,
+    pub(super) catch_ups: Pace,
     /// When the page stops being who it is.
     pub(super) until: Option<Expiry>,
     pub(super) renewal: Renewal,
@@ -76,6 +77,8 @@ enum End {
 impl<'a, T: Send + Sync + 'static, P: Policy<T>> Session<'a, T, P> {
     pub(crate) fn new(me: &'a Member<T>, policy: &'a P, key: &'a str, options: &'a Options) -> Self {
         let now = Instant::now();
+        // Whoever comes back joins all of his rooms.
+        let at_once = me.hub().inner().engine.rules.limits.rooms_per_member.try_into().unwrap_or(u32::MAX);
         Self {
             me,
             policy,
@@ -86,7 +89,8 @@ impl<'a, T: Send + Sync + 'static, P: Policy<T>> Session<'a, T, P> {
             tasks: FuturesUnordered::new(),
             watches: FuturesUnordered::new(),
             unanswered: 0,
-            pace: Pace::new(options.catch_ups),
+            joins: Pace::new(options.joins, at_once),
+            catch_ups: Pace::new(options.catch_ups, options.catch_ups),
             until: policy.valid_until(me.value()).map(|until| Expiry::new(now, until)),
             renewal: Renewal::default(),
             is_renewing: false,
