@@ -143,6 +143,21 @@ impl Server {
         String::from_utf8_lossy(&answer[..length]).into_owned()
     }
 
+    /// One line of what the server says about itself.
+    pub(crate) async fn info(&self, name: &str) -> String {
+        let mut connection = self.connection().await;
+        let info: String = redis::cmd("INFO").query_async(&mut connection).await.expect("the server answers");
+        let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value.unwrap_or_else(|| panic!("the server does not say {name}")).to_owned()
+    }
+
+    /// A connection of the crate `redis`.
+    pub(crate) async fn connection(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.url()).expect("a URL");
+        let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+        client.get_multiplexed_async_connection_with_config(&patient).await.expect("the server is up")
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
