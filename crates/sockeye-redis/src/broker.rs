@@ -108,7 +108,7 @@ impl Redis {
         }
     }
 
-    /// What the server does not answer in time.
+    /// A subscription that the server does not answer in time.
     fn late(&self, what: &str) -> BrokerError {
         let (name, limit) = (&self.server.name, self.server.times.request);
         BrokerError::unavailable(format!("Redis at {name} has not answered {what} within {limit:?}"))
