@@ -36,6 +36,8 @@
 //! * [A reverse proxy](reverse_proxy): messages and ends that are handed on, back-pressure, and what belongs into the handshake.
 //! * [Shutting down](shutting_down): every client gets a 1001, spread over a window, until a deadline.
 //! * [Metrics and tracing](metrics_and_tracing): a span for each connection, what is logged, and what is counted.
+//! * [More than one server](more_than_one_server): a broker beside the servers, what is promised under which fault, what it costs.
+//! * [When the broker is away](when_the_broker_is_away): what waits, what fails, and what is left to you.
 //! * [Over HTTP/2](http_2): what WebSockets on one connection share, and what to set in hyper.
 //! * [Many cores](many_cores): one runtime with many threads, or one for each core.
 //!
@@ -150,13 +152,10 @@ pub mod rooms {}
 #[cfg_attr(not(feature = "state"), doc = "[`volatile`]: crate#features")]
 #[cfg_attr(feature = "state", doc = "[`Local`]: crate::state::Local")]
 #[cfg_attr(not(feature = "state"), doc = "[`Local`]: crate#features")]
-#[cfg_attr(feature = "state", doc = "[`Event::BrokerLost`]: crate::state::Event::BrokerLost")]
-#[cfg_attr(not(feature = "state"), doc = "[`Event::BrokerLost`]: crate#features")]
-#[cfg_attr(feature = "state", doc = "[`Event::BrokerBack`]: crate::state::Event::BrokerBack")]
-#[cfg_attr(not(feature = "state"), doc = "[`Event::BrokerBack`]: crate#features")]
 #[doc(alias("resume", "recovery", "replay"))]
 #[doc = include_str!("../guide/history.md")]
 pub mod history {}
+
 #[cfg_attr(feature = "state", doc = "[`Hub::presence`]: crate::state::Hub::presence")]
 #[cfg_attr(not(feature = "state"), doc = "[`Hub::presence`]: crate#features")]
 #[cfg_attr(feature = "state", doc = "[`Presence`]: crate::state::Presence")]
@@ -314,6 +313,39 @@ pub mod shutting_down {}
 #[doc(alias("logging", "prometheus"))]
 #[doc = include_str!("../guide/metrics-and-tracing.md")]
 pub mod metrics_and_tracing {}
+
+#[cfg_attr(feature = "state", doc = "[`Event::Gap`]: crate::state::Event::Gap")]
+#[cfg_attr(not(feature = "state"), doc = "[`Event::Gap`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Local`]: crate::state::Local")]
+#[cfg_attr(not(feature = "state"), doc = "[`Local`]: crate#features")]
+#[cfg_attr(feature = "redis", doc = "[`Redis`]: sockeye_redis::Redis")]
+#[cfg_attr(not(feature = "redis"), doc = "[`Redis`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`members_of`]: crate::state::Hub::members_of")]
+#[cfg_attr(not(feature = "state"), doc = "[`members_of`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`namespace`]: crate::state::Builder::namespace")]
+#[cfg_attr(not(feature = "state"), doc = "[`namespace`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`volatile`]: crate::state::Room::volatile")]
+#[cfg_attr(not(feature = "state"), doc = "[`volatile`]: crate#features")]
+#[doc(alias("redis", "valkey", "cluster", "scale out"))]
+#[doc = include_str!("../guide/more-than-one-server.md")]
+pub mod more_than_one_server {}
+
+#[cfg_attr(feature = "state", doc = "[`Event::AppendFailed`]: crate::state::Event::AppendFailed")]
+#[cfg_attr(not(feature = "state"), doc = "[`Event::AppendFailed`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Event::BrokerBack`]: crate::state::Event::BrokerBack")]
+#[cfg_attr(not(feature = "state"), doc = "[`Event::BrokerBack`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Event::BrokerLost`]: crate::state::Event::BrokerLost")]
+#[cfg_attr(not(feature = "state"), doc = "[`Event::BrokerLost`]: crate#features")]
+#[cfg_attr(feature = "redis", doc = "[`Redis::connect`]: sockeye_redis::Redis::connect")]
+#[cfg_attr(not(feature = "redis"), doc = "[`Redis::connect`]: crate#features")]
+#[cfg_attr(feature = "redis", doc = "[`connect_timeout`]: sockeye_redis::Builder::connect_timeout")]
+#[cfg_attr(not(feature = "redis"), doc = "[`connect_timeout`]: crate#features")]
+#[cfg_attr(feature = "redis", doc = "[`max_backoff`]: sockeye_redis::Builder::max_backoff")]
+#[cfg_attr(not(feature = "redis"), doc = "[`max_backoff`]: crate#features")]
+#[cfg_attr(feature = "redis", doc = "[`request_timeout`]: sockeye_redis::Builder::request_timeout")]
+#[cfg_attr(not(feature = "redis"), doc = "[`request_timeout`]: crate#features")]
+#[doc = include_str!("../guide/when-the-broker-is-away.md")]
+pub mod when_the_broker_is_away {}
 
 #[doc = include_str!("../guide/http-2.md")]
 pub mod http_2 {}
