@@ -19,7 +19,7 @@
 //!   Nothing is compressed unless this method is called.
 //! * `json`: typed messages, with `recv_json`, `send_json` and `push_json` of `WebSocket`, its halves and its senders, `send_json` of
 //!   rooms, and the module `json`.
-//! * `metrics`: counters for connections, for refused requests and for hubs, through the `metrics` facade.
+//! * `metrics`: counters for connections, refused requests, hubs and brokers, through the `metrics` facade.
 //! * `protocol`: the module `state::protocol`, with which pages join rooms, and come back without loss. It enables `json` and `state`.
 //! * `redis`: the module `redis`, with a broker for hubs on several servers, on Redis or Valkey. It enables `state`. `redis-tls` adds
 //!   TLS to the broker, for `rediss://`.
