@@ -49,7 +49,9 @@ pub(crate) fn check(ctx: &Context) -> Result<()> {
     report(ctx, &flags, Profile::Dev)?;
     let flags = BenchFlags {
         quick: true,
-        only: ["client-text-20", "client-opening-300"].map(str::to_owned).into(),
+        only: ["client-text-20", "client-opening-300", "client-tls-text-20", "client-tls-resumed-300"]
+            .map(str::to_owned)
+            .into(),
         peers: vec!["tungstenite-plain".to_owned()],
         reps: Some(1),
         ..Default::default()

@@ -4,8 +4,10 @@ use crate::wire::Wire;
 use anyhow::{Context as _, Result, ensure};
 use bench_serve::opening;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustls::ServerConfig;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the clients may take to open a connection.
@@ -19,19 +21,21 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Clients {
     orders: TcpStream,
     listener: TcpListener,
+    /// `None` where nothing is encrypted.
+    tls: Option<Arc<ServerConfig>>,
     /// Connections that were asked for and are not accepted.
     missing: usize,
 }
 
 impl Clients {
-    /// The program that takes its orders at this address.
-    pub(crate) fn find(address: SocketAddr) -> Result<Self> {
+    /// The program that takes its orders at this address, and opens its connections over TLS if there is `tls`.
+    pub(crate) fn find(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Result<Self> {
         let orders = TcpStream::connect_timeout(&address, LIMIT).context("the client takes no orders")?;
         orders.set_nodelay(true).context("cannot set TCP_NODELAY")?;
         orders.set_read_timeout(Some(LIMIT)).context("cannot limit the time for an answer")?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen")?;
         set_socket_timeout(&listener, Timeout::Recv, Some(LIMIT)).context("cannot limit the time for a connection")?;
-        Ok(Self { orders, listener, missing: 0 })
+        Ok(Self { orders, listener, tls, missing: 0 })
     }
 
     /// Lets the program open this many connections, one after the other. [`Clients::accept`] asks for one if it must.
@@ -49,13 +53,14 @@ impl Clients {
         if self.missing == 0 {
             self.ask(1)?;
         }
-        let (mut stream, _) = self.listener.accept().context("the client has opened no connection; see its log")?;
+        let (stream, _) = self.listener.accept().context("the client has opened no connection; see its log")?;
         stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
         stream.set_read_timeout(Some(LIMIT)).context("cannot limit the time for the request")?;
+        let mut wire = Wire::accepted(stream, self.tls.as_ref())?;
         let mut request = Vec::new();
         let answer = loop {
             let mut piece = [0; 2048];
-            let read = stream.read(&mut piece).context("the request did not come")?;
+            let read = wire.read(&mut piece).context("the request did not come")?;
             ensure!(read > 0, "the client has ended the connection instead of sending a request");
             request.extend_from_slice(&piece[..read]);
             if let Some(answer) = opening::answer(&request)? {
@@ -63,13 +68,13 @@ impl Clients {
             }
             ensure!(request.len() < 1 << 16, "the request is longer than 64 KiB");
         };
-        stream.write_all(&answer).context("cannot answer the request")?;
+        wire.write_all(&answer).and_then(|()| wire.flush()).context("cannot answer the request")?;
         self.missing -= 1;
         if self.missing == 0 {
             // Until then, a client might read a message together with the answer, which is not what is measured.
             self.orders.read_exact(&mut [0]).context("the client does not say that its connections are open")?;
         }
-        Ok(Wire::Plain(stream))
+        Ok(wire)
     }
 }
 
@@ -107,7 +112,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let client = thread::spawn(move || client(listener, b"\n"));
-        let mut clients = Clients::find(address).unwrap();
+        let mut clients = Clients::find(address, None).unwrap();
         clients.ask(2).unwrap();
         // The third one is asked for by itself.
         let accepted: Vec<Wire> = (0..3).map(|_| clients.accept().unwrap()).collect();

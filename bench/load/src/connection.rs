@@ -160,6 +160,11 @@ impl Connection {
         }
     }
 
+    /// Whether the measured client has resumed a TLS session. `None` if there is no such client.
+    pub(crate) fn is_resumed(&self) -> Option<bool> {
+        self.wire.is_resumed()
+    }
+
     /// The state of the connection, for an error message.
     pub(crate) fn state(&self) -> String {
         format!(

@@ -56,6 +56,7 @@ impl Look {
             reads_per_message: None,
             latency: None,
             idle: None,
+            resumed: None,
             stalled: None,
             offered_per_second: None,
             switching: self.switching(messages, &end),

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use bench_load::{Limits, Measure, SCENARIOS, Scenario, Server, Target, machine, room_for, run, server_address};
 use clap::Parser;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Sends one scenario's messages to a program on this machine that sends them back, and prints the result as a line of JSON.
@@ -21,6 +22,9 @@ struct Options {
     /// The measured process, whose time and memory are measured
     #[arg(long, required_unless_present = "list")]
     pid: Option<u32>,
+    /// The folder with the certificate that a measured client trusts, and its key; over TLS only
+    #[arg(long, value_name = "FOLDER")]
+    identity: Option<PathBuf>,
     /// The path of the WebSocket
     #[arg(long, default_value = "/ws")]
     path: String,
@@ -81,7 +85,12 @@ fn main() -> Result<()> {
         Measure::Idle { many, .. } | Measure::Opening { many, .. } => many,
         _ => scenario.connections,
     })?;
-    let target = Target { address: server_address(&url)?, path: options.path, server: Server::new(pid) };
+    let target = Target {
+        address: server_address(&url)?,
+        path: options.path,
+        server: Server::new(pid),
+        identity: options.identity,
+    };
     run(scenario, &target, &limits, |outcome| {
         println!("{}", serde_json::to_string(&outcome)?);
         if options.hold {

@@ -30,6 +30,8 @@ pub struct Outcome {
     pub latency: Option<Latency>,
     /// The server's resident memory.
     pub idle: Option<Idle>,
+    /// The share of the measured client's openings that have resumed a TLS session.
+    pub resumed: Option<f64>,
     /// The receivers that read nothing.
     pub stalled: Option<Stalled>,
     /// Messages per second that were due, if they were sent at a fixed rate. Then `latency` is the time since a message was due.

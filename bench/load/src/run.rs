@@ -15,6 +15,7 @@ use crate::scenario::{Measure, Role, Scenario};
 use crate::server::Target;
 use crate::wire;
 use anyhow::{Context as _, Result, bail, ensure};
+use bench_serve::tls::Identity;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
@@ -97,8 +98,8 @@ impl<'a> Generator<'a> {
             scenario,
             target,
             limits,
-            tls: scenario.tls.then(wire::client).transpose()?,
-            clients: (scenario.role == Role::Client).then(|| Clients::find(target.address)).transpose()?,
+            tls: (scenario.tls && scenario.role == Role::Server).then(wire::client).transpose()?,
+            clients: (scenario.role == Role::Client).then(|| clients(scenario, target)).transpose()?,
             epoll,
             events: Vec::with_capacity(256),
             connections: Vec::new(),
@@ -290,7 +291,12 @@ impl<'a> Generator<'a> {
         self.open(few, &messages)?;
         let start = self.look()?;
         self.open(few + opened, &messages)?;
-        Ok(start.outcome(self.scenario, opened as u64, self.look()?))
+        let mut outcome = start.outcome(self.scenario, opened as u64, self.look()?);
+        let resumed: Option<Vec<bool>> = self.connections[few..].iter().map(Connection::is_resumed).collect();
+        outcome.resumed = resumed
+            .filter(|all| !all.is_empty())
+            .map(|all| all.iter().filter(|one| **one).count() as f64 / all.len() as f64);
+        Ok(outcome)
     }
 
     /// Opens connections until there are `goal`. Then the last one sends a message: its echo shows that the handler has
@@ -367,6 +373,15 @@ impl<'a> Generator<'a> {
         let number = waiting.context("no connection waits for anything")?;
         bail!("nothing came back for {seconds} s; connection {number}: {}", self.connections[number].state());
     }
+}
+
+/// The measured clients.
+fn clients(scenario: &Scenario, target: &Target) -> Result<Clients> {
+    let tls = scenario.tls.then(|| {
+        let folder = target.identity.as_deref().context("a client over TLS needs a certificate (--identity)")?;
+        Identity::load(folder)?.server(scenario.resumes)
+    });
+    Clients::find(target.address, tls.transpose()?)
 }
 
 /// Checks whether this many connections are possible, after raising the limit of this process as far as allowed.

@@ -25,6 +25,8 @@ pub struct Scenario {
     pub boxed: bool,
     /// Whether everything goes over TLS 1.3.
     pub tls: bool,
+    /// Whether measured clients may resume their TLS sessions.
+    pub resumes: bool,
     /// The number of HTTP/2 connections over which the WebSockets are spread evenly (RFC 8441). `None` is HTTP/1.1, with a
     /// connection for each.
     pub http2: Option<usize>,

@@ -14,6 +14,7 @@ const BASE: Scenario = Scenario {
     in_flight: 1,
     boxed: false,
     tls: false,
+    resumes: false,
     http2: None,
     threads: 1,
     role: Role::Server,
@@ -21,6 +22,7 @@ const BASE: Scenario = Scenario {
 };
 
 const IDLE: Measure = Measure::Idle { few: 500, many: 5_000 };
+const IDLE_10K: Measure = Measure::Idle { few: 5_000, many: 10_000 };
 
 // The second number is twice the first. So a table that grows by doubling does so exactly once, and counts with its long-term
 // cost.
@@ -42,6 +44,9 @@ const FAN_STALLED: Scenario = Scenario { measure: Measure::Fan { stalled: 10 }, 
 
 /// A load of clients: the generator is the server, and sends messages that the clients send back.
 const CLIENT: Scenario = Scenario { role: Role::Client, ..BASE };
+
+/// The same over TLS.
+const CLIENT_TLS: Scenario = Scenario { tls: true, ..CLIENT };
 
 /// How many messages are sent in a row.
 const IN_A_ROW: usize = 16;
@@ -373,8 +378,65 @@ pub static SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "client-idle-10k",
         about: "clients: 10,000 connections in one process, after one 20 B message each",
-        measure: Measure::Idle { few: 5_000, many: 10_000 },
+        measure: IDLE_10K,
         ..CLIENT
+    },
+    Scenario {
+        name: "client-tls-text-20",
+        about: "clients: 100 connections, 1 in flight, 20 B text, over TLS",
+        content: Content::Ascii,
+        connections: 100,
+        ..CLIENT_TLS
+    },
+    Scenario {
+        name: "client-tls-pipelined-text-32",
+        about: "clients: 16 connections, 64 in flight, 32 B text, over TLS",
+        content: Content::Ascii,
+        size: 32,
+        connections: 16,
+        in_flight: 64,
+        ..CLIENT_TLS
+    },
+    Scenario {
+        name: "client-tls-binary-16k",
+        about: "clients: 10 connections, 1 in flight, 16 KiB binary, over TLS",
+        size: 16 << 10,
+        connections: 10,
+        ..CLIENT_TLS
+    },
+    Scenario {
+        name: "client-tls-binary-1m",
+        about: "clients: 4 connections, 1 in flight, 1 MiB binary, over TLS",
+        size: 1 << 20,
+        connections: 4,
+        ..CLIENT_TLS
+    },
+    Scenario {
+        name: "client-tls-opening-300",
+        about: "clients: opening one connection over TLS while 150 to 300 are open, without resumption",
+        measure: OPENING_300,
+        ..CLIENT_TLS
+    },
+    Scenario {
+        name: "client-tls-resumed-300",
+        about: "clients: opening one connection over TLS while 150 to 300 are open, with a server that lets sessions resume",
+        resumes: true,
+        measure: OPENING_300,
+        ..CLIENT_TLS
+    },
+    Scenario {
+        name: "client-tls-idle-20",
+        about: "clients: memory of an idle connection over TLS, after one 20 B message",
+        resumes: true,
+        measure: IDLE,
+        ..CLIENT_TLS
+    },
+    Scenario {
+        name: "client-tls-idle-10k",
+        about: "clients: 10,000 connections over TLS in one process, after one 20 B message each",
+        resumes: true,
+        measure: IDLE_10K,
+        ..CLIENT_TLS
     },
 ];
 
@@ -401,14 +463,16 @@ mod tests {
     fn the_settings_of_every_scenario_go_together() {
         for scenario in SCENARIOS {
             let Scenario { name, size, deflate, fragments, connections, in_flight, boxed, tls, http2, .. } = scenario;
-            let Scenario { threads, role, measure, .. } = scenario;
+            let Scenario { threads, role, measure, resumes, .. } = scenario;
             let is_client = *role == Role::Client;
             let has_clients = matches!(measure, Measure::Cpu | Measure::Idle { .. } | Measure::Opening { .. });
             assert!(!is_client || has_clients && !deflate && !boxed && http2.is_none() && *threads == 1, "{name}");
             assert_eq!(is_client, name.starts_with("client-"));
             assert!(http2.is_none_or(|tcp| connections % tcp == 0 && *measure == Measure::Cpu), "{name}");
             assert!(!boxed || http2.is_none() && !deflate && *threads == 1, "{name}");
-            assert!(!tls || http2.is_none() && !boxed && *threads == 1 && *measure == Measure::Cpu, "{name}");
+            let has_tls = is_client || *measure == Measure::Cpu;
+            assert!(!tls || http2.is_none() && !boxed && *threads == 1 && has_tls, "{name}");
+            assert!(!resumes || *tls && is_client, "{name}");
             assert!(!deflate || http2.is_none() && *fragments == 1, "{name}");
             assert!(*threads >= 1, "{name}");
             assert!(*fragments >= 1 && size >= fragments, "{name}");

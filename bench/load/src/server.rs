@@ -40,6 +40,8 @@ pub struct Target {
     pub path: String,
     /// Its process.
     pub server: Server,
+    /// The folder with the certificate for measured clients, and its key ([`bench_serve::tls::Identity`]).
+    pub identity: Option<PathBuf>,
 }
 
 impl Server {

@@ -5,7 +5,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind, ServerConfig, ServerConnection,
+    SignatureScheme, StreamOwned,
+};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -15,6 +18,8 @@ use std::sync::Arc;
 pub(crate) enum Wire {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    /// A server's side of TLS.
+    Accepted(Box<StreamOwned<ServerConnection, TcpStream>>),
 }
 
 impl Wire {
@@ -26,10 +31,26 @@ impl Wire {
         Ok(Self::Tls(Box::new(StreamOwned::new(session, stream))))
     }
 
+    /// With `tls`, a TLS server that has not received anything yet.
+    pub(crate) fn accepted(stream: TcpStream, tls: Option<&Arc<ServerConfig>>) -> Result<Self> {
+        let Some(config) = tls else { return Ok(Self::Plain(stream)) };
+        let session = ServerConnection::new(config.clone()).context("no TLS session")?;
+        Ok(Self::Accepted(Box::new(StreamOwned::new(session, stream))))
+    }
+
     pub(crate) fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => stream.get_ref(),
+            Self::Accepted(stream) => stream.get_ref(),
+        }
+    }
+
+    /// Whether the client has resumed an earlier session. `None` if this is no server over TLS.
+    pub(crate) fn is_resumed(&self) -> Option<bool> {
+        match self {
+            Self::Plain(_) | Self::Tls(_) => None,
+            Self::Accepted(stream) => Some(stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)),
         }
     }
 
@@ -44,6 +65,7 @@ impl Read for Wire {
         match self {
             Self::Plain(stream) => stream.read(buffer),
             Self::Tls(stream) => stream.read(buffer),
+            Self::Accepted(stream) => stream.read(buffer),
         }
     }
 }
@@ -54,6 +76,7 @@ impl Write for Wire {
         match self {
             Self::Plain(stream) => stream.write(bytes),
             Self::Tls(stream) => stream.write(bytes),
+            Self::Accepted(stream) => stream.write(bytes),
         }
     }
 
@@ -61,6 +84,7 @@ impl Write for Wire {
         match self {
             Self::Plain(stream) => stream.flush(),
             Self::Tls(stream) => stream.flush(),
+            Self::Accepted(stream) => stream.flush(),
         }
     }
 }

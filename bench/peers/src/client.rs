@@ -5,8 +5,10 @@ use bench_serve::{Order, opening};
 use futures_util::FutureExt as _;
 use std::future::Future;
 use std::net::SocketAddr;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Opens connections, one after the other, whenever the load generator asks for some, and gives each one a task of its own.
 /// `open` opens a connection, and returns what the connection does from then on.
@@ -44,8 +46,28 @@ where
 ///
 /// When the server does not agree, or does not wait for the connection to be open.
 pub async fn dial(server: SocketAddr) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect(server).await.with_context(|| format!("cannot connect to {server}"))?;
+    upgrade(connect(server).await?, server).await
+}
+
+/// The same over TLS.
+///
+/// # Errors
+///
+/// As for [`dial`], and when the server has another certificate.
+pub async fn dial_tls(tls: TlsConnector, server: SocketAddr) -> Result<TlsStream<TcpStream>> {
+    let stream = connect(server).await?;
+    let stream = tls.connect(server.ip().into(), stream).await.context("no TLS handshake")?;
+    upgrade(stream, server).await
+}
+
+async fn connect(server: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(server).await.with_context(|| format!("cannot connect to {server}"))?;
     stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
+    Ok(stream)
+}
+
+/// The opening handshake.
+async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, server: SocketAddr) -> Result<S> {
     stream.write_all(opening::request(server).as_bytes()).await.context("cannot send the request")?;
     let (mut answer, mut length) = ([0; 1024], 0);
     while !opening::is_accepted(&answer[..length])? {
@@ -59,4 +81,9 @@ pub async fn dial(server: SocketAddr) -> Result<TcpStream> {
 /// The URL for libraries that take one.
 pub fn url(server: SocketAddr) -> String {
     format!("ws://{server}/ws")
+}
+
+/// The same over TLS.
+pub fn url_tls(server: SocketAddr) -> String {
+    format!("wss://{server}/ws")
 }

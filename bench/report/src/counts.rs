@@ -20,7 +20,7 @@ use std::fs;
 use std::path::Path;
 
 /// The default scenarios.
-const SCENARIOS_COUNTED: [&str; 23] = [
+const SCENARIOS_COUNTED: [&str; 27] = [
     "text-20",
     "binary-16k",
     "pipelined-binary-32",
@@ -44,6 +44,10 @@ const SCENARIOS_COUNTED: [&str; 23] = [
     "client-binary-16k",
     "client-binary-1m",
     "client-opening-300",
+    "client-tls-text-20",
+    "client-tls-pipelined-text-32",
+    "client-tls-opening-300",
+    "client-tls-resumed-300",
 ];
 
 /// Rounds of everything in flight on all connections, in the first run and in the second.

@@ -100,7 +100,7 @@ fn run(options: &Options) -> Result<bool> {
         return tell(&named, &out, &plots).map(|()| true);
     }
 
-    let places = Places::new(options.others.clone())?;
+    let places = Places::new(options.others.clone(), out.join("identity"))?;
     let choice = Choice::new(&options.peers, &named, &places)?;
     let reps = options.reps.unwrap_or(if options.quick { 3 } else { 21 });
     ensure!(reps >= 1, "--reps must be at least 1");

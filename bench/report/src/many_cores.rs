@@ -306,6 +306,7 @@ mod tests {
             reads_per_message: None,
             latency: None,
             idle: None,
+            resumed: None,
             stalled: None,
             offered_per_second: Some(1_000.0),
             switching: Some(Switching { voluntary, involuntary: 0.5 }),

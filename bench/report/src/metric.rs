@@ -61,12 +61,14 @@ impl Metric {
         const CPU: Metric = Metric::median(|outcome| Some(outcome.cpu_us_per_message), "CPU µs/msg");
         const RSS: Metric = Metric::median(|outcome| Some(outcome.idle?.rss_many as f64 / 1048576.0), "MiB in all");
         const SECONDS: Metric = Metric::median(|outcome| outcome.idle?.opening_seconds, "s to open");
+        const RESUMED: Metric = Metric::median(|outcome| Some(outcome.resumed? * 100.0), "% resumed");
         const RECEIVED: Metric = Metric::median(|outcome| outcome.received_per_message, "B/msg");
         const READS: Metric = Metric::median(|outcome| outcome.reads_per_message, "reads/msg");
         const STEPS: Metric = Metric::median(reads_per_mebibyte, "reads/MiB");
         const MOST_STEPS: Metric = Metric { unit: "worst reads", shown: Shown::Worst, ..STEPS };
         const MOST_CPU: Metric = Metric { unit: "worst µs", shown: Shown::Worst, ..CPU };
         match scenario.measure {
+            _ if scenario.is_large() && scenario.tls => &[MOST_CPU, RATE, P99],
             _ if scenario.is_large() => &[MOST_CPU, STEPS, MOST_STEPS, RATE, P99],
             Measure::Cpu if scenario.threads > 1 => &[RATE, P99, P999],
             Measure::Cpu | Measure::Broadcast if scenario.deflate => &[RATE, RECEIVED, P99],
@@ -77,6 +79,7 @@ impl Metric {
             Measure::Latency => &[P99, P999, CPU],
             Measure::Pair { .. } => &[P99, P999],
             Measure::Idle { .. } => &[RSS, SECONDS],
+            Measure::Opening { .. } if scenario.tls => &[OPENINGS, RESUMED],
             Measure::Opening { .. } => &[OPENINGS],
         }
     }

@@ -3,7 +3,9 @@
 use crate::servers::{ALL_COMPRESSED, BARE_TLS, EXACT, FLOOR, PER_CORE, Program, SOCKEYE, Server};
 use anyhow::{Context as _, Result, ensure};
 use bench_load::{Measure, Role, Scenario};
+use bench_serve::tls::Identity;
 use clap::Args;
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +18,10 @@ pub(crate) struct Places {
     /// The folder of this program and all others of this workspace.
     own: PathBuf,
     others: Others,
+    /// Where the certificate for clients is written, when the first one needs it.
+    identity: PathBuf,
+    /// What the clients trust.
+    roots: OnceCell<PathBuf>,
 }
 
 /// Where the programs are that this workspace does not build.
@@ -39,15 +45,29 @@ pub(crate) struct Others {
 }
 
 impl Places {
-    pub(crate) fn new(others: Others) -> Result<Self> {
+    /// With the certificate for clients in this folder.
+    pub(crate) fn new(others: Others, identity: PathBuf) -> Result<Self> {
         let this = std::env::current_exe().context("cannot tell where this program is")?;
         let own = this.parent().context("this program is in no folder")?.to_owned();
-        Ok(Self { own, others })
+        Ok(Self { own, others, identity, roots: OnceCell::new() })
     }
 
-    /// The load generator.
-    pub(crate) fn load(&self) -> Result<Command> {
-        program(&self.own.join("load"))
+    /// The load generator, for this scenario.
+    pub(crate) fn load(&self, scenario: &Scenario) -> Result<Command> {
+        let mut command = program(&self.own.join("load"))?;
+        command.args(["--scenario", scenario.name]);
+        if scenario.tls && scenario.role == Role::Client {
+            command.arg("--identity").arg(&self.identity);
+        }
+        Ok(command)
+    }
+
+    /// The file with what clients trust.
+    fn roots(&self) -> Result<&Path> {
+        if self.roots.get().is_none() {
+            let _ = self.roots.set(Identity::write(&self.identity)?);
+        }
+        Ok(self.roots.get().context("a certificate was written, and is not there")?)
     }
 
     /// The program that broadcasts each message to all connections.
@@ -78,11 +98,15 @@ impl Places {
         Ok(command)
     }
 
-    /// The program that opens connections.
-    fn client(&self, server: &Server) -> Result<Command> {
+    /// The program that opens connections. Over TLS, libraries find what they trust where the system has it.
+    fn client(&self, server: &Server, scenario: &Scenario) -> Result<Command> {
         let (binary, form) = if server.name == FLOOR { ("floor", "client") } else { ("client", server.name) };
         let mut command = program(&self.own.join(binary))?;
         command.args(["--form", form]);
+        if scenario.tls {
+            let roots = self.roots()?;
+            command.arg("--roots").arg(roots).env("SSL_CERT_FILE", roots).env_remove("SSL_CERT_DIR");
+        }
         Ok(command)
     }
 
@@ -108,7 +132,7 @@ impl Places {
     pub(crate) fn command(&self, server: &Server, scenario: &Scenario) -> Result<Command> {
         let threads = scenario.threads;
         let mut command = match server.program {
-            _ if scenario.role == Role::Client => self.client(server)?,
+            _ if scenario.role == Role::Client => self.client(server, scenario)?,
             _ if scenario.measure == Measure::Broadcast && server.is_native() => self.broadcast(server)?,
             _ if scenario.measure == Measure::FanOut => self.fan_out(server)?,
             _ if matches!(scenario.measure, Measure::Fan { .. }) && server.is_native() => self.fan(server)?,

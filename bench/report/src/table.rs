@@ -2,7 +2,7 @@
 
 use crate::metric::{Metric, stalled_p99};
 use crate::results::{Machine, Results, write};
-use crate::servers::{AXUM, FLOOR, FLOORS, SERVERS, SOCKEYE, TUNGSTENITE};
+use crate::servers::{AXUM, FLOORS, SERVERS, SOCKEYE, TUNGSTENITE, base};
 use crate::statistics::{Estimate, estimate, median, spread};
 use anyhow::{Context as _, Result};
 use bench_load::{Measure, Role, Scenario};
@@ -25,7 +25,8 @@ pub(crate) fn of(scenario: &Scenario, results: &Results) -> String {
     }
     // What users have now.
     let present = if scenario.role == Role::Client { TUNGSTENITE } else { AXUM };
-    let heads = ["× floor [95 %]".to_owned(), format!("× {present} [95 %]"), format!("{SOCKEYE} / it [95 %]")];
+    let base = base(scenario);
+    let heads = [format!("× {base} [95 %]"), format!("× {present} [95 %]"), format!("{SOCKEYE} / it [95 %]")];
     let _ = writeln!(text, "   {:<24}{:<24}{:<24}", heads[0], heads[1], heads[2]);
     let mut notes = Vec::new();
     for server in SERVERS {
@@ -41,7 +42,7 @@ pub(crate) fn of(scenario: &Scenario, results: &Results) -> String {
             let _ = write!(text, "{:>12}", value.map(figure).unwrap_or_default());
         }
         let ratio = |one, base| ratio(scenario, results, one, base).map(interval).unwrap_or_default();
-        let [floor, now, ours] = [ratio(server.name, FLOOR), ratio(server.name, present), ratio(SOCKEYE, server.name)];
+        let [floor, now, ours] = [ratio(server.name, base), ratio(server.name, present), ratio(SOCKEYE, server.name)];
         let _ = writeln!(text, "   {floor:<24}{now:<24}{ours:<24}");
     }
     notes.iter().for_each(|note| text.extend(["† ", note, "\n"]));
@@ -172,7 +173,7 @@ fn line(scenario: &Scenario, results: &Results, server: &str) -> Option<Line> {
         runs: runs.len(),
         medians,
         spread: spread(&runs),
-        to_floor: ratio(scenario, results, server, FLOOR),
+        to_floor: ratio(scenario, results, server, base(scenario)),
         to_axum_plain: ratio(scenario, results, server, AXUM),
         sockeye_to_it: ratio(scenario, results, SOCKEYE, server),
         stalled_p99: stalled(results, server),
@@ -199,6 +200,7 @@ pub(crate) fn figure(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::results::Run;
+    use crate::servers::FLOOR;
     use bench_load::{Latency, Outcome, Stalled};
 
     fn run(server: &str, turn: usize, cpu_us_per_message: f64) -> Run {
@@ -214,6 +216,7 @@ mod tests {
             reads_per_message: None,
             latency: None,
             idle: None,
+            resumed: None,
             stalled: None,
             offered_per_second: None,
             switching: None,

@@ -124,8 +124,8 @@ pub(crate) fn generator(
     running: &Running,
     url: &str,
 ) -> Result<Command> {
-    let mut load = places.load()?;
-    load.args(["--scenario", scenario.name, "--url", url, "--pid", &running.id().to_string()]);
+    let mut load = places.load(scenario)?;
+    load.args(["--url", url, "--pid", &running.id().to_string()]);
     match split.load {
         Some(core) => load.args(["--core", &core.to_string()]),
         // A generator that never sleeps would take time from the server on a shared core.

@@ -15,8 +15,10 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use std::net::SocketAddr;
 use std::num::NonZero;
+use std::path::PathBuf;
 
-/// The options of a server's command line: `--addr IP:PORT`, `--form NAME`, `--threads N` and `--compression LEVEL`.
+/// The options of a server's command line: `--addr IP:PORT`, `--form NAME`, `--threads N`, `--compression LEVEL` and
+/// `--roots FILE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Where to listen; port 0 takes any free port.
@@ -27,6 +29,8 @@ pub struct Options {
     pub threads: NonZero<usize>,
     /// The level of compression for clients that offer it, with each message compressed by itself. Default: no compression.
     pub compression: Option<u8>,
+    /// The certificates that a client trusts, in PEM. Default: it opens connections without TLS.
+    pub roots: Option<PathBuf>,
 }
 
 impl Options {
@@ -50,7 +54,7 @@ impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>, forms: &[&'static str]) -> Result<Self> {
         let first = *forms.first().context("a server has at least one form")?;
         let addr = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut options = Self { addr, form: first, threads: NonZero::<usize>::MIN, compression: None };
+        let mut options = Self { addr, form: first, threads: NonZero::<usize>::MIN, compression: None, roots: None };
         while let Some(name) = arguments.next() {
             let value = arguments.next().with_context(|| format!("`{name}` needs a value"))?;
             match name.as_str() {
@@ -72,8 +76,10 @@ impl Options {
                     options.compression =
                         Some(level.with_context(|| format!("`{value}` is no level of compression, from 1 to 9"))?);
                 }
+                "--roots" => options.roots = Some(value.into()),
                 _ => bail!(
-                    "`{name}` is unknown; the options are --addr IP:PORT, --form NAME, --threads N and --compression LEVEL"
+                    "`{name}` is unknown; the options are --addr IP:PORT, --form NAME, --threads N, --compression LEVEL and \
+                     --roots FILE"
                 ),
             }
         }
@@ -106,20 +112,33 @@ mod tests {
                 addr: "127.0.0.1:0".parse().unwrap(),
                 form: "plain",
                 threads: NonZero::<usize>::MIN,
-                compression: None
+                compression: None,
+                roots: None
             }
         );
     }
 
     #[test]
     fn the_options_of_a_server_are_parsed() {
-        let options =
-            parse(&["--form", "batched", "--addr", "127.0.0.1:80", "--threads", "2", "--compression", "3"]).unwrap();
+        let options = parse(&[
+            "--form",
+            "batched",
+            "--addr",
+            "127.0.0.1:80",
+            "--threads",
+            "2",
+            "--compression",
+            "3",
+            "--roots",
+            "a.pem",
+        ]);
+        let options = options.unwrap();
         let expected = Options {
             addr: "127.0.0.1:80".parse().unwrap(),
             form: "batched",
             threads: NonZero::new(2).unwrap(),
             compression: Some(3),
+            roots: Some("a.pem".into()),
         };
         assert_eq!(options, expected);
     }

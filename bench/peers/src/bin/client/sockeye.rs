@@ -1,15 +1,13 @@
 //! Ours.
 
 use anyhow::Result;
-use bench_peers::client::url;
 use futures_util::FutureExt as _;
 use sockeye::client::Client;
 use sockeye::{Message, WebSocket};
-use std::net::SocketAddr;
 
 /// The plain loop over `connect`.
-pub(crate) async fn connect(server: SocketAddr) -> Result<impl Future<Output = Result<()>>> {
-    Ok(echo(sockeye::connect(url(server)).await?).map(Ok))
+pub(crate) async fn connect(url: String) -> Result<impl Future<Output = Result<()>>> {
+    Ok(echo(sockeye::connect(url).await?).map(Ok))
 }
 
 pub(crate) fn client() -> Client {
@@ -17,8 +15,8 @@ pub(crate) fn client() -> Client {
 }
 
 /// The same loop in the task that reads and writes the stream too.
-pub(crate) async fn serve(client: Client, server: SocketAddr) -> Result<impl Future<Output = Result<()>>> {
-    Ok(client.open(url(server)).await?.serve(echo).map(|_| Ok(())))
+pub(crate) async fn serve(client: Client, url: String) -> Result<impl Future<Output = Result<()>>> {
+    Ok(client.open(url).await?.serve(echo).map(|_| Ok(())))
 }
 
 async fn echo(mut socket: WebSocket) {

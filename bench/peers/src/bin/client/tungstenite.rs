@@ -1,17 +1,17 @@
 //! `tokio-tungstenite`.
 
 use anyhow::Result;
-use bench_peers::client::url;
 use bench_peers::echo_batched;
 use futures_util::{SinkExt as _, StreamExt as _};
-use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{connect_async, connect_async_with_config};
+use tokio_tungstenite::{Connector, connect_async, connect_async_tls_with_config};
 
 /// The loop of the documentation.
-pub(crate) async fn plain(server: SocketAddr) -> Result<impl Future<Output = Result<()>>> {
-    let (mut socket, _) = connect_async(url(server)).await?;
+pub(crate) async fn plain(url: String) -> Result<impl Future<Output = Result<()>>> {
+    let (mut socket, _) = connect_async(url).await?;
     Ok(async move {
         while let Some(message) = socket.next().await {
             let message = message?;
@@ -23,10 +23,11 @@ pub(crate) async fn plain(server: SocketAddr) -> Result<impl Future<Output = Res
     })
 }
 
-/// Without Nagle's algorithm, with one flush for all messages that have arrived together, and a small read buffer.
-pub(crate) async fn lean(server: SocketAddr) -> Result<impl Future<Output = Result<()>>> {
+/// Without Nagle's algorithm, with one flush for all messages that have arrived together, and a small read buffer. Connections over TLS
+/// share a configuration.
+pub(crate) async fn lean(url: String, tls: Option<Arc<ClientConfig>>) -> Result<impl Future<Output = Result<()>>> {
     let config = WebSocketConfig::default().read_buffer_size(8 << 10);
-    let (socket, _) = connect_async_with_config(url(server), Some(config), true).await?;
+    let (socket, _) = connect_async_tls_with_config(url, Some(config), true, tls.map(Connector::Rustls)).await?;
     Ok(echo_batched(socket, is_data))
 }
 
