@@ -17,6 +17,9 @@ use tokio::{
 /// Until a server must answer.
 const START: Duration = Duration::from_secs(20);
 
+/// The log, in the folder of the server.
+const LOG: &str = "log";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Redis,
@@ -126,8 +129,17 @@ impl Server {
     /// Starts the server again, with what is on its disk, on the same port.
     pub(crate) async fn restart(&mut self) {
         self.kill();
-        self.child = spawn(&self.program, &self.arguments, &self.folder, self.port);
-        assert!(self.answers().await, "the server starts again; its log: {}", self.log());
+        let deadline = Instant::now() + START;
+        loop {
+            let _ = fs::remove_file(self.folder.join(LOG));
+            self.child = spawn(&self.program, &self.arguments, &self.folder, self.port);
+            if self.answers().await {
+                return;
+            }
+            // A connection of somebody else may have the port for a moment.
+            assert!(Instant::now() < deadline, "the server does not start again; its log: {}", self.log());
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Sends a command, and returns the answer as it comes.
@@ -159,17 +171,18 @@ impl Server {
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+        fs::read_to_string(self.folder.join(LOG)).unwrap_or_default()
     }
 
-    /// Waits until the server answers. `false` if it has ended.
+    /// Waits until the server answers: this one, and not another one that has taken the port. `false` if it has ended.
     async fn answers(&mut self) -> bool {
         let deadline = Instant::now() + START;
         while Instant::now() < deadline {
             if self.child.try_wait().expect("the state of a child").is_some() {
                 return false;
             }
-            if timeout(Duration::from_secs(1), is_up(self.address())).await.unwrap_or(false) {
+            let listens = self.log().contains("Ready to accept connections");
+            if listens && timeout(Duration::from_secs(1), is_up(self.address())).await.unwrap_or(false) {
                 return true;
             }
             sleep(Duration::from_millis(10)).await;
@@ -187,7 +200,7 @@ impl Drop for Server {
 
 fn spawn(program: &Path, arguments: &[String], folder: &Path, port: u16) -> Child {
     let mut command = Command::new(program);
-    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--logfile", "log"]);
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--logfile", LOG]);
     command.arg("--dir").arg(folder).args(arguments);
     command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap_or_else(|error| panic!("{} cannot be started: {error}", program.display()))
