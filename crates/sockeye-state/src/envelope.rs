@@ -25,11 +25,32 @@
 //! | 0x10 | of a message: extensions must not transform it, so it is never compressed |
 //! | 0x20, 0x40, 0x80 | without a meaning yet: 0, and critical |
 //!
+//! | field | content |
+//! |---|---|
+//! | 0x81 | a text in UTF-8 |
+//! | 0x82 | binary data |
+//! | 0x83 | members that are excluded, 16 bytes for each: its node (8), its key (4) and the generation of the key (4) |
+//! | 0x84 | the message goes to several rooms: its number (8), then each room's name in UTF-8, after its length (1) |
+//! | 0x85 | one member, 16 bytes as above |
+//! | 0x86 | a Close: its code (2), then its reason in UTF-8, which may be empty |
+//! | 0x87 | the name of a room, in UTF-8 |
+//!
 //! The kinds, with their fields, each of which may be there once, in any order:
 //!
-//! * 1, a message to a room. Either 0x81, a text in UTF-8, or 0x82, binary data. If members are excluded also 0x83, with 16 bytes
-//!   for each of them: its node (8), its key (4) and the generation of the key (4).
-//! * 2, what nodes tell each other of presence. 0x81: its content, which the module `presence` defines.
+//! * 1, a message to the room of the topic. Either 0x81 or 0x82. If members are excluded also 0x83. If the message goes to several rooms
+//!   also 0x84: the same envelope is published to the topic of each of the rooms, or, for very many rooms, once to the topic `rooms`
+//!   of the hubs. A node takes the first that comes for all of the rooms, and skips the others: those with the same origin and number.
+//! * 2, what nodes tell each other of presence. 0x81, not as a text: its content, which the module `presence` defines.
+//! * 3, a message to one member. 0x85, and either 0x81 or 0x82.
+//! * 4, a Close for all members of the room of the topic. 0x86. If members are excluded also 0x83.
+//! * 5, a Close for one member. 0x85 and 0x86.
+//! * 6, one member is to join a room. 0x85 and 0x87.
+//! * 7, one member is to leave a room. 0x85 and 0x87.
+//! * 8, the origin could not publish everything: messages to the room of the topic may be missing before this envelope. To the
+//!   topic `rooms`: messages to any room. No fields.
+//!
+//! Kinds 1, 4 and 8 come by the topic of a room, 3, 5, 6 and 7 by the topic `node:` of the hubs, followed by the number of the
+//! member's node as 16 hexadecimal digits.
 //!
 //! # What a node does not know
 //!
@@ -40,25 +61,30 @@
 //!
 //! The bytes of version 1 are in `envelope/version1.txt`, and never change.
 
+mod decode;
+mod encode;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use sockeye_proto::PreparedMessage;
+use bytes::Bytes;
+use sockeye_proto::{CloseFrame, PreparedMessage};
 
-use self::wire::{Fields, MEMBER_LENGTH, Reader, put_field, put_member, read_member};
+pub(crate) use self::encode::Encoder;
 use crate::{MemberId, NodeId};
 
 const MAGIC: [u8; 2] = [0xf5, 0x53];
 const VERSION: u8 = 1;
 
-/// The header with a member.
-const MAX_HEADER: usize = 21;
-
 const MESSAGE: u8 = 1;
 const PRESENCE: u8 = 2;
+const TO_MEMBER: u8 = 3;
+const CLOSE_ROOM: u8 = 4;
+const CLOSE_MEMBER: u8 = 5;
+const JOIN_ROOM: u8 = 6;
+const LEAVE_ROOM: u8 = 7;
+const GAP: u8 = 8;
 
 const HAS_MEMBER: u8 = 0x01;
 const IS_JSON: u8 = 0x02;
@@ -69,6 +95,11 @@ const CRITICAL: u8 = 0x80;
 const TEXT: u8 = CRITICAL | 1;
 const BINARY: u8 = CRITICAL | 2;
 const EXCLUDED: u8 = CRITICAL | 3;
+const SEVERAL: u8 = CRITICAL | 4;
+const MEMBER: u8 = CRITICAL | 5;
+const CLOSE: u8 = CRITICAL | 6;
+const ROOM: u8 = CRITICAL | 7;
+/// Of presence.
 const CONTENT: u8 = CRITICAL | 1;
 
 /// What one node sends to others.
@@ -92,8 +123,36 @@ pub(crate) enum Body {
     Message {
         message: PreparedMessage,
         excluded: Vec<MemberId>,
+        several: Option<Several>,
     },
     Presence(Bytes),
+    /// A Close for all members of a room, but some.
+    CloseRoom {
+        frame: CloseFrame,
+        excluded: Vec<MemberId>,
+    },
+    Member {
+        id: MemberId,
+        order: Order,
+    },
+    /// Messages may be missing.
+    Gap,
+}
+
+/// The rooms of a message that goes to several, and its number, which is unique among those of its origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Several {
+    pub(crate) number: u64,
+    pub(crate) rooms: Vec<Box<str>>,
+}
+
+/// What happens to one member.
+#[derive(Debug, Clone)]
+pub(crate) enum Order {
+    Message(PreparedMessage),
+    Close(CloseFrame),
+    Join(Box<str>),
+    Leave(Box<str>),
 }
 
 /// Why an envelope cannot be used.
@@ -127,137 +186,4 @@ impl Origin {
             Self::Member(member) => member.node(),
         }
     }
-}
-
-/// Encodes a message to a room without a copy in between.
-pub(crate) fn encode_message(origin: Origin, message: &PreparedMessage, excluded: &[MemberId]) -> Bytes {
-    let mut flags = 0;
-    if message.is_json() {
-        flags |= IS_JSON;
-    }
-    if message.is_secret() {
-        flags |= IS_SECRET;
-    }
-    let payload = message.payload();
-    let mut out = begin(MESSAGE, flags, origin, payload.len() + excluded.len() * MEMBER_LENGTH + 10);
-    put_field(&mut out, if message.is_text() { TEXT } else { BINARY }, payload.len());
-    out.put_slice(payload);
-    if !excluded.is_empty() {
-        put_field(&mut out, EXCLUDED, excluded.len() * MEMBER_LENGTH);
-        excluded.iter().for_each(|member| put_member(&mut out, *member));
-    }
-    out.freeze()
-}
-
-/// Encodes what nodes tell each other of presence.
-pub(crate) fn encode_presence(node: NodeId, content: &[u8]) -> Bytes {
-    let mut out = begin(PRESENCE, 0, Origin::Node(node), content.len() + 5);
-    put_field(&mut out, CONTENT, content.len());
-    out.put_slice(content);
-    out.freeze()
-}
-
-fn begin(kind: u8, flags: u8, origin: Origin, fields: usize) -> BytesMut {
-    let mut out = BytesMut::with_capacity(MAX_HEADER + fields);
-    out.put_slice(&MAGIC);
-    out.put_u8(VERSION);
-    out.put_u8(kind);
-    match origin {
-        Origin::Node(node) => {
-            out.put_u8(flags);
-            out.put_u64(node.as_u64());
-        }
-        Origin::Member(member) => {
-            out.put_u8(flags | HAS_MEMBER);
-            put_member(&mut out, member);
-        }
-    }
-    out
-}
-
-impl Envelope {
-    /// Decodes any bytes.
-    pub(crate) fn decode(bytes: &Bytes) -> Result<Self, EnvelopeError> {
-        let mut reader = Reader::new(bytes);
-        if reader.array() != Some(MAGIC) {
-            return Err(EnvelopeError::Foreign);
-        }
-        let [version] = reader.array().ok_or(TOO_SHORT)?;
-        if version != VERSION {
-            return Err(EnvelopeError::Version(version));
-        }
-        let [kind, flags] = reader.array().ok_or(TOO_SHORT)?;
-        let known = match kind {
-            MESSAGE => IS_SECRET,
-            PRESENCE => 0,
-            _ => return Err(EnvelopeError::Kind(kind)),
-        };
-        if flags & CRITICAL_FLAGS & !known != 0 {
-            return Err(EnvelopeError::CriticalFlags(flags));
-        }
-        let origin = if flags & HAS_MEMBER == 0 {
-            Origin::Node(NodeId::from_u64(u64::from_be_bytes(reader.array().ok_or(TOO_SHORT)?)))
-        } else {
-            Origin::Member(read_member(reader.array().ok_or(TOO_SHORT)?))
-        };
-        let fields = reader.fields();
-        let body = if kind == MESSAGE { message(flags, fields)? } else { presence(bytes, fields)? };
-        Ok(Self { origin, body })
-    }
-}
-
-const TOO_SHORT: EnvelopeError = EnvelopeError::Broken("it ends in the header");
-
-fn message(flags: u8, fields: Fields<'_>) -> Result<Body, EnvelopeError> {
-    let (mut payload, mut excluded) = (None, None);
-    for field in fields {
-        let (number, content) = field?;
-        match number {
-            TEXT | BINARY => set(&mut payload, (number, content))?,
-            EXCLUDED => set(&mut excluded, members(content)?)?,
-            _ => check_ignored(number)?,
-        }
-    }
-    let message = match payload {
-        Some((TEXT, content)) => {
-            let text = std::str::from_utf8(content).map_err(|_| EnvelopeError::Broken("its text is not UTF-8"))?;
-            if flags & IS_JSON == 0 { PreparedMessage::text(text) } else { PreparedMessage::json(text) }
-        }
-        Some((_, content)) => PreparedMessage::binary(content),
-        None => return Err(EnvelopeError::Broken("it is a message, and has neither text nor binary data")),
-    };
-    let message = if flags & IS_SECRET == 0 { message } else { message.secret() };
-    Ok(Body::Message { message, excluded: excluded.unwrap_or_default() })
-}
-
-fn presence(bytes: &Bytes, fields: Fields<'_>) -> Result<Body, EnvelopeError> {
-    let mut content = None;
-    for field in fields {
-        match field? {
-            (CONTENT, bytes) => set(&mut content, bytes)?,
-            (number, _) => check_ignored(number)?,
-        }
-    }
-    let content = content.ok_or(EnvelopeError::Broken("it is of presence, and has no content"))?;
-    Ok(Body::Presence(bytes.slice_ref(content)))
-}
-
-fn members(content: &[u8]) -> Result<Vec<MemberId>, EnvelopeError> {
-    let members = content.chunks(MEMBER_LENGTH).map(|member| member.try_into().map(read_member));
-    members
-        .collect::<Result<_, _>>()
-        .map_err(|_| EnvelopeError::Broken("its excluded members do not have 16 bytes each"))
-}
-
-/// A field may be there once.
-fn set<T>(field: &mut Option<T>, content: T) -> Result<(), EnvelopeError> {
-    match field.replace(content) {
-        None => Ok(()),
-        Some(_) => Err(EnvelopeError::Broken("it has a field twice")),
-    }
-}
-
-/// Checks a field that is not known.
-fn check_ignored(number: u8) -> Result<(), EnvelopeError> {
-    if number & CRITICAL == 0 { Ok(()) } else { Err(EnvelopeError::CriticalField(number)) }
 }

@@ -47,7 +47,7 @@ use self::{
 use crate::{
     BrokerError, Entry, Keep, Lost, MemberId, Page, Position, Stamp, Topic,
     engine::Engine,
-    envelope::{Body, Envelope, Origin, encode_message},
+    envelope::{Body, Encoder, Envelope, Origin},
     link::Link,
 };
 
@@ -127,7 +127,7 @@ impl History {
     /// What the envelope of a message has, and who is excepted. An envelope that this version does not know has no message.
     fn open(&self, entry: &Entry) -> (Option<PreparedMessage>, Vec<MemberId>) {
         match Envelope::decode(&entry.envelope) {
-            Ok(Envelope { body: Body::Message { message, mut excluded }, .. }) => {
+            Ok(Envelope { body: Body::Message { message, mut excluded, .. }, .. }) => {
                 // Another node may name somebody twice.
                 excluded.sort_unstable();
                 excluded.dedup();
@@ -142,7 +142,7 @@ impl History {
     }
 
     fn seal(&self, message: &PreparedMessage, except: &[MemberId]) -> Bytes {
-        encode_message(Origin::Node(self.link.node()), message, except)
+        Encoder::message(Origin::Node(self.link.node()), message, except)
     }
 
     fn stamp(&self) -> Stamp {

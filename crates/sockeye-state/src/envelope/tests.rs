@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
-use sockeye_proto::PreparedMessage;
+use sockeye_proto::{CloseFrame, PreparedMessage};
 
-use super::{Body, Envelope, EnvelopeError, Origin, encode_message, encode_presence};
+use super::{Body, Encoder, Envelope, EnvelopeError, Order, Origin};
 use crate::{MemberId, NodeId};
 
 const NODE: NodeId = NodeId::from_u64(0x0102_0304_0506_0708);
@@ -36,7 +36,7 @@ fn fixtures() -> HashMap<&'static str, Bytes> {
 fn assert_message(fixture: &str, origin: Origin, expected: &PreparedMessage, expected_excluded: &[MemberId]) {
     let bytes = &fixtures()[fixture];
     assert_decodes(fixture, bytes, origin, expected, expected_excluded);
-    assert_eq!(encode_message(origin, expected, expected_excluded), bytes, "{fixture}");
+    assert_eq!(Encoder::message(origin, expected, expected_excluded), bytes, "{fixture}");
 }
 
 fn assert_decodes(
@@ -48,7 +48,8 @@ fn assert_decodes(
 ) {
     let envelope = Envelope::decode(bytes).expect(name);
     assert_eq!(envelope.origin, origin, "{name}");
-    let Body::Message { message, excluded } = envelope.body else { panic!("{name}: {envelope:?}") };
+    let Body::Message { message, excluded, several } = envelope.body else { panic!("{name}: {envelope:?}") };
+    assert_eq!(several, None);
     assert_eq!((message.frame(), &*excluded), (expected.frame(), expected_excluded), "{name}");
     assert_eq!((message.is_json(), message.is_secret()), (expected.is_json(), expected.is_secret()), "{name}");
 }
@@ -74,7 +75,72 @@ fn presence_of_version_1_is_decoded_and_encoded() {
     let envelope = Envelope::decode(bytes).unwrap();
     assert_eq!(envelope.origin.node(), NODE);
     assert!(matches!(envelope.body, Body::Presence(content) if *content == [0xde, 0xad, 0xbe, 0xef]));
-    assert_eq!(encode_presence(NODE, &[0xde, 0xad, 0xbe, 0xef]), bytes);
+    assert_eq!(Encoder::presence(NODE, &[0xde, 0xad, 0xbe, 0xef]), bytes);
+}
+
+#[test]
+fn messages_to_several_rooms_are_decoded_and_encoded() {
+    let bytes = &fixtures()["a text to two rooms"];
+    let Ok(Envelope { origin, body: Body::Message { message, excluded, several: Some(several) } }) =
+        Envelope::decode(bytes)
+    else {
+        panic!("it is for several rooms")
+    };
+    assert_eq!((message.payload(), &*excluded), (&b"hi"[..], &[MEMBER][..]));
+    assert_eq!((several.number, several.rooms), (7, vec!["harbour".into(), "é".into()]));
+    let rooms = ["harbour", "é"].into_iter();
+    assert_eq!(Encoder::to_several(origin, &message, &excluded, 7, rooms), bytes);
+}
+
+#[test]
+fn closes_of_rooms_are_decoded_and_encoded() {
+    let bytes = &fixtures()["a Close for a room, not for one member"];
+    let Ok(Envelope { body: Body::CloseRoom { frame, excluded }, .. }) = Envelope::decode(bytes) else {
+        panic!("it is a Close")
+    };
+    assert_eq!((&frame, &*excluded), (&CloseFrame::new(4001, "sold"), &[MEMBER][..]));
+    assert_eq!(Encoder::close_room(NODE, &frame, &excluded), bytes);
+}
+
+#[test]
+fn what_happens_to_one_member_is_decoded_and_encoded() {
+    for fixture in ["a text to a member", "a Close for a member", "a join of a member", "a leave of a member"] {
+        let bytes = &fixtures()[fixture];
+        let Ok(Envelope { body: Body::Member { id, order }, .. }) = Envelope::decode(bytes) else {
+            panic!("{fixture}: it is for a member")
+        };
+        match &order {
+            Order::Message(message) => assert!(message.is_secret() && message.payload() == b"hi", "{fixture}"),
+            Order::Close(frame) => assert_eq!(*frame, CloseFrame::new(1000, ""), "{fixture}"),
+            Order::Join(room) | Order::Leave(room) => assert_eq!(&**room, "harbour", "{fixture}"),
+        }
+        assert_eq!(id, STRANGER, "{fixture}");
+        assert_eq!(Encoder::order(NODE, id, &order), bytes, "{fixture}");
+    }
+}
+
+#[test]
+fn a_gap_is_decoded_and_encoded() {
+    let bytes = &fixtures()["a gap"];
+    assert!(matches!(Envelope::decode(bytes), Ok(Envelope { body: Body::Gap, .. })));
+    assert_eq!(Encoder::gap(NODE), bytes);
+}
+
+#[test]
+fn a_node_knows_its_own_envelopes_by_the_first_bytes() {
+    let own = &fixtures()["binary data of a member"];
+    assert!(Envelope::is_from(NODE, own));
+    assert!(!Envelope::is_from(STRANGER.node(), own));
+    assert!(!Envelope::is_from(NODE, &own[..12]));
+}
+
+#[test]
+fn a_close_with_a_code_that_must_not_be_sent_is_an_error() {
+    let mut bytes = fixtures()["a Close for a member"].to_vec();
+    let end = bytes.len();
+    bytes[end - 2..].copy_from_slice(&1005_u16.to_be_bytes());
+    let error = Envelope::decode(&bytes.into()).unwrap_err();
+    assert_eq!(error, EnvelopeError::Broken("the code of its Close must not be sent"));
 }
 
 #[test]
@@ -93,7 +159,7 @@ fn what_is_not_known_and_critical_is_an_error_that_blames_nobody() {
 
 #[test]
 fn all_fixtures_are_in_a_test() {
-    assert_eq!(fixtures().len(), 10);
+    assert_eq!(fixtures().len(), 17);
 }
 
 #[test]
@@ -106,7 +172,7 @@ fn an_envelope_that_is_cut_is_an_error_and_nobody_new_has_sent_it() {
             match Envelope::decode(&bytes.slice(..end)) {
                 Err(error) => assert!(!error.is_from_newer(), "{name}, {end} bytes: {error}"),
                 // The fields that follow are optional.
-                Ok(_) => assert!(bytes[end] == 0x83, "{name}, {end} bytes"),
+                Ok(_) => assert!([0x83, 0x84].contains(&bytes[end]), "{name}, {end} bytes"),
             }
         }
     }
@@ -128,7 +194,7 @@ fn a_message_has_one_payload() {
     for second in [0x81, 0x82] {
         let two = [header, &[0x81, 0, 0, 0, 0, second, 0, 0, 0, 0]].concat();
         let error = Envelope::decode(&two.into()).unwrap_err();
-        assert_eq!(error, EnvelopeError::Broken("it has a field twice"));
+        assert!(matches!(error, EnvelopeError::Broken(_)), "{error}");
     }
 }
 
@@ -139,9 +205,12 @@ proptest! {
     }
 
     #[test]
-    fn no_fields_make_decoding_panic(start in 0..5_usize, cut in any::<prop::sample::Index>(), rest in vec(0_u8..0x90, 0..60)) {
+    fn no_fields_make_decoding_panic(start in 0..9_usize, cut in any::<prop::sample::Index>(), rest in vec(0_u8..0x90, 0..60)) {
         let fixtures = fixtures();
-        let names = ["a text", "binary data of a member", "an empty text", "presence", "an unknown kind"];
+        let names = [
+            "a text", "binary data of a member", "an empty text", "presence", "an unknown kind", "a text to two rooms",
+            "a Close for a room, not for one member", "a Close for a member", "a join of a member",
+        ];
         let bytes = &fixtures[names[start]];
         let _ = Envelope::decode(&[&bytes[..cut.index(bytes.len() + 1)], &rest].concat().into());
     }
@@ -164,6 +233,6 @@ proptest! {
         let origin = if of_member { Origin::Member(STRANGER) } else { Origin::Node(NODE) };
         let member = |(node, key, generation)| MemberId { node: NodeId::from_u64(node), key, generation };
         let excluded: Vec<MemberId> = excluded.into_iter().map(member).collect();
-        assert_decodes("random", &encode_message(origin, &message, &excluded), origin, &message, &excluded);
+        assert_decodes("random", &Encoder::message(origin, &message, &excluded), origin, &message, &excluded);
     }
 }
