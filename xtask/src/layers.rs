@@ -124,8 +124,10 @@ const TABLE: &[Row] = &[
             // The members of a large room by their keys, node ids, and envelopes.
             to("hashbrown"), to("getrandom"), to("bytes"),
             optional("serde"), optional("serde_json"), optional("metrics"),
-            // The wire protocol: many futures in the task of one connection, and stamps that nobody else can make.
-            optional("futures-util"), optional("sha2"),
+            // Many futures in one task: what the broker is asked for a hub, and what a page asks by the wire protocol.
+            to("futures-util"),
+            // The wire protocol: stamps that nobody else can make.
+            optional("sha2"),
         ],
         never: &["hyper", "axum", "redis", "async-nats"],
     },

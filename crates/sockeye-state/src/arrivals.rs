@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
-use crate::{BrokerError, Entry, Inbox, Lost, Topic, broker::InboxTarget, history::History, link::Link};
+use crate::{BrokerError, Entry, Inbox, Lost, Topic, broker::InboxTarget, history::History, link::Link, relay::Relay};
 
 /// Connects the node to the broker, and hands on what arrives.
 pub(crate) async fn start(link: &Link, receivers: Receivers) -> Result<(), BrokerError> {
@@ -15,22 +15,33 @@ pub(crate) async fn start(link: &Link, receivers: Receivers) -> Result<(), Broke
 /// Who gets what arrives.
 pub(crate) struct Receivers {
     pub(crate) history: Weak<History>,
+    /// Gone if the hub has no other nodes.
+    pub(crate) relay: Weak<Relay>,
 }
 
 impl InboxTarget for Receivers {
-    fn message(&self, topic: Topic, _envelope: Bytes) {
-        tracing::debug!(%topic, "a message of another node is for nobody here");
+    fn message(&self, topic: Topic, envelope: Bytes) {
+        if let Some(relay) = self.relay.upgrade() {
+            relay.arrived(&topic, &envelope);
+        }
     }
 
     fn appended(&self, topic: Topic, entry: Entry) {
-        if let Some(history) = self.history.upgrade() {
+        let Some(history) = self.history.upgrade() else { return };
+        if history.keep(topic.name()).is_some() {
             history.appended(&topic, entry);
+        } else if let Some(relay) = self.relay.upgrade() {
+            // Another node is configured with a history, as while a new version of an application is deployed.
+            relay.arrived(&topic, &entry.envelope);
         }
     }
 
     fn lost(&self, what: Lost) {
         if let Some(history) = self.history.upgrade() {
             history.lost(&what);
+        }
+        if let Some(relay) = self.relay.upgrade() {
+            relay.lost(what);
         }
     }
 }

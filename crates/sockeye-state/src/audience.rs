@@ -1,10 +1,13 @@
 //! Whom a message is for: members of rooms, all members, or one.
 
-use std::fmt;
+use std::{collections::HashSet, fmt, sync::Weak};
 
 use sockeye_proto::{CloseCode, CloseFrame, PreparedMessage};
 
-use crate::{Hub, InvalidCloseCode, JoinError, MemberId, Room, member::Begun, members::Inside, stats::Delivered};
+use crate::{
+    Hub, InvalidCloseCode, JoinError, MemberId, Room, envelope::Order, hub::Inner, member::Begun, members::Inside,
+    relay::CarryOut, stats::Delivered,
+};
 
 /// The members of one or several rooms, and nobody twice. From [`Hub::to`], [`Room::except`] and
 /// [`Joined::to_others`](crate::Joined::to_others).
@@ -65,7 +68,7 @@ impl<T: Send + Sync + 'static> Audience<T> {
     fn send_now(&self, message: &PreparedMessage) -> usize {
         match &self.rooms[..] {
             [] => 0,
-            [room] => room.send_volatile(message.clone(), room.hub().excepted(&self.except)),
+            [room] => room.send_volatile(message.clone(), &self.except),
             [first, ..] => {
                 let inner = first.hub().inner();
                 let rooms = self.rooms.iter().filter_map(Room::current);
@@ -73,7 +76,12 @@ impl<T: Send + Sync + 'static> Audience<T> {
                     let message = inner.engine.framing.message(&room.name, None, message.clone())?;
                     Some((room, message))
                 });
-                inner.engine.send_to_all(&framed.collect::<Vec<_>>(), &first.hub().excepted(&self.except))
+                let reached =
+                    inner.engine.send_to_all(&framed.collect::<Vec<_>>(), &first.hub().excepted(&self.except));
+                if let Some(relay) = &inner.relay {
+                    relay.send_to_several(&self.names(), message, &self.except);
+                }
+                reached
             }
         }
     }
@@ -93,7 +101,17 @@ impl<T: Send + Sync + 'static> Audience<T> {
             let engine = &room.hub().inner().engine;
             room.current().map_or(0, |room| engine.close(&room, &frame, &except))
         };
-        Ok(self.rooms.iter().map(close).sum())
+        let reached = self.rooms.iter().map(close).sum();
+        if let Some(relay) = &first.hub().inner().relay {
+            self.names().into_iter().for_each(|room| relay.close_room(room, &frame, &self.except));
+        }
+        Ok(reached)
+    }
+
+    /// The names of the rooms, each once, without those that no room can have.
+    fn names(&self) -> Vec<&str> {
+        let mut seen = HashSet::new();
+        self.rooms.iter().filter(|room| room.has_name()).map(Room::name).filter(|name| seen.insert(*name)).collect()
     }
 }
 
@@ -202,6 +220,9 @@ impl<T: Send + Sync + 'static> RemoteMember<T> {
     /// Sends a message to this member alone.
     pub fn send(&self, message: impl Into<PreparedMessage>) -> usize {
         let inner = self.hub.inner();
+        if self.is_elsewhere() {
+            return self.order(&Order::Message(message.into()));
+        }
         let Some(member) = inner.members.get(self.id) else { return 0 };
         let mut delivered = Delivered::default();
         delivered.add(member.push(&message.into(), inner.engine.rules.all));
@@ -217,6 +238,9 @@ impl<T: Send + Sync + 'static> RemoteMember<T> {
     /// [`InvalidCloseCode`] if the code must not be sent.
     pub fn close_with(&self, code: CloseCode, reason: &str) -> Result<usize, InvalidCloseCode> {
         InvalidCloseCode::check(code)?;
+        if self.is_elsewhere() {
+            return Ok(self.order(&Order::Close(CloseFrame::new(code, reason))));
+        }
         let Some(member) = self.hub.inner().members.get(self.id) else { return Ok(0) };
         member.close(code, reason);
         Ok(1)
@@ -231,10 +255,13 @@ impl<T: Send + Sync + 'static> RemoteMember<T> {
     /// A room with a history is joined in a task, which logs a warning if the broker does not answer.
     pub fn join(&self, room: &str) -> Result<usize, JoinError> {
         crate::name::check(room)?;
+        if self.is_elsewhere() {
+            return Ok(self.order(&Order::Join(room.into())));
+        }
         let Some(member) = self.hub.inner().members.get(self.id) else { return Ok(0) };
         match member.begin_join(&self.hub, room, None)? {
             None => Ok(0),
-            Some(Begun::Done(_)) => Ok(1),
+            Some(Begun::Done(..)) => Ok(1),
             Some(Begun::Arrival(arrival)) => {
                 arrival.arrive_in_task();
                 Ok(1)
@@ -244,6 +271,10 @@ impl<T: Send + Sync + 'static> RemoteMember<T> {
 
     /// Makes the member leave a room, as [`Member::leave`](crate::Member::leave). 0 also if the member was not in the room.
     pub fn leave(&self, room: &str) -> usize {
+        if self.is_elsewhere() {
+            // A name that no room can have is not told anybody.
+            return if crate::name::check(room).is_ok() { self.order(&Order::Leave(room.into())) } else { 0 };
+        }
         let Some(member) = self.hub.inner().members.get(self.id) else { return 0 };
         let has_left = member.leave(&self.hub, room);
         #[cfg(feature = "protocol")]
@@ -251,6 +282,40 @@ impl<T: Send + Sync + 'static> RemoteMember<T> {
             member.expelled(room);
         }
         usize::from(has_left)
+    }
+
+    /// Whether another node has the connection.
+    fn is_elsewhere(&self) -> bool {
+        self.id.node() != self.hub.node()
+    }
+
+    /// Tells the node of the member. Returns how many members of this node it concerns, which is none.
+    fn order(&self, order: &Order) -> usize {
+        if let Some(relay) = &self.hub.inner().relay {
+            relay.order(self.id, order);
+        }
+        0
+    }
+}
+
+/// Does with members of this hub what other nodes want.
+pub(crate) struct OrdersOf<T>(pub(crate) Weak<Inner<T>>);
+
+impl<T: Send + Sync + 'static> CarryOut for OrdersOf<T> {
+    fn carry_out(&self, id: MemberId, order: Order) {
+        let Some(hub) = Hub::upgrade(&self.0) else { return };
+        let member = hub.member(id);
+        match order {
+            Order::Message(message) => _ = member.send(message),
+            // The code was checked.
+            Order::Close(frame) => _ = member.close_with(frame.code, &frame.reason),
+            Order::Leave(room) => _ = member.leave(&room),
+            Order::Join(room) => {
+                if let Err(error) = member.join(&room) {
+                    tracing::warn!(%room, %error, "another node has made a member join a room, and it cannot");
+                }
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use crate::{
     Broker, BuildError, Delivery, Hub, InvalidCloseCode, Keep, Limits, Local, NodeId, Person,
     arrivals::{self, Receivers},
+    audience::OrdersOf,
     engine::RoomKind,
     framing::Framing,
     history::History,
@@ -17,6 +18,7 @@ use crate::{
     members::KeyOf,
     name::{self, NameError},
     presence::{self, LINGER, PersonOf, Registry},
+    relay::Relay,
 };
 
 /// Builds a [`Hub`]. From [`Hub::builder`].
@@ -191,18 +193,32 @@ impl<T: Send + Sync + 'static> Builder<T> {
             return Err(BuildError::Namespace { namespace, source });
         }
         let mut inner = self.inner()?;
-        if broker.is_some() || inner.engine.rules.has_history() {
-            let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-            let broker = broker.unwrap_or_else(|| Arc::new(Local::new()));
-            let link = Arc::new(Link::new(broker, namespace.into(), inner.node, runtime));
-            let history = History::new(link.clone(), inner.engine.clone(), inner.members.clone());
-            inner.link = Some(link.clone());
-            inner.history = Some(history.clone());
-            let receivers = Receivers { history: Arc::downgrade(&history) };
-            arrivals::start(&link, receivers).await.map_err(BuildError::Broker)?;
-            history.start();
+        if broker.is_none() && !inner.engine.rules.has_history() {
+            return Ok(Hub::make(inner));
         }
-        Ok(Hub::make(inner))
+        let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        let has_others = broker.is_some();
+        let broker = broker.unwrap_or_else(|| Arc::new(Local::new()));
+        let link = Arc::new(Link::new(broker, namespace.into(), inner.node, runtime));
+        let history = History::new(link.clone(), inner.engine.clone(), inner.members.clone());
+        let relay = has_others.then(|| Relay::new(link.clone(), inner.engine.clone(), inner.members.clone()));
+        inner.link = Some(link.clone());
+        inner.history = Some(history.clone());
+        inner.relay = relay.clone();
+        let hub = Hub::make(inner);
+        if let Some(relay) = &relay {
+            relay.set_orders(Box::new(OrdersOf(hub.downgrade())));
+        }
+        let receivers = Receivers {
+            history: Arc::downgrade(&history),
+            relay: relay.as_ref().map(Arc::downgrade).unwrap_or_default(),
+        };
+        arrivals::start(&link, receivers).await.map_err(BuildError::Broker)?;
+        history.start();
+        if let Some(relay) = &relay {
+            relay.start().await;
+        }
+        Ok(hub)
     }
 
     /// A hub of the defaults, which needs no broker.

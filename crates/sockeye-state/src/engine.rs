@@ -18,7 +18,11 @@ mod models;
 mod room;
 mod seats;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use sockeye_proto::{CloseFrame, PreparedMessage};
 use tokio::runtime::Handle;
@@ -73,20 +77,33 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
         }
     }
 
-    pub(crate) fn leave(&self, room: &Room<S>, key: Key) {
-        if room.leave(key) {
+    /// Removes a member from its room. Returns whether nobody is left in the room.
+    pub(crate) fn leave(&self, room: &Room<S>, key: Key) -> bool {
+        let is_empty = room.leave(key);
+        if is_empty {
             self.directory.remove_if_empty(room);
         }
+        is_empty
     }
 
     /// Sends to one room. Returns how many members the message is for.
     pub(crate) fn send(&self, room: &Arc<Room<S>>, message: PreparedMessage, except: Except) -> usize {
-        self.sent(self.append(room, |room| room.send(message.clone(), except.clone(), self.capacity())))
+        self.sent(self.pass_on(room, message, except))
+    }
+
+    /// Sends what has arrived from another node. Returns how many members the message is for.
+    pub(crate) fn pass_on(&self, room: &Arc<Room<S>>, message: PreparedMessage, except: Except) -> usize {
+        self.append(room, |room| room.send(message.clone(), except.clone(), self.capacity()))
     }
 
     /// Sends to several rooms, each with the message for its members, and to nobody twice. Returns how many members the message is
     /// for.
     pub(crate) fn send_to_all(&self, rooms: &[(Arc<Room<S>>, PreparedMessage)], except: &Except) -> usize {
+        self.sent(self.pass_on_to_all(rooms, except))
+    }
+
+    /// The same for what has arrived from another node.
+    pub(crate) fn pass_on_to_all(&self, rooms: &[(Arc<Room<S>>, PreparedMessage)], except: &Except) -> usize {
         let once = Arc::new(Once::default());
         let mut seen = HashSet::new();
         let send = |(room, message): &(Arc<Room<S>>, PreparedMessage)| {
@@ -95,7 +112,7 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
             })
         };
         let mut sent_to = HashSet::new();
-        self.sent(rooms.iter().filter(|(room, _)| sent_to.insert(Arc::as_ptr(room))).map(send).sum())
+        rooms.iter().filter(|(room, _)| sent_to.insert(Arc::as_ptr(room))).map(send).sum()
     }
 
     /// The drain of a room that has said that the caller is to start it.
@@ -106,6 +123,17 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
     /// Closes the connections of a room's members, after what was sent before. Returns how many.
     pub(crate) fn close(&self, room: &Arc<Room<S>>, frame: &CloseFrame, except: &Except) -> usize {
         self.append(room, |room| room.close(frame.clone(), except.clone()))
+    }
+
+    /// Tells the members of a room that they may have missed messages of other nodes.
+    pub(crate) fn say_gap(&self, room: &Arc<Room<S>>) {
+        self.counters.gap();
+        self.events.gap(&room.name);
+        // A closure of the application that panics must not end the task that tells others.
+        let gap = catch_unwind(AssertUnwindSafe(|| self.framing.gap(&room.name))).unwrap_or_default();
+        if let Some(gap) = gap {
+            self.pass_on(room, gap, Except::Nobody);
+        }
     }
 
     fn append(&self, room: &Arc<Room<S>>, mut append: impl FnMut(&Room<S>) -> Result<Sent, Removed>) -> usize {

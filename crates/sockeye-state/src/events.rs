@@ -13,7 +13,7 @@ const KEPT: usize = 64;
 pub enum Event {
     /// The members of the room may have missed messages: since too many were pending, as
     /// [`Limits::pending_messages`](crate::Limits::pending_messages) says, which is reported once until the room has caught up; or since
-    /// its history has lost them.
+    /// its history has lost them; or since the node was cut off from the broker, or from the nodes that sent them.
     Gap {
         /// The name of the room.
         room: Arc<str>,
@@ -24,7 +24,14 @@ pub enum Event {
         /// The name of the room.
         room: Arc<str>,
     },
-    /// The broker does not answer. Rooms without a history are as before.
+    /// Messages to a room without a history have not reached the members of other nodes, or may not have: the broker is away, or does not
+    /// take them as fast as they are sent. Those members hear of a gap as soon as the broker is back; until then, this is reported once
+    /// for each room. [`Stats::publish_failed`](crate::Stats::publish_failed) counts the messages.
+    PublishFailed {
+        /// The name of the room.
+        room: Arc<str>,
+    },
+    /// The broker does not answer. Rooms without a history go on among the members of this node.
     BrokerLost,
     /// The broker answers again. What has not arrived is read.
     BrokerBack,
@@ -81,6 +88,10 @@ impl EventSender {
 
     pub(crate) fn append_failed(&self, room: &str) {
         self.send(|| Event::AppendFailed { room: room.into() });
+    }
+
+    pub(crate) fn publish_failed(&self, room: &str) {
+        self.send(|| Event::PublishFailed { room: room.into() });
     }
 
     pub(crate) fn broker_lost(&self) {

@@ -1,6 +1,9 @@
 //! `Hub`: the connections of an application on this node, and its rooms.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use sockeye_proto::PreparedMessage;
 use sockeye_tokio::Sender;
@@ -9,12 +12,13 @@ use crate::{
     Audience, Builder, Events, Everyone, Member, MemberId, NodeId, Presence, PresenceError, Present, RemoteMember,
     Room, Stats,
     builder::Rules,
-    engine::{Engine, Except},
+    engine::{self, Engine, Except},
     framing::Framing,
     history::History,
     link::Link,
     members::{KeyOf, Members},
     presence::Registry,
+    relay::Relay,
 };
 
 /// The connections of an application on this node, each with a value that the application chooses, and its rooms. Cheap to
@@ -56,6 +60,8 @@ pub(crate) struct Inner<T> {
     pub(crate) link: Option<Arc<Link>>,
     /// Present if there is a link.
     pub(crate) history: Option<Arc<History>>,
+    /// Present if there is a broker that other nodes may have too.
+    pub(crate) relay: Option<Arc<Relay>>,
     pub(crate) presence: Arc<Registry<T>>,
 }
 
@@ -214,6 +220,15 @@ impl<T> Hub<T> {
     pub(crate) fn inner(&self) -> &Inner<T> {
         &self.inner
     }
+
+    /// The same hub, without keeping it.
+    pub(crate) fn downgrade(&self) -> Weak<Inner<T>> {
+        Arc::downgrade(&self.inner)
+    }
+
+    pub(crate) fn upgrade(inner: &Weak<Inner<T>>) -> Option<Self> {
+        inner.upgrade().map(|inner| Self { inner })
+    }
 }
 
 impl<T> Inner<T> {
@@ -230,7 +245,19 @@ impl<T> Inner<T> {
             members: Arc::new(Members::new(node, key_of)),
             link: None,
             history: None,
+            relay: None,
             presence: Arc::new(presence),
+        }
+    }
+}
+
+impl<T> Inner<T> {
+    /// A member has left a room, in which maybe nobody is now. Called without a lock.
+    pub(crate) fn has_left(&self, room: &engine::Room<Sender>, is_empty: bool) {
+        match (&self.history, &self.relay) {
+            (Some(history), _) if room.has_history => history.leave(&room.name),
+            (_, Some(relay)) if is_empty => relay.left(room),
+            _ => {}
         }
     }
 }
@@ -238,7 +265,12 @@ impl<T> Inner<T> {
 impl<T> Drop for Inner<T> {
     fn drop(&mut self) {
         if let Some(link) = &self.link {
-            link.close();
+            let relay = self.relay.take();
+            link.close(async move {
+                if let Some(relay) = relay {
+                    relay.finish().await;
+                }
+            });
         }
     }
 }

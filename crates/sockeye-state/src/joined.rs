@@ -101,7 +101,11 @@ impl<T: Send + Sync + 'static> Future for Joining<'_, T> {
         let arrival = match rest {
             Some(rest) => rest,
             None => match member.begin_join(room, *since)? {
-                Begun::Done(room) => return Poll::Ready(Ok(Joined::done(member, room))),
+                Begun::Done(room, None) => return Poll::Ready(Ok(Joined::done(member, room))),
+                Begun::Done(room, Some(waiting)) => rest.insert(Box::pin(async move {
+                    waiting.done().await;
+                    Ok(Arrived { room, caught_up: CaughtUp::Fresh, position: None })
+                })),
                 Begun::Arrival(arrival) => rest.insert(Box::pin(arrival.arrive(*since))),
             },
         };

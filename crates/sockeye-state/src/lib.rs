@@ -28,7 +28,7 @@ mod audience;
 mod broker;
 mod builder;
 mod engine;
-#[cfg_attr(not(test), allow(dead_code, reason = "the hub sends nothing to other nodes yet"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "the hub tells other nodes nothing of presence yet"))]
 mod envelope;
 mod error;
 mod events;
@@ -50,6 +50,7 @@ mod position;
 mod presence;
 #[cfg(feature = "protocol")]
 pub mod protocol;
+mod relay;
 mod room;
 mod stats;
 mod sync;

@@ -59,28 +59,29 @@ impl Link {
         self.is_closed.load(Acquire)
     }
 
-    /// From now on, the broker is asked for nothing.
+    /// From now on, the broker is asked for nothing new.
     pub(crate) fn mark_closed(&self) {
         self.is_closed.store(true, Release);
     }
 
-    /// The hub is gone.
-    pub(crate) fn close(&self) {
+    /// The hub is gone. What it has to say is said first.
+    pub(crate) fn close(&self, last_words: impl Future<Output = ()> + Send + 'static) {
         self.mark_closed();
         let broker = self.broker.clone();
-        self.runtime.spawn(async move { broker.stop().await });
+        self.runtime.spawn(async move {
+            last_words.await;
+            broker.stop().await;
+        });
     }
 
     pub(crate) fn room_topic(&self, name: impl Into<Arc<str>>) -> Topic {
         Topic::room(self.namespace.clone(), name)
     }
 
-    #[allow(dead_code, reason = "nothing but histories uses the link yet")]
     pub(crate) fn hub_topic(&self, name: impl Into<Arc<str>>) -> Topic {
         Topic::hub(self.namespace.clone(), name)
     }
 
-    #[allow(dead_code, reason = "nothing but histories uses the link yet")]
     pub(crate) async fn publish(&self, topic: Topic, envelope: Bytes) -> Result<(), BrokerError> {
         self.answer(self.broker.publish(topic, envelope)).await
     }

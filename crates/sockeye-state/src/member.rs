@@ -11,12 +11,13 @@ use crate::{
     history::catch_up::{Appearance, Arrival, OpenJoin, Stop},
     members::Inside,
     name, presence,
+    relay::Waiting,
 };
 
 /// A join that has begun.
 pub(crate) enum Begun<T> {
-    /// It is done.
-    Done(Arc<engine::Room<Sender>>),
+    /// It is done, but for what the member may have to wait for.
+    Done(Arc<engine::Room<Sender>>, Option<Waiting>),
     /// The member catches up first.
     Arrival(Arrival<T>),
 }
@@ -158,6 +159,14 @@ impl<T: Send + Sync + 'static> Member<T> {
     }
 }
 
+impl<T> Begun<T> {
+    /// The member has joined. Called without a lock.
+    fn done(hub: &Hub<T>, room: Arc<engine::Room<Sender>>) -> Self {
+        let waiting = hub.inner().relay.as_ref().and_then(|relay| relay.joined(&room));
+        Self::Done(room, waiting)
+    }
+}
+
 impl<T> Inside<T> {
     /// Begins a join. `None` if the member has left the hub.
     pub(crate) fn begin_join(
@@ -181,7 +190,10 @@ impl<T> Inside<T> {
         let again = match joined {
             // With a position, the member leaves its seat, and takes it again once it has caught up.
             Some(joined) if history.is_some() && since.is_some() => Some(joined),
-            Some(joined) => return Ok(Some(Begun::Done(joined))),
+            Some(joined) => {
+                drop(rooms);
+                return Ok(Some(Begun::done(hub, joined)));
+            }
             None => None,
         };
         let before = rooms.stop_open(Some(room));
@@ -196,7 +208,9 @@ impl<T> Inside<T> {
             let joined = inner.engine.join(room, self.id.key, &self.sender);
             rooms.numbers.push(joined.number());
             presence.join(room, self.id.key, person, rooms.info.as_deref());
-            return Ok(Some(Begun::Done(joined)));
+            drop(rooms);
+            drop(presence);
+            return Ok(Some(Begun::done(hub, joined)));
         }
         let open = OpenJoin { room: room.into(), stop: Arc::default() };
         rooms.open(open.clone());
@@ -236,7 +250,9 @@ impl<T> Inside<T> {
         let joined = inner.engine.join(&open.room, self.id.key, &self.sender);
         rooms.numbers.push(joined.number());
         presence.join(&open.room, self.id.key, person, rooms.info.as_deref());
-        Ok(Some(Begun::Done(joined)))
+        drop(rooms);
+        drop(presence);
+        Ok(Some(Begun::done(hub, joined)))
     }
 
     /// Leaves a room. Returns whether the member was in it, or about to be.
@@ -246,16 +262,16 @@ impl<T> Inside<T> {
         let mut rooms = self.rooms.lock();
         let stopped = rooms.stop_open(Some(room));
         let left = inner.engine.room(room).filter(|room| rooms.numbers.contains(&room.number()));
+        let mut is_empty = false;
         if let Some(left) = &left {
             rooms.numbers.retain(|number| *number != left.number());
-            inner.engine.leave(left, self.id.key);
+            is_empty = inner.engine.leave(left, self.id.key);
             presence.leave(room, self.id.key);
         }
         drop(rooms);
-        if let (Some(left), Some(history)) = (&left, &inner.history) {
-            if left.has_history {
-                history.leave(room);
-            }
+        drop(presence);
+        if let Some(left) = &left {
+            inner.has_left(left, is_empty);
         }
         stopped.iter().for_each(|stop| stop.wake());
         left.is_some() || !stopped.is_empty()
@@ -279,18 +295,17 @@ impl<T> Inside<T> {
         let stopped = rooms.stop_open(None);
         for number in std::mem::take(&mut rooms.numbers) {
             if let Some(room) = inner.engine.room_by_number(number) {
-                inner.engine.leave(&room, self.id.key);
+                let is_empty = inner.engine.leave(&room, self.id.key);
                 presence.leave(&room.name, self.id.key);
-                if room.has_history {
-                    left.push(room);
+                if inner.link.is_some() {
+                    left.push((room, is_empty));
                 }
             }
         }
         drop(rooms);
-        for room in left {
-            if let Some(history) = &inner.history {
-                history.leave(&room.name);
-            }
+        drop(presence);
+        for (room, is_empty) in left {
+            inner.has_left(&room, is_empty);
         }
         stopped.iter().for_each(|stop| stop.wake());
     }

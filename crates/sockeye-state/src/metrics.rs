@@ -30,6 +30,9 @@ mod on {
     const CAUGHT_UP: &str = "sockeye_hub_history_caught_up_total";
     const GAPS: &str = "sockeye_hub_history_gaps_total";
     const HISTORY_READS: &str = "sockeye_hub_history_reads_total";
+    const PUBLISHED: &str = "sockeye_hub_published_total";
+    const PUBLISH_FAILED: &str = "sockeye_hub_publish_failed_total";
+    const ARRIVED: &str = "sockeye_hub_arrived_total";
     const PEOPLE: &str = "sockeye_hub_people";
     const OBSERVERS: &str = "sockeye_hub_presence_observers";
     const RESETS: &str = "sockeye_hub_presence_resets_total";
@@ -87,6 +90,18 @@ mod on {
         counter!(GAPS).increment(1);
     }
 
+    pub(crate) fn published() {
+        counter!(PUBLISHED).increment(1);
+    }
+
+    pub(crate) fn publish_failed() {
+        counter!(PUBLISH_FAILED).increment(1);
+    }
+
+    pub(crate) fn arrived() {
+        counter!(ARRIVED).increment(1);
+    }
+
     pub(crate) fn history_read() {
         counter!(HISTORY_READS).increment(1);
     }
@@ -140,6 +155,13 @@ mod on {
             "Joins and rooms with messages that members may have missed and cannot get"
         );
         describe_counter!(HISTORY_READS, Unit::Count, "Parts of histories that were read from the broker");
+        describe_counter!(PUBLISHED, Unit::Count, "Messages for members of other nodes that the broker has taken");
+        describe_counter!(
+            PUBLISH_FAILED,
+            Unit::Count,
+            "Messages for members of other nodes that the broker has not taken, or may not have"
+        );
+        describe_counter!(ARRIVED, Unit::Count, "Messages of other nodes for rooms or members here, by no history");
         describe_gauge!(PEOPLE, Unit::Count, "People in rooms with presence, counted for each room");
         describe_gauge!(OBSERVERS, Unit::Count, "Observers of the presence of rooms");
         describe_counter!(RESETS, Unit::Count, "Observers of presence that had missed too many changes");
@@ -163,5 +185,8 @@ mod off {
     pub(crate) fn caught_up() {}
     pub(crate) fn gap() {}
     pub(crate) fn history_read() {}
+    pub(crate) fn published() {}
+    pub(crate) fn publish_failed() {}
+    pub(crate) fn arrived() {}
     pub(crate) fn delivered(_delivered: &Delivered) {}
 }

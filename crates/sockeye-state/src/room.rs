@@ -162,7 +162,7 @@ impl<T: Send + Sync + 'static> Room<T> {
     /// hub.room("map").volatile(r#"{"cursor":[12,40]}"#);
     /// ```
     pub fn volatile(&self, message: impl Into<PreparedMessage>) -> usize {
-        self.send_volatile(message.into(), engine::Except::Nobody)
+        self.send_volatile(message.into(), &[])
     }
 
     /// All members of the room but this one.
@@ -231,14 +231,23 @@ impl<T: Send + Sync + 'static> Room<T> {
         if self.has_history() {
             return self.send_kept(message, except);
         }
-        let except = if except.is_empty() { engine::Except::Nobody } else { self.hub.excepted(except) };
         self.send_volatile(message, except)
     }
 
-    /// Sends to the members of this moment, by no history.
-    pub(crate) fn send_volatile(&self, message: PreparedMessage, except: engine::Except) -> usize {
+    /// Sends to the members of this moment, by no history: first to those that are here.
+    pub(crate) fn send_volatile(&self, message: PreparedMessage, except: &[MemberId]) -> usize {
+        let Some(relay) = &self.hub.inner().relay else { return self.send_here(message, except) };
+        let reached = self.send_here(message.clone(), except);
+        if self.has_name() {
+            relay.send(self.name(), &message, except);
+        }
+        reached
+    }
+
+    fn send_here(&self, message: PreparedMessage, except: &[MemberId]) -> usize {
         let inner = self.hub.inner();
         let Some(message) = inner.engine.framing.message(self.name(), None, message) else { return 0 };
+        let except = self.hub.excepted(except);
         match &self.target {
             Target::Known(room) => inner.engine.send(room, message, except),
             Target::Named(name) => inner.engine.room(name).map_or(0, |room| inner.engine.send(&room, message, except)),
@@ -254,6 +263,14 @@ impl<T: Send + Sync + 'static> Room<T> {
         match history.append(self.name().into(), keep, &message, options, None) {
             Ok(()) => reached,
             Err(_) => 0,
+        }
+    }
+
+    /// Whether a room can have this name.
+    pub(crate) fn has_name(&self) -> bool {
+        match &self.target {
+            Target::Known(_) => true,
+            Target::Named(name) => name::check(name).is_ok(),
         }
     }
 

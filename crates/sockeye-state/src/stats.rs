@@ -30,7 +30,7 @@ pub struct Stats {
     /// Messages that were accepted, each for any number of members.
     pub sent: u64,
     /// Messages that were refused, since too many were pending in their room: see
-    /// [`Limits::pending_messages`](crate::Limits::pending_messages). Nobody got them.
+    /// [`Limits::pending_messages`](crate::Limits::pending_messages). No member of this node got them.
     pub refused: u64,
     /// Deliveries that were queued for their member.
     pub queued: u64,
@@ -52,11 +52,19 @@ pub struct Stats {
     pub append_failed: u64,
     /// Joins of members that came back with a position, and got all that they had missed.
     pub caught_up: u64,
-    /// How often members may have missed messages of a history: once for each join that found a gap, and once for each gap that a
-    /// room had.
+    /// How often members may have missed messages: once for each join that found a gap in a history, and once for each gap that a
+    /// room had, in its history or in what came from other nodes.
     pub gaps: u64,
     /// How often the node has read a part of a history from the broker.
     pub history_reads: u64,
+    /// Messages of this node that the broker has taken for the members of other nodes, whether there are any or not: to rooms without a
+    /// history, to members of other nodes, and Closes.
+    pub published: u64,
+    /// Messages for the members of other nodes that the broker has not taken, or may not have: it is away, or 1,024 messages or 4 MiB
+    /// of the node are on their way already.
+    pub publish_failed: u64,
+    /// Messages of other nodes that have arrived for rooms or members of this node, by no history.
+    pub arrived: u64,
     /// People at this moment in rooms with [presence](crate::Rooms::presence), with those who linger, each counted once for each
     /// room.
     pub people: usize,
@@ -87,6 +95,9 @@ pub(crate) struct Counters {
     caught_up: AtomicU64,
     gaps: AtomicU64,
     history_reads: AtomicU64,
+    published: AtomicU64,
+    publish_failed: AtomicU64,
+    arrived: AtomicU64,
 }
 
 /// What became of messages for several members.
@@ -143,6 +154,24 @@ impl Counters {
         metrics::history_read();
     }
 
+    /// The broker has a message for other nodes.
+    pub(crate) fn published(&self) {
+        self.published.fetch_add(1, Relaxed);
+        metrics::published();
+    }
+
+    /// The broker does not have a message for other nodes, or may not have it.
+    pub(crate) fn publish_failed(&self) {
+        self.publish_failed.fetch_add(1, Relaxed);
+        metrics::publish_failed();
+    }
+
+    /// A message of another node has come.
+    pub(crate) fn arrived(&self) {
+        self.arrived.fetch_add(1, Relaxed);
+        metrics::arrived();
+    }
+
     /// Called without any lock, since a recorder of metrics and a subscriber of events are code of others.
     pub(crate) fn delivered(&self, delivered: &Delivered) {
         let Delivered { queued, overflowed, dropped, displaced, disconnected, closed } = *delivered;
@@ -186,6 +215,9 @@ impl Counters {
             caught_up: self.caught_up.load(Relaxed),
             gaps: self.gaps.load(Relaxed),
             history_reads: self.history_reads.load(Relaxed),
+            published: self.published.load(Relaxed),
+            publish_failed: self.publish_failed.load(Relaxed),
+            arrived: self.arrived.load(Relaxed),
             ..Stats::default()
         }
     }

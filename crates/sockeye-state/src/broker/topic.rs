@@ -49,6 +49,10 @@ impl Topic {
         self.kind
     }
 
+    pub(crate) fn is_room(&self) -> bool {
+        self.kind == TopicKind::Room
+    }
+
     /// The namespace of the hub: see [`Builder::namespace`](crate::Builder).
     pub fn namespace(&self) -> &str {
         &self.namespace

@@ -5,8 +5,8 @@ use std::{
     sync::{
         Arc,
         atomic::{
-            AtomicU32,
-            Ordering::{AcqRel, Acquire},
+            AtomicBool, AtomicU32,
+            Ordering::{AcqRel, Acquire, Release},
         },
     },
 };
@@ -37,6 +37,8 @@ pub(crate) struct Room<S> {
     pub(super) overflow: Option<Overflow>,
     /// Whether a broker keeps what is sent to the room.
     pub(crate) has_history: bool,
+    /// Whether the node gets what other nodes send to the room.
+    is_subscribed: AtomicBool,
     /// Odd while a drain hands messages to members whom it has taken from the seats.
     chunks: AtomicU32,
     pub(super) state: Mutex<State<S>>,
@@ -109,7 +111,15 @@ impl<S: Seat> Room<S> {
             has_gap: false,
             is_refusing: false,
         };
-        Self { name: name.into(), number, overflow, has_history, chunks: AtomicU32::new(0), state: Mutex::new(state) }
+        Self {
+            name: name.into(),
+            number,
+            overflow,
+            has_history,
+            is_subscribed: AtomicBool::new(false),
+            chunks: AtomicU32::new(0),
+            state: Mutex::new(state),
+        }
     }
 
     /// Adds a member, who gets what is sent from now on. Returns whether the member is new.
@@ -235,6 +245,15 @@ impl<S: Seat> Room<S> {
     /// Where the directory has the room. No other room has the same number while this one has a member.
     pub(crate) fn number(&self) -> u32 {
         self.number
+    }
+
+    /// Whether the node gets what other nodes send to the room. Of use only without a history.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.is_subscribed.load(Acquire)
+    }
+
+    pub(crate) fn mark_subscribed(&self) {
+        self.is_subscribed.store(true, Release);
     }
 
     /// Whether the room is no longer in the directory.

@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use sockeye_state::{
     Append, Arrival, BoxFuture, Broker, BrokerError, Entry, Health, Inbox, Local, Lost, NodeId, Page, Position, Topic,
+    TopicKind,
 };
 
 /// How the broker answers.
@@ -79,6 +80,16 @@ impl Disturbed {
         self.inbox().lost(Lost::All);
     }
 
+    /// Says that messages of these topics may have been lost.
+    pub(crate) fn lose_topics(&self, topics: Vec<Topic>) {
+        self.inbox().lost(Lost::Topics(topics));
+    }
+
+    /// Hands a message that was published to the node as the broker would.
+    pub(crate) fn hand_over_message(&self, topic: Topic, envelope: impl Into<Bytes>) {
+        self.inbox().message(topic, envelope.into());
+    }
+
     /// Hands a message to the node as the broker would.
     pub(crate) fn hand_over(&self, topic: Topic, entry: Entry) {
         self.inbox().appended(topic, entry);
@@ -88,7 +99,7 @@ impl Disturbed {
         self.0.reads.load(SeqCst)
     }
 
-    /// How many topics the node is subscribed to.
+    /// How many rooms the node is subscribed to.
     pub(crate) fn subscribed(&self) -> usize {
         self.0.subscribed.load(SeqCst)
     }
@@ -118,6 +129,10 @@ impl Disturbed {
     }
 }
 
+fn rooms(topics: &[Topic]) -> usize {
+    topics.iter().filter(|topic| topic.kind() == TopicKind::Room).count()
+}
+
 impl Broker for Disturbed {
     fn start(&self, node: NodeId, inbox: Inbox) -> BoxFuture<'_, Result<(), BrokerError>> {
         *self.0.inbox.lock().unwrap() = Some(inbox.clone());
@@ -139,12 +154,12 @@ impl Broker for Disturbed {
     }
 
     fn subscribe(&self, topics: Vec<Topic>) -> BoxFuture<'_, Result<(), BrokerError>> {
-        self.0.subscribed.fetch_add(topics.len(), SeqCst);
+        self.0.subscribed.fetch_add(rooms(&topics), SeqCst);
         self.ask(self.0.local.subscribe(topics))
     }
 
     fn unsubscribe(&self, topics: Vec<Topic>) -> BoxFuture<'_, Result<(), BrokerError>> {
-        self.0.subscribed.fetch_sub(topics.len(), SeqCst);
+        self.0.subscribed.fetch_sub(rooms(&topics), SeqCst);
         self.ask(self.0.local.unsubscribe(topics))
     }
 

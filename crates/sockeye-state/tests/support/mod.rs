@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub(crate) mod broker;
+pub(crate) mod nodes;
 #[cfg(feature = "protocol")]
 pub(crate) mod page;
 pub(crate) mod presence;
