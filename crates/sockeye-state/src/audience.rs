@@ -9,7 +9,7 @@ use crate::{
     relay::CarryOut, stats::Delivered,
 };
 
-/// The members of one or several rooms, and nobody twice. From [`Hub::to`], [`Room::except`] and
+/// The members of one or several rooms, on all nodes, and nobody twice. From [`Hub::to`], [`Room::except`] and
 /// [`Joined::to_others`](crate::Joined::to_others).
 ///
 /// ```
@@ -39,6 +39,9 @@ impl<T: Send + Sync + 'static> Audience<T> {
     }
 
     /// Sends a message to these members. Returns how many members of this node the message is for. As [`Room::send`].
+    ///
+    /// With a [broker](crate::Builder::broker), a message to several rooms goes to the topic of each of them, and a node that has members in
+    /// several delivers the first copy that comes. A message to more than 32 rooms goes to all nodes instead, once.
     ///
     /// A message to several rooms is for rooms without a [history](crate::Rooms::history): in two histories it would have two
     /// positions, and a member of both rooms would get it twice. If one of several rooms has a history, nobody gets the message: 0 is
@@ -86,7 +89,7 @@ impl<T: Send + Sync + 'static> Audience<T> {
         }
     }
 
-    /// Closes the connections of these members, after what was sent to their rooms before. Returns how many members of this node
+    /// Closes the connections of these members, on all nodes, after what was sent to their rooms before. Returns how many members of this node
     /// it concerns; a member of several of the rooms is counted in each. For rooms with a history, see [`Room::close_members`].
     ///
     /// # Errors
@@ -192,9 +195,12 @@ impl<'a, T: Send + Sync + 'static> Everyone<'a, T> {
     }
 }
 
-/// A member by its identity, whether it is still here or not. From [`Hub::member`].
+/// A member by its identity, on whatever node, and whether it is still there or not. From [`Hub::member`].
 ///
-/// Each method returns how many members of this node it concerns: 1, or 0 if the member has left.
+/// Each method returns how many members of this node it concerns: 1, or 0 if the member has left or belongs to another node. For a member
+/// of another node, the method tells that node, by the [broker](crate::Builder::broker), and does not wait: nothing says whether the member
+/// is still there, and while the broker is away, nothing happens. What one node wants of a member happens in that order, each at
+/// most once.
 ///
 /// ```
 /// # use sockeye_state::{Hub, MemberId};
@@ -246,13 +252,15 @@ impl<T: Send + Sync + 'static> RemoteMember<T> {
         Ok(1)
     }
 
-    /// Makes the member join a room, as [`Member::join`](crate::Member::join).
+    /// Makes the member join a room, as [`Member::join`](crate::Member::join), but without waiting: what other nodes send to the room reaches
+    /// the member from a moment later on, once its node has subscribed to the room.
+    ///
+    /// A room with a history is joined in a task, which logs a warning if the broker does not answer.
     ///
     /// # Errors
     ///
-    /// A [`JoinError`], if no room can have this name, or if the member is in too many rooms.
-    ///
-    /// A room with a history is joined in a task, which logs a warning if the broker does not answer.
+    /// A [`JoinError`], if no room can have this name, or if the member is in too many rooms. If a member of another node is, that node
+    /// logs a warning.
     pub fn join(&self, room: &str) -> Result<usize, JoinError> {
         crate::name::check(room)?;
         if self.is_elsewhere() {

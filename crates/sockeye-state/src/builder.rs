@@ -125,9 +125,18 @@ impl<T: Send + Sync + 'static> Builder<T> {
         self
     }
 
-    /// What keeps the histories of rooms. The hubs of several nodes that have the same broker and [`namespace`](Self::namespace) have
-    /// the same histories: what one of them appends reaches the members of all. Messages of rooms without a history, messages to
-    /// single members, and presence stay on their node. Default: a [`Local`] of this hub's own, which keeps histories in memory.
+    /// What connects this hub to those of other nodes, and keeps the histories of rooms. Hubs with the same broker and
+    /// [`namespace`](Self::namespace) have the same rooms, with the same histories. Default: a [`Local`] of this hub's own, which
+    /// keeps histories in memory, and connects nobody.
+    ///
+    /// | over all nodes | on this node alone |
+    /// |---|---|
+    /// | messages to rooms: [`Room::send`](crate::Room::send), [`Hub::to`] | [`Hub::all`], [`Hub::broadcast`] |
+    /// | [`Room::close_members`](crate::Room::close_members) | [`Hub::by_key`], [`Hub::members_of`], all numbers of members, presence |
+    /// | [`Hub::member`]: messages, Closes, joins and leaves | the order between two nodes that send to a room without a history |
+    ///
+    /// The node listens to the rooms that have members here, and for 10 s longer, so that a page that is loaded again costs nothing.
+    /// [`Room::send`](crate::Room::send) says what a room without a history promises, and [`Rooms::history`] what a room with one does.
     ///
     /// ```
     /// use sockeye_state::{BuildError, Hub, Local, Rooms};
@@ -177,7 +186,8 @@ impl<T: Send + Sync + 'static> Builder<T> {
     }
 
     /// Builds the hub. With a broker or with histories, the hub has tasks in the Tokio runtime that this is called in, whose timers
-    /// must be enabled.
+    /// must be enabled. With a broker, other nodes can reach the members of this one when the future is ready; if the broker is slow,
+    /// that is so a little later.
     ///
     /// # Errors
     ///

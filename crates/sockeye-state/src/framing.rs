@@ -47,7 +47,7 @@ pub enum Delivery<'a> {
         /// messages is the part that is known already.
         caught_up: CaughtUp,
     },
-    /// The members may have missed messages at this place, which cannot be had any more.
+    /// The members may have missed messages at this place or shortly before, which cannot be had any more.
     #[non_exhaustive]
     Gap {
         /// The name of the room.

@@ -114,7 +114,7 @@ impl<T: Send + Sync + 'static> Hub<T> {
         Audience::new(rooms.into_iter().map(|name| self.room(name)).collect())
     }
 
-    /// A member, from anywhere, by its identity. [`RemoteMember`] has an example.
+    /// A member, from anywhere and on whatever node, by its identity. [`RemoteMember`] has an example.
     pub fn member(&self, id: MemberId) -> RemoteMember<T> {
         RemoteMember::new(self.clone(), id)
     }

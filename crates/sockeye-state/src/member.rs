@@ -72,6 +72,11 @@ impl<T: Send + Sync + 'static> Member<T> {
     /// Joins a room: `member.join("harbour").await`. The member gets all that is sent to the room from then on, until it
     /// [leaves](Self::leave). Joining again changes nothing.
     ///
+    /// With a [broker](crate::Builder::broker), the first join of a room on this node waits until the node gets what other nodes send to
+    /// the room, which takes one answer of the broker, and at most 500 ms. If the broker does not answer in this time, or has not
+    /// answered lately, the join is `Ok` all the same, and the members of the room hear of a [gap](crate::Delivery::Gap) as soon as
+    /// the node gets everything.
+    ///
     /// ```
     /// # use sockeye_state::{JoinError, Member};
     /// async fn go(me: &Member<String>, to: &str) -> Result<(), JoinError> {

@@ -78,6 +78,12 @@ impl<T: Send + Sync + 'static> Room<T> {
     /// 0 means that nobody is in the room, or that too many messages are pending in it; see
     /// [`Limits::pending_messages`](crate::Limits::pending_messages).
     ///
+    /// With a [broker](crate::Builder::broker), the message also goes to the members of other nodes, after it has been sent to those here:
+    /// to each of them at most once, and in the order in which this node has sent. `send` does not wait for the broker. At most 1,024
+    /// messages or 4 MiB of a node are on their way to it. What the broker does not take, or what is beyond that, does not reach other
+    /// nodes: their members hear of a [gap](crate::Delivery::Gap) as soon as the broker is back, [`Event::PublishFailed`](crate::Event::PublishFailed) says so here, and
+    /// [`Stats::publish_failed`](crate::Stats::publish_failed) counts the messages.
+    ///
     /// In a room with a [history](crate::Rooms::history), the message goes to the broker first, and reaches all members in the order of
     /// the history, also those of this node. It waits while the broker is away; [`append`](Self::append) tells what became of it, and
     /// otherwise [`Event::AppendFailed`](crate::Event::AppendFailed) does. 0 then means that nobody is in the room here, or that too
@@ -153,7 +159,7 @@ impl<T: Send + Sync + 'static> Room<T> {
     }
 
     /// Like [`send`](Self::send), for a message that is worth nothing later, such as "is typing" or the position of a cursor:
-    /// it is in no history of the room. In a room with a [history](crate::Rooms::history), it does not wait for the broker either, so
+    /// it is in no history of the room. It reaches the members of other nodes as in a room without a history. In a room with a [history](crate::Rooms::history), it does not wait for the broker either, so
     /// that it may arrive before what was sent to the room earlier.
     ///
     /// ```
@@ -177,8 +183,9 @@ impl<T: Send + Sync + 'static> Room<T> {
         Audience::new(vec![self.clone()]).except(member)
     }
 
-    /// Closes the connections of all members of the room, after what was sent to the room before. Returns how many members of
-    /// this node it concerns. The members leave the room when their handlers end. Others may join meanwhile.
+    /// Closes the connections of all members of the room, on all nodes, after what was sent to the room from this node before. Returns
+    /// how many members of this node it concerns. The members leave the room when their handlers end. Others may join meanwhile. While
+    /// the [broker](crate::Builder::broker) is away, the members of other nodes are not closed.
     ///
     /// In a room with a [history](crate::Rooms::history), what is on its way to the broker or back at this moment is not waited for:
     /// the members get it when they come back with their positions. Members that are catching up are not closed.

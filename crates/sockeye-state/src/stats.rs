@@ -58,7 +58,7 @@ pub struct Stats {
     /// How often the node has read a part of a history from the broker.
     pub history_reads: u64,
     /// Messages of this node that the broker has taken for the members of other nodes, whether there are any or not: to rooms without a
-    /// history, to members of other nodes, and Closes.
+    /// history, to members of other nodes, and Closes. A message to several rooms counts for each of them.
     pub published: u64,
     /// Messages for the members of other nodes that the broker has not taken, or may not have: it is away, or 1,024 messages or 4 MiB
     /// of the node are on their way already.

@@ -99,6 +99,8 @@ pub mod choosing_crates {}
 #[doc = include_str!("../guide/state-and-extractors.md")]
 pub mod state_and_extractors {}
 
+#[cfg_attr(feature = "state", doc = "[`Builder::broker`]: crate::state::Builder::broker")]
+#[cfg_attr(not(feature = "state"), doc = "[`Builder::broker`]: crate#features")]
 #[cfg_attr(feature = "state", doc = "[`Builder::overflow`]: crate::state::Builder::overflow")]
 #[cfg_attr(not(feature = "state"), doc = "[`Builder::overflow`]: crate#features")]
 #[cfg_attr(feature = "state", doc = "[`Event::Gap`]: crate::state::Event::Gap")]
@@ -316,6 +318,8 @@ pub mod metrics_and_tracing {}
 
 #[cfg_attr(feature = "state", doc = "[`Event::Gap`]: crate::state::Event::Gap")]
 #[cfg_attr(not(feature = "state"), doc = "[`Event::Gap`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Event::PublishFailed`]: crate::state::Event::PublishFailed")]
+#[cfg_attr(not(feature = "state"), doc = "[`Event::PublishFailed`]: crate#features")]
 #[cfg_attr(feature = "state", doc = "[`Local`]: crate::state::Local")]
 #[cfg_attr(not(feature = "state"), doc = "[`Local`]: crate#features")]
 #[cfg_attr(feature = "redis", doc = "[`Redis`]: sockeye_redis::Redis")]
@@ -336,6 +340,8 @@ pub mod more_than_one_server {}
 #[cfg_attr(not(feature = "state"), doc = "[`Event::BrokerBack`]: crate#features")]
 #[cfg_attr(feature = "state", doc = "[`Event::BrokerLost`]: crate::state::Event::BrokerLost")]
 #[cfg_attr(not(feature = "state"), doc = "[`Event::BrokerLost`]: crate#features")]
+#[cfg_attr(feature = "state", doc = "[`Event::PublishFailed`]: crate::state::Event::PublishFailed")]
+#[cfg_attr(not(feature = "state"), doc = "[`Event::PublishFailed`]: crate#features")]
 #[cfg_attr(feature = "redis", doc = "[`Redis::connect`]: sockeye_redis::Redis::connect")]
 #[cfg_attr(not(feature = "redis"), doc = "[`Redis::connect`]: crate#features")]
 #[cfg_attr(feature = "redis", doc = "[`connect_timeout`]: sockeye_redis::Builder::connect_timeout")]
