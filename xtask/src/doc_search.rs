@@ -28,6 +28,8 @@ const WORDS: &[(&str, &str)] = &[
     ("pubsub",           "sockeye::guide::rooms"),
     ("presence",         "sockeye::guide::presence"),
     ("resume",           "sockeye::guide::history"),
+    ("redis",            "sockeye::redis"),
+    ("cluster",          "sockeye::guide::more_than_one_server"),
     ("broadcast",        "sockeye::state::Hub::broadcast"),
     ("max message size", "sockeye::Config::max_message_size"),
     ("message size",     "sockeye::Config::max_message_size"),
