@@ -147,8 +147,8 @@ const TABLE: &[Row] = &[
             // The provider of `rediss://`, where the process has none.
             optional("tokio-rustls"),
             optional("metrics"),
-            // Its own tests are the contract.
-            to("sockeye-broker-test"),
+            // Its own tests are the contract, and connections of members of hubs.
+            to("sockeye-broker-test"), to("sockeye-tokio"),
         ],
         never: &["sockeye-nats", "async-nats", "hyper", "axum"],
     },

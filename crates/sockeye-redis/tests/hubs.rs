@@ -1,0 +1,178 @@
+//! Hubs on one Redis, with members.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+#[macro_use]
+mod support;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
+use sockeye_redis::Redis;
+use sockeye_state::{CaughtUp, Delivery, Hub, Position, Rooms};
+use sockeye_testkit::{Frame, Proxy, opcode};
+use sockeye_tokio::Message;
+use tokio::time::Instant;
+
+use self::support::{
+    client::{Client, connect},
+    is_long,
+    server::{Disk, Kind, Server},
+};
+
+/// How many members come back again and again.
+const MEMBERS: usize = 10;
+
+/// How many nodes send at full speed: each waits for the place of a message before it appends the next one to the same room.
+const SENDERS: usize = 4;
+
+/// How many messages wait in each of them.
+const WAITING: usize = 64;
+
+async fn hub(url: &str) -> Hub<usize> {
+    let rooms = Rooms::new().history(1000, Duration::from_secs(3600));
+    let numbered = |delivery: &Delivery<'_>| match delivery {
+        Delivery::Message { at: Some(at), message: Some(_), .. } => Some(at.to_string().into()),
+        Delivery::Gap { .. } => Some("gap".into()),
+        Delivery::Joined { .. } => Some("joined".into()),
+        _ => None,
+    };
+    let broker = Redis::connect(url).await.unwrap();
+    Hub::builder().namespace("hubs").broker(broker).rooms("kept:", rooms).frame(numbered).build().await.unwrap()
+}
+
+on_each_server! {
+    async fn line_8_joins_against_a_sender_at_full_speed_have_no_hole_and_no_repeat(server: Server, Disk::Nothing) {
+        let joins = if is_long() { 100_000 } else { 5_000 } / MEMBERS;
+        let here = hub(&server.url()).await;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let mut senders = Vec::new();
+        for _ in 0..SENDERS {
+            senders.push(tokio::spawn(send(hub(&server.url()).await, is_over.clone())));
+        }
+        let start = Instant::now();
+        let members: Vec<_> = (0..MEMBERS).map(|number| tokio::spawn(come_back(here.clone(), number, joins))).collect();
+        let (mut gaps, mut messages) = (0, 0);
+        for member in members {
+            let (own_gaps, own_messages) = member.await.unwrap();
+            gaps += own_gaps;
+            messages += own_messages;
+        }
+        let took = start.elapsed();
+        is_over.store(true, Relaxed);
+        let mut sent = 0;
+        for sender in senders {
+            sent += sender.await.unwrap();
+        }
+        let (all, reads) = (MEMBERS * joins, here.stats().history_reads);
+        println!("{all} joins in {took:.1?}, {sent} messages sent, {messages} received, {gaps} gaps, {reads} reads");
+        assert!(messages > joins, "too few messages for a test: {messages}");
+        assert!(gaps <= all / 100, "{gaps} gaps");
+    }
+
+    async fn a_node_receives_nothing_for_rooms_whose_members_are_elsewhere(server: Server, Disk::Nothing) {
+        const BYTES: usize = 10_000;
+        let proxy = Proxy::start(server.address()).await;
+        let (here, there) = (hub(&format!("redis://{}", proxy.address())).await, hub(&server.url()).await);
+        let subscription = |sent: &[u8]| sent.windows(9).any(|window| window == b"SUBSCRIBE");
+        let (mut client, sender) = connect().await;
+        let member = here.register(sender, 0);
+        member.join("kept:here").await.unwrap();
+        client.expect_text("joined").await;
+        let (mut clients, mut members) = (Vec::new(), Vec::new());
+        for number in 0..100 {
+            let (client, sender) = connect().await;
+            let member = there.register(sender, number);
+            member.join(format!("kept:there {number}")).await.unwrap();
+            clients.push(client);
+            members.push(member);
+        }
+        let before = proxy.received(subscription);
+        for number in 0..100 {
+            there.room(format!("kept:there {number}")).append("x".repeat(BYTES)).await.unwrap();
+        }
+        let last = there.room("kept:here").append("x").await.unwrap();
+        client.expect_text(&last.to_string()).await;
+        let received = proxy.received(subscription) - before;
+        println!("100 messages of {BYTES} bytes elsewhere and one here: the node has received {received} bytes");
+        assert!(received < 1000, "{received}");
+        for client in &mut clients {
+            client.expect_text("joined").await;
+            assert_eq!(client.expect_frame().await.opcode, opcode::TEXT);
+        }
+    }
+}
+
+/// Sends at full speed. Returns how many messages were appended.
+async fn send(hub: Hub<usize>, is_over: Arc<AtomicBool>) -> usize {
+    let room = hub.room("kept:1");
+    let appends = stream::iter(0_u64..).take_while(|_| std::future::ready(!is_over.load(Relaxed)));
+    let appends = appends.map(|_| room.append("x")).buffered(WAITING);
+    appends.fold(0, async |sent, at| sent + usize::from(at.is_ok())).await
+}
+
+/// Leaves and joins, and checks each message. Returns the number of gaps and of messages.
+async fn come_back(hub: Hub<usize>, number: usize, joins: usize) -> (usize, usize) {
+    let (client, sender) = connect().await;
+    let mut client = client.within(Duration::from_secs(60));
+    let me = hub.register(sender, number);
+    let (mut gaps, mut messages) = (0, 0);
+    let mut last = hub.room("kept:1").append("x").await.unwrap();
+    for join in 0..joins {
+        let since = last;
+        let caught_up = me.join("kept:1").since(since).await.unwrap().caught_up();
+        if (join + number) % 3 == 0 {
+            tokio::task::yield_now().await;
+        }
+        me.leave("kept:1").await;
+        me.sender().push(Message::text("left")).unwrap();
+        let mut has_gap = false;
+        for text in texts_until(&mut client, "left").await {
+            match &*text {
+                "gap" => has_gap = true,
+                // What came before this was on its way when the member left last. A page knows it by its position.
+                "joined" => (last, has_gap) = (since, caught_up == CaughtUp::Gap),
+                at => {
+                    let at: Position = at.parse().unwrap();
+                    if has_gap {
+                        assert!(at.offset > last.offset, "{at} after {last} and a gap");
+                        (has_gap, gaps) = (false, gaps + 1);
+                    } else {
+                        assert_eq!(at.offset, last.offset + 1, "{at} after {last}");
+                    }
+                    (last, messages) = (at, messages + 1);
+                }
+            }
+        }
+        if has_gap {
+            // Nothing came after it.
+            gaps += 1;
+            last = hub.room("kept:1").append("x").await.unwrap();
+        }
+    }
+    (gaps, messages)
+}
+
+/// All texts that come until `last` comes, without it.
+async fn texts_until(client: &mut Client, last: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    loop {
+        let frame = client.expect_frame().await;
+        if frame.opcode == opcode::PING {
+            client.send(Frame::pong(frame.payload)).await;
+            continue;
+        }
+        assert_eq!(frame.opcode, opcode::TEXT, "{frame:?}");
+        let text = String::from_utf8(frame.payload).expect("a text");
+        if text == last {
+            return texts;
+        }
+        texts.push(text);
+    }
+}
