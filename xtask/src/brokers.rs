@@ -4,7 +4,7 @@ use crate::cargo;
 use crate::context::Context;
 use crate::environment;
 use crate::flags::BrokersFlags;
-use crate::tools::Tool;
+use crate::tools::{Skip, Tool};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::PathBuf;
@@ -18,12 +18,25 @@ pub(crate) fn run(ctx: &Context, flags: &BrokersFlags) -> Result<()> {
     }
     let _redis = sh.push_env("SOCKEYE_REDIS_SERVER", redis);
     let _valkey = sh.push_env("SOCKEYE_VALKEY_SERVER", valkey);
+    let faketime = faketime(ctx)?;
+    let _faketime = faketime.map(|library| sh.push_env("SOCKEYE_FAKETIME", library));
     let _long = flags.long.then(|| sh.push_env("SOCKEYE_BROKERS_LONG", "1"));
     let only = &flags.only;
     cmd!(sh, "cargo test --package sockeye-broker-test --all-features --test local -- {only...}").run()?;
     // The figures of each test are what it prints.
     let arguments = ["--all-features", "--tests", "--no-fail-fast", "--", "--show-output"];
     cargo::run_tests(cmd!(sh, "cargo test --package sockeye-redis {arguments...} {only...}").into())
+}
+
+/// The library that makes clocks wrong. Without it, one test less is run.
+fn faketime(ctx: &Context) -> Result<Option<PathBuf>> {
+    match Tool::Faketime.require(ctx) {
+        Err(error) if error.is::<Skip>() => {
+            eprintln!("no clock is made wrong: {error}");
+            Ok(None)
+        }
+        found => found.map(Some),
+    }
 }
 
 /// The server of Redis, by this name: it looks at how it is called.

@@ -46,6 +46,8 @@ pub(crate) enum Tool {
     Nft,
     /// The server of Redis.
     RedisServer,
+    /// The library that makes the clock of a program wrong.
+    Faketime,
 }
 
 /// Where Debian installs the sources of Go packages.
@@ -128,6 +130,7 @@ impl Tool {
             Tool::Ip => of_root("ip", &["-V"]),
             Tool::Nft => of_root("nft", &["--version"]),
             Tool::RedisServer => redis_server(),
+            Tool::Faketime => faketime(),
         }
     }
 
@@ -167,6 +170,7 @@ impl Tool {
             Tool::RedisServer => {
                 "install Redis (on Debian: redis-server, or redis-tools, which has the same program and starts no service)"
             }
+            Tool::Faketime => "install libfaketime (on Debian: libfaketime), or set SOCKEYE_FAKETIME to its file",
         }
     }
 
@@ -208,6 +212,7 @@ impl Tool {
             Tool::Nft => apt_get(ctx, &["nftables"])?,
             // Its redis-check-rdb is the server by another name. The package redis-server would start a service.
             Tool::RedisServer => apt_get(ctx, &["redis-tools"])?,
+            Tool::Faketime => apt_get(ctx, &["libfaketime"])?,
         }
         Ok(())
     }
@@ -269,6 +274,19 @@ fn nginx() -> Result<PathBuf, String> {
 fn redis_server() -> Result<PathBuf, String> {
     let found = ["redis-server", "redis-check-rdb"].into_iter().find_map(on_path);
     found.ok_or_else(|| "there is no redis-server on PATH".to_owned())
+}
+
+/// Finds the library in `SOCKEYE_FAKETIME`, or where Debian installs it, which depends on the kind of processor.
+fn faketime() -> Result<PathBuf, String> {
+    if let Some(chosen) = std::env::var_os("SOCKEYE_FAKETIME").map(PathBuf::from) {
+        return match chosen.is_file() {
+            true => Ok(chosen),
+            false => Err(format!("SOCKEYE_FAKETIME is `{}`, which is no file", chosen.display())),
+        };
+    }
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut files = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
+    files.find(|file| file.is_file()).ok_or_else(|| "there is no libfaketime in the folders of /usr/lib".to_owned())
 }
 
 /// Finds Go, if the package is installed from the system too. Go itself would download the package.
