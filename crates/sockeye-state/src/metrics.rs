@@ -36,6 +36,9 @@ mod on {
     const PEOPLE: &str = "sockeye_hub_people";
     const OBSERVERS: &str = "sockeye_hub_presence_observers";
     const RESETS: &str = "sockeye_hub_presence_resets_total";
+    const NODES: &str = "sockeye_hub_presence_nodes";
+    const HEARTBEATS: &str = "sockeye_hub_presence_heartbeats_total";
+    const SNAPSHOTS: &str = "sockeye_hub_presence_snapshots_total";
 
     #[cfg(feature = "protocol")]
     const PROTOCOL_ERRORS: &str = "sockeye_hub_protocol_errors_total";
@@ -59,6 +62,20 @@ mod on {
 
     pub(crate) fn reset() {
         counter!(RESETS).increment(1);
+    }
+
+    pub(crate) fn nodes(change: f64) {
+        // Other nodes may be there before anybody is in the hub.
+        describe();
+        gauge!(NODES).increment(change);
+    }
+
+    pub(crate) fn heartbeat() {
+        counter!(HEARTBEATS).increment(1);
+    }
+
+    pub(crate) fn snapshot() {
+        counter!(SNAPSHOTS).increment(1);
     }
 
     pub(crate) fn sent() {
@@ -164,7 +181,10 @@ mod on {
         describe_counter!(ARRIVED, Unit::Count, "Messages of other nodes for rooms or members here, by no history");
         describe_gauge!(PEOPLE, Unit::Count, "People in rooms with presence, counted for each room");
         describe_gauge!(OBSERVERS, Unit::Count, "Observers of the presence of rooms");
-        describe_counter!(RESETS, Unit::Count, "Observers of presence that had missed too many changes");
+        describe_counter!(RESETS, Unit::Count, "Observers of presence that were told all people instead of changes");
+        describe_gauge!(NODES, Unit::Count, "Other nodes that tell this one of presence");
+        describe_counter!(HEARTBEATS, Unit::Count, "Messages by which another node says that it is there");
+        describe_counter!(SNAPSHOTS, Unit::Count, "Parts of the presence of other nodes that were asked for and came");
     }
 }
 
@@ -176,6 +196,9 @@ mod off {
     pub(crate) fn people(_change: f64) {}
     pub(crate) fn observers(_change: f64) {}
     pub(crate) fn reset() {}
+    pub(crate) fn nodes(_change: f64) {}
+    pub(crate) fn heartbeat() {}
+    pub(crate) fn snapshot() {}
     pub(crate) fn sent() {}
     pub(crate) fn refused() {}
     #[cfg(feature = "protocol")]

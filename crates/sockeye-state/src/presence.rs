@@ -7,6 +7,7 @@
 //! * `log`: the last changes of a room
 //! * `partition`: the rooms of one of 64 partitions, as a state machine without locks, tasks and network
 //! * `nodes`: what nodes tell each other of a partition, and how that is merged
+//! * `exchange`: how nodes tell each other, over a broker
 //! * `timer`: ends lingering when it is time
 //! * `shared`: the partitions behind their locks
 //! * `registry`: presence as the hub and its members see it
@@ -14,6 +15,7 @@
 //! The lock of a partition is taken after that of a member, and none is taken after it.
 
 mod error;
+
 mod holders;
 mod log;
 mod nodes;
@@ -33,7 +35,7 @@ use std::{
 pub use self::{error::PresenceError, person::Person};
 use self::{
     log::Observed,
-    partition::{Observation, Read},
+    partition::{Effects, Observation, Read},
     people::Snapshot,
     shared::Shared,
 };
@@ -175,7 +177,9 @@ impl Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.partition(self.room()).lock().forget(self.room());
+            let mut effects = Effects::default();
+            shared.partition(self.room()).lock().forget(self.room(), &mut effects);
+            shared.finish(effects);
             shared.figures.observers(-1);
         }
     }

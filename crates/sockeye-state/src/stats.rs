@@ -70,8 +70,16 @@ pub struct Stats {
     pub people: usize,
     /// Observers of [presence](crate::Presence) at this moment.
     pub observers: usize,
-    /// How often an observer had missed too many changes, and was told all people instead.
+    /// How often an observer was told all people instead of changes: since it had missed too many, or since what another node says
+    /// had to be asked for as a whole.
     pub resets: u64,
+    /// Other nodes at this moment that tell this one of the presence in their rooms.
+    pub nodes: usize,
+    /// How often another node has said that it is there, which each does every 2 seconds.
+    pub heartbeats: u64,
+    /// How often all that another node says of one of 64 parts of the rooms was asked for and has come: for rooms that are new
+    /// here, and after something was lost.
+    pub snapshots: u64,
     /// Frames of pages that were refused: see [`protocol`](crate::protocol).
     #[cfg(feature = "protocol")]
     pub protocol_errors: u64,

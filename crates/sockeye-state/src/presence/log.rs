@@ -51,6 +51,12 @@ impl Log {
         self.next += 1;
     }
 
+    /// So much has changed at once that all observers are told the state instead.
+    pub(super) fn reset(&mut self) {
+        self.changes.clear();
+        self.next += 1;
+    }
+
     /// The change with this number.
     pub(super) fn read(&self, number: u64) -> Found {
         let behind = self.next - number;

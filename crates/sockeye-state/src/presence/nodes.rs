@@ -1,12 +1,9 @@
 //! What nodes tell each other of a partition, and how that is merged.
 //!
 //! A node's part is all that it says of its own members. It goes to others as a whole, with its version, and then as deltas, which
-//! say from which version to which they lead. Whoever misses one asks for the whole part again.
+//! say from which version to which they lead. Whoever misses one asks for the whole part again. `exchange` carries them.
 
-#![cfg_attr(
-    not(test),
-    allow(dead_code, reason = "a hub has no transport to other nodes yet; the tests exchange parts")
-)]
+#![cfg_attr(not(test), allow(dead_code, reason = "no task carries parts to other nodes yet"))]
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -18,6 +15,7 @@ use tokio::time::Instant;
 use super::{
     holders::Entry,
     partition::{Effects, Partition},
+    room::Room,
 };
 use crate::NodeId;
 
@@ -30,7 +28,7 @@ pub(crate) struct Said {
 }
 
 /// All that a node says of a partition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) node: NodeId,
     pub(crate) version: u64,
@@ -38,7 +36,7 @@ pub(crate) struct Part {
 }
 
 /// What a node says differently from what it said before.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Delta {
     pub(crate) node: NodeId,
     /// The version that this delta begins at.
@@ -48,13 +46,26 @@ pub(crate) struct Delta {
 }
 
 /// What became of a delta.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Applied {
     Done,
     /// All of it was known.
     Known,
-    /// Something before it is missing: the node must be asked for its whole part.
-    Missing,
+    /// Something before this delta is missing: the node must be asked for its whole part.
+    Missing(Delta),
+}
+
+/// Why another node says something else of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// What it has just told.
+    Delta,
+    /// All that it says, after something was missed: observers are told the state.
+    Part,
+    /// It is over, and has said so. Its members may come back elsewhere, as after a leave.
+    Bye,
+    /// It has been silent for longer than people linger.
+    Silence,
 }
 
 /// The keys of which this node has to tell something.
@@ -90,7 +101,7 @@ impl Partition {
 
     /// This node's part.
     pub(crate) fn part(&self) -> Part {
-        let of_room = |(name, room): (&Arc<str>, &super::room::Room)| {
+        let of_room = |(name, room): (&Arc<str>, &Room)| {
             let said =
                 room.all_here().map(|(key, entry)| Said { room: name.clone(), key: key.clone(), entry: Some(entry) });
             said.collect::<Vec<_>>()
@@ -98,14 +109,30 @@ impl Partition {
         Part { node: self.node, version: self.version, said: self.rooms.iter().flat_map(of_room).collect() }
     }
 
-    /// Takes over what another node says differently from before.
-    pub(crate) fn apply(&mut self, delta: Delta, now: Instant, effects: &mut Effects) -> Applied {
-        match self.others.get_mut(&delta.node) {
-            Some(known) if *known >= delta.version => return Applied::Known,
-            Some(known) if *known >= delta.after => *known = delta.version,
-            _ => return Applied::Missing,
+    /// The version that this node has told to others, and whether it says nobody there.
+    pub(crate) fn told_version(&self) -> (u64, bool) {
+        match &self.gathered {
+            Some(gathered) if !gathered.keys.is_empty() => (gathered.after, false),
+            _ => (self.version, !self.rooms.values().any(Room::has_members)),
         }
-        delta.said.into_iter().for_each(|said| self.set(delta.node, said, true, now, effects));
+    }
+
+    /// The version of another node's part that is known here.
+    pub(crate) fn known(&self, node: NodeId) -> Option<u64> {
+        self.others.get(&node).copied()
+    }
+
+    /// Takes over what another node says differently from before. A node of which nothing is known has said nothing.
+    pub(crate) fn apply(&mut self, delta: Delta, now: Instant, effects: &mut Effects) -> Applied {
+        let known = self.known(delta.node);
+        if delta.node == self.node || known.is_some_and(|known| known >= delta.version) {
+            return Applied::Known;
+        }
+        if known.unwrap_or(0) < delta.after {
+            return Applied::Missing(delta);
+        }
+        self.others.insert(delta.node, delta.version);
+        delta.said.into_iter().for_each(|said| self.set(delta.node, said, Cause::Delta, now, effects));
         Applied::Done
     }
 
@@ -118,18 +145,42 @@ impl Partition {
         let still_said: HashSet<_> = part.said.iter().map(|said| (said.room.clone(), said.key.clone())).collect();
         for (room, key) in self.held_by(part.node) {
             if !still_said.contains(&(room.clone(), key.clone())) {
-                self.set(part.node, Said { room, key, entry: None }, true, now, effects);
+                self.set(part.node, Said { room, key, entry: None }, Cause::Part, now, effects);
             }
         }
-        part.said.into_iter().for_each(|said| self.set(part.node, said, true, now, effects));
+        part.said.into_iter().for_each(|said| self.set(part.node, said, Cause::Part, now, effects));
         true
     }
 
-    /// Another node is gone. Nobody lingers whom it alone has kept: it has been silent for longer than people linger.
+    /// Another node has been silent for so long that it is gone. Nobody lingers whom it alone has kept.
     pub(crate) fn gone(&mut self, node: NodeId, now: Instant, effects: &mut Effects) {
+        self.forget_node(node, Cause::Silence, now, effects);
+    }
+
+    /// Another node is over. Its members have left.
+    pub(crate) fn bye(&mut self, node: NodeId, now: Instant, effects: &mut Effects) {
+        self.forget_node(node, Cause::Bye, now, effects);
+    }
+
+    /// Whether this node needs to know what others say.
+    pub(crate) fn is_of_interest(&self) -> bool {
+        self.rooms.values().any(Room::is_of_interest)
+    }
+
+    /// Forgets what others say, unless this node needs to know it. Returns whether it was forgotten.
+    pub(crate) fn forget_others(&mut self, now: Instant, effects: &mut Effects) -> bool {
+        if self.is_of_interest() {
+            return false;
+        }
+        let nodes: Vec<_> = self.others.keys().copied().collect();
+        nodes.into_iter().for_each(|node| self.forget_node(node, Cause::Silence, now, effects));
+        true
+    }
+
+    fn forget_node(&mut self, node: NodeId, cause: Cause, now: Instant, effects: &mut Effects) {
         if self.others.remove(&node).is_some() {
             for (room, key) in self.held_by(node) {
-                self.set(node, Said { room, key, entry: None }, false, now, effects);
+                self.set(node, Said { room, key, entry: None }, cause, now, effects);
             }
         }
     }
@@ -139,11 +190,12 @@ impl Partition {
         rooms.flat_map(|(name, room)| room.held_by(node).map(|key| (name.clone(), key.clone()))).collect()
     }
 
-    fn set(&mut self, node: NodeId, said: Said, may_linger: bool, now: Instant, effects: &mut Effects) {
+    fn set(&mut self, node: NodeId, said: Said, cause: Cause, now: Instant, effects: &mut Effects) {
         let Said { room: name, key, entry } = said;
         self.clock = self.clock.max(entry.as_ref().map_or(0, |entry| entry.stamp));
         let (room, mut outside) = self.room(&name, now, effects);
-        room.set(&key, node, entry, may_linger, &mut outside);
+        outside.is_reset = cause == Cause::Part;
+        room.set(&key, node, entry, cause != Cause::Silence, &mut outside);
         self.remove_if_idle(&name);
     }
 }

@@ -26,8 +26,13 @@ use crate::{NodeId, PresenceChange, engine::Key};
 /// How many partitions there are, on each node.
 pub(crate) const PARTITIONS: usize = 64;
 
+/// A set of partitions, by bits.
+pub(crate) type Partitions = u64;
+
 pub(crate) struct Partition {
     pub(super) node: NodeId,
+    /// The bit of this partition in a set of partitions.
+    bit: Partitions,
     /// How often this node's part has changed.
     pub(super) version: u64,
     /// The highest stamp that this node has given or seen.
@@ -64,6 +69,10 @@ pub(crate) struct Effects {
     pub(crate) deadline: Option<Instant>,
     /// How many people there are more than before.
     pub(crate) people: isize,
+    /// Where this node has something to tell other nodes.
+    pub(crate) told: Partitions,
+    /// Where this node may have begun or ceased to need what other nodes say.
+    pub(crate) interest: Partitions,
 }
 
 /// What a room gets from outside.
@@ -72,6 +81,8 @@ pub(super) struct Outside<'a> {
     pub(super) node: NodeId,
     pub(super) lingering: &'a mut Lingering,
     pub(super) effects: &'a mut Effects,
+    /// Whether observers are told the state instead of each change.
+    pub(super) is_reset: bool,
 }
 
 /// The beginning of an observation.
@@ -91,9 +102,10 @@ pub(crate) enum Read {
 }
 
 impl Partition {
-    pub(crate) fn new(node: NodeId) -> Self {
+    pub(crate) fn new(node: NodeId, number: usize) -> Self {
         Self {
             node,
+            bit: 1 << number,
             version: 0,
             clock: 0,
             rooms: HashMap::new(),
@@ -116,15 +128,17 @@ impl Partition {
         let (stamp, key) = (self.tick(), person.shared_key().clone());
         let (room, mut outside) = self.room(name, now, effects);
         room.join(member, person, stamp, &mut outside);
-        self.told(name, &key);
+        self.told(name, &key, effects);
+        self.interest(effects);
     }
 
     /// A member of this node is no longer in a room. Nothing happens if it was not in the room.
     pub(crate) fn leave(&mut self, name: &str, member: Key, now: Instant, effects: &mut Effects) {
         let Some((room, mut outside)) = self.find(name, now, effects) else { return };
         if let Some(key) = room.leave(member, &mut outside) {
-            self.told(name, &key);
+            self.told(name, &key, effects);
         }
+        self.interest(effects);
         self.remove_if_idle(name);
     }
 
@@ -133,12 +147,13 @@ impl Partition {
         let stamp = self.tick();
         let Some((room, mut outside)) = self.find(name, now, effects) else { return false };
         let Some(key) = room.update(member, Entry { info, stamp }, &mut outside) else { return false };
-        self.told(name, &key);
+        self.told(name, &key, effects);
         true
     }
 
     /// Begins to observe a room. Whoever leaves it from now on lingers for so long.
-    pub(crate) fn observe(&mut self, name: &str, linger: Duration) -> Observation {
+    pub(crate) fn observe(&mut self, name: &str, linger: Duration, effects: &mut Effects) -> Observation {
+        self.interest(effects);
         let room = self.room_or_new(name);
         room.linger = linger;
         let log = room.log.get_or_insert_with(|| Log::new(room.name.clone()));
@@ -146,8 +161,15 @@ impl Partition {
         Observation { observed: log.observed.clone(), snapshot: room.people.snapshot(), next: log.next() }
     }
 
+    /// Begins an observation anew, which [`observe`](Self::observe) has begun.
+    pub(crate) fn observe_again(&mut self, name: &str) -> Option<(Arc<Snapshot>, u64)> {
+        let room = self.rooms.get_mut(name)?;
+        Some((room.people.snapshot(), room.log.as_ref()?.next()))
+    }
+
     /// Ends an observation.
-    pub(crate) fn forget(&mut self, name: &str) {
+    pub(crate) fn forget(&mut self, name: &str, effects: &mut Effects) {
+        self.interest(effects);
         let Some(room) = self.rooms.get_mut(name) else { return };
         if let Some(log) = &mut room.log {
             log.observers -= 1;
@@ -206,7 +228,7 @@ impl Partition {
         effects: &'a mut Effects,
     ) -> Option<(&'a mut Room, Outside<'a>)> {
         let room = self.rooms.get_mut(name)?;
-        Some((room, Outside { now, node: self.node, lingering: &mut self.lingering, effects }))
+        Some((room, Outside { now, node: self.node, lingering: &mut self.lingering, effects, is_reset: false }))
     }
 
     pub(super) fn room<'a>(
@@ -243,10 +265,17 @@ impl Partition {
     }
 
     /// Notes that this node's part has changed.
-    fn told(&mut self, room: &str, key: &Arc<str>) {
+    fn told(&mut self, room: &str, key: &Arc<str>, effects: &mut Effects) {
         self.version += 1;
         if let Some(gathered) = &mut self.gathered {
             gathered.add(room, key);
+            effects.told |= self.bit;
+        }
+    }
+
+    fn interest(&self, effects: &mut Effects) {
+        if self.gathered.is_some() {
+            effects.interest |= self.bit;
         }
     }
 }

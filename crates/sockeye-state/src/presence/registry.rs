@@ -59,7 +59,9 @@ impl<T> Registry<T> {
             return Err(PresenceError::NotConfigured { room: room.to_owned(), prefix: prefix.cloned() });
         };
         shared.expire(room);
-        let observation = shared.partition(room).lock().observe(room, rule.linger);
+        let mut effects = Effects::default();
+        let observation = shared.partition(room).lock().observe(room, rule.linger, &mut effects);
+        shared.finish(effects);
         shared.figures.observers(1);
         Ok(Presence::new(Arc::downgrade(shared), observation))
     }
@@ -67,7 +69,7 @@ impl<T> Registry<T> {
     /// Adds the figures of presence.
     pub(crate) fn read(&self, stats: &mut Stats) {
         if let Some(shared) = &self.shared {
-            (stats.people, stats.observers, stats.resets) = shared.figures.read();
+            shared.figures.read(stats);
         }
     }
 

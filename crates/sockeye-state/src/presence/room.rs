@@ -120,6 +120,15 @@ impl Room {
         held.map(|(place, _)| self.people.get(place).shared_key())
     }
 
+    /// Whether this node needs to know who is in the room: it has members there, or observers.
+    pub(super) fn is_of_interest(&self) -> bool {
+        self.log.is_some() || self.has_members()
+    }
+
+    pub(super) fn has_members(&self) -> bool {
+        !self.members.is_empty()
+    }
+
     /// What this node says of a person.
     pub(super) fn here(&self, key: &str) -> Option<Entry> {
         self.states[self.people.find(key)?].holders.here()
@@ -182,7 +191,11 @@ impl Room {
 
     fn tell(&mut self, change: PresenceChange, outside: &mut Outside<'_>) {
         if let Some(log) = &mut self.log {
-            log.push(change);
+            if outside.is_reset {
+                log.reset()
+            } else {
+                log.push(change)
+            }
             outside.effects.changed(&log.observed);
         }
     }

@@ -2,19 +2,35 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    atomic::{
+        AtomicU64, AtomicUsize,
+        Ordering::{Acquire, Relaxed, Release},
+    },
 };
 
+use tokio::sync::Notify;
+
 use super::{
-    partition::{Effects, PARTITIONS, Partition},
+    partition::{Effects, PARTITIONS, Partition, Partitions},
     timer::Timer,
 };
-use crate::{NodeId, metrics, sync::Mutex};
+use crate::{NodeId, metrics, stats::Stats, sync::Mutex};
 
 pub(crate) struct Shared {
     partitions: Box<[Mutex<Partition>]>,
     pub(super) timer: Arc<Timer>,
     pub(super) figures: Figures,
+    /// What the exchange with other nodes has to look at.
+    pub(super) marks: Arc<Marks>,
+}
+
+/// What has changed since the exchange with other nodes has looked.
+#[derive(Default)]
+pub(super) struct Marks {
+    told: AtomicU64,
+    interest: AtomicU64,
+    /// Wakes the exchange, for these marks and for all else.
+    pub(super) wake: Notify,
 }
 
 /// What a hub's [`Stats`](crate::Stats) say of presence.
@@ -23,16 +39,24 @@ pub(super) struct Figures {
     people: AtomicUsize,
     observers: AtomicUsize,
     resets: AtomicU64,
+    nodes: AtomicUsize,
+    heartbeats: AtomicU64,
+    snapshots: AtomicU64,
 }
 
 impl Shared {
     pub(super) fn new(node: NodeId) -> Self {
-        let partitions = (0..PARTITIONS).map(|_| Mutex::new(Partition::new(node))).collect();
-        Self { partitions, timer: Arc::default(), figures: Figures::default() }
+        let partitions = (0..PARTITIONS).map(|number| Mutex::new(Partition::new(node, number))).collect();
+        Self { partitions, timer: Arc::default(), figures: Figures::default(), marks: Arc::default() }
     }
 
     pub(super) fn partition(&self, room: &str) -> &Mutex<Partition> {
         &self.partitions[Partition::of(room)]
+    }
+
+    /// The partition with this number, below 64.
+    pub(super) fn at(&self, number: usize) -> &Mutex<Partition> {
+        &self.partitions[number]
     }
 
     pub(super) fn partitions(&self) -> impl Iterator<Item = &Mutex<Partition>> {
@@ -41,12 +65,13 @@ impl Shared {
 
     /// Does what follows from changes. Called without any lock, since this wakes tasks and calls a recorder of metrics.
     pub(super) fn finish(self: &Arc<Self>, effects: Effects) {
-        let Effects { changed, deadline, people } = effects;
+        let Effects { changed, deadline, people, told, interest } = effects;
         changed.iter().for_each(|observed| observed.changed.notify_waiters());
         if let Some(at) = deadline {
             self.wake_at(at);
         }
         self.figures.people(people);
+        self.marks.set(told, interest);
     }
 
     /// Makes all observers look.
@@ -55,6 +80,21 @@ impl Shared {
             let observed: Vec<_> = partition.lock().observed().cloned().collect();
             observed.iter().for_each(|observed| observed.changed.notify_waiters());
         }
+    }
+}
+
+impl Marks {
+    fn set(&self, told: Partitions, interest: Partitions) {
+        if told | interest != 0 {
+            self.told.fetch_or(told, Release);
+            self.interest.fetch_or(interest, Release);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Where there is something to tell, and where the interest may have changed.
+    pub(super) fn take(&self) -> (Partitions, Partitions) {
+        (self.told.swap(0, Acquire), self.interest.swap(0, Acquire))
     }
 }
 
@@ -77,11 +117,35 @@ impl Figures {
         metrics::reset();
     }
 
-    /// People, observers, and resets.
-    pub(super) fn read(&self) -> (usize, usize, u64) {
+    /// Another node is there, or is there no more.
+    pub(super) fn node(&self, more: isize) {
+        if more != 0 {
+            self.nodes.fetch_add(more as usize, Relaxed);
+            metrics::nodes(more as f64);
+        }
+    }
+
+    /// Another node has said that it is there.
+    pub(super) fn heartbeat(&self) {
+        self.heartbeats.fetch_add(1, Relaxed);
+        metrics::heartbeat();
+    }
+
+    /// All that another node says of a partition has been taken over.
+    pub(super) fn snapshot(&self) {
+        self.snapshots.fetch_add(1, Relaxed);
+        metrics::snapshot();
+    }
+
+    pub(super) fn read(&self, stats: &mut Stats) {
         // A negative number, for a moment, is nobody.
         let people = self.people.load(Relaxed);
-        (if people > isize::MAX as usize { 0 } else { people }, self.observers.load(Relaxed), self.resets.load(Relaxed))
+        stats.people = if people > isize::MAX as usize { 0 } else { people };
+        stats.observers = self.observers.load(Relaxed);
+        stats.resets = self.resets.load(Relaxed);
+        stats.nodes = self.nodes.load(Relaxed);
+        stats.heartbeats = self.heartbeats.load(Relaxed);
+        stats.snapshots = self.snapshots.load(Relaxed);
     }
 }
 
@@ -92,5 +156,6 @@ impl Drop for Shared {
         self.wake_observers();
         let people: usize = self.partitions.iter().map(|partition| partition.lock().len()).sum();
         self.figures.people(-(people as isize));
+        self.figures.node(-(self.figures.nodes.load(Relaxed) as isize));
     }
 }
