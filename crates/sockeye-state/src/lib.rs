@@ -32,6 +32,8 @@ mod engine;
 mod envelope;
 mod error;
 mod events;
+#[cfg(test)]
+mod fixtures;
 mod framing;
 mod history;
 mod hub;

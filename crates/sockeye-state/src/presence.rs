@@ -15,6 +15,7 @@
 //! The lock of a partition is taken after that of a member, and none is taken after it.
 
 mod error;
+mod exchange;
 
 mod holders;
 mod log;
