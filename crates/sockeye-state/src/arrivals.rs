@@ -4,7 +4,10 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
-use crate::{BrokerError, Entry, Inbox, Lost, Topic, broker::InboxTarget, history::History, link::Link, relay::Relay};
+use crate::{
+    BrokerError, Entry, Inbox, Lost, Topic, broker::InboxTarget, history::History, link::Link, presence::Exchange,
+    relay::Relay,
+};
 
 /// Connects the node to the broker, and hands on what arrives.
 pub(crate) async fn start(link: &Link, receivers: Receivers) -> Result<(), BrokerError> {
@@ -17,11 +20,17 @@ pub(crate) struct Receivers {
     pub(crate) history: Weak<History>,
     /// Gone if the hub has no other nodes.
     pub(crate) relay: Weak<Relay>,
+    /// Gone if the hub has no other nodes, or no rooms with presence.
+    pub(crate) exchange: Weak<Exchange>,
 }
 
 impl InboxTarget for Receivers {
     fn message(&self, topic: Topic, envelope: Bytes) {
-        if let Some(relay) = self.relay.upgrade() {
+        if Exchange::has(&topic) {
+            if let Some(exchange) = self.exchange.upgrade() {
+                exchange.arrived(&topic, &envelope);
+            }
+        } else if let Some(relay) = self.relay.upgrade() {
             relay.arrived(&topic, &envelope);
         }
     }
@@ -39,6 +48,9 @@ impl InboxTarget for Receivers {
     fn lost(&self, what: Lost) {
         if let Some(history) = self.history.upgrade() {
             history.lost(&what);
+        }
+        if let Some(exchange) = self.exchange.upgrade() {
+            exchange.lost(&what);
         }
         if let Some(relay) = self.relay.upgrade() {
             relay.lost(what);

@@ -215,6 +215,8 @@ impl<T: Send + Sync + 'static> Builder<T> {
         inner.link = Some(link.clone());
         inner.history = Some(history.clone());
         inner.relay = relay.clone();
+        inner.exchange = has_others.then(|| inner.presence.exchange(&link, &inner.engine)).flatten();
+        let exchange = inner.exchange.clone();
         let hub = Hub::make(inner);
         if let Some(relay) = &relay {
             relay.set_orders(Box::new(OrdersOf(hub.downgrade())));
@@ -222,11 +224,15 @@ impl<T: Send + Sync + 'static> Builder<T> {
         let receivers = Receivers {
             history: Arc::downgrade(&history),
             relay: relay.as_ref().map(Arc::downgrade).unwrap_or_default(),
+            exchange: exchange.as_ref().map(Arc::downgrade).unwrap_or_default(),
         };
         arrivals::start(&link, receivers).await.map_err(BuildError::Broker)?;
         history.start();
         if let Some(relay) = &relay {
             relay.start().await;
+        }
+        if let Some(exchange) = exchange {
+            exchange.start();
         }
         Ok(hub)
     }

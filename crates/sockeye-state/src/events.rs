@@ -4,6 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::broadcast::{self, error::RecvError};
 
+use crate::NodeId;
+
 /// How many events are kept for a receiver that does not look. Events are rare.
 const KEPT: usize = 64;
 
@@ -35,6 +37,12 @@ pub enum Event {
     BrokerLost,
     /// The broker answers again. What has not arrived is read.
     BrokerBack,
+    /// Another node with rooms with [presence](crate::Rooms::presence) is there no more: its hub has ended, or it has been silent for
+    /// 6 seconds. Its members are no longer shown. If it was only slow, or cut off, it comes back, and so do they.
+    NodeLeft {
+        /// The node, as [`Hub::node`](crate::Hub::node) says there.
+        node: NodeId,
+    },
     /// The receiver was too slow, and this many events were dropped.
     Missed(u64),
 }
@@ -100,6 +108,10 @@ impl EventSender {
 
     pub(crate) fn broker_back(&self) {
         self.send(|| Event::BrokerBack);
+    }
+
+    pub(crate) fn node_left(&self, node: NodeId) {
+        self.send(|| Event::NodeLeft { node });
     }
 
     fn send(&self, event: impl FnOnce() -> Event) {

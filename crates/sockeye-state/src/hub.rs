@@ -17,7 +17,7 @@ use crate::{
     history::History,
     link::Link,
     members::{KeyOf, Members},
-    presence::Registry,
+    presence::{Exchange, Registry},
     relay::Relay,
 };
 
@@ -63,6 +63,8 @@ pub(crate) struct Inner<T> {
     /// Present if there is a broker that other nodes may have too.
     pub(crate) relay: Option<Arc<Relay>>,
     pub(crate) presence: Arc<Registry<T>>,
+    /// Present if [`Builder::broker`](crate::Builder::broker) was given, and rooms have presence.
+    pub(crate) exchange: Option<Arc<Exchange>>,
 }
 
 impl<T: Send + Sync + 'static> Hub<T> {
@@ -168,7 +170,13 @@ impl<T: Send + Sync + 'static> Hub<T> {
     ///
     /// If the future is dropped, nothing is observed.
     pub async fn presence(&self, room: impl AsRef<str>) -> Result<Presence, PresenceError> {
-        self.inner.presence.observe(room.as_ref())
+        let room = room.as_ref();
+        let mut who = self.inner.presence.observe(room)?;
+        if let Some(exchange) = &self.inner.exchange {
+            exchange.known(room).await;
+            who.begin_anew();
+        }
+        Ok(who)
     }
 
     /// All members of this node, in no order.
@@ -247,6 +255,7 @@ impl<T> Inner<T> {
             history: None,
             relay: None,
             presence: Arc::new(presence),
+            exchange: None,
         }
     }
 }
@@ -266,7 +275,11 @@ impl<T> Drop for Inner<T> {
     fn drop(&mut self) {
         if let Some(link) = &self.link {
             let relay = self.relay.take();
+            let bye = self.exchange.as_ref().map(|exchange| exchange.close());
             link.close(async move {
+                if let Some(bye) = bye {
+                    bye.await;
+                }
                 if let Some(relay) = relay {
                     relay.finish().await;
                 }

@@ -28,7 +28,6 @@ mod audience;
 mod broker;
 mod builder;
 mod engine;
-#[cfg_attr(not(test), allow(dead_code, reason = "the hub tells other nodes nothing of presence yet"))]
 mod envelope;
 mod error;
 mod events;

@@ -34,15 +34,16 @@ use std::{
 };
 
 pub use self::{error::PresenceError, person::Person};
+pub(crate) use self::{
+    exchange::Exchange,
+    person::own,
+    registry::{LINGER, PersonOf, Registry, Rule},
+};
 use self::{
     log::Observed,
     partition::{Effects, Observation, Read},
     people::Snapshot,
     shared::Shared,
-};
-pub(crate) use self::{
-    person::own,
-    registry::{LINGER, PersonOf, Registry, Rule},
 };
 
 /// Who is in a room: all people at the moment of [`Hub::presence`](crate::Hub::presence), and all changes since.
@@ -106,6 +107,15 @@ impl Presence {
     fn new(shared: Weak<Shared>, observation: Observation) -> Self {
         let Observation { observed, snapshot, next } = observation;
         Self { shared, observed, count: snapshot.len(), snapshot, next }
+    }
+
+    /// Begins with the people of this moment, instead of those of an earlier one.
+    pub(crate) fn begin_anew(&mut self) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        let people = shared.partition(self.room()).lock().observe_again(self.room());
+        if let Some((snapshot, next)) = people {
+            (self.count, self.snapshot, self.next) = (snapshot.len(), snapshot, next);
+        }
     }
 
     /// The people who were in the room at the moment of [`Hub::presence`](crate::Hub::presence), in no order. This stays as it

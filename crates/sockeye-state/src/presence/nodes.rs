@@ -2,9 +2,6 @@
 //!
 //! A node's part is all that it says of its own members. It goes to others as a whole, with its version, and then as deltas, which
 //! say from which version to which they lead. Whoever misses one asks for the whole part again. `exchange` carries them.
-
-#![cfg_attr(not(test), allow(dead_code, reason = "no task carries parts to other nodes yet"))]
-
 use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,
@@ -168,13 +165,23 @@ impl Partition {
     }
 
     /// Forgets what others say, unless this node needs to know it. Returns whether it was forgotten.
-    pub(crate) fn forget_others(&mut self, now: Instant, effects: &mut Effects) -> bool {
-        if self.is_of_interest() {
-            return false;
+    pub(crate) fn forget_if_idle(&mut self, now: Instant, effects: &mut Effects) -> bool {
+        let is_idle = !self.is_of_interest();
+        if is_idle {
+            self.forget_others(now, effects);
         }
+        is_idle
+    }
+
+    /// Nothing is exchanged with other nodes any more.
+    pub(crate) fn end_exchange(&mut self, now: Instant, effects: &mut Effects) {
+        self.gathered = None;
+        self.forget_others(now, effects);
+    }
+
+    fn forget_others(&mut self, now: Instant, effects: &mut Effects) {
         let nodes: Vec<_> = self.others.keys().copied().collect();
         nodes.into_iter().for_each(|node| self.forget_node(node, Cause::Silence, now, effects));
-        true
     }
 
     fn forget_node(&mut self, node: NodeId, cause: Cause, now: Instant, effects: &mut Effects) {

@@ -3,10 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use sockeye_tokio::Sender;
 use tokio::time::Instant;
 
-use super::{Presence, PresenceError, partition::Effects, person::Person, shared::Shared};
-use crate::{NodeId, engine::Key, name, stats::Stats};
+use super::{Exchange, Presence, PresenceError, partition::Effects, person::Person, shared::Shared};
+use crate::{
+    NodeId,
+    engine::{Engine, Key},
+    link::Link,
+    name,
+    stats::Stats,
+};
 
 /// How long somebody may be away without having left: as long as the reload of a page takes.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
@@ -39,6 +46,12 @@ impl<T> Registry<T> {
         rules.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         let is_needed = rules.iter().any(|(_, rule)| rule.is_some());
         Self { rules, shared: is_needed.then(|| Arc::new(Shared::new(node))) }
+    }
+
+    /// The exchange with other nodes. `None` if no room has presence.
+    pub(crate) fn exchange(&self, link: &Arc<Link>, engine: &Arc<Engine<Sender>>) -> Option<Arc<Exchange>> {
+        let shared = self.shared.as_ref()?;
+        Some(Arc::new(Exchange::new(link.clone(), engine.clone(), shared)))
     }
 
     /// Who somebody with this value is in this room. Calls the application, so no lock must be held. `None` if the room has no

@@ -8,7 +8,7 @@ use std::sync::{
     },
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     partition::{Effects, PARTITIONS, Partition, Partitions},
@@ -61,6 +61,32 @@ impl Shared {
 
     pub(super) fn partitions(&self) -> impl Iterator<Item = &Mutex<Partition>> {
         self.partitions.iter()
+    }
+
+    /// Changes a partition, and does what follows without its lock.
+    pub(super) fn change<R>(
+        self: &Arc<Self>,
+        number: usize,
+        with: impl FnOnce(&mut Partition, &mut Effects) -> R,
+    ) -> R {
+        let mut effects = Effects::default();
+        let result = with(&mut self.at(number).lock(), &mut effects);
+        self.finish(effects);
+        result
+    }
+
+    /// Gathers, from now on, what other nodes have to be told. The exchange looks at all partitions.
+    pub(super) fn gather(&self) {
+        self.partitions().for_each(|partition| partition.lock().gather());
+        self.marks.set(0, Partitions::MAX);
+    }
+
+    /// Nothing is exchanged with other nodes any more. Their members are gone.
+    pub(super) fn end_exchange(self: &Arc<Self>) {
+        let now = Instant::now();
+        (0..PARTITIONS)
+            .for_each(|number| self.change(number, |partition, effects| partition.end_exchange(now, effects)));
+        self.figures.node(-(self.figures.nodes.load(Relaxed) as isize));
     }
 
     /// Does what follows from changes. Called without any lock, since this wakes tasks and calls a recorder of metrics.

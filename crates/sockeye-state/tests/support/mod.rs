@@ -2,10 +2,12 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub(crate) mod broker;
+pub(crate) mod network;
 pub(crate) mod nodes;
 #[cfg(feature = "protocol")]
 pub(crate) mod page;
 pub(crate) mod presence;
+pub(crate) mod presence_nodes;
 
 use std::{
     future::Future,

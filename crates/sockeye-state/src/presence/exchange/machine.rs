@@ -11,7 +11,7 @@ use super::{
         partition::{PARTITIONS, Partitions},
         shared::Shared,
     },
-    peers::{Contact, Peers, change, numbers},
+    peers::{Contact, Peers, numbers},
     wire::{self, Content, Heartbeat, Version},
 };
 use crate::NodeId;
@@ -157,14 +157,14 @@ impl Machine {
     }
 
     /// What this node hears at this moment: what all hear, if `is_connected`, and these partitions.
-    pub(super) fn hears(&mut self, is_connected: bool, partitions: Partitions, shared: &Shared, now: Instant) {
+    pub(super) fn hears(&mut self, is_connected: bool, partitions: Partitions, now: Instant) {
         if is_connected && self.greeted_at.is_none() {
             self.greeted_at = Some(now + GREETING);
             self.greet(now);
         }
         let before = std::mem::replace(&mut self.hears, partitions & self.wanted);
         self.peers.forget(before & !self.hears);
-        self.peers.hear(self.hears & !before, shared, now);
+        self.peers.hear(self.hears & !before, now);
     }
 
     /// Something may not have arrived. The others say how far they are.
@@ -213,19 +213,11 @@ impl Machine {
     pub(super) fn forget(&mut self, partitions: Partitions, shared: &Arc<Shared>, now: Instant) {
         for number in numbers(partitions) {
             self.idle.remove(&number);
-            if change(shared, number, |partition, effects| partition.forget_others(now, effects)) {
+            if shared.change(number, |partition, effects| partition.forget_if_idle(now, effects)) {
                 self.wanted &= !(1 << number);
                 self.hears &= !(1 << number);
                 self.peers.forget(1 << number);
             }
-        }
-    }
-
-    /// All others are gone: nothing is heard any more, since the exchange has ended.
-    pub(super) fn end(&mut self, shared: &Arc<Shared>, now: Instant) {
-        for node in self.peers.ids() {
-            self.peers.gone(node, shared, now);
-            self.left(node, shared);
         }
     }
 

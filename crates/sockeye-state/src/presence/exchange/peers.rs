@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     super::{
         nodes::{Applied, Delta, Part},
-        partition::{Effects, PARTITIONS, Partition, Partitions},
+        partition::{Effects, PARTITIONS, Partitions},
         shared::Shared,
     },
     assembly::{Assembly, Budget},
@@ -29,7 +29,7 @@ const GRACE: Duration = Duration::from_millis(250);
 const ANSWER: Duration = Duration::from_secs(1);
 
 /// For how many parts a node asks at the same time.
-const MAX_ASKED: usize = 128;
+const MAX_ASKED: usize = 1024;
 
 /// How many deltas of a part are kept that come before the part.
 const MAX_WAITING: usize = 32;
@@ -136,7 +136,7 @@ impl Peers {
         if version.version < delta.version {
             *version = Version { partition: number, version: delta.version, is_empty: false };
         }
-        match change(shared, number, |partition, effects| partition.apply(delta, now, effects)) {
+        match shared.change(number, |partition, effects| partition.apply(delta, now, effects)) {
             Applied::Missing(delta) => {
                 let want = peer.wants.entry(number).or_insert_with(|| Want::new(now));
                 if !want.is_asked {
@@ -165,7 +165,7 @@ impl Peers {
         let part = Part { node, version, said: assembly.finish() };
         let waiting = std::mem::take(&mut want.waiting);
         (want.is_asked, want.ask_at) = (false, now + GRACE);
-        let is_news = change(shared, number, |partition, effects| {
+        let is_news = shared.change(number, |partition, effects| {
             let is_news = partition.merge(part, now, effects);
             waiting.into_iter().for_each(|delta| _ = partition.apply(delta, now, effects));
             is_news
@@ -175,10 +175,10 @@ impl Peers {
         is_news
     }
 
-    /// This node hears these partitions from now on.
-    pub(super) fn hear(&mut self, partitions: Partitions, shared: &Shared, now: Instant) {
-        for (node, peer) in &mut self.nodes {
-            numbers(partitions).for_each(|number| peer.compare(*node, number, shared, now, Duration::ZERO));
+    /// This node hears these partitions from now on. What the others said before is asked for: a heartbeat may be older.
+    pub(super) fn hear(&mut self, partitions: Partitions, now: Instant) {
+        for peer in self.nodes.values_mut() {
+            peer.wants.extend(numbers(partitions).map(|number| (number, Want::new(now))));
         }
     }
 
@@ -233,14 +233,14 @@ impl Peers {
     /// A node has been silent for too long. It may come back.
     pub(super) fn gone(&mut self, node: NodeId, shared: &Arc<Shared>, now: Instant) {
         self.remove(node);
-        (0..PARTITIONS).for_each(|number| change(shared, number, |part, effects| part.gone(node, now, effects)));
+        (0..PARTITIONS).for_each(|number| shared.change(number, |part, effects| part.gone(node, now, effects)));
     }
 
     /// A node has said that it is over. Returns whether it was known.
     pub(super) fn bye(&mut self, node: NodeId, shared: &Arc<Shared>, now: Instant) -> bool {
         self.over.add(node);
         let is_known = self.remove(node);
-        (0..PARTITIONS).for_each(|number| change(shared, number, |part, effects| part.bye(node, now, effects)));
+        (0..PARTITIONS).for_each(|number| shared.change(number, |part, effects| part.bye(node, now, effects)));
         is_known
     }
 
@@ -257,12 +257,9 @@ impl Peers {
         self.nodes.values().map(of_peer).min()
     }
 
-    pub(super) fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
         self.nodes.len()
-    }
-
-    pub(super) fn ids(&self) -> Vec<NodeId> {
-        self.nodes.keys().copied().collect()
     }
 
     fn remove(&mut self, node: NodeId) -> bool {
@@ -317,18 +314,6 @@ impl Over {
             }
         }
     }
-}
-
-/// Changes a partition, and does what follows without its lock.
-pub(super) fn change<R>(
-    shared: &Arc<Shared>,
-    number: usize,
-    with: impl FnOnce(&mut Partition, &mut Effects) -> R,
-) -> R {
-    let mut effects = Effects::default();
-    let result = with(&mut shared.at(number).lock(), &mut effects);
-    shared.finish(effects);
-    result
 }
 
 /// The numbers of these partitions.
