@@ -77,23 +77,49 @@ impl Gathered {
     }
 }
 
+impl Said {
+    /// How many bytes it takes at most to say this.
+    pub(crate) fn len(&self) -> usize {
+        // The lengths, what it is, and the stamp.
+        18 + self.room.len() + self.key.len() + self.entry.as_ref().map_or(0, |entry| entry.info.len())
+    }
+}
+
 impl Partition {
     /// Gathers, from now on, what changes in this node's part.
     pub(crate) fn gather(&mut self) {
         self.gathered = Some(Gathered { after: self.version, keys: BTreeSet::new() });
     }
 
-    /// What has changed in this node's part since it was asked the last time. However often something has changed, it is there
-    /// once. `None` if nothing has changed.
-    pub(crate) fn delta(&mut self) -> Option<Delta> {
-        let Gathered { after, keys } = self.gathered.take()?;
-        self.gather();
-        let said = |(room, key): (Arc<str>, Arc<str>)| {
-            let entry = self.rooms.get(&room).and_then(|room| room.here(&key));
-            Said { room, key, entry }
+    /// What has changed in this node's part since it was asked the last time, in deltas that follow one another and have about so
+    /// many bytes each. However often something has changed, it is there once.
+    pub(crate) fn deltas(&mut self, full: usize) -> Vec<Delta> {
+        let Some(Gathered { mut after, keys }) = self.gathered.take() else { return Vec::new() };
+        let node = self.node;
+        let mut deltas = Vec::new();
+        let mut add = |version: &mut u64, said: Vec<Said>| {
+            // Each delta but the first has a version of its own. No part has it that was told before, since such a part may lack
+            // what is in the others.
+            *version += u64::from(!deltas.is_empty());
+            deltas.push(Delta { node, after, version: *version, said });
+            after = *version;
         };
-        let said = keys.into_iter().map(said).collect();
-        (after < self.version).then_some(Delta { node: self.node, after, version: self.version, said })
+        let (mut said, mut bytes) = (Vec::new(), 0);
+        for (room, key) in keys {
+            let entry = self.rooms.get(&room).and_then(|room| room.here(&key));
+            let next = Said { room, key, entry };
+            if bytes + next.len() > full && !said.is_empty() {
+                add(&mut self.version, std::mem::take(&mut said));
+                bytes = 0;
+            }
+            bytes += next.len();
+            said.push(next);
+        }
+        if !said.is_empty() {
+            add(&mut self.version, said);
+        }
+        self.gather();
+        deltas
     }
 
     /// This node's part.

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        nodes::Delta,
         partition::{PARTITIONS, Partitions},
         shared::Shared,
     },
@@ -51,7 +50,7 @@ pub(super) struct Machine {
     wants_answer: bool,
     /// When the others have had time to say that they are there.
     greeted_at: Option<Instant>,
-    /// When there is something to do.
+    /// When there was something to do, as far as was known at the last look.
     next: Instant,
     actions: Vec<Action>,
 }
@@ -206,7 +205,9 @@ impl Machine {
             self.beat(shared, now);
         }
         let idle = self.idle.iter().filter(|(_, since)| **since + IDLE <= now);
-        idle.fold(0, |partitions, (number, _)| partitions | 1 << number)
+        let idle = idle.fold(0, |partitions, (number, _)| partitions | 1 << number);
+        self.next = self.find_next(now);
+        idle
     }
 
     /// Forgets what the others say in these partitions, unless this node needs it again.
@@ -222,13 +223,16 @@ impl Machine {
     }
 
     /// When there is something to do, whatever arrives until then.
-    pub(super) fn next(&mut self, now: Instant) -> Instant {
+    pub(super) fn next(&self) -> Instant {
+        self.next
+    }
+
+    fn find_next(&self, now: Instant) -> Instant {
         let idle = self.idle.values().min().map(|since| *since + IDLE);
         // Once that is over, more is known.
         let greeted_at = self.greeted_at.filter(|at| *at > now);
         let times = [self.tell_at, idle, greeted_at, self.peers.next()];
-        self.next = times.into_iter().flatten().fold(self.beat_at, Instant::min);
-        self.next
+        times.into_iter().flatten().fold(self.beat_at, Instant::min)
     }
 
     /// What is to be done, since the last time.
@@ -242,11 +246,9 @@ impl Machine {
     }
 
     fn tell(&mut self, number: usize, shared: &Shared) {
-        let delta: Option<Delta> = shared.at(number).lock().delta();
-        if let Some(delta) = delta {
-            let contents = wire::encode_delta(number, &delta).into_iter();
-            self.actions.extend(contents.map(|content| Action::Send(To::Partition(number), content)));
-        }
+        let deltas = shared.at(number).lock().deltas(wire::FULL);
+        let contents = deltas.iter().map(|delta| wire::encode_delta(number, delta));
+        self.actions.extend(contents.map(|content| Action::Send(To::Partition(number), content)));
     }
 
     fn beat(&mut self, shared: &Shared, now: Instant) {

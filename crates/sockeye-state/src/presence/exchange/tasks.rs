@@ -72,7 +72,7 @@ async fn talk(exchange: Arc<Exchange>) {
             continue;
         }
         // An error means that it is time.
-        let _ = timeout_at(machine.next(Instant::now()), exchange.marks.wake.notified()).await;
+        let _ = timeout_at(machine.next(), exchange.marks.wake.notified()).await;
     }
     drop(guard);
 }

@@ -88,7 +88,7 @@ const THERE: u8 = 1;
 const MAX_STAMP: u64 = u64::MAX >> 1;
 
 /// So many bytes of entries go into one content. An entry that is larger has one of its own.
-const FULL: usize = 256 << 10;
+pub(super) const FULL: usize = 256 << 10;
 
 /// The content of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,26 +154,13 @@ pub(crate) fn encode_ask(partitions: Partitions) -> Vec<u8> {
     std::iter::once(ASK).chain(numbers.map(|partition| partition as u8)).collect()
 }
 
-/// Encodes a delta, in as many contents as its length needs. Each of them is a delta from the one before.
-pub(crate) fn encode_delta(partition: usize, delta: &Delta) -> Vec<Vec<u8>> {
-    let mut contents = Vec::new();
-    let (mut said, mut after) = (&*delta.said, delta.after);
-    loop {
-        let mut out = vec![DELTA, partition as u8];
-        out.put_u64(after);
-        out.put_u64(delta.version);
-        let count = put_entries(&mut out, said);
-        said = &said[count..];
-        if !said.is_empty() {
-            // Each entry is a change at least, so the versions between are there. No part ever has one of them.
-            after += count as u64;
-            out[10..18].copy_from_slice(&after.to_be_bytes());
-        }
-        contents.push(out);
-        if said.is_empty() {
-            return contents;
-        }
-    }
+/// Encodes a delta as a whole.
+pub(crate) fn encode_delta(partition: usize, delta: &Delta) -> Vec<u8> {
+    let mut out = vec![DELTA, partition as u8];
+    out.put_u64(delta.after);
+    out.put_u64(delta.version);
+    put_entries(&mut out, &delta.said, usize::MAX);
+    out
 }
 
 /// Encodes the next piece of a part: the entries of `said` that have space, and are no longer in it then.
@@ -183,18 +170,17 @@ pub(crate) fn encode_piece(partition: usize, version: u64, number: u32, said: &m
     out.put_u32(number);
     let flags = out.len();
     out.put_u8(0);
-    let count = put_entries(&mut out, said);
+    let count = put_entries(&mut out, said, FULL);
     *said = &said[count..];
     out[flags] = if said.is_empty() { IS_LAST } else { 0 };
     out
 }
 
-/// Encodes entries until there are many bytes. Returns how many entries there are.
-fn put_entries(out: &mut Vec<u8>, said: &[Said]) -> usize {
+/// Encodes entries until there are so many bytes. Returns how many entries there are.
+fn put_entries(out: &mut Vec<u8>, said: &[Said], full: usize) -> usize {
     let mut room: Option<&Arc<str>> = None;
     for (count, said) in said.iter().enumerate() {
-        let length = said.room.len() + said.key.len() + said.entry.as_ref().map_or(0, |entry| entry.info.len());
-        if count > 0 && out.len() + length > FULL {
+        if count > 0 && out.len() + said.len() > full {
             return count;
         }
         if room == Some(&said.room) {

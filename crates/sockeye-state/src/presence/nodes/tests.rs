@@ -101,15 +101,17 @@ impl World {
 
     /// All nodes but those that are deaf get what this one has to tell, and ask if they have missed something before.
     fn tell(&mut self, from: usize, deaf: &[usize]) {
-        let Some(delta) = self.nodes[from].partition.delta() else { return };
-        for to in (0..self.nodes.len()).filter(|to| *to != from && !deaf.contains(to)) {
-            let applied = self.nodes[to].partition.apply(delta.clone(), self.now, &mut Effects::default());
-            if matches!(applied, Applied::Missing(_)) {
-                self.tell_all(from, to);
+        // A few entries in each delta.
+        for delta in self.nodes[from].partition.deltas(80) {
+            for to in (0..self.nodes.len()).filter(|to| *to != from && !deaf.contains(to)) {
+                let applied = self.nodes[to].partition.apply(delta.clone(), self.now, &mut Effects::default());
+                if matches!(applied, Applied::Missing(_)) {
+                    self.tell_all(from, to);
+                }
+                // It may come twice.
+                let again = self.nodes[to].partition.apply(delta.clone(), self.now, &mut Effects::default());
+                assert_eq!(again, Applied::Known);
             }
-            // It may come twice.
-            let again = self.nodes[to].partition.apply(delta.clone(), self.now, &mut Effects::default());
-            assert_eq!(again, Applied::Known);
         }
     }
 
@@ -341,11 +343,35 @@ fn what_changes_often_is_told_once() {
     (0..100).for_each(|count| assert!(world.update(0, "harbour", 1, &count.to_string())));
     world.join(0, "pier", 2, "grace", "");
     world.leave(0, "pier", 2);
-    let delta = world.nodes[0].partition.delta().expect("something has changed");
+    let deltas = world.nodes[0].partition.deltas(1000);
+    let [delta] = &*deltas else { panic!("{deltas:?}") };
     let said: Vec<_> = delta.said.iter().map(|said| (&*said.room, &*said.key, said.entry.is_some())).collect();
     assert_eq!(said, [("harbour", "ada", true), ("pier", "grace", false)]);
     assert_eq!((delta.after, delta.version), (0, 103));
-    assert!(world.nodes[0].partition.delta().is_none());
+    assert!(world.nodes[0].partition.deltas(1000).is_empty());
+}
+
+#[test]
+fn a_part_that_is_told_between_many_changes_hides_none_of_them() {
+    let mut world = World::new(2);
+    let keys: Vec<_> = (0..100).map(|member| format!("key {member:02}")).collect();
+    for (member, key) in keys.iter().enumerate() {
+        world.join(0, "harbour", member as u32, key, "early");
+    }
+    // Another node has asked, and got the part.
+    assert!(world.tell_all(0, 1));
+    (0..100).for_each(|member| assert!(world.update(0, "harbour", member, "late")));
+    let deltas = world.nodes[0].partition.deltas(300);
+    assert!(deltas.len() > 5, "{} deltas", deltas.len());
+    assert!(deltas.windows(2).all(|pair| pair[0].version == pair[1].after));
+    for delta in deltas {
+        let applied = world.nodes[1].partition.apply(delta, world.now, &mut Effects::default());
+        assert_eq!(applied, Applied::Done);
+    }
+    world.look(1, 0);
+    let people = &world.nodes[1].observers[0].people;
+    assert!(people.len() == 100 && people.values().all(|info| info == "late"), "{people:?}");
+    assert_eq!(world.nodes[1].partition.known(world.nodes[0].partition.node), Some(world.nodes[0].partition.version));
 }
 
 #[test]

@@ -113,7 +113,6 @@ impl World {
         machine.hears(true, machine.wanted(), now);
         let idle = machine.look(shared, now);
         machine.forget(idle, shared, now);
-        machine.next(now);
         for action in machine.actions() {
             match action {
                 Action::Send(to, content) => self.send(at, to, content),
@@ -145,7 +144,7 @@ impl World {
         let end = Instant::now() + time;
         loop {
             let awake = self.nodes.iter_mut().filter(|node| node.state == State::Awake);
-            let next = awake.map(|node| node.machine.next(Instant::now())).min();
+            let next = awake.map(|node| node.machine.next()).min();
             let arrives = self.flying.first_key_value().map(|((at, _), _)| *at);
             let at = [next, arrives].into_iter().flatten().min().filter(|at| *at <= end);
             advance(at.unwrap_or(end) - Instant::now()).await;
@@ -382,6 +381,20 @@ async fn a_killed_node_is_gone_after_six_seconds_and_its_members_do_not_linger()
     // Eve has come back elsewhere.
     assert_eq!(who.look(&world), ["-grace"]);
     assert_eq!(world.nodes[0].left, [NodeId::from_u64(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_busy_all_the_time_notices_silence_all_the_same() {
+    let mut world = World::new(2);
+    let mut who = world.observe(0, ROOM);
+    world.join(1, ROOM, 1, "grace");
+    world.run(secs(3)).await;
+    world.set(1, State::Killed);
+    for _ in 0..700 {
+        advance(millis(10)).await;
+        world.pump(0);
+    }
+    assert_eq!(who.look(&world), ["+grace", "-grace"]);
 }
 
 #[tokio::test(start_paused = true)]
