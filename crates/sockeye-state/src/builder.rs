@@ -132,8 +132,10 @@ impl<T: Send + Sync + 'static> Builder<T> {
     /// | over all nodes | on this node alone |
     /// |---|---|
     /// | messages to rooms: [`Room::send`](crate::Room::send), [`Hub::to`] | [`Hub::all`], [`Hub::broadcast`] |
-    /// | [`Room::close_members`](crate::Room::close_members) | [`Hub::by_key`], [`Hub::members_of`], all numbers of members, presence |
+    /// | [`Room::close_members`](crate::Room::close_members) | [`Hub::by_key`], [`Hub::members_of`], all numbers of members |
     /// | [`Hub::member`]: messages, Closes, joins and leaves | the order between two nodes that send to a room without a history |
+    ///
+    /// [`Hub::presence`] is about the people of all nodes.
     ///
     /// The node listens to the rooms that have members here, and for 10 s longer, so that a page that is loaded again costs nothing.
     /// [`Room::send`](crate::Room::send) says what a room without a history promises, and [`Rooms::history`] what a room with one does.
@@ -300,7 +302,8 @@ impl<T> Rooms<T> {
     }
 
     /// Lets [`Hub::presence`] tell who is in these rooms. `person` says who a member is, by its value: connections with the same
-    /// key are one person. If they have different infos, the latest one counts, from whatever connection.
+    /// key are one person, on whatever node. If they have different infos, the latest one counts, from whatever connection. A
+    /// prefix that has presence on one node must have it on all.
     ///
     /// `person` is called once for each join, also for one that changes nothing since the member is in the room already. It runs
     /// in the task that joins, under no lock, and may use the hub. If it panics, so does the join, and the member has not joined.
@@ -326,8 +329,8 @@ impl<T> Rooms<T> {
         self
     }
 
-    /// How long somebody whose last connection has left these rooms is still shown as there. Whoever comes back in this time has
-    /// not left. Default: 2 s, so that nobody leaves by loading a page again. Zero: nobody lingers.
+    /// How long somebody whose last connection has left these rooms is still shown as there. Whoever comes back in this time, to
+    /// whatever node, has not left. The members of a node that was killed do not linger: others notice that after 6 s. Default: 2 s, so that nobody leaves by loading a page again. Zero: nobody lingers.
     ///
     /// A task of the hub ends the lingering. It belongs to the Tokio runtime in which somebody has left: leave in a runtime that keeps
     /// running. If the runtime shuts down, or if there is none, the first observer that looks starts the task in its own.

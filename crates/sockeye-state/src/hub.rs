@@ -162,6 +162,11 @@ impl<T: Send + Sync + 'static> Hub<T> {
     ///
     /// It does not matter whether anybody is in the room. The snapshot costs little, also of a large room.
     ///
+    /// With a [broker](Builder::broker), the people are those of all nodes with the same namespace. The future is then ready once
+    /// this node knows what the others say. That is at once while this node has members or observers in the room; otherwise the others
+    /// are asked first. The future waits for at most a second, as when the broker is away: what comes later is a
+    /// [`PresenceChange::Reset`](crate::PresenceChange::Reset).
+    ///
     /// # Errors
     ///
     /// A [`PresenceError`], if no room can have this name, or if the room has no presence.

@@ -4,7 +4,8 @@
 //! value that the application chooses (a user, a name), and [joins](Member::join) rooms. A message to a room is encoded once,
 //! and reaches all members without waiting for any of them. When the handler ends, however it ends, its [`Member`] is dropped:
 //! the connection leaves all rooms and the hub. [`Hub::presence`] tells who is in a room, and who comes and goes. The hubs
-//! of several processes that have the same [broker](Builder::broker) share their rooms.
+//! of several processes that have the same [broker](Builder::broker) share their rooms, and [`Hub::presence`] is about
+//! all of them.
 //!
 //! ```
 //! use sockeye_state::Hub;

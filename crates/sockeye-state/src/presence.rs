@@ -54,6 +54,19 @@ use self::{
 /// An observer that does not look for some time gets the changes later, in their order. 256 changes are kept. Whoever has missed
 /// more gets a [`PresenceChange::Reset`] with all people instead, so an observer never believes what is no longer so.
 ///
+/// # Several nodes
+///
+/// With a [broker](crate::Builder::broker), these are the people of all nodes, and connections with the same key are one person
+/// on whatever nodes they are. While the nodes reach each other:
+///
+/// * A join is seen within 200 ms, and a leave within the linger and 200 ms.
+/// * If a node is killed, its members leave within 7 s, and do not linger. Nobody leaves whose key has come back elsewhere.
+/// * If nodes did not reach each other for some time, observers get a [`PresenceChange::Reset`] at most 3 s after they do again. What
+///   nodes miss of each other meanwhile is never believed for longer: after 6 s of silence, the members of a node are gone.
+///
+/// Each node speaks for its own members alone, so nobody who has left comes back by way of a third node. No clock is compared with
+/// another one.
+///
 /// It does not keep the hub alive. It is no member of the room, and needs none.
 ///
 /// ```
@@ -99,7 +112,8 @@ pub enum PresenceChange {
     Updated(Person),
     /// Somebody is no longer there: the last connection of the key has left, and none has come back in time.
     Left(Person),
-    /// The observer has missed more changes than are kept. These are all people who are there now, in no order.
+    /// The observer has missed more changes than are kept, or this node has missed what another one has said, and has asked for it.
+    /// These are all people who are there now, in no order.
     Reset(Vec<Person>),
 }
 

@@ -158,6 +158,8 @@ pub mod rooms {}
 #[doc = include_str!("../guide/history.md")]
 pub mod history {}
 
+#[cfg_attr(feature = "state", doc = "[`Event::NodeLeft`]: crate::state::Event::NodeLeft")]
+#[cfg_attr(not(feature = "state"), doc = "[`Event::NodeLeft`]: crate#features")]
 #[cfg_attr(feature = "state", doc = "[`Hub::presence`]: crate::state::Hub::presence")]
 #[cfg_attr(not(feature = "state"), doc = "[`Hub::presence`]: crate#features")]
 #[cfg_attr(feature = "state", doc = "[`Presence`]: crate::state::Presence")]
