@@ -251,3 +251,40 @@ async fn namespaces_do_not_hear_each_other() {
     staging.to(["harbour", "lobby"]).send("from staging");
     assert_eq!(texts_by_now(&mut ada, &me).await, [""; 0]);
 }
+
+#[test]
+fn on_several_threads_each_sender_is_heard_in_order_on_all_nodes() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let hubs: [_; 3] = nodes().await;
+        let mut clients = Vec::new();
+        for hub in &hubs {
+            clients.push(join(hub, "harbour", "somebody").await);
+        }
+        let senders: Vec<_> = (0..6)
+            .map(|sender| {
+                let room = hubs[sender % 3].room("harbour");
+                tokio::spawn(async move {
+                    for count in 0..150 {
+                        room.send(format!("{sender} {count:03}"));
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        for sender in senders {
+            sender.await.unwrap();
+        }
+        for (client, _member, _room) in &mut clients {
+            let mut texts = Vec::new();
+            while texts.len() < 6 * 150 {
+                texts.push(String::from_utf8(client.expect_frame().await.payload).unwrap());
+            }
+            for sender in 0..6 {
+                let heard: Vec<_> = texts.iter().filter(|text| text.starts_with(&format!("{sender} "))).collect();
+                assert!(heard.len() == 150 && heard.is_sorted(), "{heard:?}");
+            }
+        }
+        assert!(hubs.iter().all(|hub| hub.stats().publish_failed == 0 && hub.stats().gaps == 0));
+    });
+}

@@ -7,7 +7,7 @@ use tokio::task::yield_now;
 
 use crate::{connections::connect, percentiles::Times};
 
-const TEXT: &str =
+pub(crate) const TEXT: &str =
     "a hundred bytes, as an average line of a chat has, or a price with its name, its time and its depth ..";
 
 pub(crate) async fn run() {
@@ -57,7 +57,7 @@ pub(crate) async fn room_of(members: usize) -> (Hub<()>, Vec<Member<()>>) {
 }
 
 /// Waits until `queued` deliveries are queued, and the last member's is written.
-async fn settle(hub: &Hub<()>, members: &[Member<()>], queued: u64) {
+pub(crate) async fn settle(hub: &Hub<()>, members: &[Member<()>], queued: u64) {
     let start = Instant::now();
     let last = members.last().expect("a member").sender();
     while hub.stats().queued < queued || last.buffered() > 0 {
