@@ -11,7 +11,7 @@ use crate::{brokers, environment};
 use anyhow::{Context as _, Result};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
@@ -64,10 +64,20 @@ fn stand_in_front() -> Result<()> {
     let folder = env::temp_dir().join(format!("sockeye-demo-{}", std::process::id()));
     fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let until = folder.join("until");
-    let mut command = Command::new("sh");
+    let mut command = shell();
     command.args(["-c", FRONT, "sh"]).arg(&until).arg(env::current_exe()?).args(env::args_os().skip(1));
     command.arg("--until").arg(&until);
     become_it(command).context("cannot run sh")
+}
+
+/// A shell that can hear Ctrl-C. Without GNU's `env`, it cannot where this process was told to ignore it, as commands in the background
+/// of a script are.
+fn shell() -> Command {
+    let hear = ["--default-signal=INT", "sh"];
+    let mut command = Command::new("env");
+    command.args(hear);
+    let has_gnu = Command::new("env").args(hear).args(["-c", ":"]).stderr(Stdio::null()).status();
+    if has_gnu.is_ok_and(|status| status.success()) { command } else { Command::new("sh") }
 }
 
 fn serve(ctx: &Context, flags: &DemoFlags, until: &Path, chat: &Path, broker: &Path) -> Result<()> {
