@@ -1,11 +1,15 @@
-//! How long a message takes to another node, in round trips between a node and the server.
+//! How long a message takes to another node, and from a hub to the sockets of another hub, in round trips between a node and the
+//! server.
 
 use std::time::{Duration, Instant};
 
-use sockeye_state::{Arrival, Broker, Stamp, Topic};
+use sockeye_redis::Redis;
+use sockeye_state::{Arrival, Broker, Hub, Rooms, Stamp, Topic};
 use sockeye_testkit::Proxy;
+use tokio::time::sleep;
 
 use crate::support::{
+    client::connect,
     node::{Node, append},
     server::Server,
 };
@@ -30,7 +34,7 @@ pub(crate) async fn run(server: &Server) {
         round_trips.push(start.elapsed());
     }
     let round_trip = median(round_trips);
-    println!("{:28} {round_trip:>8.2?}", "a round trip, at the median");
+    println!("{:30} {round_trip:>8.2?}", "a round trip, at the median");
     for is_kept in [false, true] {
         let mut times = Vec::new();
         for number in 0..MESSAGES {
@@ -51,10 +55,38 @@ pub(crate) async fn run(server: &Server) {
             };
             tokio::join!(sending, receiving);
         }
-        let time = median(times);
         let what = if is_kept { "an appended message" } else { "a published message" };
-        println!("{what:28} {time:>8.2?} {:>6.2} round trips", time.as_secs_f64() / round_trip.as_secs_f64());
+        row(what, median(times), round_trip);
     }
+
+    let (sender, receiver) = (hub(&near).await, hub(&far).await);
+    let (client, connection) = connect().await;
+    let mut client = client.within(Duration::from_secs(10));
+    let member = receiver.register(connection, ());
+    for room in ["live:1", "kept:1"] {
+        member.join(room).await.expect("the name is valid");
+        // A join does not wait until the node is subscribed to a room without a history.
+        sleep(Duration::from_secs(1)).await;
+        let mut times = Vec::new();
+        for number in 0..MESSAGES {
+            let (start, text) = (Instant::now(), number.to_string());
+            sender.room(room).send(text.clone());
+            client.expect_text(&text).await;
+            times.push(start.elapsed());
+        }
+        let what = if room == "kept:1" { "to sockets, with a history" } else { "to sockets, without a history" };
+        row(what, median(times), round_trip);
+    }
+}
+
+async fn hub(proxy: &Proxy) -> Hub<()> {
+    let broker = Redis::connect(format!("redis://{}", proxy.address())).await.expect("the server is up");
+    let kept = Rooms::new().history(1000, Duration::from_secs(60));
+    Hub::builder().namespace("bench").broker(broker).rooms("kept:", kept).build().await.expect("the broker starts")
+}
+
+fn row(what: &str, time: Duration, round_trip: Duration) {
+    println!("{what:30} {time:>8.2?} {:>6.2} round trips", time.as_secs_f64() / round_trip.as_secs_f64());
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
