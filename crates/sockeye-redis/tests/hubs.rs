@@ -18,7 +18,11 @@ use sockeye_redis::Redis;
 use sockeye_state::{CaughtUp, Delivery, Hub, Position, Rooms};
 use sockeye_testkit::{Frame, Proxy, opcode};
 use sockeye_tokio::Message;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Barrier,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use self::support::{
     client::{Client, connect},
@@ -75,6 +79,52 @@ on_each_server! {
         println!("{all} joins in {took:.1?}, {sent} messages sent, {messages} received, {gaps} gaps, {reads} reads");
         assert!(messages > joins, "too few messages for a test: {messages}");
         assert!(gaps <= all / 100, "{gaps} gaps");
+    }
+
+    async fn line_9_all_come_back_at_once_to_a_node_that_knows_nothing_with_at_most_one_read_a_room(server: Server, Disk::Nothing) {
+        const ROOMS: usize = 100;
+        const LINES: u64 = 20;
+        let all = if is_long() { 10_000 } else { 1_000 };
+        let there = hub(&server.url()).await;
+        let mut last_seen = Vec::new();
+        for room in 0..ROOMS {
+            last_seen.push(there.room(format!("kept:{room}")).append("seen").await.unwrap());
+        }
+        for _ in 0..LINES {
+            let appending: Vec<_> = (0..ROOMS).map(|room| there.room(format!("kept:{room}")).append("missed")).collect();
+            for appending in appending {
+                appending.await.unwrap();
+            }
+        }
+        let here = hub(&server.url()).await;
+        let (mut coming, at_once) = (JoinSet::new(), Arc::new(Barrier::new(all)));
+        for number in 0..all {
+            let (here, at_once, since) = (here.clone(), at_once.clone(), last_seen[number % ROOMS]);
+            let (client, sender) = connect().await;
+            coming.spawn(async move {
+                let (mut client, me) = (client.within(Duration::from_secs(60)), here.register(sender, number));
+                at_once.wait().await;
+                let start = Instant::now();
+                let joined = me.join(format!("kept:{}", number % ROOMS)).since(since).await.unwrap();
+                assert_ne!(joined.caught_up(), CaughtUp::Gap);
+                assert_eq!(next_text(&mut client).await, "joined");
+                for line in 1..=LINES {
+                    let at: Position = next_text(&mut client).await.parse().unwrap();
+                    assert_eq!((at.epoch, at.offset), (since.epoch, since.offset + line));
+                }
+                (start.elapsed(), client, me)
+            });
+        }
+        let (mut times, mut inside) = (Vec::new(), Vec::new());
+        while let Some(came) = coming.join_next().await {
+            let (time, client, member) = came.unwrap();
+            times.push(time);
+            inside.push((client, member));
+        }
+        times.sort_unstable();
+        let reads = here.stats().history_reads;
+        println!("{all} members are back in {ROOMS} rooms, each with {LINES} lines: {reads} reads; the 99th percentile after {:.2?}", times[all * 99 / 100]);
+        assert!(reads <= ROOMS as u64, "{reads} reads");
     }
 
     async fn a_node_receives_nothing_for_rooms_whose_members_are_elsewhere(server: Server, Disk::Nothing) {
