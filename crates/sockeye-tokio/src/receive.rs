@@ -107,6 +107,12 @@ impl Receive {
         self.decoder.is_between_messages()
     }
 
+    /// Whether nothing that was read is left to decode.
+    #[inline]
+    pub(crate) fn is_all_read(&self) -> bool {
+        self.input.is_empty()
+    }
+
     /// Whether something is kept for the application, ahead of unread data, or receiving has ended.
     #[inline]
     pub(crate) fn has_kept(&self) -> bool {

@@ -21,6 +21,7 @@ use crate::{
 };
 
 pub(crate) mod bypass;
+mod elsewhere;
 mod end;
 mod payloads;
 mod shared;
@@ -208,14 +209,6 @@ impl Send {
             }
             None => self.encode_recorded(message),
         }
-    }
-
-    /// Like [`encode`](Self::encode), for a message of another task than the handler's.
-    pub(crate) fn encode_elsewhere(&mut self, message: Outgoing) -> Result<(), Error> {
-        let before = self.unpaid;
-        self.encode(message)?;
-        self.unpaid_elsewhere = self.unpaid_elsewhere.saturating_add(self.unpaid.wrapping_sub(before));
-        Ok(())
     }
 
     /// Like [`encode`](Self::encode), for a message that is written when the handler's poll ends: a small message uses a

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use sockeye_proto::Role;
 use tokio::task::coop;
 
-use self::handler_state::HandlerState;
+use self::{handler_state::HandlerState, turn::Turn};
 use crate::{
     driver::signals::Signals,
     receive::Receive,
@@ -24,6 +24,7 @@ mod evict;
 mod handler_state;
 mod recv;
 mod send;
+mod turn;
 mod unlocked;
 pub(crate) mod waker_set;
 
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     /// The thread on which the driver is polling the handler. 0 while no such poll runs.
     polling: AtomicUsize,
     handler: HandlerState,
+    /// What the handle has received and sent in another task than the driver's.
+    turn: Turn,
     /// Whether any task has ever waited for capacity or for a write: then the driver counts its polls.
     waited: AtomicBool,
     /// What the `Shutdown` or the `Budget` asks of the connection.
@@ -65,6 +68,7 @@ impl Shared {
             send: Mutex::new(send),
             polling: AtomicUsize::new(0),
             handler: HandlerState::default(),
+            turn: Turn::default(),
             waited: AtomicBool::new(false),
             signals: Signals::default(),
             driven,

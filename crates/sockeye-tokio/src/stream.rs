@@ -349,10 +349,14 @@ fn is_ready(_: io::Result<()>) -> Poll<()> {
 }
 
 /// Reads once without waiting, and appends to `buffer`. 0 is the end of the stream. Sets `is_drained` if the read has
-/// emptied the stream.
+/// emptied the stream. Only one caller, with most reads, has `MOST`.
 #[inline(always)]
-pub(crate) fn try_read_now(stream: &TcpStream, buffer: &mut Vec<u8>, is_drained: &mut bool) -> io::Result<usize> {
-    try_read::<true>(stream, buffer, is_drained)
+pub(crate) fn try_read_now<const MOST: bool>(
+    stream: &TcpStream,
+    buffer: &mut Vec<u8>,
+    is_drained: &mut bool,
+) -> io::Result<usize> {
+    try_read::<MOST>(stream, buffer, is_drained)
 }
 
 /// Reads at most `most` bytes once, without waiting. Sets `is_drained` only if `buffer` has no more than `most` bytes to

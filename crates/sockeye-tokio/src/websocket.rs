@@ -60,7 +60,11 @@ use crate::{
 /// # In another task
 ///
 /// A handler may move its socket or a half of it to a spawned task. A task that receives there reads the stream by itself, so
-/// a message does not wake the driver. If that task no longer receives, because it is busy or gone, the driver reads again
+/// a message does not wake the driver. Over a `TcpStream`, the task also writes its first answer by itself, if it has
+/// received all that was read, and nothing wakes the driver then. Further messages in a row are written together, when the
+/// task waits for the next message, or by the driver, whichever comes first.
+///
+/// If that task no longer receives, because it is busy or gone, the driver reads again
 /// within two seconds. Until then, a Ping or a Close of the peer may wait; what was sent never does. Without any deadline
 /// ([`Timeouts::none`](crate::Timeouts::none)) there is no timer to notice that. Each message then wakes the driver too, which
 /// costs more.

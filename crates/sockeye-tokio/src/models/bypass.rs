@@ -1,25 +1,13 @@
 //! What is pushed is written past the queue, from any thread: nothing is lost, written twice or torn.
 
-use loom::thread::{self, JoinHandle};
+use loom::thread;
 
-use super::{
-    check, one_at_a_time, resting,
-    stream::Far,
-    task::{Task, block_on},
-    tcp_connection,
-};
+use super::{arrive, check, one_at_a_time, resting, task::block_on, tcp_connection};
 use crate::{Message, PreparedMessage, Sender};
 
 fn push(to: &Sender, texts: &[&str]) {
     let messages: Vec<_> = texts.iter().map(PreparedMessage::text).collect();
     assert_eq!(to.push_many(&messages, None).queued, texts.len());
-}
-
-/// Waits for this many frames, and then ends the driver, which may have had nothing to do with them.
-fn arrive(far: &Far, frames: usize, sender: &Sender, driver: JoinHandle<Task>) {
-    far.wait_for(frames);
-    sender.close_with(1000, "").unwrap();
-    driver.join().unwrap();
 }
 
 /// The driver may be going idle, and may have bytes to write, when another thread writes past the queue.

@@ -8,6 +8,7 @@
 //! locks.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod answering;
 mod budget;
 mod bypass;
 mod closing;
@@ -19,7 +20,7 @@ pub(crate) mod tcp;
 
 use std::sync::Arc;
 
-use loom::{model::Builder, sync::Mutex};
+use loom::{model::Builder, sync::Mutex, thread::JoinHandle};
 
 use crate::{Config, Connection, Role, Sender, Stream, Timeouts, WebSocket};
 use stream::Far;
@@ -82,4 +83,11 @@ fn moved(connection: Connection) -> (Task, WebSocket) {
 /// The first poll stores the driver's waker, the second finds nothing to do.
 fn rest(driver: &mut Task) {
     assert!(driver.poll().is_pending() && driver.poll().is_pending());
+}
+
+/// Waits for this many frames, and then ends the driver, which may have had nothing to do with them.
+fn arrive(far: &Far, frames: usize, sender: &Sender, driver: JoinHandle<Task>) {
+    far.wait_for(frames);
+    sender.close_with(1000, "").unwrap();
+    driver.join().unwrap();
 }

@@ -100,15 +100,15 @@ impl Receive {
     /// Reads a TCP stream, at most once. Returns the first message if it is small and whole, the usual case.
     ///
     /// Calls `ended` at the end or a failure of the stream. Returning that event instead would cost each message some
-    /// instructions.
+    /// instructions. Only one caller has `MOST`, as for [`try_read_now`].
     #[inline(always)]
-    pub(crate) fn read_small(&mut self, ended: impl FnOnce(&mut Self, Event)) -> Option<Message> {
+    pub(crate) fn read_small<const MOST: bool>(&mut self, ended: impl FnOnce(&mut Self, Event)) -> Option<Message> {
         if !self.is_fresh() || self.is_drained || self.streak == STREAK || !self.reads_whole {
             return None;
         }
         let stream = self.stream.as_ref()?.tcp()?;
         let mut input = Input::pooled();
-        match try_read_now(stream, input.spare(), &mut self.is_drained) {
+        match try_read_now::<MOST>(stream, input.spare(), &mut self.is_drained) {
             Ok(0) => ended(self, Event::Eof),
             Ok(_) => return self.decode_first(input),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_drained = true,

@@ -92,7 +92,7 @@ impl Send {
 
     /// Keeps an error that the system does not report again. All messages are queued, and the driver meets the next error.
     #[cold]
-    fn keep(&mut self, error: io::Error) {
+    pub(super) fn keep(&mut self, error: io::Error) {
         use io::ErrorKind::{ConnectionReset, HostUnreachable, TimedOut};
         if matches!(error.kind(), ConnectionReset | HostUnreachable | TimedOut) {
             self.rare.get_or_insert_default().found.get_or_insert(error);

@@ -81,7 +81,7 @@ impl Send {
         }
     }
 
-    fn is_boxed(&self) -> bool {
+    pub(crate) fn is_boxed(&self) -> bool {
         self.stream.as_ref().is_some_and(WriteHalf::is_boxed)
     }
 
@@ -148,7 +148,7 @@ impl Send {
         Ok(())
     }
 
-    fn wrote(&mut self, written: io::Result<usize>) -> io::Result<()> {
+    pub(super) fn wrote(&mut self, written: io::Result<usize>) -> io::Result<()> {
         let written = written?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());

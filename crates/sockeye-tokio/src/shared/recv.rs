@@ -50,7 +50,7 @@ impl Shared {
             return self.poll_recv_spent(receive, cx);
         }
         let ended = |receive: &mut Receive, end| drop(self.apply(receive, end, false));
-        if let Some(message) = receive.read_small(ended) {
+        if let Some(message) = receive.read_small::<true>(ended) {
             release(receive);
             return Poll::Ready(Some(Ok(message)));
         }
@@ -185,6 +185,13 @@ impl Shared {
             let _ = poll_coop(cx);
             return pending;
         }
+        let ended = |receive: &mut Receive, end| drop(self.apply(receive, end, false));
+        if let Some(message) = receive.read_small::<false>(ended) {
+            return self.read_elsewhere(receive, Poll::Ready(Some(Ok(message))), is_new);
+        }
+        if receive.poll_readable(cx).is_pending() {
+            return self.read_elsewhere(receive, Poll::Pending, is_new);
+        }
         let (receive, polled, amid) = self.poll_recv_once(receive, cx);
         let has_ended = !receive.is_leased();
         self.read_elsewhere(receive, polled, is_new || amid || has_ended)
@@ -194,9 +201,15 @@ impl Shared {
     /// driver is woken: for a new lease, or one that it has ended meanwhile, and for the deadline of an unfinished message.
     #[inline(always)]
     fn read_elsewhere<T>(&self, receive: Guard<'_, Receive>, polled: Poll<T>, wakes: bool) -> Poll<T> {
+        let is_all = receive.is_all_read();
         release(receive);
         if wakes {
             self.lock_send().notify_writer();
+        }
+        if polled.is_ready() {
+            self.turn.received(is_all);
+        } else if self.turn.waits() {
+            self.write_elsewhere();
         }
         polled
     }

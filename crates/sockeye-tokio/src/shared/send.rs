@@ -8,7 +8,7 @@ use std::{
 use sockeye_proto::{CloseCode, CloseFrame, Data, Encoder, Message, Outgoing, PreparedMessage};
 use tokio::task::coop;
 
-use super::{Shared, Who};
+use super::{Shared, Who, turn::Write};
 use crate::{
     Error,
     close_reason::CloseReason,
@@ -72,9 +72,41 @@ impl Shared {
                 return admitted;
             }
         }
-        let queued = self.queue_unwritten(&mut send, message());
+        let queued = if who == Who::Handle && self.driven && !self.is_own() {
+            self.queue_or_write(&mut send, message())
+        } else {
+            self.queue_unwritten(&mut send, message())
+        };
         release(self.write_if_long(send, who, cx));
         Poll::Ready(queued)
+    }
+
+    /// Queues a message that the handle sends in another task than the driver's, and writes the queue if it is this task's
+    /// [turn](super::turn), or if the queue is long. Otherwise wakes the driver.
+    fn queue_or_write(&self, send: &mut Send, message: Outgoing) -> Result<(), Error> {
+        let turn = match self.turn.sends() {
+            // Only the driver writes to a boxed stream.
+            Write::Now if send.is_boxed() => Write::Later,
+            turn => turn,
+        };
+        self.queue(send, true, |send| send.encode_elsewhere(message, turn != Write::Later))?;
+        let is_due = turn == Write::Now || send.encoder.buffered() > CORK;
+        if !(is_due && send.write_now()) {
+            send.notify_writer();
+        }
+        send.report_queued();
+        Ok(())
+    }
+
+    /// Writes what the handle has sent in another task than the driver's, when that task waits.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn write_elsewhere(&self) {
+        let mut send = self.guard_send();
+        if send.write_now() {
+            send.report_queued();
+        }
+        release(send);
     }
 
     /// Queues a copy of a small message if the handler's own task sends it, and if nothing stands in the way. Otherwise queues
@@ -158,7 +190,7 @@ impl Shared {
         if self.is_own() {
             return self.queue_own(send, || message);
         }
-        self.queue(send, false, |send| send.encode_elsewhere(message))?;
+        self.queue(send, false, |send| send.encode_elsewhere(message, false))?;
         // Reported here, since a broadcast may queue much before the writer runs. Answers to the peer are not: they are
         // short, and are queued under both locks, where an eviction would have to wait.
         send.report_queued();
@@ -241,8 +273,13 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let mut send = self.guard_send();
-        if !send.is_flushed(flush) && self.may_write(who) {
-            (send, _) = self.poll_write(send, cx);
+        if !send.is_flushed(flush) {
+            if self.may_write(who) {
+                (send, _) = self.poll_write(send, cx);
+            } else if who == Who::Handle {
+                // What is left wakes the driver below.
+                send.write_now();
+            }
         }
         let flushed = if send.is_flushed(flush) {
             Poll::Ready(Ok(()))

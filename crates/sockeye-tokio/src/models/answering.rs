@@ -1,0 +1,78 @@
+//! A task other than the driver's writes by itself what it sends: nothing is lost, written twice or torn.
+
+use loom::thread;
+
+use super::{arrive, check, moved, task::block_on, tcp_connection};
+use crate::{Message, WebSocket};
+
+/// Receives one message, and sends these.
+fn answer(mut socket: WebSocket, texts: &[&str]) -> WebSocket {
+    block_on(socket.recv()).unwrap().unwrap();
+    for text in texts {
+        block_on(socket.send(Message::text(*text))).unwrap();
+    }
+    socket
+}
+
+/// The task writes its first answer at once, and the driver the second one, while others send too.
+#[test]
+fn answers_are_written_beside_the_driver_in_the_order_of_each_task() {
+    check(2, || {
+        let (connection, far) = tcp_connection();
+        let (driver, socket) = moved(connection);
+        let sender = socket.sender();
+        let driver = driver.spawn_until(&far, 4);
+        let task = thread::spawn(move || answer(socket, &["1", "2"]));
+        far.send("a");
+        sender.try_send(Message::text("x")).unwrap();
+        let socket = task.join().unwrap();
+        arrive(&far, 3, &sender, driver);
+        let mut texts = far.texts();
+        texts.retain(|text| text != "x");
+        assert_eq!((texts, far.texts().len()), (vec!["1".to_owned(), "2".to_owned()], 3));
+        drop(socket);
+    });
+}
+
+/// What the kernel does not take is written by the driver, once the kernel takes it.
+#[test]
+fn an_answer_that_the_kernel_does_not_take_wakes_the_driver() {
+    check(2, || {
+        let (connection, far) = tcp_connection();
+        far.limit(1);
+        let (driver, socket) = moved(connection);
+        let sender = socket.sender();
+        let driver = driver.spawn_until(&far, 2);
+        let task = thread::spawn(move || answer(socket, &["1"]));
+        far.send("a");
+        far.limit(usize::MAX);
+        let socket = task.join().unwrap();
+        arrive(&far, 1, &sender, driver);
+        assert_eq!(far.texts(), ["1"]);
+        drop(socket);
+    });
+}
+
+/// The task writes the rest when it waits for the next message, while the driver does the same.
+#[test]
+fn a_task_that_waits_writes_beside_the_driver() {
+    check(1, || {
+        let (connection, far) = tcp_connection();
+        let (driver, socket) = moved(connection);
+        let sender = socket.sender();
+        let driver = driver.spawn_until(&far, 4);
+        let task = thread::spawn(move || {
+            let mut socket = answer(socket, &["1", "2"]);
+            assert_eq!(block_on(socket.recv()).unwrap().unwrap(), Message::text("b"));
+            block_on(socket.send(Message::text("3"))).unwrap();
+            socket
+        });
+        far.send("a");
+        far.wait_for(2);
+        far.send("b");
+        let socket = task.join().unwrap();
+        arrive(&far, 3, &sender, driver);
+        assert_eq!(far.texts(), ["1", "2", "3"]);
+        drop(socket);
+    });
+}
