@@ -25,9 +25,8 @@ async fn with_the_broker_away_the_people_of_this_node_come_and_go_as_before() {
         let _grace = b.join(ROOM, "grace").await;
         let mut who = a.observe(ROOM).await;
         a.connection.set(fault);
-        let since = Instant::now();
         let ada = a.join(ROOM, "ada").await;
-        assert_eq!((who.next(secs(1)).await.unwrap(), since.elapsed()), ("+ada".to_owned(), Duration::ZERO));
+        assert_eq!(who.next(Duration::ZERO).await.unwrap(), "+ada");
         drop(ada);
         assert_eq!(who.next(secs(3)).await.unwrap(), "-ada");
         // Another room waits for other nodes, but not for long.
@@ -106,17 +105,17 @@ async fn what_the_broker_says_it_has_lost_is_asked_for_at_once() {
 async fn a_node_hears_only_the_partitions_that_it_needs() {
     let [a, b] = nodes().await;
     let this = |node: &Node| format!("presence:{}", node.hub.node());
-    assert_eq!(a.connection.subscribed(), ["presence".to_owned(), this(&a)]);
+    assert_eq!(a.connection.subscribed("presence"), ["presence".to_owned(), this(&a)]);
     // The room is in partition 61.
     let ada = a.join(ROOM, "ada").await;
     pass(secs(1)).await;
-    assert_eq!(a.connection.subscribed(), ["presence".to_owned(), "presence:61".to_owned(), this(&a)]);
-    assert_eq!(b.connection.subscribed(), ["presence".to_owned(), this(&b)]);
+    assert_eq!(a.connection.subscribed("presence"), ["presence".to_owned(), "presence:61".to_owned(), this(&a)]);
+    assert_eq!(b.connection.subscribed("presence"), ["presence".to_owned(), this(&b)]);
     drop(ada);
     pass(secs(9)).await;
-    assert_eq!(a.connection.subscribed().len(), 3, "whoever comes back costs nothing");
+    assert_eq!(a.connection.subscribed("presence").len(), 3, "whoever comes back costs nothing");
     pass(secs(2)).await;
-    assert_eq!(a.connection.subscribed(), ["presence".to_owned(), this(&a)]);
+    assert_eq!(a.connection.subscribed("presence"), ["presence".to_owned(), this(&a)]);
     // And again.
     let _grace = b.join(ROOM, "grace").await;
     assert_eq!(a.observe(ROOM).await.people().await, ["grace"]);

@@ -70,9 +70,11 @@ impl Connection {
         inbox.expect("the broker was started").lost(what);
     }
 
-    /// The names of the topics to which the node is subscribed.
-    pub(crate) fn subscribed(&self) -> Vec<String> {
-        let mut names: Vec<_> = self.0.subscribed.lock().unwrap().iter().map(|topic| topic.name().to_owned()).collect();
+    /// The names that begin with `prefix` of the topics to which the node is subscribed.
+    pub(crate) fn subscribed(&self, prefix: &str) -> Vec<String> {
+        let topics = self.0.subscribed.lock().unwrap();
+        let mut names: Vec<_> = topics.iter().map(|topic| topic.name().to_owned()).collect();
+        names.retain(|name| name.starts_with(prefix));
         names.sort_unstable();
         names
     }
