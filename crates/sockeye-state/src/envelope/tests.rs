@@ -13,23 +13,8 @@ const NODE: NodeId = NodeId::from_u64(0x0102_0304_0506_0708);
 const MEMBER: MemberId = MemberId { node: NODE, key: 9, generation: 2 };
 const STRANGER: MemberId = MemberId { node: NodeId::from_u64(0xfffe_fdfc_fbfa_f9f8), key: u32::MAX, generation: 0 };
 
-/// The fixtures, by name.
 fn fixtures() -> HashMap<&'static str, Bytes> {
-    let mut fixtures = HashMap::<_, Vec<u8>>::new();
-    let mut name = None;
-    for line in include_str!("version1.txt").lines() {
-        if let Some(line) = line.strip_prefix('[') {
-            name = line.strip_suffix(']');
-            continue;
-        }
-        let (bytes, _) = line.split_once('#').unwrap_or((line, ""));
-        let bytes = bytes.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("a byte in hexadecimal"));
-        let bytes: Vec<u8> = bytes.collect();
-        if !bytes.is_empty() {
-            fixtures.entry(name.expect("a name comes first")).or_default().extend(bytes);
-        }
-    }
-    fixtures.into_iter().map(|(name, bytes)| (name, bytes.into())).collect()
+    crate::fixtures::fixtures(include_str!("version1.txt"))
 }
 
 /// Decodes a fixture, checks its message, and checks that encoding gives the bytes again.
