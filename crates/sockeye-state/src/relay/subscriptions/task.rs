@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{Look, PATIENCE, Relay};
 use crate::{
-    BoxFuture, BrokerError, Topic,
+    BoxFuture, BrokerError, Lost, Topic,
     engine::Room,
     relay::{ROOMS, guarded},
 };
@@ -301,8 +301,11 @@ impl Task {
         let owes_gap = std::mem::take(&mut state.owes_gap) || state.since.elapsed() >= PATIENCE;
         let waiters = std::mem::take(&mut state.waiters);
         self.mark(&topic);
-        if owes_gap {
+        if owes_gap && topic.is_room() {
             self.say_gap(&topic);
+        } else if owes_gap && topic.name() == ROOMS {
+            // Until now, the node did not hear what others could not publish.
+            self.relay.subscriptions.lost(Lost::All);
         }
         for waiter in waiters {
             // An error means that nobody waits any more.
