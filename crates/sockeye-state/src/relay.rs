@@ -112,7 +112,7 @@ impl Relay {
 
     /// Sends a message to the members of a room on all other nodes. The name was checked.
     pub(crate) fn send(&self, room: &str, message: &PreparedMessage, except: &[MemberId]) {
-        let envelope = Encoder::message(self.origin(), message, except);
+        let envelope = Encoder::message(self.origin(), message, &self.elsewhere(except));
         self.publish(self.link.room_topic(room), envelope);
     }
 
@@ -123,7 +123,8 @@ impl Relay {
             return self.send(room, message, except);
         }
         let number = self.numbers.fetch_add(1, Relaxed);
-        let envelope = Encoder::to_several(self.origin(), message, except, number, rooms.iter().copied());
+        let (except, rooms_of) = (self.elsewhere(except), rooms.iter().copied());
+        let envelope = Encoder::to_several(self.origin(), message, &except, number, rooms_of);
         if rooms.len() > SEVERAL {
             return self.publish(self.link.hub_topic(ROOMS), envelope);
         }
@@ -134,7 +135,7 @@ impl Relay {
 
     /// Closes the members of a room on all other nodes. The name and the code were checked.
     pub(crate) fn close_room(&self, room: &str, frame: &CloseFrame, except: &[MemberId]) {
-        let envelope = Encoder::close_room(self.link.node(), frame, except);
+        let envelope = Encoder::close_room(self.link.node(), frame, &self.elsewhere(except));
         self.publish(self.link.room_topic(room), envelope);
     }
 
@@ -142,6 +143,11 @@ impl Relay {
     pub(crate) fn order(&self, id: MemberId, order: &Order) {
         let envelope = Encoder::order(self.link.node(), id, order);
         self.publish(self.node_topic(id.node()), envelope);
+    }
+
+    /// Those of the members that another node may have. The others are nothing to it.
+    fn elsewhere(&self, members: &[MemberId]) -> Vec<MemberId> {
+        members.iter().copied().filter(|id| id.node() != self.link.node()).collect()
     }
 
     fn origin(&self) -> Origin {
