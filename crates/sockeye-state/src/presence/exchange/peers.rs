@@ -120,7 +120,11 @@ impl Peers {
         let Some(peer) = self.nodes.get_mut(&node) else { return };
         let grace = if contact == Contact::First { Duration::ZERO } else { GRACE };
         for version in versions {
-            peer.versions[version.partition] = *version;
+            let known = &mut peer.versions[version.partition];
+            if known.version <= version.version {
+                // It may be older than a delta that has overtaken it.
+                *known = *version;
+            }
             if partitions & (1 << version.partition) != 0 {
                 peer.compare(node, version.partition, shared, now, grace);
             }

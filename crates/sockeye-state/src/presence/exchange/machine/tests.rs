@@ -6,7 +6,7 @@ use tokio::time::advance;
 
 use super::{
     super::{
-        super::{Observation, Presence, partition::Partition},
+        super::{Observation, Presence, nodes::Delta, partition::Partition},
         answer::Answer,
     },
     *,
@@ -318,6 +318,23 @@ async fn a_heartbeat_that_overtakes_a_delta_is_no_reset() {
         world.run(millis(300)).await;
     }
     assert_eq!((who.look(&world).len(), world.snapshots(0)), (28, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_that_is_older_than_a_delta_takes_nothing_back() {
+    let mut world = World::new(1);
+    let _who = world.observe(0, ROOM);
+    world.run(secs(1)).await;
+    assert!(world.knows(0, ROOM), "there is nobody else");
+    let (other, partition) = (NodeId::from_u64(9), Partition::of(ROOM));
+    let delta = Delta { node: other, after: 57, version: 58, said: Vec::new() };
+    let version = Version { partition, version: 57, is_empty: true };
+    let heartbeat = Heartbeat { wants_answer: false, versions: vec![version] };
+    let Node { shared, machine, .. } = &mut world.nodes[0];
+    machine.arrived(other, Content::Delta(partition, delta), shared, Instant::now());
+    machine.arrived(other, Content::Heartbeat(heartbeat), shared, Instant::now());
+    world.pump(0);
+    assert!(!world.knows(0, ROOM), "what the delta has said is missing");
 }
 
 #[tokio::test(start_paused = true)]
