@@ -149,7 +149,7 @@ async fn keep(
         tracing::warn!(%reason, "the connection to Redis is broken");
         health.set_commands(Some(reason));
         drop(connection.send_replace(None));
-        drop(connected.take());
+        let _ = connected.take();
         number += 1;
         let mut backoff = Backoff::new(server.times.max_backoff);
         let next = loop {
