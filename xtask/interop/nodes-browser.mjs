@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import process from 'node:process';
 import { screenshot, withBrowsers } from './browser.mjs';
-import { enter, lines, pageErrors, say, shows } from './chat-page.mjs';
+import { enter, lacks, lines, pageErrors, say, shows } from './chat-page.mjs';
 import { args, check, script } from './check.mjs';
 import { Network } from './rooms-network.mjs';
 
@@ -38,12 +38,23 @@ await script('Chromium at two example-chats with one broker', () =>
     const grace = await enter(await browser(), 'Grace', cable.url);
     const both = [ada, grace];
 
+    await check('people on two servers see each other', async () => {
+      for (const [page, name] of [[ada, 'Grace'], [grace, 'Ada']]) {
+        await shows(page, '#people', name);
+        await shows(page, '#count', 'In room 1 now: 2');
+      }
+    });
     await check('what one says on one server the other reads on the other', async () => {
       await say(ada, 'Grüße von der ersten 🐟');
       await shows(grace, '#scroller', 'Grüße von der ersten 🐟');
       await say(grace, 'Hello from the second');
       await areTheSame(both, [], ['Grüße von der ersten 🐟', 'Hello from the second']);
       for (const [page, name] of [[ada, 'first-server'], [grace, 'second-server']]) await screenshot(page, name);
+    });
+    await check('who types on one server is seen on the other', async () => {
+      await grace.locator('#text').pressSequentially('I am ty');
+      await shows(ada, '#typing', 'Grace is typing');
+      await grace.fill('#text', '');
     });
     await check('who comes later, to whatever server, reads what was said on both', async () => {
       const expected = await lines(ada);
@@ -87,6 +98,22 @@ await script('Chromium at two example-chats with one broker', () =>
       await shows(grace, '#status', 'no connection');
       await grace.evaluate(() => dispatchEvent(new Event('online')));
       await shows(grace, '#status', 'connected');
+    });
+    await check('whose server is killed has left for the others, but for those who come back', async () => {
+      const lynnsCable = await Network.to(args.url);
+      const lynn = await enter(await browser(), 'Lynn', lynnsCable.url);
+      await shows(grace, '#people', 'Lynn');
+      await lynnsCable.cut();
+      kill(args.pid);
+      await lacks(grace, '#people', 'Lynn');
+      await shows(grace, '#people', 'Ada');
+      await screenshot(grace, 'somebody-gone');
+      lynnsCable.target = args.other;
+      await lynnsCable.heal();
+      await lynn.evaluate(() => dispatchEvent(new Event('online')));
+      for (const page of both) await shows(page, '#people', 'Lynn');
+      await lynn.context().close();
+      for (const page of both) await lacks(page, '#people', 'Lynn');
     });
     await check('what is said while the broker is away comes when it is back', async () => {
       const before = await lines(ada);

@@ -24,7 +24,16 @@ pub(super) fn run(ctx: &Context) -> Result<()> {
     let mut script = node_script(ctx, "nodes-browser.mjs")?;
     script.arg("--chromium").arg(Tool::Chromium.require(ctx)?).arg("--output").arg(&output);
     let [first, other] = [&nodes.nodes[0].server, &nodes.nodes[1].server];
-    script.args(["--url", &first.url, "--other", &other.url, "--other-pid", &other.id().to_string()]);
+    script.args([
+        "--url",
+        &first.url,
+        "--pid",
+        &first.id().to_string(),
+        "--other",
+        &other.url,
+        "--other-pid",
+        &other.id().to_string(),
+    ]);
     script.args(["--broker-pid", &nodes.broker.id().to_string()]);
 
     let done = AtomicBool::new(false);
