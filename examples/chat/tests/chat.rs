@@ -80,6 +80,27 @@ async fn servers_with_one_broker_have_the_same_lines_and_positions() {
 }
 
 #[tokio::test]
+async fn who_is_on_another_server_with_the_same_broker_is_seen() {
+    let broker = Local::new();
+    let [one, two] = [app_with(&broker).await, app_with(&broker).await];
+    let _ada = Visitor::join(&one, "Ada", "chat:1").await;
+    let mut grace = Visitor::join(&two, "Grace", "chat:1").await;
+    grace.tell(json!({ "t": "who", "room": "chat:1" })).await;
+    let who = grace.hear("who").await;
+    let mut names: Vec<_> =
+        who["all"].as_array().unwrap().iter().map(|person| person["key"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["Ada", "Grace"]);
+    // Typing is in no history.
+    let mut barbara = Visitor::join(&one, "Barbara", "chat:1").await;
+    assert_eq!(grace.hear("who").await["joined"]["key"], "Barbara");
+    barbara
+        .tell(json!({ "t": "say", "room": "chat:1", "d": { "typing": true }, "volatile": true, "others": true }))
+        .await;
+    assert_eq!(grace.line().await["d"]["name"], "Barbara");
+}
+
+#[tokio::test]
 async fn whoever_comes_first_loads_the_last_200_lines() {
     let app = app().await;
     let mut ada = Visitor::join(&app, "Ada", "chat:1").await;
