@@ -2,7 +2,7 @@
 
 use crate::cargo::{self, CHECKED};
 use crate::context::Context;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -94,11 +94,28 @@ impl Server {
         });
         let mut server =
             Self { name: name.to_owned(), child, output: Some(output), url: String::new(), log: log.to_owned() };
-        server.url = url.recv_timeout(START).ok().with_context(|| {
-            let seconds = START.as_secs();
-            format!("{name} printed no line with `listening on URL` in {seconds} s; see {}", log.display())
-        })?;
+        server.url = match url.recv_timeout(START) {
+            Ok(url) => url,
+            Err(_) => return Err(server.does_not_listen()),
+        };
         Ok(server)
+    }
+
+    /// Why there is no line with an address.
+    fn does_not_listen(mut self) -> anyhow::Error {
+        let (name, log) = (self.name.clone(), self.log.display().to_string());
+        // Its output has ended, so that the server is about to end, if it has not ended yet.
+        match wait(&mut self.child, Duration::from_secs(1)) {
+            Ok(status) => {
+                let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+                let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("nothing");
+                anyhow!("{name} has ended ({status}) before it listened, and said at last: {last}; see {log}")
+            }
+            Err(_) => {
+                let seconds = START.as_secs();
+                anyhow!("{name} printed no line with `listening on URL` in {seconds} s; see {log}")
+            }
+        }
     }
 
     /// Starts the binary of an example on a free port of the loopback address, with these arguments.
@@ -218,6 +235,17 @@ mod tests {
         let server = Server::start("sh", command, &log).unwrap();
         assert_eq!(server.url, "http://127.0.0.1:1");
         assert_eq!(server.ends().unwrap(), ["listening on http://127.0.0.1:1", "2 closed, 0 lost"]);
+        std::fs::remove_file(log).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_example_server_that_ends_before_it_listens_is_quoted() {
+        let log = std::env::temp_dir().join(format!("xtask-no-server-{}.log", std::process::id()));
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo 'Error: the port is taken' >&2; exit 1"]);
+        let error = Server::start("sh", command, &log).unwrap_err().to_string();
+        assert!(error.contains("exit status: 1") && error.contains("Error: the port is taken"), "{error}");
         std::fs::remove_file(log).unwrap();
     }
 
