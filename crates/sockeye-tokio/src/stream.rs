@@ -33,7 +33,7 @@ mod low_water;
 mod over;
 pub(crate) mod read_ahead;
 
-pub(crate) use self::boxed::{Done, HEADER, OFFER, ToDo};
+pub(crate) use self::boxed::{Done, ToDo};
 use self::{
     boxed::Boxed,
     over::{Io, Over},
@@ -85,7 +85,8 @@ impl Stream {
     /// Like [`boxed`](Self::boxed), but on Linux [deadlines](crate::Timeouts#slow-readers) use what the peer's kernel has
     /// acknowledged, not what the stream has taken. They can then tell a slow peer from one that has stopped, and a vanished
     /// peer from one whose data the application does not read. macOS and other systems do not report what was acknowledged,
-    /// so `boxed_over` behaves like `boxed` there. Windows, whose sockets are not descriptors, has only `boxed`.
+    /// so `boxed_over` behaves like `boxed` there. Where the system reports that, each write offers at most 64 KiB: four TLS
+    /// records, which go into one system call. Windows, whose sockets are not descriptors, has only `boxed`.
     ///
     /// ```
     /// use std::os::fd::AsFd;

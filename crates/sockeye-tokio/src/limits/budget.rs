@@ -22,7 +22,8 @@ use crate::{
 ///
 /// A call that exceeds the budget drops the largest queue before it returns. So only two things can exceed the budget. One
 /// is what is being queued at that moment: one message in each task, or a broadcast. The other is the rest of a partly
-/// written large message (at most 16 KiB over a boxed stream), until the driver of that connection drops it.
+/// written large message (at most 16 KiB over a boxed stream, 64 KiB over one with a known socket, such as TLS), until the
+/// driver of that connection drops it.
 ///
 /// Over HTTP/2, what a handler leaves [`Unread`](crate::Unread) counts too. If the connection is closed for that, its
 /// handler does not receive the unread messages.

@@ -16,15 +16,22 @@ use bytes::BufMut;
 use sockeye_proto::{Buffer, Input};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use super::{coop::unconstrained, over::Io};
+use super::{WriteHalf, coop::unconstrained, over::Io};
 use crate::sync::Mutex;
 
 /// The most bytes that one write offers a stream. Some streams copy all that they are offered into a buffer of their own,
 /// and with larger offers "taken" would say nothing about the peer. A TLS record holds as much as this.
-pub(crate) const OFFER: usize = 16 << 10;
+const OFFER: usize = 16 << 10;
+
+/// The same where the system tells what the peer has: four records, which TLS writes in one call. rustls keeps no more than this,
+/// in however many offers it comes.
+const OFFER_OVER_SOCKET: usize = 64 << 10;
 
 /// So much more is offered if nothing is left then: the header of a frame that fills an offer would take a write of its own.
-pub(crate) const HEADER: usize = 16;
+const HEADER: usize = 16;
+
+// An offer is copied into a pooled buffer.
+const _: () = assert!(OFFER_OVER_SOCKET + HEADER <= Buffer::SIZE);
 
 pub(crate) struct Boxed {
     slot: Mutex<Slot>,
@@ -247,6 +254,14 @@ impl Boxed {
         let now = call.stream().unacknowledged().unwrap_or_default();
         call.back(|slot| slot.unacknowledged = now);
         now
+    }
+}
+
+impl WriteHalf {
+    /// How many of `queued` bytes to offer a boxed stream in one write, at most.
+    pub(crate) fn most(&self, queued: usize) -> usize {
+        let most = if self.is_acknowledged() { OFFER_OVER_SOCKET } else { OFFER };
+        if queued <= most + HEADER { most + HEADER } else { most }
     }
 }
 
