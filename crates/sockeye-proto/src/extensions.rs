@@ -53,10 +53,10 @@ impl PayloadDecoders {
 
 /// The extensions of a sending half, in the order of the opening handshake.
 #[derive(Debug, Default)]
-pub(crate) struct PayloadEncoders {
-    all: Vec<Box<dyn PayloadEncoder>>,
-    claimed: Rsv,
-}
+pub(crate) struct PayloadEncoders(
+    /// A boxed slice, since every client has this, and most have no extension.
+    Box<[Box<dyn PayloadEncoder>]>,
+);
 
 impl PayloadEncoders {
     /// Adds an extension.
@@ -65,13 +65,16 @@ impl PayloadEncoders {
     ///
     /// When the extension claims no bit, or a claimed bit.
     pub(crate) fn add(&mut self, extension: Box<dyn PayloadEncoder>) {
-        self.claimed = claim(extension.rsv(), self.claimed);
-        self.all.push(extension);
+        let claimed = self.0.iter().fold(Rsv::NONE, |claimed, extension| claimed | extension.rsv());
+        claim(extension.rsv(), claimed);
+        let mut all = std::mem::take(&mut self.0).into_vec();
+        all.push(extension);
+        self.0 = all.into_boxed_slice();
     }
 
     /// Whether there is no extension.
     pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.0.is_empty()
     }
 
     /// The payload as all extensions have transformed it, and the reserved bits of those that did. `None` if no extension
@@ -79,7 +82,7 @@ impl PayloadEncoders {
     pub(crate) fn encode(&mut self, payload: &[u8]) -> Option<(Rsv, Buffer)> {
         let mut transformed: Option<(Rsv, Buffer)> = None;
         // RFC 6455 §9.1: with "foo, bar" negotiated, "operations on the data will be made as bar(foo(data))".
-        for extension in &mut self.all {
+        for extension in &mut self.0 {
             let (rsv, payload) = match &transformed {
                 Some((rsv, payload)) => (*rsv, &payload[..]),
                 None => (Rsv::NONE, payload),
@@ -98,7 +101,7 @@ impl PayloadEncoders {
         if self.has_context() {
             return Err(message);
         }
-        for extension in &mut self.all {
+        for extension in &mut self.0 {
             let (Some(key), rsv) = (extension.shared_key(), extension.rsv()) else { return Err(message) };
             // Each transformed message keeps, in turn, what the next extension makes of it.
             let transformed = message.transformed(key, rsv, |payload, output| extension.encode(payload, output));
@@ -109,12 +112,12 @@ impl PayloadEncoders {
 
     /// Whether the transformed bytes of a message may depend on earlier messages.
     pub(crate) fn has_context(&self) -> bool {
-        self.all.iter().any(|extension| extension.shared_key().is_none())
+        self.0.iter().any(|extension| extension.shared_key().is_none())
     }
 
     /// Tells all extensions that later messages must not refer to earlier ones.
     pub(crate) fn restart(&mut self) {
-        self.all.iter_mut().for_each(|extension| extension.restart());
+        self.0.iter_mut().for_each(|extension| extension.restart());
     }
 }
 
