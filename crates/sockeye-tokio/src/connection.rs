@@ -16,7 +16,7 @@ use tracing::Span;
 use crate::{
     Budget, Ended, Error, Overflow, Settings, Shutdown, Stream, Timeouts, Unread, WebSocket,
     connection::masks::RandomMasks,
-    driver::{Counting, Driver},
+    driver::{Counting, Driver, alone::Alone},
     handle::Handle,
     receive::Receive,
     send::Send,
@@ -254,7 +254,7 @@ impl Connection {
         let (role, is_counted) = (self.role, self.is_counted);
         let (shared, timeouts, shutdown) = self.into_shared(true);
         let registration = shutdown.map(|shutdown| Registration::new(shutdown, &shared));
-        let (driver, socket) = Driver::without_handler(shared, role, timeouts, registration);
+        let (driver, socket) = Alone::new(shared, role, timeouts, registration);
         span.in_scope(|| span::begin(socket.shared(), is_counted, !span.is_disabled()));
         (socket, tokio::spawn(InSpan::new(driver, span)))
     }

@@ -1,11 +1,12 @@
 //! The driver: polls the handler, and serves its connection.
 
+pub(crate) mod alone;
 pub(crate) mod ending;
 pub(crate) mod signals;
 
 use std::{
     any::Any,
-    future::{Future, Ready},
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     sync::Arc,
@@ -98,25 +99,8 @@ where
             shared,
             handler: Handler::Start(Box::new(Start { handler, socket, counting })),
             panic: None,
-            upkeep: Upkeep { stage: Stage::Open, role, time: ConnectionTimer::new(timeouts), registration },
+            upkeep: Upkeep::new(role, timeouts, registration),
         }
-    }
-}
-
-/// A driver whose socket is in the hands of another task from the beginning.
-type Alone = Driver<fn(WebSocket) -> Ready<()>, Ready<()>>;
-
-impl Alone {
-    pub(crate) fn without_handler(
-        shared: Arc<Shared>,
-        role: Role,
-        timeouts: Arc<Timeouts>,
-        registration: Option<Registration>,
-    ) -> (Self, WebSocket) {
-        metrics::opened();
-        let socket = WebSocket::from_handle(Handle::new(shared.clone()));
-        let upkeep = Upkeep { stage: Stage::Open, role, time: ConnectionTimer::new(timeouts), registration };
-        (Self { shared, handler: Handler::Done, panic: None, upkeep }, socket)
     }
 }
 
@@ -180,6 +164,10 @@ impl<F, Fut> Drop for Over<'_, F, Fut> {
 }
 
 impl Upkeep {
+    fn new(role: Role, timeouts: Arc<Timeouts>, registration: Option<Registration>) -> Self {
+        Self { stage: Stage::Open, role, time: ConnectionTimer::new(timeouts), registration }
+    }
+
     fn poll(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
         writer_looks(shared, cx);
         self.time.begin(shared);
@@ -261,6 +249,45 @@ impl Upkeep {
         self.time.watch_lease(false, cx);
     }
 
+    /// Writes the queue while another task reads. Returns whether nothing else is left to do.
+    #[inline(always)]
+    fn rests_beside_lessee(&self, shared: &Shared, cx: &mut Context<'_>) -> bool {
+        self.time.is_quiet() && shared.sends_all_beside_lessee(cx)
+    }
+
+    /// Handles the signals of the `Shutdown` and the `Budget` but an abort.
+    fn handle_signals(&mut self, shared: &Shared, cx: &mut Context<'_>) {
+        if let Some(has_to_go) = shared.signals.take_evict() {
+            // The queue may have been written meanwhile.
+            if has_to_go && shared.lock_send().is_picked() {
+                // The handler goes on, and gets an error.
+                self.finish(shared, Some((EndedBy::Budget, Error::closed())));
+            }
+            // Reported only after the drop: before, the budget could pick the connection again for data that is about to be
+            // dropped.
+            shared.lock_send().has_made_way();
+        }
+        if shared.signals.is_draining() {
+            if let Some(registration) = &mut self.registration {
+                // While pending, its timer wakes the driver at the connection's turn.
+                let _ = unconstrained(cx, |cx| registration.poll_leave(shared, cx));
+            }
+        }
+    }
+
+    /// The deadline of the shutdown has passed.
+    fn abort(&mut self, shared: &Shared) {
+        let error = Error::timeout("the deadline of the shutdown has passed", None);
+        self.finish(shared, Some((EndedBy::Shutdown, error)));
+    }
+
+    /// The future is dropped: if the connection has not ended, drops the stream. The remaining handles get an error.
+    fn abandon(&mut self, shared: &Shared) {
+        if !matches!(self.stage, Stage::Done) {
+            self.finish(shared, Some((EndedBy::Local, Error::abrupt())));
+        }
+    }
+
     /// Drops the stream, once. `why` says who or what ends the connection now, if nothing has ended it before. Tasks that still
     /// wait get its error, or [`Error::closed`] without one, unless an earlier error is recorded.
     fn finish(&mut self, shared: &Shared, why: Option<(EndedBy, Error)>) {
@@ -309,29 +336,12 @@ impl<F, Fut> Driver<F, Fut> {
     #[cold]
     #[inline(never)]
     fn handle_signals(&mut self, cx: &mut Context<'_>) -> bool {
-        let signals = &self.shared.signals;
-        if signals.is_aborted() {
+        if self.shared.signals.is_aborted() {
             self.handler = Handler::Done;
-            let error = Error::timeout("the deadline of the shutdown has passed", None);
-            self.upkeep.finish(&self.shared, Some((EndedBy::Shutdown, error)));
+            self.upkeep.abort(&self.shared);
             return true;
         }
-        if let Some(has_to_go) = signals.take_evict() {
-            // The queue may have been written meanwhile.
-            if has_to_go && self.shared.lock_send().is_picked() {
-                // The handler goes on, and gets an error.
-                self.upkeep.finish(&self.shared, Some((EndedBy::Budget, Error::closed())));
-            }
-            // Reported only after the drop: before, the budget could pick the connection again for data that is about to be
-            // dropped.
-            self.shared.lock_send().has_made_way();
-        }
-        if signals.is_draining() {
-            if let Some(registration) = &mut self.upkeep.registration {
-                // While pending, its timer wakes the driver at the connection's turn.
-                let _ = unconstrained(cx, |cx| registration.poll_leave(&self.shared, cx));
-            }
-        }
+        self.upkeep.handle_signals(&self.shared, cx);
         false
     }
 
@@ -340,8 +350,7 @@ impl<F, Fut> Driver<F, Fut> {
     #[inline(always)]
     fn comes_to_rest(&self, cx: &mut Context<'_>) -> bool {
         if self.upkeep.time.watches_lease() {
-            let is_lessee_alone = !self.shared.is_receiving() && self.upkeep.time.is_quiet();
-            return is_lessee_alone && self.shared.sends_all_beside_lessee(cx);
+            return !self.shared.is_receiving() && self.upkeep.rests_beside_lessee(&self.shared, cx);
         }
         self.shared.is_between_messages() && self.upkeep.time.is_quiet() && self.shared.sends_all(cx)
     }
@@ -397,9 +406,7 @@ impl<F, Fut> Abandon for Driver<F, Fut> {
     fn abandon(&mut self) {
         // The handler first, so that its own handle does not see this error.
         self.handler = Handler::Done;
-        if !matches!(self.upkeep.stage, Stage::Done) {
-            self.upkeep.finish(&self.shared, Some((EndedBy::Local, Error::abrupt())));
-        }
+        self.upkeep.abandon(&self.shared);
     }
 }
 

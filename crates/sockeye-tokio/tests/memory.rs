@@ -134,6 +134,35 @@ fn a_connection_that_waits_for_a_message_owns_no_buffer() {
     }
 }
 
+/// The client's end of `count` connections over TCP, in this task, and their driver in others. Each has received a message.
+async fn connect_each(count: usize, sockets: &mut Vec<(WebSocket, std::net::TcpStream)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for _ in 0..count {
+        let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut socket, _) = Connection::new(stream, Role::Client).spawn();
+        let mut server = listener.accept().await.unwrap().0.into_std().unwrap();
+        std::io::Write::write_all(&mut server, &Frame::text("news").unmasked().bytes()).unwrap();
+        assert_eq!(socket.recv().await.unwrap().unwrap(), Message::text("news"));
+        socket.send(Message::text("thanks")).await.unwrap();
+        sockets.push((socket, server));
+    }
+    // The drivers begin, and rest.
+    settled().await;
+}
+
+#[test]
+fn a_socket_beside_its_driver_holds_little() {
+    let runtime = runtime();
+    let mut sockets = Vec::with_capacity(400);
+    // Twice as many as are counted, so that no table of the runtime or of the timer grows meanwhile.
+    let warm = cost(&runtime, connect_each(256, &mut sockets));
+    drop(sockets.drain(128..));
+    runtime.block_on(settled());
+    let idle = cost(&runtime, connect_each(100, &mut sockets));
+    let each = idle.bytes_current / 100;
+    assert!(each < 900, "{each} bytes for each connection: {idle:?}, {warm:?}");
+}
+
 /// Opens `count` connections over TCP, which keeps no bytes of its own in this process, and has one message echoed on
 /// each.
 async fn talk_once(count: usize, wire: &[u8], answer: &[u8], clients: &mut Vec<std::net::TcpStream>) {
