@@ -6,7 +6,7 @@ use http::HeaderValue;
 use sockeye_proto::Role;
 use tokio::task::coop;
 
-use self::{handler_state::HandlerState, turn::Turn};
+use self::{exchange::Exchange, handler_state::HandlerState};
 use crate::{
     driver::signals::Signals,
     receive::Receive,
@@ -21,10 +21,10 @@ use crate::{
 
 mod abort;
 mod evict;
+mod exchange;
 mod handler_state;
 mod recv;
 mod send;
-mod turn;
 mod unlocked;
 pub(crate) mod waker_set;
 
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     polling: AtomicUsize,
     handler: HandlerState,
     /// What the handle has received and sent in another task than the driver's.
-    turn: Turn,
+    exchange: Exchange,
     /// Whether any task has ever waited for capacity or for a write: then the driver counts its polls.
     waited: AtomicBool,
     /// What the `Shutdown` or the `Budget` asks of the connection.
@@ -68,7 +68,7 @@ impl Shared {
             send: Mutex::new(send),
             polling: AtomicUsize::new(0),
             handler: HandlerState::default(),
-            turn: Turn::default(),
+            exchange: Exchange::default(),
             waited: AtomicBool::new(false),
             signals: Signals::default(),
             driven,

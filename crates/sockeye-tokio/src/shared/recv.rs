@@ -207,8 +207,8 @@ impl Shared {
             self.lock_send().notify_writer();
         }
         if polled.is_ready() {
-            self.turn.received(is_all);
-        } else if self.turn.waits() {
+            self.exchange.received(is_all);
+        } else if self.exchange.waits() {
             self.write_elsewhere();
         }
         polled

@@ -8,7 +8,7 @@ use std::{
 use sockeye_proto::{CloseCode, CloseFrame, Data, Encoder, Message, Outgoing, PreparedMessage};
 use tokio::task::coop;
 
-use super::{Shared, Who, turn::Write};
+use super::{Shared, Who, exchange::Write};
 use crate::{
     Error,
     close_reason::CloseReason,
@@ -81,17 +81,17 @@ impl Shared {
         Poll::Ready(queued)
     }
 
-    /// Queues a message that the handle sends in another task than the driver's, and writes the queue if it is this task's
-    /// [turn](super::turn), or if the queue is long. Otherwise wakes the driver.
+    /// Queues a message that the handle sends in another task than the driver's, and writes the queue if the
+    /// [exchange](super::exchange) says so, or if the queue is long. Otherwise wakes the driver.
     fn queue_or_write(&self, send: &mut Send, message: Outgoing) -> Result<(), Error> {
-        let turn = match self.turn.sends() {
+        let write = match self.exchange.sends() {
             // Only the driver writes to a boxed stream.
             Write::Now if send.is_boxed() => Write::Later,
-            turn => turn,
+            write => write,
         };
-        self.queue(send, true, |send| send.encode_elsewhere(message, turn != Write::Later))?;
-        let is_due = turn == Write::Now || send.encoder.buffered() > CORK;
-        if !(is_due && send.write_now()) {
+        self.queue(send, true, |send| send.encode_elsewhere(message, write != Write::Later))?;
+        let writes_now = write == Write::Now || send.encoder.buffered() > CORK;
+        if !(writes_now && send.write_now()) {
             send.notify_writer();
         }
         send.report_queued();

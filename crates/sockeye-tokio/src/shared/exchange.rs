@@ -24,7 +24,7 @@ const QUEUED: u8 = 1 << 4;
 ///
 /// Nothing depends on this but the number of writes: whatever is queued wakes the driver, which writes what is left.
 #[derive(Default)]
-pub(super) struct Turn(AtomicU8);
+pub(super) struct Exchange(AtomicU8);
 
 /// What to do with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) enum Write {
     Later,
 }
 
-impl Turn {
+impl Exchange {
     /// The task has received a message. `is_all` says that nothing else was read.
     #[inline]
     pub(super) fn received(&self, is_all: bool) {
@@ -81,49 +81,49 @@ mod tests {
     use super::*;
 
     /// Receives all that was read, and sends so many messages.
-    fn answers(turn: &Turn, count: usize) -> Vec<Write> {
-        turn.received(true);
-        (0..count).map(|_| turn.sends()).collect()
+    fn answers(exchange: &Exchange, count: usize) -> Vec<Write> {
+        exchange.received(true);
+        (0..count).map(|_| exchange.sends()).collect()
     }
 
     #[test]
     fn one_answer_to_each_message_is_written_at_once_and_leaves_nothing_to_write() {
-        let turn = Turn::default();
+        let exchange = Exchange::default();
         for _ in 0..3 {
-            assert_eq!(answers(&turn, 1), [Write::Now]);
-            assert!(!turn.waits());
+            assert_eq!(answers(&exchange, 1), [Write::Now]);
+            assert!(!exchange.waits());
         }
     }
 
     #[test]
     fn several_answers_are_in_one_write_from_the_second_time_on_until_there_is_one_again() {
-        let turn = Turn::default();
-        assert_eq!(answers(&turn, 3), [Write::Now, Write::Later, Write::Later]);
+        let exchange = Exchange::default();
+        assert_eq!(answers(&exchange, 3), [Write::Now, Write::Later, Write::Later]);
         for _ in 0..2 {
-            assert!(turn.waits());
-            assert_eq!(answers(&turn, 2), [Write::Later, Write::Later]);
+            assert!(exchange.waits());
+            assert_eq!(answers(&exchange, 2), [Write::Later, Write::Later]);
         }
-        assert_eq!(answers(&turn, 0), []);
-        assert_eq!(answers(&turn, 1), [Write::Later]);
-        assert!(turn.waits() && !turn.waits());
-        assert_eq!(answers(&turn, 1), [Write::Now]);
+        assert_eq!(answers(&exchange, 0), []);
+        assert_eq!(answers(&exchange, 1), [Write::Later]);
+        assert!(exchange.waits() && !exchange.waits());
+        assert_eq!(answers(&exchange, 1), [Write::Now]);
     }
 
     #[test]
     fn answers_to_messages_that_were_read_together_are_written_with_the_last_one() {
-        let turn = Turn::default();
+        let exchange = Exchange::default();
         for _ in 0..2 {
             for _ in 0..3 {
-                turn.received(false);
-                assert_eq!(turn.sends(), Write::Soon);
+                exchange.received(false);
+                assert_eq!(exchange.sends(), Write::Soon);
             }
-            assert_eq!(answers(&turn, 1), [Write::Now]);
-            assert!(!turn.waits());
+            assert_eq!(answers(&exchange, 1), [Write::Now]);
+            assert!(!exchange.waits());
         }
-        turn.received(false);
-        turn.sends();
+        exchange.received(false);
+        exchange.sends();
         // The last message is not answered.
-        turn.received(true);
-        assert!(turn.waits());
+        exchange.received(true);
+        assert!(exchange.waits());
     }
 }
