@@ -108,8 +108,7 @@ impl Server {
         match wait(&mut self.child, Duration::from_secs(1)) {
             Ok(status) => {
                 let said = std::fs::read_to_string(&self.log).unwrap_or_default();
-                let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("nothing");
-                anyhow!("{name} has ended ({status}) before it listened, and said at last: {last}; see {log}")
+                anyhow!("{name} has ended ({status}) before it listened, and said: {}; see {log}", last_words(&said))
             }
             Err(_) => {
                 let seconds = START.as_secs();
@@ -215,6 +214,13 @@ pub(crate) fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
     }
 }
 
+/// The error that a server has printed at its end, in one line, without a backtrace. Without one, the last line.
+fn last_words(log: &str) -> String {
+    let error = log.rfind("Error: ").map(|at| log[at..].split("Stack backtrace:").next().unwrap_or_default());
+    let said = error.or_else(|| log.lines().rfind(|line| !line.trim().is_empty())).unwrap_or("nothing");
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The address in a line such as `listening on http://127.0.0.1:3000`.
 fn listening(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once("listening on ")?;
@@ -247,6 +253,14 @@ mod tests {
         let error = Server::start("sh", command, &log).unwrap_err().to_string();
         assert!(error.contains("exit status: 1") && error.contains("Error: the port is taken"), "{error}");
         std::fs::remove_file(log).unwrap();
+    }
+
+    #[test]
+    fn the_last_words_of_an_example_server_are_its_error() {
+        let log = "it begins\nError: no port\n\nCaused by:\n    it is taken\n\nStack backtrace:\n   0: main\n";
+        assert_eq!(last_words(log), "Error: no port Caused by: it is taken");
+        assert_eq!(last_words("it begins\nkilled\n\n"), "killed");
+        assert_eq!(last_words(""), "nothing");
     }
 
     #[test]
