@@ -133,7 +133,7 @@ impl<T: Send + Sync + 'static> Builder<T> {
     /// |---|---|
     /// | messages to rooms: [`Room::send`](crate::Room::send), [`Hub::to`] | [`Hub::all`], [`Hub::broadcast`] |
     /// | [`Room::close_members`](crate::Room::close_members) | [`Hub::by_key`], [`Hub::members_of`], all numbers of members |
-    /// | [`Hub::member`]: messages, Closes, joins and leaves | the order between two nodes that send to a room without a history |
+    /// | [`Hub::member`]: messages, Closes, joins and leaves | [`Hub::stats`], [`Hub::events`] |
     ///
     /// [`Hub::presence`] is about the people of all nodes.
     ///
