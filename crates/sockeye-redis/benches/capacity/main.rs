@@ -1,5 +1,6 @@
 //! `cargo bench -p sockeye-redis`: what messages through Redis cost a node and the server, what rooms and kept messages cost the server
-//! in memory, and how long a message takes to another node. Prints tables; the figures of the last run are in docs/RELIABILITY.md.
+//! in memory, and how long a message takes to another node. Prints tables; the figures of the last run are in the guide's page
+//! *More than one server*.
 //!
 //! Times of processors, not of clocks, so that other programs on the machine matter little. The server keeps nothing on disk.
 //! `SOCKEYE_REDIS_SERVER` names the program, which is otherwise searched on `PATH`.
