@@ -45,13 +45,18 @@ pub(crate) async fn line_7_the_people_of_a_killed_node_have_left_within_7_s_and_
         sleep(Duration::from_millis(10)).await;
         if line == LINES / 2 {
             let mut node = killed.take().unwrap();
-            collect(&mut node, &mut clients);
+            let deadline = Instant::now() + LIMIT;
+            while !(5..10).all(|number| clients.contains_key(&format!("m{number}"))) {
+                assert!(Instant::now() < deadline, "no line arrives: {clients:?}");
+                sleep(Duration::from_millis(10)).await;
+                collect(&mut node, &mut clients);
+            }
             at = Instant::now();
             node.kill().await;
         }
         if line == LINES / 2 + 20 {
             for number in 5..10 {
-                let last = clients[&format!("m{number}")].last().expect("100 lines have come").0.clone();
+                let last = clients[&format!("m{number}")].last().expect("a line has come").0.clone();
                 let caught_up = here.ask(&format!("enter m{number} k{number} {ROOM} {last}"), "entered ").await;
                 assert_eq!(caught_up, format!("m{number} whole"));
             }
