@@ -33,7 +33,7 @@ pub struct Redis {
     health: Arc<HealthRecord>,
     /// From `start` to `stop`.
     subscriber: Mutex<Option<Arc<Subscriber>>>,
-    /// The namespaces in which the user may use channels.
+    /// The namespaces and kinds of topics in which the user may use channels.
     permitted: Mutex<HashSet<String>>,
 }
 
@@ -90,16 +90,17 @@ impl Redis {
         subscriber.ok_or_else(|| BrokerError::refused("the broker is about to start; wait for `start`"))
     }
 
-    /// An error if the user may not use the channels of a namespace. The crate `redis` takes such an error of the server for a
+    /// An error if the user may not use the channels of such topics. The crate `redis` takes such an error of the server for a
     /// subscription, and a node that hears nothing would not know why. Who may publish in a channel may subscribe to it.
     async fn check_permission(&self, topic: &Topic) -> Result<(), BrokerError> {
         let permitted = || self.permitted.lock().unwrap_or_else(PoisonError::into_inner);
-        if permitted().contains(topic.namespace()) {
+        let topics = format!("{}:{}", topic.kind().as_str(), topic.namespace());
+        if permitted().contains(&topics) {
             return Ok(());
         }
         match self.commands.publish(&keys::channel(topic, self.server.database), channel::NOTHING).await {
             Ok(()) => {
-                permitted().insert(topic.namespace().to_owned());
+                permitted().insert(topics);
                 Ok(())
             }
             Err(error) if error.is_refused() => Err(error),
@@ -143,16 +144,14 @@ impl Broker for Redis {
     fn subscribe(&self, topics: Vec<Topic>) -> BoxFuture<'_, Result<(), BrokerError>> {
         Box::pin(async move {
             let subscriber = self.subscriber()?;
-            let Some(first) = topics.first() else { return Ok(()) };
+            let Some(first) = topics.first().cloned() else { return Ok(()) };
             let request = Request::new(Kind::Subscribe);
-            let permitted = self.check_permission(first).await;
             let subscribed = async {
-                permitted?;
-                timeout(self.server.times.request, subscriber.subscribe(topics))
-                    .await
-                    .unwrap_or_else(|_| Err(self.late("a subscription")))
+                self.check_permission(&first).await?;
+                subscriber.subscribe(topics).await
             };
-            request.end(subscribed.await)
+            let subscribed = timeout(self.server.times.request, subscribed).await;
+            request.end(subscribed.unwrap_or_else(|_| Err(self.late("a subscription"))))
         })
     }
 

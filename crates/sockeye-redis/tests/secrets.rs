@@ -149,4 +149,10 @@ async fn a_user_with_the_documented_permissions_and_a_password_of_any_characters
     assert!(error.is_refused() && error.to_string().contains("no permissions"), "{error}");
     let error = node.broker.subscribe(vec![elsewhere]).await.unwrap_err();
     assert!(error.is_refused(), "{error}");
+    // Channels of rooms alone are too few.
+    let few = ["ACL", "SETUSER", "chat", "resetchannels", "&{acl:room:*", "&sockeye:probe:*"];
+    assert!(server.command(&few).await.starts_with("+OK"));
+    node.subscribe(&Topic::room("acl", "room")).await;
+    let error = node.broker.subscribe(vec![Topic::hub("acl", "presence")]).await.unwrap_err();
+    assert!(error.is_refused(), "{error}");
 }
