@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use sockeye_state::{
     Append, Arrival, BoxFuture, Broker, BrokerError, Entry, Health, Inbox, Local, Lost, NodeId, Page, Position, Topic,
     TopicKind,
 };
+use tokio::time::sleep;
 
 /// How the broker answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(crate) enum Mode {
     Away,
     /// It does not answer.
     Silent,
+    /// Each answer takes so long.
+    Slow(Duration),
     /// It does what it is asked for, and its answers are lost.
     Cut,
     /// It panics.
@@ -119,6 +123,10 @@ impl Disturbed {
                 Mode::Well => local.await,
                 Mode::Away => Err(BrokerError::unavailable("the test has sent it away")),
                 Mode::Silent => pending().await,
+                Mode::Slow(time) => {
+                    sleep(time).await;
+                    local.await
+                }
                 Mode::Broken => panic!("the test has broken it"),
                 Mode::Cut => {
                     local.await?;
@@ -187,7 +195,7 @@ impl Broker for Disturbed {
     fn health(&self) -> Health {
         let mode = *self.0.mode.lock().unwrap();
         match mode {
-            Mode::Well | Mode::Cut => Health::Well,
+            Mode::Well | Mode::Cut | Mode::Slow(_) => Health::Well,
             Mode::Broken => panic!("the test has broken it"),
             mode => Health::unwell(format!("the test says: {mode:?}")),
         }

@@ -45,6 +45,8 @@ struct Task {
     /// Topics that are looked at later, once each, the next of them first.
     lingering: VecDeque<(Instant, Topic)>,
     call: Option<Call>,
+    /// Whether the last call was to subscribe.
+    has_subscribed: bool,
     /// When the broker is asked again.
     retry_at: Option<Instant>,
     pause: Duration,
@@ -91,6 +93,7 @@ pub(super) async fn run(relay: Arc<Relay>) {
         to_unsubscribe: VecDeque::new(),
         lingering: VecDeque::new(),
         call: None,
+        has_subscribed: false,
         retry_at: None,
         pause: PAUSE,
     };
@@ -194,6 +197,32 @@ impl Task {
             return;
         }
         self.retry_at = None;
+        // In turns, since there may always be rooms to subscribe to, or a broker that never does it.
+        let is_turn_of_others = std::mem::take(&mut self.has_subscribed) && !self.to_unsubscribe.is_empty();
+        let mut topics = if is_turn_of_others { Vec::new() } else { self.next_to_subscribe() };
+        let mut is_subscribe = !topics.is_empty();
+        if topics.is_empty() {
+            topics = self.next_to_unsubscribe();
+        }
+        if topics.is_empty() && is_turn_of_others {
+            topics = self.next_to_subscribe();
+            is_subscribe = true;
+        }
+        if !topics.is_empty() {
+            self.has_subscribed = is_subscribe;
+            let (link, asked) = (self.relay.link.clone(), topics.clone());
+            let answer: BoxFuture<'static, _> = match is_subscribe {
+                true => Box::pin(async move { guarded(link.subscribe(asked)).await }),
+                false => Box::pin(async move { guarded(link.unsubscribe(asked)).await }),
+            };
+            self.call = Some(Call { is_subscribe, topics, answer });
+        } else if !self.to_subscribe.is_empty() {
+            // What nobody needed was needed again.
+            self.relay.subscriptions.wake();
+        }
+    }
+
+    fn next_to_subscribe(&mut self) -> Vec<Topic> {
         let mut topics = Vec::new();
         while topics.len() < TOPICS {
             let Some(topic) = self.to_subscribe.pop_front() else { break };
@@ -210,8 +239,12 @@ impl Task {
                 self.topics.remove(&topic);
             }
         }
-        let is_subscribe = !topics.is_empty();
-        while !is_subscribe && topics.len() < TOPICS {
+        topics
+    }
+
+    fn next_to_unsubscribe(&mut self) -> Vec<Topic> {
+        let mut topics = Vec::new();
+        while topics.len() < TOPICS {
             let Some(topic) = self.to_unsubscribe.pop_front() else { break };
             let is_there = self.is_wanted(&topic) || self.room(&topic).is_some();
             let Some(state) = self.topics.get_mut(&topic) else { continue };
@@ -225,17 +258,7 @@ impl Task {
                 Standing::Subscribing | Standing::Unsubscribing => {}
             }
         }
-        if !topics.is_empty() {
-            let (link, asked) = (self.relay.link.clone(), topics.clone());
-            let answer: BoxFuture<'static, _> = match is_subscribe {
-                true => Box::pin(async move { guarded(link.subscribe(asked)).await }),
-                false => Box::pin(async move { guarded(link.unsubscribe(asked)).await }),
-            };
-            self.call = Some(Call { is_subscribe, topics, answer });
-        } else if !self.to_subscribe.is_empty() {
-            // What nobody needed was needed again.
-            self.relay.subscriptions.wake();
-        }
+        topics
     }
 
     /// Waits for notes, for the time of the next look, or for the answer of the broker, which is returned.
