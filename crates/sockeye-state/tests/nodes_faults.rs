@@ -3,11 +3,11 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{sync::mpsc, thread, time::Duration};
 
 use sockeye_state::Local;
-use support::{broker::Mode, nodes::node, register};
-use tokio::time::sleep;
+use support::{broker::Mode, join, nodes::node, register};
+use tokio::{runtime::Builder, time::sleep};
 
 #[tokio::test(start_paused = true)]
 async fn rooms_that_are_empty_are_unsubscribed_from_while_others_are_always_joined() {
@@ -26,4 +26,34 @@ async fn rooms_that_are_empty_are_unsubscribed_from_while_others_are_always_join
     }
     // Those of the last 10 s, and of a few calls.
     assert!(broker.subscribed() <= 2500, "{}", broker.subscribed());
+}
+
+#[test]
+fn an_empty_room_whose_messages_wait_for_a_runtime_holds_up_nobody() {
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let busy = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let local = Local::new();
+            let (broker, hub) = node(&local).await;
+            let (_ada, me, _) = join(&hub, "harbour", "Ada").await;
+            assert!(me.leave("harbour").await);
+            broker.set(Mode::Away);
+            sleep(Duration::from_secs(11)).await;
+            // The broker has refused to unsubscribe.
+            me.join("harbour").await.unwrap();
+            {
+                let _busy = busy.enter();
+                assert_eq!(hub.room("harbour").send("this waits for the other runtime"), 1);
+            }
+            assert!(me.leave("harbour").await);
+            broker.set(Mode::Well);
+            sleep(Duration::from_secs(2)).await;
+            me.join("beach").await.unwrap();
+        });
+        done.send(()).unwrap();
+    });
+    // The time is for a test that fails.
+    is_done.recv_timeout(Duration::from_secs(30)).expect("the task that subscribes never ends its turn");
 }
