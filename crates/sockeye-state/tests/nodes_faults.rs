@@ -6,7 +6,12 @@ mod support;
 use std::{sync::mpsc, thread, time::Duration};
 
 use sockeye_state::Local;
-use support::{broker::Mode, join, nodes::node, register};
+use support::{
+    broker::Mode,
+    join,
+    nodes::node,
+    register, texts_by_now,
+};
 use tokio::{runtime::Builder, time::sleep};
 
 #[tokio::test(start_paused = true)]
@@ -56,4 +61,19 @@ fn an_empty_room_whose_messages_wait_for_a_runtime_holds_up_nobody() {
     });
     // The time is for a test that fails.
     is_done.recv_timeout(Duration::from_secs(30)).expect("the task that subscribes never ends its turn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_that_other_nodes_are_owed_goes_out_before_the_hub_ends() {
+    let local = Local::new();
+    let (broker, one) = node(&local).await;
+    let (_, two) = node(&local).await;
+    let (mut ada, me, _) = join(&two, "harbour", "Ada").await;
+    broker.set(Mode::Away);
+    one.room("harbour").send("nobody gets this");
+    sleep(Duration::from_secs(5)).await;
+    broker.set(Mode::Well);
+    drop(one);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(texts_by_now(&mut ada, &me).await, ["gap"]);
 }

@@ -119,10 +119,10 @@ impl Outgoing {
 }
 
 impl Queue {
-    /// What goes out next.
-    fn next(&mut self, gap: impl FnOnce() -> Bytes) -> Option<Item> {
+    /// What goes out next. `is_end`: nothing is sent any more, so there is no later time for a gap.
+    fn next(&mut self, is_end: bool, gap: impl FnOnce() -> Bytes) -> Option<Item> {
         let is_gap_next = self.items.is_empty() || self.since_gap >= GAP_AFTER;
-        if is_gap_next && self.gap_at.is_none_or(|at| at <= Instant::now()) {
+        if is_gap_next && (is_end || self.gap_at.is_none_or(|at| at <= Instant::now())) {
             let owed = self.owed.iter().next().cloned();
             if let Some(topic) = owed {
                 self.owed.remove(&topic);
@@ -173,7 +173,8 @@ impl Relay {
 
     fn next_item(&self) -> Option<Item> {
         let node = self.link.node();
-        self.outgoing.queue.lock().next(|| Encoder::gap(node))
+        let is_end = self.link.is_closed();
+        self.outgoing.queue.lock().next(is_end, || Encoder::gap(node))
     }
 }
 
@@ -196,7 +197,8 @@ pub(super) async fn publish_all(relay: Arc<Relay>) {
         }
         let gap_at = {
             let queue = relay.outgoing.queue.lock();
-            if relay.link.is_closed() && under_way.is_empty() && queue.items.is_empty() {
+            let is_idle = under_way.is_empty() && queue.items.is_empty() && queue.owed.is_empty();
+            if relay.link.is_closed() && is_idle {
                 return;
             }
             queue.gap_at.filter(|_| !queue.owed.is_empty())
@@ -231,6 +233,8 @@ async fn publish_one(relay: &Relay, item: Item) {
         if is_gap {
             match answer {
                 Ok(()) => (queue.pause, queue.gap_at) = (None, None),
+                // At the end, once must be enough.
+                Err(_) if relay.link.is_closed() => {}
                 Err(_) => {
                     let pause = queue.pause.unwrap_or(PAUSE);
                     queue.gap_at = Some(Instant::now() + pause);
