@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     future::Future,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{
@@ -14,6 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use tokio::{
     runtime::Handle,
     time::{Instant, Timeout, timeout_at},
@@ -129,4 +131,10 @@ impl Link {
             "the runtime in which the hub was built has ended, or the hub is gone; build another hub in a runtime that keeps running",
         )
     }
+}
+
+/// The answer of a broker, also of one that panics.
+pub(crate) async fn guarded<R>(asked: impl Future<Output = Result<R, BrokerError>>) -> Result<R, BrokerError> {
+    let answer = AssertUnwindSafe(asked).catch_unwind().await;
+    answer.unwrap_or_else(|_| Err(BrokerError::uncertain("the broker has panicked")))
 }

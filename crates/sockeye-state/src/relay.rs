@@ -16,8 +16,6 @@ mod seen;
 mod subscriptions;
 
 use std::{
-    future::Future,
-    panic::AssertUnwindSafe,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -25,7 +23,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
 use sockeye_proto::{CloseFrame, PreparedMessage};
 use sockeye_tokio::Sender;
 use tokio::{task::JoinHandle, time::timeout};
@@ -33,7 +30,7 @@ use tokio::{task::JoinHandle, time::timeout};
 pub(crate) use self::subscriptions::Waiting;
 use self::{outgoing::Outgoing, seen::Seen, subscriptions::Subscriptions};
 use crate::{
-    BrokerError, MemberId, NodeId, Topic,
+    MemberId, NodeId, Topic,
     engine::Engine,
     envelope::{Encoder, Order, Origin},
     history::IsHere,
@@ -158,10 +155,4 @@ impl Relay {
     fn node_topic(&self, node: NodeId) -> Topic {
         self.link.hub_topic(format!("node:{node}"))
     }
-}
-
-/// The answer of a broker, also of one that panics.
-async fn guarded<R>(asked: impl Future<Output = Result<R, BrokerError>>) -> Result<R, BrokerError> {
-    let answer = AssertUnwindSafe(asked).catch_unwind().await;
-    answer.unwrap_or_else(|_| Err(BrokerError::uncertain("the broker has panicked")))
 }

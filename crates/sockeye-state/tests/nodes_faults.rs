@@ -5,9 +5,9 @@ mod support;
 
 use std::{sync::mpsc, thread, time::Duration};
 
-use sockeye_state::Local;
+use sockeye_state::{Broker, Hub, Local, Person, Rooms};
 use support::{
-    broker::Mode,
+    broker::{Disturbed, Mode},
     join,
     nodes::node,
     register, texts_by_now,
@@ -76,4 +76,17 @@ async fn a_gap_that_other_nodes_are_owed_goes_out_before_the_hub_ends() {
     drop(one);
     sleep(Duration::from_secs(5)).await;
     assert_eq!(texts_by_now(&mut ada, &me).await, ["gap"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_panics_at_the_end_of_the_hub_is_stopped() {
+    let broker = Disturbed::over(Local::new());
+    let rooms = Rooms::new().presence(|name: &&str| Person::new(*name, ""));
+    let hub = Hub::<&str>::builder().broker(broker.clone()).rooms("", rooms).build().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    broker.set(Mode::Broken);
+    drop(hub);
+    sleep(Duration::from_secs(10)).await;
+    broker.set(Mode::Well);
+    assert!(broker.tops(Vec::new()).await.unwrap_err().is_refused(), "the broker still runs");
 }

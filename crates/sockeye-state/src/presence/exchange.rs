@@ -51,7 +51,7 @@ use crate::{
     Lost, Topic, TopicKind,
     engine::Engine,
     envelope::{Body, Encoder, Envelope},
-    link::Link,
+    link::{Link, guarded},
     sync::Mutex,
 };
 
@@ -117,7 +117,7 @@ impl Exchange {
         let (link, topic) = (self.link.clone(), self.topic(To::All));
         let envelope = Encoder::presence(link.node(), &wire::encode_bye());
         // If the broker does not have it, the others notice the silence.
-        async move { drop(link.publish(topic, envelope).await) }
+        async move { drop(guarded(link.publish(topic, envelope)).await) }
     }
 
     /// Whether a topic is of the exchange.

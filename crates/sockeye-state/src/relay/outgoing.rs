@@ -19,8 +19,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{ROOMS, Relay, guarded};
-use crate::{BrokerError, Topic, envelope::Encoder, sync::Mutex};
+use super::{ROOMS, Relay};
+use crate::{BrokerError, Topic, envelope::Encoder, link::guarded, sync::Mutex};
 
 /// How many messages of a node may be on their way, and how many bytes of them.
 const MOST: usize = 1024;

@@ -16,11 +16,7 @@ use tokio::{
 };
 
 use super::{Look, PATIENCE, Relay};
-use crate::{
-    BoxFuture, BrokerError, Lost, Topic,
-    engine::Room,
-    relay::{ROOMS, guarded},
-};
+use crate::{BoxFuture, BrokerError, Lost, Topic, engine::Room, link::guarded, relay::ROOMS};
 
 /// How long the node stays subscribed to a room that is empty, so that a page that is loaded again costs nothing.
 const LINGER: Duration = Duration::from_secs(10);
