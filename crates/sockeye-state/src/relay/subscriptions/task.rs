@@ -243,12 +243,12 @@ impl Task {
         while topics.len() < TOPICS {
             let Some(topic) = self.to_unsubscribe.pop_front() else { break };
             let is_wanted = self.is_wanted(&topic);
-            let has_room = self.room(&topic).is_some();
+            let is_there = self.room(&topic).is_some();
             let Some(state) = self.topics.get_mut(&topic) else { continue };
             match state.standing {
                 Standing::Missing if is_wanted => self.to_subscribe.push_back(topic),
                 // Joins of this room would not wait. A room that is missing was never marked, so there they do.
-                Standing::Subscribed if has_room => self.linger(topic),
+                Standing::Subscribed if is_there => self.linger(topic),
                 Standing::Missing | Standing::Subscribed => {
                     state.standing = Standing::Unsubscribing;
                     topics.push(topic);
