@@ -34,7 +34,9 @@ impl Relay {
 
     /// The node may have missed something.
     pub(crate) fn lost(&self, what: Lost) {
-        self.subscriptions.lost(what);
+        if !self.link.is_closed() {
+            self.subscriptions.lost(what);
+        }
     }
 
     fn pass_on(&self, topic: &Topic, envelope: Envelope) {

@@ -85,7 +85,8 @@ impl Relay {
 
     /// The last member has left a room. Called without a lock.
     pub(crate) fn left(&self, room: &Room<Sender>) {
-        if !room.has_history {
+        // After the end of the task, nobody reads notes.
+        if !room.has_history && !self.link.is_closed() {
             let topic = self.link.room_topic(&*room.name);
             self.subscriptions.note(Look {
                 topic,
