@@ -16,6 +16,10 @@ use super::{
 };
 use crate::NodeId;
 
+/// The clock of a node never follows a stamp from here on, which no application reaches: otherwise, another program that writes to the
+/// broker could make all nodes give stamps that none of them accepts.
+const MAX_FOLLOWED: u64 = 1 << 62;
+
 /// What a node says of a key in a room. `None`: no member of the node has the key any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -225,7 +229,10 @@ impl Partition {
 
     fn set(&mut self, node: NodeId, said: Said, cause: Cause, now: Instant, effects: &mut Effects) {
         let Said { room: name, key, entry } = said;
-        self.clock = self.clock.max(entry.as_ref().map_or(0, |entry| entry.stamp));
+        let stamp = entry.as_ref().map_or(0, |entry| entry.stamp);
+        if stamp < MAX_FOLLOWED {
+            self.clock = self.clock.max(stamp);
+        }
         let (room, mut outside) = self.room(&name, now, effects);
         outside.is_reset = cause == Cause::Part;
         room.set(&key, node, entry, cause != Cause::Silence, &mut outside);

@@ -47,7 +47,7 @@
 //! | 4 | the length of the key |
 //! | … | the key, in UTF-8 |
 //! | 1 | 0: no member of the node has this key in the room any more. 1: the rest follows |
-//! | 8 | the stamp of the info, below 2^63 |
+//! | 8 | the stamp of the info, below 2^63; the clock of a node follows those below 2^62 |
 //! | 4 | the length of the info |
 //! | … | the info |
 //!
@@ -84,7 +84,7 @@ const IS_EMPTY: u8 = 0x80;
 const GONE: u8 = 0;
 const THERE: u8 = 1;
 
-/// The highest stamp, so that a node can always give a higher one.
+/// The highest stamp. Clocks follow lower ones alone, so that a node can always give a higher one.
 const MAX_STAMP: u64 = u64::MAX >> 1;
 
 /// So many bytes of entries go into one content. An entry that is larger has one of its own.
