@@ -10,7 +10,6 @@ use crate::{
     Broker, BuildError, Delivery, Hub, InvalidCloseCode, Keep, Limits, Local, NodeId, Person,
     arrivals::{self, Receivers},
     audience::OrdersOf,
-    engine::RoomKind,
     framing::Framing,
     history::History,
     hub::Inner,
@@ -19,6 +18,7 @@ use crate::{
     name::{self, NameError},
     presence::{self, LINGER, PersonOf, Registry},
     relay::Relay,
+    rules::{Rule, Rules},
 };
 
 /// Builds a [`Hub`]. From [`Hub::builder`].
@@ -67,21 +67,6 @@ pub struct Rooms<T> {
     history: Option<Keep>,
     person_of: Option<PersonOf<T>>,
     linger: Option<Duration>,
-}
-
-/// What the engine must know of the configuration.
-pub(crate) struct Rules {
-    pub(crate) limits: Limits,
-    /// `None` if the setting of each connection applies.
-    pub(crate) all: Option<Overflow>,
-    /// By prefix, the longest first.
-    rooms: Vec<(String, Rule)>,
-}
-
-/// How the rooms with a prefix work.
-struct Rule {
-    overflow: Option<Overflow>,
-    history: Option<Keep>,
 }
 
 impl<T: Send + Sync + 'static> Builder<T> {
@@ -270,8 +255,7 @@ impl<T: Send + Sync + 'static> Builder<T> {
             prefixes.push((prefix.clone(), Rule { overflow: rooms.overflow, history: rooms.history }));
             presence.push(rooms.presence_rule(prefix)?);
         }
-        prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        let rules = Rules { limits, all: overflow, rooms: prefixes };
+        let rules = Rules::new(limits, overflow, prefixes);
         let node = NodeId::random()?;
         Ok(Inner::new(node, rules, key_of, framing, Registry::new(node, presence)))
     }
@@ -356,39 +340,6 @@ impl<T> Default for Rooms<T> {
     /// As [`new`](Self::new).
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Rules {
-    /// For models: all rooms have a history of so many messages.
-    #[cfg(all(test, sockeye_loom))]
-    pub(crate) fn with_history(messages: usize) -> Self {
-        let rule = Rule { overflow: None, history: Some(Keep::new(messages, Duration::from_secs(3600))) };
-        Self { limits: Limits::new(), all: None, rooms: vec![(String::new(), rule)] }
-    }
-
-    /// How the room with this name works.
-    pub(crate) fn kind(&self, name: &str) -> RoomKind {
-        let rule = self.rule(name);
-        let has_history = rule.is_some_and(|rule| rule.history.is_some());
-        let overflow = match has_history {
-            true => Some(Overflow::Disconnect(close_code::AGAIN)),
-            false => rule.and_then(|rule| rule.overflow).or(self.all),
-        };
-        RoomKind { overflow, has_history }
-    }
-
-    /// How much of the room with this name is kept.
-    pub(crate) fn history(&self, name: &str) -> Option<Keep> {
-        self.rule(name)?.history
-    }
-
-    pub(crate) fn has_history(&self) -> bool {
-        self.rooms.iter().any(|(_, rule)| rule.history.is_some())
-    }
-
-    fn rule(&self, name: &str) -> Option<&Rule> {
-        self.rooms.iter().find(|(prefix, _)| name.starts_with(&**prefix)).map(|(_, rule)| rule)
     }
 }
 

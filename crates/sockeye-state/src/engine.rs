@@ -38,7 +38,7 @@ use self::{
     directory::Directory,
     room::{Capacity, Removed},
 };
-use crate::{builder::Rules, events::EventSender, framing::Framing, stats::Counters};
+use crate::{events::EventSender, framing::Framing, rules::Rules, stats::Counters};
 
 pub(crate) struct Engine<S> {
     directory: Arc<Directory<S>>,

@@ -11,7 +11,6 @@ use sockeye_tokio::Sender;
 use crate::{
     Audience, Builder, Events, Everyone, Member, MemberId, NodeId, Presence, PresenceError, Present, RemoteMember,
     Room, Stats,
-    builder::Rules,
     engine::{self, Engine, Except},
     framing::Framing,
     history::History,
@@ -19,6 +18,7 @@ use crate::{
     members::{KeyOf, Members},
     presence::{Exchange, Registry},
     relay::Relay,
+    rules::Rules,
 };
 
 /// The connections of an application on this node, each with a value that the application chooses, and its rooms. Cheap to

@@ -54,6 +54,7 @@ mod presence;
 pub mod protocol;
 mod relay;
 mod room;
+mod rules;
 mod stats;
 mod sync;
 

@@ -24,9 +24,9 @@ use super::{
 };
 use crate::{
     Epoch, Keep, Position, Topic,
-    builder::Rules,
     engine::{Engine, Key, Seat},
     framing::Framing,
+    rules::Rules,
 };
 
 const ROOM: &str = "tide";
