@@ -102,6 +102,33 @@ async fn what_the_broker_says_it_has_lost_is_asked_for_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_parts_are_answered_within_3_seconds_also_if_the_broker_is_far_away() {
+    let nodes: [Node; 5] = nodes().await;
+    let rooms: Vec<_> = (0..512).map(|number| format!("room {number}")).collect();
+    let mut members = Vec::new();
+    for room in &rooms {
+        members.push(nodes[0].join(room, "ada").await);
+    }
+    let mut observers = Vec::new();
+    for node in &nodes[1..] {
+        for room in &rooms {
+            observers.push(node.observe(room).await);
+        }
+    }
+    nodes.iter().for_each(|node| node.connection.set(Fault::Cut));
+    pass(secs(10)).await;
+    for who in &mut observers {
+        assert_eq!(who.people().await, Vec::<&str>::new());
+    }
+    // As with a hundred nodes and a broker at 1 ms.
+    nodes.iter().for_each(|node| node.connection.set(Fault::Far(Duration::from_millis(20))));
+    pass(secs(3)).await;
+    for who in &mut observers {
+        assert_eq!(who.people().await, ["ada"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_hears_only_the_partitions_that_it_needs() {
     let [a, b] = nodes().await;
     assert_eq!(partitions(&a), [] as [&str; 0]);

@@ -12,7 +12,7 @@ use sockeye_state::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 /// The connection of one node to the broker. Clones are the same connection.
@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     Stopped,
     /// Each message to the node takes so long.
     Slow(Duration),
+    /// Each answer of the broker takes so long.
+    Far(Duration),
     /// One message to the node of so many is lost, by chance.
     Lossy(u32),
     /// The broker refuses connections.
@@ -100,6 +102,11 @@ impl Connection {
                 Fault::Cut => Ok(nothing()),
                 Fault::Away => Err(BrokerError::unavailable("the test has sent it away")),
                 Fault::Silent => pending().await,
+                Fault::Far(time) => {
+                    let answer = local.await;
+                    sleep(time).await;
+                    answer
+                }
                 Fault::Broken => panic!("the test has broken it"),
                 _ => local.await,
             }

@@ -1,11 +1,13 @@
 //! What runs as long as the hub: the tasks that talk to other nodes, that subscribe, and that answer questions.
 
 use std::{
-    future::Future,
+    future::{Future, pending},
     sync::{Arc, atomic::Ordering::AcqRel},
+    task::Poll,
     time::Duration,
 };
 
+use futures_util::{FutureExt as _, StreamExt as _, future::select, poll, stream::FuturesUnordered};
 use tokio::{
     task::yield_now,
     time::{Instant, sleep, timeout_at},
@@ -23,6 +25,9 @@ use crate::{NodeId, envelope::Encoder};
 
 /// How many messages are read before other tasks have their turn.
 const BATCH: usize = 64;
+
+/// How many pieces of answers the broker has at the same time. Each has 256 KiB at most, or one entry.
+const ANSWERS: usize = 32;
 
 /// How long it takes until a task begins anew that has panicked.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -77,29 +82,43 @@ async fn talk(exchange: Arc<Exchange>) {
     drop(guard);
 }
 
-/// Answers those who ask for parts of this node.
+/// Answers those who ask for parts of this node: many at the same time, since a broker may be far away.
 async fn answer(exchange: Arc<Exchange>) {
+    let mut under_way = FuturesUnordered::new();
     loop {
         let Some(shared) = exchange.shared.upgrade().filter(|_| !exchange.is_over()) else { return };
         let question = exchange.questions.lock().next();
-        match question {
-            Some((node, partition)) => {
-                let pieces = Answer::new(partition, &shared);
-                drop(shared);
-                for piece in pieces {
-                    let envelope = Encoder::presence(exchange.link.node(), &piece);
-                    if exchange.link.publish(exchange.topic(To::Node(node)), envelope).await.is_err() {
-                        // The other node asks again.
-                        break;
-                    }
-                }
+        let Some((node, partition)) = question else {
+            drop(shared);
+            // Others go on while this waits for the next question.
+            let _ = select(exchange.has_question.notified().boxed(), all(&mut under_way).boxed()).await;
+            continue;
+        };
+        let pieces = Answer::new(partition, &shared);
+        drop(shared);
+        for piece in pieces {
+            while under_way.len() >= ANSWERS {
+                under_way.next().await;
             }
-            None => {
-                drop(shared);
-                exchange.has_question.notified().await;
+            let envelope = Encoder::presence(exchange.link.node(), &piece);
+            let mut publishing = exchange.link.publish(exchange.topic(To::Node(node)), envelope).boxed();
+            // The first poll decides about the order.
+            match poll!(publishing.as_mut()) {
+                Poll::Pending => under_way.push(publishing),
+                Poll::Ready(Ok(())) => {}
+                // The other node asks again.
+                Poll::Ready(Err(_)) => break,
             }
         }
+        // A broker that answers at once would keep other tasks from their turn.
+        yield_now().await;
     }
+}
+
+/// Waits until all futures are ready. If there are none: forever.
+async fn all<F: Future>(futures: &mut FuturesUnordered<F>) {
+    while futures.next().await.is_some() {}
+    pending().await
 }
 
 impl Exchange {
