@@ -11,7 +11,7 @@ use super::Send;
 use crate::{
     Error,
     send::waiters::For,
-    stream::{Apart, Done, ToDo, WriteHalf},
+    stream::{Apart, Done, ToDo, WriteHalf, most_offered},
     sync::lock::Later,
 };
 
@@ -117,7 +117,7 @@ impl Send {
         if self.encoder.buffered() > 0 {
             let mut bytes = Buffer::pooled();
             let buffered = self.encoder.buffered();
-            self.encoder.offer(stream.most(buffered), &mut bytes);
+            self.encoder.offer(most_offered(buffered, stream.is_acknowledged()), &mut bytes);
             let is_all = bytes.len() == buffered;
             stream.want(ToDo::Write { bytes, is_all });
         } else if self.is_unflushed {

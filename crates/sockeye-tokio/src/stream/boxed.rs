@@ -16,7 +16,7 @@ use bytes::BufMut;
 use sockeye_proto::{Buffer, Input};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use super::{WriteHalf, coop::unconstrained, over::Io};
+use super::{coop::unconstrained, over::Io};
 use crate::sync::Mutex;
 
 /// The most bytes that one write offers a stream. Some streams copy all that they are offered into a buffer of their own,
@@ -257,12 +257,11 @@ impl Boxed {
     }
 }
 
-impl WriteHalf {
-    /// How many of `queued` bytes to offer a boxed stream in one write, at most.
-    pub(crate) fn most(&self, queued: usize) -> usize {
-        let most = if self.is_acknowledged() { OFFER_OVER_SOCKET } else { OFFER };
-        if queued <= most + HEADER { most + HEADER } else { most }
-    }
+/// How many of `queued` bytes to offer a boxed stream in one write, at most. `over_socket`: the system tells what the peer has
+/// acknowledged.
+pub(crate) fn most_offered(queued: usize, over_socket: bool) -> usize {
+    let most = if over_socket { OFFER_OVER_SOCKET } else { OFFER };
+    if queued <= most + HEADER { most + HEADER } else { most }
 }
 
 /// Reads at most `most` bytes once. Ready with `None` if bytes were read, and with `Some` if the stream has ended or failed.
