@@ -143,6 +143,8 @@ impl<T: Send + Sync + 'static, P: Policy<T>> Session<'_, T, P> {
 
     fn joined(&mut self, room: String, outcome: Result<Option<Instant>, Refused>) {
         match outcome {
+            // The application has made the page leave while the join waited for the broker, and the page was told so.
+            Ok(_) if !self.me.is_in(&room) => {}
             Ok(until) => {
                 let now = Instant::now();
                 self.rooms.joined(&room, until.map(|until| Expiry::new(now, until)));
