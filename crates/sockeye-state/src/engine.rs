@@ -129,11 +129,14 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
     pub(crate) fn say_gap(&self, room: &Arc<Room<S>>) {
         self.counters.gap();
         self.events.gap(&room.name);
-        // A closure of the application that panics must not end the task that tells others.
-        let gap = catch_unwind(AssertUnwindSafe(|| self.framing.gap(&room.name))).unwrap_or_default();
-        if let Some(gap) = gap {
+        if let Some(gap) = self.frame_gap(room) {
             self.pass_on(room, gap, Except::Nobody);
         }
+    }
+
+    /// A closure of the application that panics must not end the task that tells others.
+    fn frame_gap(&self, room: &Room<S>) -> Option<PreparedMessage> {
+        catch_unwind(AssertUnwindSafe(|| self.framing.gap(&room.name))).unwrap_or_default()
     }
 
     fn append(&self, room: &Arc<Room<S>>, mut append: impl FnMut(&Room<S>) -> Result<Sent, Removed>) -> usize {
@@ -196,7 +199,7 @@ impl<S: Seat + Send + Sync + 'static> Engine<S> {
             );
             self.events.gap(&room.name);
             // In the place of what was refused.
-            if let Some(gap) = self.framing.gap(&room.name) {
+            if let Some(gap) = self.frame_gap(room) {
                 self.append(room, |room| room.send_kept(gap.clone(), Except::Nobody));
             }
         }
