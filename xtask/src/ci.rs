@@ -34,11 +34,11 @@ struct Step {
 }
 
 /// The steps that run beside those after them in CI. `compat` builds in a folder of its own while `lint` and `features` compile one
-/// crate after the other, which leaves a processor idle. The others run while the steps after them mostly wait for time to pass.
-const BESIDE: [&str; 5] = ["compat", "package", "msrv", "slow-peers", "brokers"];
+/// crate after the other, which leaves a processor idle. The others run while the steps after them wait for time to pass.
+const BESIDE: [&str; 7] = ["compat", "api", "loom", "package", "msrv", "slow-peers", "brokers"];
 
-/// Those that compile beside steps in which clients of others wait for answers: they take what these leave of the processors.
-const YIELDING: [&str; 2] = ["package", "msrv"];
+/// Those that compute beside steps in which others wait for answers: they take what these leave of the processors.
+const YIELDING: [&str; 4] = ["api", "loom", "package", "msrv"];
 
 const STEPS: &[Step] = &[
     Step {
@@ -84,6 +84,20 @@ const STEPS: &[Step] = &[
         run: features::run,
     },
     Step {
+        name: "api",
+        checks: "every declaration of axum::extract::ws, against sockeye-axum-exact; the guide's page of the differences",
+        hint: "mend sockeye-exact, or give a reason in xtask/src/api/reasons.rs; `cargo xtask api --write` writes the page",
+        needs: &[],
+        run: |ctx| api::run(ctx, false),
+    },
+    Step {
+        name: "loom",
+        checks: "the models of shared state, in every order of the threads' steps up to a bound",
+        hint: "`cargo xtask loom NAME` runs one model; with LOOM_LOCATION=1 it prints where each thread waits",
+        needs: &[],
+        run: |ctx| loom::run(ctx, &[]),
+    },
+    Step {
         name: "test",
         checks: "all tests and doctests with all features",
         hint: "`cargo xtask test NAME` runs the tests with NAME in their path",
@@ -106,25 +120,11 @@ const STEPS: &[Step] = &[
         run: doc_search::run,
     },
     Step {
-        name: "api",
-        checks: "every declaration of axum::extract::ws, against sockeye-axum-exact; the guide's page of the differences",
-        hint: "mend sockeye-exact, or give a reason in xtask/src/api/reasons.rs; `cargo xtask api --write` writes the page",
-        needs: &[],
-        run: |ctx| api::run(ctx, false),
-    },
-    Step {
         name: "readme",
         checks: "the first listing of README.md, alone with its dependencies in edition 2021: it compiles, and echoes",
         hint: "the package is target/readme",
         needs: &[],
         run: readme::run,
-    },
-    Step {
-        name: "loom",
-        checks: "the models of shared state, in every order of the threads' steps up to a bound",
-        hint: "`cargo xtask loom NAME` runs one model; with LOOM_LOCATION=1 it prints where each thread waits",
-        needs: &[],
-        run: |ctx| loom::run(ctx, &[]),
     },
     Step {
         name: "fuzz",
