@@ -15,12 +15,12 @@ use std::{
 };
 
 use allocation_counter::measure;
-use common::{echo, give_away, poll_once, settled, tcp};
+use common::{connect_narrow, echo, give_away, poll_once, settled, tcp};
 use sockeye_testkit::{Frame, parse_frames};
 use sockeye_tokio::{Connection, Ended, EndedBy, Message, Role, Timeouts, WebSocket};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::TcpStream,
     runtime::Runtime,
     sync::oneshot,
     task::JoinHandle,
@@ -142,21 +142,9 @@ async fn flushed_writes_what_is_queued() {
     assert_eq!(client.texts(), ["one", "two", "three"]);
 }
 
-/// A peer whose kernel takes little.
-async fn narrow() -> (TcpStream, Connection) {
-    let listening = TcpSocket::new_v4().unwrap();
-    listening.set_send_buffer_size(8 << 10).unwrap();
-    listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener: TcpListener = listening.listen(1).unwrap();
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(8 << 10).unwrap();
-    let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
-    (client, Connection::new(listener.accept().await.unwrap().0, Role::Server))
-}
-
 #[tokio::test]
 async fn what_the_kernel_does_not_take_follows_once_the_peer_reads() {
-    let (mut client, connection) = narrow().await;
+    let (mut client, connection) = connect_narrow().await;
     let (mut socket, _task) = give_away(connection).await;
     client.write_all(&Frame::text("a question").mask([1, 2, 3, 4]).bytes()).await.unwrap();
     socket.recv().await.unwrap().unwrap();

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use common::{receive_all, sender_of, settled, tcp};
+use common::{connect_narrow, receive_all, sender_of, settled, tcp};
 use sockeye_testkit::{Frame, Peer};
 use sockeye_tokio::{
     Budget, Config, Connection, Ended, Message, Overflow, PreparedMessage, PushedMany, Role, Sender, Stream, Timeouts,
@@ -23,7 +23,7 @@ use sockeye_tokio::{
 };
 use tokio::{
     io::AsyncReadExt,
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::TcpStream,
     sync::oneshot,
     task::{JoinHandle, yield_now},
     time::sleep,
@@ -44,18 +44,6 @@ fn numbered(numbers: std::ops::Range<usize>, length: usize) -> Vec<PreparedMessa
 async fn connect() -> (Blocking, Connection) {
     let (client, server) = tcp().await;
     (Blocking::new(client), Connection::new(server, Role::Server))
-}
-
-/// A peer whose kernel takes little, and the server's connection to it.
-async fn connect_narrow() -> (TcpStream, Connection) {
-    let listening = TcpSocket::new_v4().unwrap();
-    listening.set_send_buffer_size(8 << 10).unwrap();
-    listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener: TcpListener = listening.listen(1).unwrap();
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(8 << 10).unwrap();
-    let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
-    (client, Connection::new(listener.accept().await.unwrap().0, Role::Server))
 }
 
 struct Blocking(StdStream);

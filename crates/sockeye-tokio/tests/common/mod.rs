@@ -12,7 +12,7 @@ use sockeye_testkit::{Control, DEFAULT_CAPACITY, Peer, PipeEnd, pipe_with_capaci
 use sockeye_tokio::{Config, Connection, Ended, Role, Sender, Stream, WebSocket};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
     task::{JoinHandle, yield_now},
 };
@@ -93,6 +93,18 @@ pub(crate) async fn tcp() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     (client, listener.accept().await.unwrap().0)
+}
+
+/// A peer whose kernel takes little, and the server's connection to it.
+pub(crate) async fn connect_narrow() -> (TcpStream, Connection) {
+    let listening = TcpSocket::new_v4().unwrap();
+    listening.set_send_buffer_size(8 << 10).unwrap();
+    listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener: TcpListener = listening.listen(1).unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8 << 10).unwrap();
+    let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+    (client, Connection::new(listener.accept().await.unwrap().0, Role::Server))
 }
 
 /// A handler that sends every text and binary message back.
