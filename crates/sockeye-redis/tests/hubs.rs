@@ -16,7 +16,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use sockeye_redis::Redis;
 use sockeye_state::{CaughtUp, Delivery, Hub, Position, Rooms};
-use sockeye_testkit::{Frame, Proxy, opcode};
+use sockeye_testkit::Proxy;
 use sockeye_tokio::Message;
 use tokio::{
     sync::Barrier,
@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use self::support::{
-    client::{Client, connect},
+    client::{Client, connect, next_text},
     is_long,
     server::{Disk, Kind, Server},
 };
@@ -240,16 +240,5 @@ async fn texts_until(client: &mut Client, last: &str) -> Vec<String> {
             return texts;
         }
         texts.push(text);
-    }
-}
-
-async fn next_text(client: &mut Client) -> String {
-    loop {
-        let frame = client.expect_frame().await;
-        match frame.opcode {
-            opcode::PING => client.send(Frame::pong(frame.payload)).await,
-            opcode::TEXT => return String::from_utf8(frame.payload).expect("a text"),
-            _ => panic!("{frame:?}"),
-        }
     }
 }

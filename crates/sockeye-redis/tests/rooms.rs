@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use sockeye_redis::Redis;
 use sockeye_state::{Delivery, Event, Hub};
-use sockeye_testkit::{Frame, Proxy, opcode};
+use sockeye_testkit::Proxy;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::support::{
-    client::{Client, connect},
+    client::{connect, next_text},
     is_long,
     server::{Disk, Kind, Server},
 };
@@ -94,15 +94,4 @@ async fn hub(url: &str) -> Hub<()> {
     };
     let broker = Redis::connect(url).await.unwrap();
     Hub::builder().namespace("rooms").broker(broker).frame(frame).build().await.unwrap()
-}
-
-async fn next_text(client: &mut Client) -> String {
-    loop {
-        let frame = client.expect_frame().await;
-        match frame.opcode {
-            opcode::PING => client.send(Frame::pong(frame.payload)).await,
-            opcode::TEXT => return String::from_utf8(frame.payload).expect("a text"),
-            _ => panic!("{frame:?}"),
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! Connections of members of hubs.
 
-use sockeye_testkit::{Peer, PipeEnd, pipe};
+use sockeye_testkit::{Frame, Peer, PipeEnd, opcode, pipe};
 use sockeye_tokio::{Connection, Role, Sender, Stream};
 use tokio::sync::oneshot;
 
@@ -16,4 +16,16 @@ pub(crate) async fn connect() -> (Client, Sender) {
         while let Some(Ok(_)) = socket.recv().await {}
     }));
     (Peer::client(near), taken.await.expect("the handler runs"))
+}
+
+/// The next text. Pings are answered.
+pub(crate) async fn next_text(client: &mut Client) -> String {
+    loop {
+        let frame = client.expect_frame().await;
+        match frame.opcode {
+            opcode::PING => client.send(Frame::pong(frame.payload)).await,
+            opcode::TEXT => return String::from_utf8(frame.payload).expect("a text"),
+            _ => panic!("{frame:?}"),
+        }
+    }
 }
