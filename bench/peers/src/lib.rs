@@ -1,8 +1,8 @@
 //! The code that the peers' echo servers and clients share.
 //!
 //! Each server is one file in `src/bin`, in several forms (`--form`): `plain` is the loop of the library's own documentation;
-//! the others are what a user would write after profiling. All are single-threaded by default (`--threads`), use the system's
-//! allocator and are compiled with the same profile.
+//! the others are what a user would write after profiling. All are single-threaded by default (`--threads`), and are compiled with
+//! the same profile. All but the two that compare allocators use the system's.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ pub mod compressing;
 pub mod corked;
 pub mod hidden;
 pub mod opening;
+pub mod ours;
 pub mod over_tls;
 
 use anyhow::{Context as _, Result, ensure};

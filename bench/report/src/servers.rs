@@ -90,6 +90,9 @@ const SPAWNED: &str = "sockeye-spawned";
 const SPLIT: &str = "sockeye-split";
 const SELECT: &str = "sockeye-select";
 
+/// Ours on other allocators than the system's.
+const ALLOCATORS: [&str; 2] = ["sockeye-jemalloc", "sockeye-mimalloc"];
+
 /// Ours as a client whose handler runs in the task of the connection (`Opened::serve`).
 const SERVE: &str = "sockeye-serve";
 
@@ -209,6 +212,10 @@ impl Server {
             EXACT => matches!(scenario.measure, Measure::Cpu | Measure::FanOut),
             // The task does not matter to a large message, nor to an opening.
             SPAWNED | SPLIT | SELECT => scenario.measure == Measure::Cpu && scenario.size < 16 << 10,
+            // Where the memory of a message is large, or stays.
+            name if ALLOCATORS.contains(&name) => {
+                scenario.is_large() || matches!(scenario.measure, Measure::Idle { .. })
+            }
             BARE_TLS => is_client || scenario.tls,
             SERVE => is_client,
             // Each of its connections keeps the roots of the machine: gigabytes in all.
@@ -257,6 +264,8 @@ pub(crate) static SERVERS: &[Server] = &[
     peer(SPAWNED, "ours, with the socket in a task of its own", "tasks", "spawned"),
     peer(SPLIT, "ours, with a task for each half, and a channel between them", "tasks", "split"),
     peer(SELECT, "ours, in a `select!` over the socket and a channel", "tasks", "select"),
+    peer(ALLOCATORS[0], "ours on jemalloc; only for large messages, and for memory", "jemalloc", "plain"),
+    peer(ALLOCATORS[1], "the same on mimalloc", "mimalloc", "plain"),
     peer(COPIED, "ours, a copy of the message for each connection; only for a fan-out", "fan-out", "copied"),
     peer(AXUM, "axum::extract::ws, the plain loop", "axum", "plain").best(&ALL),
     peer("axum-batched", "axum::extract::ws, one flush for what came together", "axum", "batched"),

@@ -5,28 +5,17 @@
 
 use anyhow::Result;
 use bench_peers::hidden::Hidden;
-use bench_peers::{accept, opening, run};
-use sockeye::{Connection, Message, Role, Stream, WebSocket};
+use bench_peers::{accept, opening, ours, run};
+use sockeye::{Connection, Role, Stream};
 use tokio::net::TcpListener;
 
 fn main() -> Result<()> {
     run(&["plain"], async |listener: TcpListener, _form| {
         accept(listener, async |stream| {
             let stream = Hidden(opening::open(stream, None).await?);
-            Connection::new(Stream::boxed(stream), Role::Server).serve(echo).await;
+            Connection::new(Stream::boxed(stream), Role::Server).serve(ours::echo).await;
             Ok(())
         })
         .await
     })
-}
-
-/// The loop of example-echo.
-async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.recv().await {
-        if let Message::Text(_) | Message::Binary(_) = message
-            && socket.send(message).await.is_err()
-        {
-            break;
-        }
-    }
 }

@@ -7,8 +7,8 @@ use anyhow::Result;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::any;
-use bench_peers::{accept, over_tls, run};
-use sockeye::{Message, ReadAhead, WebSocket, WebSocketDefaults, WebSocketUpgrade};
+use bench_peers::{accept, ours, over_tls, run};
+use sockeye::{ReadAhead, WebSocketDefaults, WebSocketUpgrade};
 use std::os::fd::AsFd as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::server::TlsStream;
@@ -29,16 +29,5 @@ fn main() -> Result<()> {
 }
 
 async fn upgrade(ws: WebSocketUpgrade) -> Response {
-    ws.on_upgrade(echo)
-}
-
-/// The loop of example-echo.
-async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.recv().await {
-        if let Message::Text(_) | Message::Binary(_) = message
-            && socket.send(message).await.is_err()
-        {
-            break;
-        }
-    }
+    ws.on_upgrade(ours::echo)
 }
