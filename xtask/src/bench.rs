@@ -125,7 +125,10 @@ fn report(ctx: &Context, flags: &BenchFlags, profile: Profile) -> Result<()> {
 /// Builds the workspace in `bench/`, and returns the path of the program that runs the others, which are in the same folder.
 fn build(ctx: &Context, profile: Profile) -> Result<PathBuf> {
     let sh = &ctx.sh;
-    let release: &[&str] = if profile == Profile::Release { &["--release"] } else { &[] };
+    let release: &[&str] = match profile {
+        Profile::Release => &["--release", "--features", "bench-peers/allocators"],
+        Profile::Dev => &[],
+    };
     cmd!(sh, "cargo build {release...} --locked --manifest-path {MANIFEST} --workspace").run()?;
     let target = Workspace::load_from(sh, MANIFEST)?.target;
     let folder = if profile == Profile::Release { "release" } else { "debug" };
