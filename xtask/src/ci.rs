@@ -35,7 +35,7 @@ struct Step {
 
 /// The steps that run beside those after them in CI. `compat` builds in a folder of its own while `lint` and `features` compile one
 /// crate after the other, which leaves a processor idle. The others run while the steps after them wait for time to pass.
-const BESIDE: [&str; 7] = ["compat", "api", "loom", "package", "msrv", "slow-peers", "brokers"];
+const BESIDE: [&str; 8] = ["compat", "api", "loom", "package", "msrv", "slow-peers", "brokers", "interop-deploying"];
 
 /// Those that compute beside steps in which others wait for answers: they take what these leave of the processors.
 const YIELDING: [&str; 4] = ["api", "loom", "package", "msrv"];
@@ -193,6 +193,13 @@ const STEPS: &[Step] = &[
         run: |ctx| brokers::run(ctx, &BrokersFlags::default()),
     },
     Step {
+        name: "interop-deploying",
+        checks: "the configurations of nginx, HAProxy and Caddy in the guide's page Deploying, with 70 s of silence and a shutdown",
+        hint: "`cargo xtask interop --only deploying`; the script is xtask/interop/deploying.mjs, logs are under target/interop",
+        needs: &[Tool::Nginx, Tool::Haproxy, Tool::Caddy, Tool::Node, Tool::Npm],
+        run: |ctx| interop(ctx, Checks::Deploying),
+    },
+    Step {
         name: "autobahn",
         checks: "our server role, with the Autobahn test suite",
         hint: "the cases above are described in the report whose path is printed; `--cases 6.4.*` runs a few",
@@ -277,13 +284,6 @@ const STEPS: &[Step] = &[
         hint: "`cargo xtask interop --only shutdown`; the script is xtask/interop/shutdown.mjs, logs are under target/interop",
         needs: &[Tool::Nginx, Tool::Node, Tool::Npm],
         run: |ctx| interop(ctx, Checks::Shutdown),
-    },
-    Step {
-        name: "interop-deploying",
-        checks: "the configurations of nginx, HAProxy and Caddy in the guide's page Deploying, with 70 s of silence and a shutdown",
-        hint: "`cargo xtask interop --only deploying`; the script is xtask/interop/deploying.mjs, logs are under target/interop",
-        needs: &[Tool::Nginx, Tool::Haproxy, Tool::Caddy, Tool::Node, Tool::Npm],
-        run: |ctx| interop(ctx, Checks::Deploying),
     },
     Step {
         name: "interop-client",
