@@ -7,9 +7,7 @@ use crate::grammar;
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2). An authority with userinfo is refused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Authority<'a> {
-    /// Not empty, and ASCII. An IPv6 address has its brackets.
     host: &'a [u8],
-    /// `None` if there is no port, or an empty one.
     port: Option<u16>,
 }
 
@@ -32,6 +30,16 @@ impl<'a> Authority<'a> {
             _ => return None,
         };
         Some(Self { host, port })
+    }
+
+    /// Not empty, and ASCII. An IPv6 address has its brackets.
+    pub(crate) fn host(&self) -> &'a [u8] {
+        self.host
+    }
+
+    /// `None` if there is no port, or an empty one.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.port
     }
 
     /// Whether host and port are the same. A missing port is `default_port`.

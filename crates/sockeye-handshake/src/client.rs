@@ -4,6 +4,7 @@
 //! [RFC 8441 §5]: https://www.rfc-editor.org/rfc/rfc8441#section-5
 
 mod error;
+mod uri;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
@@ -11,11 +12,11 @@ use http::{
         CONNECTION, CONTENT_LENGTH, EXPECT, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
         SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
     },
-    uri::{self, PathAndQuery, Scheme},
 };
 
 pub use self::error::{AnswerError, RequestError};
-use crate::{Offer, authority::Authority, extension, grammar, key::Key, reject::shown};
+use self::uri::Server;
+use crate::{Offer, extension, grammar, key::Key, reject::shown};
 
 /// The headers that the handshake sets, or that belong to the connection.
 const RESERVED: [HeaderName; 13] = [
@@ -60,8 +61,7 @@ const RESERVED: [HeaderName; 13] = [
 pub struct ClientRequest {
     /// `http` or `https`, an authority without userinfo and without the scheme's default port, path and query.
     uri: Uri,
-    /// The authority of `uri`.
-    host: HeaderValue,
+    server: Server,
     protocols: Vec<HeaderValue>,
     requires_protocol: bool,
     offers: Vec<Offer>,
@@ -99,16 +99,15 @@ impl ClientRequest {
     pub fn new(uri: Uri) -> Result<Self, RequestError> {
         // RFC 6455 §4.1: "The components of the WebSocket URI passed into this algorithm (...) MUST be valid according
         // to the specification of WebSocket URIs specified in Section 3."
-        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-        if authority.contains('@') {
-            return Err(RequestError::Userinfo);
-        }
-        // `Uri` takes any number for a port, and then says that there is none.
-        let port = authority.strip_prefix(uri.host().unwrap_or_default()).unwrap_or_default();
-        if uri.port_u16().map_or(port.len() > 1, |port| port == 0) {
-            return Err(RequestError::InvalidPort { value: shown(authority.as_bytes()) });
-        }
-        Self::from_uri(&uri).ok_or_else(|| RequestError::InvalidUri { value: shown(uri.to_string().as_bytes()) })
+        let server = Server::of(&uri)?;
+        Ok(Self {
+            uri: server.normalize(uri)?,
+            server,
+            protocols: Vec::new(),
+            requires_protocol: false,
+            offers: Vec::new(),
+            headers: HeaderMap::new(),
+        })
     }
 
     /// As [`new`](Self::new), from text.
@@ -129,47 +128,10 @@ impl ClientRequest {
         if uri.contains('#') {
             return Err(RequestError::Fragment);
         }
-        let (_, after_scheme) = uri.split_once("://").unwrap_or(("", uri));
-        // Before anything else: the other errors show the URI.
-        if after_scheme.split(['/', '?']).next().is_some_and(|authority| authority.contains('@')) {
-            return Err(RequestError::Userinfo);
+        match uri.parse() {
+            Ok(parsed) => Self::new(parsed),
+            Err(_) => Err(uri::unreadable(uri)),
         }
-        let parsed = uri.parse().map_err(|_| RequestError::InvalidUri { value: shown(uri.as_bytes()) })?;
-        Self::new(parsed)
-    }
-
-    fn from_uri(uri: &Uri) -> Option<Self> {
-        let secure = match uri.scheme_str()? {
-            "ws" | "http" => false,
-            "wss" | "https" => true,
-            _ => return None,
-        };
-        let name = uri.host()?;
-        // RFC 6455 §4.1, item 4: "/host/ plus optionally ":" followed by /port/ (when not using the default port)".
-        let host = match uri.port_u16().filter(|&port| port != if secure { 443 } else { 80 }) {
-            Some(port) => format!("{name}:{port}"),
-            None => name.to_owned(),
-        };
-        Authority::parse(host.as_bytes())?;
-        let target = match uri.path_and_query() {
-            None => PathAndQuery::from_static("/"),
-            Some(target) if target.as_str().starts_with('/') => target.clone(),
-            Some(query) => PathAndQuery::try_from(format!("/{}", query.as_str())).ok()?,
-        };
-        let mut parts = uri::Parts::default();
-        // RFC 8441 §5: "The scheme of the target URI (...) MUST be "https" for "wss"-schemed WebSockets and "http"
-        // for "ws"-schemed WebSockets." Over HTTP/1.1 it is not sent.
-        parts.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
-        parts.authority = Some(host.parse().ok()?);
-        parts.path_and_query = Some(target);
-        Some(Self {
-            uri: Uri::from_parts(parts).ok()?,
-            host: HeaderValue::try_from(host).ok()?,
-            protocols: Vec::new(),
-            requires_protocol: false,
-            offers: Vec::new(),
-            headers: HeaderMap::new(),
-        })
     }
 
     /// Requests subprotocols, in order of preference, after those requested before.
@@ -234,22 +196,28 @@ impl ClientRequest {
     /// Whether the connection must use TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
-        self.uri.scheme() == Some(&Scheme::HTTPS)
+        self.server.is_secure
+    }
+
+    /// The host to connect to: a name, or an IP address, without the brackets that an IPv6 address has in a URI.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.server.name()
+    }
+
+    /// The port to connect to: that of the URI, or else 443 with TLS and 80 without.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.server.port
     }
 
     /// The request that upgrades an HTTP/1.1 connection, with a new random key, and what its answer must say.
     #[must_use]
-    pub fn upgrade(self) -> (Request<()>, Expected) {
-        let key = Key::generate();
+    pub fn upgrade(mut self) -> (Request<()>, Expected) {
         let mut request = Request::new(());
-        *request.uri_mut() = self.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
-        let headers = request.headers_mut();
-        // It is the first header, as RFC 9110 §7.2 recommends.
-        headers.insert(HOST, self.host.clone());
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(SEC_WEBSOCKET_KEY, key.as_header_value().clone());
-        self.finish(request, Some(key.accept()))
+        *request.uri_mut() =
+            std::mem::take(&mut self.uri).into_parts().path_and_query.map(Uri::from).unwrap_or_default();
+        self.finish(request, Some(Key::generate()))
     }
 
     /// The extended CONNECT that opens a stream of an HTTP/2 connection, and what its answer must say.
@@ -258,26 +226,34 @@ impl ClientRequest {
     /// pseudo-header `:protocol` with the value `websocket`, which [`http`] has no place for (in hyper: the extension
     /// `hyper::ext::Protocol`).
     #[must_use]
-    pub fn connect(self) -> (Request<()>, Expected) {
+    pub fn connect(mut self) -> (Request<()>, Expected) {
         let mut request = Request::new(());
         *request.method_mut() = Method::CONNECT;
         *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = self.uri.clone();
+        *request.uri_mut() = std::mem::take(&mut self.uri);
         self.finish(request, None)
     }
 
-    /// Adds the headers that both kinds of request have.
-    fn finish(self, mut request: Request<()>, accept: Option<HeaderValue>) -> (Request<()>, Expected) {
+    /// Adds the headers: with a key those of an upgrade, and those that both kinds of request have.
+    fn finish(self, mut request: Request<()>, key: Option<Key>) -> (Request<()>, Expected) {
+        let Self { server, protocols, requires_protocol, offers, headers: others, .. } = self;
+        let accept = key.as_ref().map(Key::accept);
         let headers = request.headers_mut();
+        if let Some(key) = key {
+            // It is the first header, as RFC 9110 §7.2 recommends.
+            headers.insert(HOST, server.host);
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(SEC_WEBSOCKET_KEY, key.into_header_value());
+        }
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        if let Some(list) = list(&self.protocols) {
+        if let Some(list) = list(&protocols) {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, list);
         }
-        if let Some(list) = extension::list(&self.offers) {
+        if let Some(list) = extension::list(&offers) {
             headers.insert(SEC_WEBSOCKET_EXTENSIONS, list);
         }
-        headers.extend(self.headers);
-        let Self { protocols, requires_protocol, offers, .. } = self;
+        headers.extend(others);
         (request, Expected { accept, protocols, requires_protocol, offers })
     }
 }

@@ -46,6 +46,11 @@ impl Key {
     pub fn as_header_value(&self) -> &HeaderValue {
         &self.0
     }
+
+    /// The key as the value of the header, without a copy.
+    pub(crate) fn into_header_value(self) -> HeaderValue {
+        self.0
+    }
 }
 
 /// Whether `key` is base64 (RFC 4648 §4) of exactly 16 bytes: 22 digits and two of padding.

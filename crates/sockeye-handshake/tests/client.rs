@@ -82,6 +82,8 @@ fn a_clients_host_and_target_come_from_its_uri() {
         ("https://a.example:80/x", "a.example:80", "/x", true),
         ("http://a.example:/?q=a@b", "a.example", "/?q=a@b", false),
         ("ws://[::1]:3000?q", "[::1]:3000", "/?q", false),
+        ("ws://a.example:03000/", "a.example:3000", "/", false),
+        ("wss://a.example:0443/", "a.example", "/", true),
     ];
     for (uri, host, target, secure) in hosts {
         let request = client(uri);
@@ -95,6 +97,19 @@ fn a_clients_host_and_target_come_from_its_uri() {
     for wrong in ["/chat", "a.example:80", "ftp://a.example/", "*"] {
         let error = ClientRequest::new(wrong.parse().unwrap()).unwrap_err();
         assert!(matches!(error, RequestError::InvalidUri { .. }), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn a_client_connects_to_the_host_and_the_port_of_its_uri() {
+    let servers = [
+        ("ws://a.example", "a.example", 80),
+        ("wss://a.example:/x", "a.example", 443),
+        ("ws://127.0.0.1:3000", "127.0.0.1", 3000),
+        ("wss://[::1]:0443", "::1", 443),
+    ];
+    for (uri, host, port) in servers {
+        assert_eq!((client(uri).host(), client(uri).port()), (host, port), "{uri}");
     }
 }
 
