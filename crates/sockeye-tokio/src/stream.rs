@@ -154,22 +154,21 @@ impl Stream {
 
     pub(crate) fn into_halves(self) -> (ReadHalf, WriteHalf, Bytes) {
         let wire = Arc::new(match self.inner {
-            Inner::Tcp(stream) => {
-                // With Nagle's algorithm, the second of two small messages 1 ms apart would wait for the acknowledgement of
-                // the first. Everything is written in as few calls as possible, so the algorithm would gain nothing.
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY could not be set");
-                }
-                Wire::Tcp(stream)
-            }
+            Inner::Tcp(stream) => Wire::Tcp(stream),
             Inner::Boxed(stream) => Wire::Boxed(Box::new(Boxed::new(stream))),
         });
         (ReadHalf(wire.clone()), WriteHalf(wire), self.read_ahead)
     }
 }
 
+/// Sets `TCP_NODELAY`, here and not later, since a layer between the socket and the connection, such as TLS, writes small pieces too.
 impl From<TcpStream> for Stream {
     fn from(stream: TcpStream) -> Self {
+        // With Nagle's algorithm, the second of two small messages 1 ms apart would wait for the acknowledgement of the first.
+        // Everything is written in as few calls as possible, so the algorithm would gain nothing.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
         Self { inner: Inner::Tcp(stream), read_ahead: Bytes::new() }
     }
 }

@@ -91,13 +91,13 @@ async fn serving_a_tcp_stream_turns_off_nagles_algorithm() {
 }
 
 #[tokio::test]
-async fn a_tcp_stream_sends_small_messages_without_nagles_delay() {
+async fn a_tcp_stream_sends_small_pieces_without_nagles_delay_before_its_connection_begins() {
     let (_client, server) = tcp().await;
     let server = server.into_std().unwrap();
     // A second descriptor of the same socket, to ask for its option.
     let same = server.try_clone().unwrap();
     assert!(!same.nodelay().unwrap());
-    let _socket = WebSocket::new(TcpStream::from_std(server).unwrap(), Role::Server, Config::default());
+    let _stream = Stream::from(TcpStream::from_std(server).unwrap());
     assert!(same.nodelay().unwrap());
 }
 
