@@ -3,7 +3,7 @@
 pub(crate) mod connecting;
 pub(crate) mod eyeballs;
 
-use std::{future::Future, io, net::SocketAddr, pin::Pin};
+use std::{future::Future, io, net::SocketAddr, pin::Pin, slice};
 
 use sockeye_tokio::Stream;
 
@@ -89,6 +89,11 @@ impl Peer<'_> {
     fn what(&self) -> &'static str {
         if self.blame == Blame::Proxy { "the proxy" } else { "the server" }
     }
+
+    /// The address, if it is known without a look-up.
+    fn known(&self) -> Option<SocketAddr> {
+        self.address.or_else(|| Some(SocketAddr::new(self.host.parse().ok()?, self.port)))
+    }
 }
 
 /// Opens a stream.
@@ -96,10 +101,14 @@ pub(crate) async fn dial(settings: &Settings, peer: &Peer<'_>, progress: &Progre
     let dialer = match &settings.dialer {
         Dialer::Custom(dialer) => dialer,
         Dialer::Tcp => {
-            let addresses = look_up(settings, peer, progress).await?;
+            let known = peer.known();
+            let addresses = match &known {
+                Some(address) => slice::from_ref(address),
+                None => &look_up(settings, peer, progress).await?,
+            };
             progress.enter(Stage::Tcp);
             let connecting = peer.is_limited.then_some(&settings.connecting);
-            return match eyeballs::connect(&addresses, connecting, progress).await {
+            return match eyeballs::connect(addresses, connecting, progress).await {
                 Some((stream, address, slot)) => {
                     Ok(Dialed { stream: Stream::from(stream), address: Some(address), slot })
                 }
@@ -122,14 +131,8 @@ pub(crate) async fn dial(settings: &Settings, peer: &Peer<'_>, progress: &Progre
     Ok(Dialed { stream, address: None, slot })
 }
 
-/// The addresses of a peer, at least one.
+/// The addresses of a peer's name, at least one.
 async fn look_up(settings: &Settings, peer: &Peer<'_>, progress: &Progress) -> Result<Vec<SocketAddr>, ConnectError> {
-    if let Some(address) = peer.address {
-        return Ok(vec![address]);
-    }
-    if let Ok(ip) = peer.host.parse() {
-        return Ok(vec![SocketAddr::new(ip, peer.port)]);
-    }
     progress.enter(Stage::Dns);
     let (host, what) = (peer.host, peer.what());
     match settings.resolver.look_up(host, peer.port).await {

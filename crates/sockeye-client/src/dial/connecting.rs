@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,8 +16,8 @@ use crate::open::progress::Progress;
 /// would hold up all other connections.
 pub(crate) struct Connecting {
     most: usize,
-    /// Those that somebody uses or waits for, and some that are gone.
-    slots: Mutex<HashMap<Key, Weak<Semaphore>>>,
+    /// Those that somebody uses or waits for, and some that nobody does.
+    slots: Mutex<HashMap<Key, Arc<Semaphore>>>,
 }
 
 /// Whom the handshakes are with.
@@ -31,7 +31,6 @@ pub(crate) enum Key {
 /// One handshake that is under way.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    /// It owns the semaphore, which is gone with its last slot.
     _permit: OwnedSemaphorePermit,
 }
 
@@ -56,15 +55,10 @@ impl Connecting {
     fn semaphore(&self, key: Key) -> Arc<Semaphore> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() == slots.capacity() {
-            // Before it grows. So what is gone takes at most as much memory as what is used.
-            slots.retain(|_, semaphore| semaphore.strong_count() > 0);
+            // Before it grows. So what nobody uses takes at most as much memory as what is used.
+            slots.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
         }
-        let slot = slots.entry(key).or_default();
-        slot.upgrade().unwrap_or_else(|| {
-            let semaphore = Arc::new(Semaphore::new(self.most));
-            *slot = Arc::downgrade(&semaphore);
-            semaphore
-        })
+        slots.entry(key).or_insert_with(|| Arc::new(Semaphore::new(self.most))).clone()
     }
 }
 

