@@ -71,6 +71,8 @@ pub(crate) async fn send(
     builder
         // As browsers do: some servers compare the names with their case.
         .title_case_headers(true)
+        // There is one piece to write, the head.
+        .writev(false)
         .max_headers(MAX_HEADERS)
         .max_header_size(limits.head)
         .max_buf_size(limits.head.max(LEAST_BUFFER));

@@ -19,7 +19,7 @@ use crate::{
     error::Blame,
     http1::{self, Answer},
     proxy::{self, ProxyServer},
-    request::{Prepared, Target},
+    request::{Asked, Prepared, Target},
 };
 
 /// Opens a connection, over `stream` if there is one, within the time limit.
@@ -28,9 +28,9 @@ pub(crate) async fn open(
     request: Prepared,
     stream: Option<Stream>,
 ) -> Result<Opened, ConnectError> {
-    let (within, target) = (settings.within, request.target.shown.clone());
+    let (within, Prepared { target, asked }) = (settings.within, request);
     let progress = Progress::new(within);
-    let work = run(settings, request, stream, &progress);
+    let work = run(settings, &target, asked, stream, &progress);
     // The work is dropped before the progress is read.
     let opened = match progress.deadline {
         Some(deadline) => timeout_at(deadline, work).await,
@@ -46,19 +46,19 @@ pub(crate) async fn open(
         Err(error.with_attempts(progress.take_attempts()))
     });
     match &opened {
-        Ok(opened) => tracing::debug!(target: "sockeye", to = target, peer = ?opened.peer_addr, "connected"),
-        Err(error) => tracing::debug!(target: "sockeye", to = target, stage = %error.stage(), "not connected"),
+        Ok(opened) => tracing::debug!(target: "sockeye", to = %target, peer = ?opened.peer_addr, "connected"),
+        Err(error) => tracing::debug!(target: "sockeye", to = %target, stage = %error.stage(), "not connected"),
     }
     opened.map_err(|error| error.to(&target))
 }
 
 async fn run(
     settings: &Settings,
-    request: Prepared,
+    target: &Target,
+    asked: Asked,
     stream: Option<Stream>,
     progress: &Progress,
 ) -> Result<Opened, ConnectError> {
-    let target = &request.target;
     // First, so that a mistake in a setting is found before anything is sent.
     let tls = tls::prepare(settings, target).await?;
     let dialed = match stream {
@@ -71,7 +71,7 @@ async fn run(
     let Dialed { stream, address, slot } = dialed;
     let stream = tls::connect(tls, stream, progress).await?;
     progress.enter(Stage::Http);
-    let opened = handshake(settings, request, stream, progress).await;
+    let opened = handshake(settings, asked, stream, progress).await;
     // The handshake is over.
     drop(slot);
     opened.map(|(response, connection)| Opened { response, peer_addr: address, connection })
@@ -106,11 +106,11 @@ async fn through(
 /// The opening handshake, over a stream to the server.
 async fn handshake(
     settings: &Settings,
-    prepared: Prepared,
+    asked: Asked,
     stream: Stream,
     progress: &Progress,
 ) -> Result<(Response<()>, Connection), ConnectError> {
-    let Prepared { request, expected, .. } = prepared;
+    let Asked { request, expected, .. } = asked;
     let answer = http1::send(stream, request, &settings.limits, progress.deadline).await;
     let (response, stream) = match answer.map_err(|error| error.explain(Blame::Server, Stage::Http))? {
         Answer::Upgraded(response, stream) => (response, stream),
@@ -128,7 +128,7 @@ async fn handshake(
     let connection = Connection::new(stream, Role::Client).settings(settings.connection.clone());
     let connection = connection.protocol(accepted.protocol);
     #[cfg(feature = "deflate")]
-    let connection = match prepared.offered {
+    let connection = match asked.offered {
         None => connection,
         Some((offered, compression)) => {
             match offered.check(&accepted.extensions).map_err(|error| broken(error, &response))? {

@@ -14,7 +14,7 @@ use http::{
 use sockeye_tokio::proto::deflate::Compression;
 
 pub use self::into_request::IntoRequest;
-pub(crate) use self::prepared::{AGENT, Prepared, Target};
+pub(crate) use self::prepared::{AGENT, Asked, Prepared, Target};
 use crate::{ConnectError, Stage};
 
 /// Where to connect to, and what the opening handshake says.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::{Blame, BoxError, ConnectError, Inner};
-use crate::{Stage, open::progress::Attempts};
+use crate::{Stage, open::progress::Attempts, request::Target};
 
 /// The most bytes of a body that a message shows.
 const SHOWN: usize = 200;
@@ -87,8 +87,8 @@ impl ConnectError {
         Self::new(blame, Stage::Tcp, message).with_attempts(attempts)
     }
 
-    pub(crate) fn to(mut self, target: &str) -> Self {
-        self.0.target.get_or_insert_with(|| target.to_owned());
+    pub(crate) fn to(mut self, target: &Target) -> Self {
+        self.0.target.get_or_insert_with(|| target.to_string());
         self
     }
 

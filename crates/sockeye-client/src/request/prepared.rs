@@ -1,6 +1,9 @@
 //! `Prepared`: a request whose values are checked.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use http::{
     HeaderValue, Request,
@@ -19,6 +22,11 @@ pub(crate) const AGENT: &str = concat!("sockeye/", env!("CARGO_PKG_VERSION"));
 /// A request whose values are checked.
 pub(crate) struct Prepared {
     pub(crate) target: Target,
+    pub(crate) asked: Asked,
+}
+
+/// What the server is asked, and what the answer must say.
+pub(crate) struct Asked {
     pub(crate) request: Request<()>,
     pub(crate) expected: Expected,
     #[cfg(feature = "deflate")]
@@ -26,7 +34,7 @@ pub(crate) struct Prepared {
 }
 
 /// Where to connect to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) is_secure: bool,
     /// A name, or an IP address without brackets.
@@ -34,34 +42,39 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     /// The address to use instead of that of the host.
     pub(crate) address: Option<SocketAddr>,
-    /// The name for TLS.
+    /// The name for TLS, if it is not the host.
     #[cfg_attr(not(feature = "rustls"), expect(dead_code, reason = "only TLS has names"))]
-    pub(crate) server_name: String,
-    /// Scheme, host and port, for people.
-    pub(crate) shown: String,
+    pub(crate) server_name: Option<String>,
 }
 
 impl Prepared {
-    pub(super) fn new(request: ClientRequest) -> Result<Self, ConnectError> {
+    pub(super) fn new(mut request: ClientRequest) -> Result<Self, ConnectError> {
         let handshake = Handshake::parse(&request.uri).map_err(|error| match error {
             // The query may have a token.
             RequestError::InvalidUri { .. } => wrong(RequestError::InvalidUri { value: shown(&request.uri) }),
             error => wrong(error),
         })?;
-        let target = Target::new(&handshake, &request);
-        Self::with(handshake, target.clone(), request).map_err(|error| error.to(&target.shown))
-    }
-
-    fn with(mut handshake: Handshake, target: Target, request: ClientRequest) -> Result<Self, ConnectError> {
-        let mut headers = request.headers;
-        if let Entry::Vacant(agent) = headers.entry(USER_AGENT) {
-            agent.insert(HeaderValue::from_static(AGENT));
+        let target = Target {
+            is_secure: handshake.is_secure(),
+            host: handshake.host().to_owned(),
+            port: handshake.port(),
+            address: request.address,
+            server_name: request.server_name.take(),
+        };
+        match Asked::new(handshake, request) {
+            Ok(asked) => Ok(Self { target, asked }),
+            Err(error) => Err(error.to(&target)),
         }
+    }
+}
+
+impl Asked {
+    fn new(mut handshake: Handshake, request: ClientRequest) -> Result<Self, ConnectError> {
         handshake = handshake.protocols(request.protocols).map_err(wrong)?;
         if request.requires_protocol {
             handshake = handshake.require_protocol();
         }
-        for (name, value) in &headers {
+        for (name, value) in &request.headers {
             handshake = handshake.header(name.clone(), value.clone()).map_err(wrong)?;
         }
         #[cfg(feature = "deflate")]
@@ -70,9 +83,11 @@ impl Prepared {
         for offer in offered.iter().flat_map(|(offered, _)| offered.offers()) {
             handshake = handshake.offer(offer.clone());
         }
-        let (request, expected) = handshake.upgrade();
+        let (mut request, expected) = handshake.upgrade();
+        if let Entry::Vacant(agent) = request.headers_mut().entry(USER_AGENT) {
+            agent.insert(HeaderValue::from_static(AGENT));
+        }
         Ok(Self {
-            target,
             request,
             expected,
             #[cfg(feature = "deflate")]
@@ -82,26 +97,22 @@ impl Prepared {
 }
 
 impl Target {
-    fn new(handshake: &Handshake, request: &ClientRequest) -> Self {
-        let (uri, is_secure) = (handshake.uri(), handshake.is_secure());
-        let host = uri.host().unwrap_or_default();
-        // RFC 3986 §3.2.2: an IPv6 address is in brackets, which belong to the URI and not to the address.
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned();
-        let scheme = if is_secure { "wss" } else { "ws" };
-        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-        Self {
-            is_secure,
-            port: uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 }),
-            address: request.address,
-            server_name: request.server_name.clone().unwrap_or_else(|| host.clone()),
-            shown: format!("{scheme}://{authority}"),
-            host,
-        }
-    }
-
     /// The IP address, if it is known without a look-up.
     pub(crate) fn ip(&self) -> Option<IpAddr> {
         self.address.map(|address| address.ip()).or_else(|| self.host.parse().ok())
+    }
+}
+
+/// For people: scheme, host, and port if it is not that of the scheme.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { is_secure, host, port, .. } = self;
+        let (scheme, default_port) = if *is_secure { ("wss", 443) } else { ("ws", 80) };
+        match host.contains(':') {
+            true => write!(f, "{scheme}://[{host}]")?,
+            false => write!(f, "{scheme}://{host}")?,
+        }
+        if *port == default_port { Ok(()) } else { write!(f, ":{port}") }
     }
 }
 

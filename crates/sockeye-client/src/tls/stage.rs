@@ -21,7 +21,7 @@ pub(crate) async fn prepare(settings: &Settings, target: &Target) -> Result<Prep
     if !target.is_secure {
         return Ok(None);
     }
-    let name = server_name(&target.server_name, Stage::Tls)?;
+    let name = server_name(target.server_name.as_ref().unwrap_or(&target.host), Stage::Tls)?;
     Ok(Some((settings.tls.get().await?.clone(), name)))
 }
 
