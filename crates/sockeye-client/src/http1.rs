@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Extensions, Method, Request, Response, StatusCode};
 use http_body_util::Empty;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -94,7 +94,7 @@ pub(crate) async fn send(
     }
     let parts = driven.connection.into_parts();
     let stream = parts.io.into_inner().with_read_ahead(parts.read_buf);
-    Ok(Answer::Upgraded(head_of(response).map(drop), stream))
+    Ok(Answer::Upgraded(plain(response).map(drop), stream))
 }
 
 impl Driven {
@@ -127,8 +127,7 @@ impl Driven {
 }
 
 /// Without what hyper adds for itself.
-fn head_of(response: Response<Incoming>) -> Response<Incoming> {
-    let (mut head, body) = response.into_parts();
-    head.extensions.clear();
-    Response::from_parts(head, body)
+fn plain(mut response: Response<Incoming>) -> Response<Incoming> {
+    *response.extensions_mut() = Extensions::new();
+    response
 }

@@ -2,6 +2,8 @@
 
 pub(crate) mod progress;
 
+use std::pin::pin;
+
 use http::Response;
 use sockeye_handshake::client::AnswerError;
 use sockeye_tokio::{Connection, Role, Stream};
@@ -30,11 +32,13 @@ pub(crate) async fn open(
 ) -> Result<Opened, ConnectError> {
     let (within, Prepared { target, asked }) = (settings.within, request);
     let progress = Progress::new(within);
-    let work = run(settings, &target, asked, stream, &progress);
-    // The work is dropped before the progress is read.
-    let opened = match progress.deadline {
-        Some(deadline) => timeout_at(deadline, work).await,
-        None => Ok(work.await),
+    // The work is dropped before the progress is read. It is large, and does not move.
+    let opened = {
+        let work = pin!(run(settings, &target, asked, stream, &progress));
+        match progress.deadline {
+            Some(deadline) => timeout_at(deadline, work).await,
+            None => Ok(work.await),
+        }
     };
     let opened = opened.unwrap_or_else(|_| {
         let (stage, blame) = progress.state();

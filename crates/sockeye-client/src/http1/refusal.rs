@@ -7,7 +7,7 @@ use http::Response;
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Driven, head_of};
+use super::{Driven, plain};
 
 /// How long the body of a refusal may take. The status is known already, and somebody waits for it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -19,7 +19,7 @@ pub(super) async fn read(
     most: usize,
     deadline: Option<Instant>,
 ) -> (Response<Bytes>, bool) {
-    let (head, mut body) = head_of(response).into_parts();
+    let (head, mut body) = plain(response).into_parts();
     let mut read = BytesMut::new();
     let reading = async {
         loop {
