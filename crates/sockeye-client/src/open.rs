@@ -59,7 +59,7 @@ pub(crate) async fn open(
 async fn run(
     settings: &Settings,
     target: &Target,
-    asked: Asked,
+    asked: Box<Asked>,
     stream: Option<Stream>,
     progress: &Progress,
 ) -> Result<Opened, ConnectError> {
@@ -68,7 +68,8 @@ async fn run(
     let dialed = match stream {
         Some(stream) => Dialed { address: stream.peer_addr(), stream, slot: None },
         None => match settings.proxy.for_target(target)? {
-            Some(proxy) => through(settings, &proxy, target, progress).await?,
+            // In a box, so that without a proxy there is no room for it.
+            Some(proxy) => Box::pin(through(settings, &proxy, target, progress)).await?,
             None => direct(settings, target, progress).await?,
         },
     };
@@ -110,11 +111,16 @@ async fn through(
 /// The opening handshake, over a stream to the server.
 async fn handshake(
     settings: &Settings,
-    asked: Asked,
+    asked: Box<Asked>,
     stream: Stream,
     progress: &Progress,
 ) -> Result<(Response<()>, Connection), ConnectError> {
-    let Asked { request, expected, .. } = asked;
+    let Asked {
+        request,
+        expected,
+        #[cfg(feature = "deflate")]
+        offered,
+    } = *asked;
     let answer = http1::send(stream, request, &settings.limits, progress.deadline).await;
     let (response, stream) = match answer.map_err(|error| error.explain(Blame::Server, Stage::Http))? {
         Answer::Upgraded(response, stream) => (response, stream),
@@ -132,7 +138,7 @@ async fn handshake(
     let connection = Connection::new(stream, Role::Client).settings(settings.connection.clone());
     let connection = connection.protocol(accepted.protocol);
     #[cfg(feature = "deflate")]
-    let connection = match asked.offered {
+    let connection = match offered {
         None => connection,
         Some((offered, compression)) => {
             match offered.check(&accepted.extensions).map_err(|error| broken(error, &response))? {

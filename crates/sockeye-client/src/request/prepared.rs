@@ -22,7 +22,8 @@ pub(crate) const AGENT: &str = concat!("sockeye/", env!("CARGO_PKG_VERSION"));
 /// A request whose values are checked.
 pub(crate) struct Prepared {
     pub(crate) target: Target,
-    pub(crate) asked: Asked,
+    /// In a box, since each future on the way of it would have room for it.
+    pub(crate) asked: Box<Asked>,
 }
 
 /// What the server is asked, and what the answer must say.
@@ -62,7 +63,7 @@ impl Prepared {
             server_name: request.server_name.take(),
         };
         match Asked::new(handshake, request) {
-            Ok(asked) => Ok(Self { target, asked }),
+            Ok(asked) => Ok(Self { target, asked: Box::new(asked) }),
             Err(error) => Err(error.to(&target)),
         }
     }
