@@ -301,14 +301,16 @@ impl Expected {
         match unique(headers, &SEC_WEBSOCKET_PROTOCOL)? {
             // RFC 6455 §4.1, item 6: "If (...) this header field indicates the use of a subprotocol that was not
             // present in the client's handshake (...), the client MUST _Fail the WebSocket Connection_."
-            Some(value) if !self.protocols.contains(value) => {
-                Err(AnswerError::SubprotocolNotRequested { value: shown(value.as_bytes()) })
-            }
+            Some(value) => match self.protocols.iter().find(|requested| *requested == value) {
+                // Ours, since the answer's would keep the buffer that the whole answer was read into.
+                Some(requested) => Ok(Some(requested.clone())),
+                None => Err(AnswerError::SubprotocolNotRequested { value: shown(value.as_bytes()) }),
+            },
             None if self.requires_protocol && !self.protocols.is_empty() => {
                 let requested = list(&self.protocols).map(|list| shown(list.as_bytes())).unwrap_or_default();
                 Err(AnswerError::NoSubprotocol { requested })
             }
-            value => Ok(value.cloned()),
+            None => Ok(None),
         }
     }
 }

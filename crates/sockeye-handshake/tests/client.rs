@@ -142,6 +142,17 @@ fn a_client_that_requires_a_subprotocol_refuses_an_answer_without_one() {
 }
 
 #[test]
+fn an_agreed_subprotocol_does_not_keep_the_buffer_that_the_answer_was_read_into() {
+    let (_, expected) = client("ws://a").protocols(["soap", "wamp"]).unwrap().upgrade();
+    let answer = answer(&expected, "sec-websocket-protocol", &["wamp"]);
+    let agreed = expected.check(&answer).unwrap().protocol.unwrap();
+    let received = &answer.headers()["sec-websocket-protocol"];
+    assert_eq!(agreed, received);
+    // A clone of a header's value is the same bytes.
+    assert_ne!(agreed.as_bytes().as_ptr(), received.as_bytes().as_ptr());
+}
+
+#[test]
 fn a_client_cannot_request_wrong_subprotocols_or_set_headers_of_the_handshake() {
     for wrong in ["", "a b", "a,b", "é"] {
         let error = client("ws://a").protocols([wrong]).unwrap_err();
