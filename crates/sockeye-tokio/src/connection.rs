@@ -225,7 +225,8 @@ impl Connection {
 
     /// Runs the connection's driver in a task of its own, and returns the WebSocket, for use in the caller's task: as if a
     /// handler had [moved its socket there](WebSocket#in-another-task). So Pings are answered and deadlines are kept whatever the
-    /// caller does.
+    /// caller does. The caller is taken for a task that receives from the beginning, so this holds for a caller that never receives
+    /// after two seconds.
     ///
     /// Also returns the task, which ends with the connection, after the [`WebSocket`] was dropped, and says how it has ended. A
     /// dropped handle leaves the task running; an aborted one ends the stream without a Close.
@@ -253,6 +254,9 @@ impl Connection {
         let span = self.span.take().unwrap_or_else(|| span::new(self.role));
         let (role, is_counted) = (self.role, self.is_counted);
         let (shared, timeouts, shutdown) = self.into_shared(true);
+        if timeouts.shortest().is_some() {
+            shared.lock_receive().lease_at_first();
+        }
         let registration = shutdown.map(|shutdown| Registration::new(shutdown, &shared));
         let (driver, socket) = Alone::new(shared, role, timeouts, registration);
         span.in_scope(|| span::begin(socket.shared(), is_counted, !span.is_disabled()));

@@ -3,12 +3,24 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use common::connect;
+use common::{connect, poll_once, settled};
 use sockeye_testkit::{Frame, opcode};
-use sockeye_tokio::{EndedBy, Message, Shutdown, Timeouts};
-use tokio::time::sleep;
+use sockeye_tokio::{Connection, EndedBy, Message, Role, Shutdown, Stream, Timeouts};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
+    time::sleep,
+};
 
 /// Two ticks of the thread's timer: after that, the driver reads for an owner that does not.
 const A_WHILE: Duration = Duration::from_secs(3);
@@ -26,6 +38,49 @@ async fn a_spawned_socket_sends_and_receives() {
     assert!(socket.recv().await.is_none());
     client.expect_close(1000).await;
     drop(socket);
+}
+
+/// A stream that counts how often it is read.
+struct Counted {
+    stream: DuplexStream,
+    reads: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spawned_socket_is_read_by_its_caller_from_the_beginning() {
+    let (stream, _client) = tokio::io::duplex(1024);
+    let reads = Arc::new(AtomicUsize::new(0));
+    let stream = Counted { stream, reads: reads.clone() };
+    let (mut socket, _ended) = Connection::new(Stream::boxed(stream), Role::Server).spawn();
+    settled().await;
+    assert_eq!(reads.load(Ordering::Relaxed), 0, "the driver leaves it to the caller");
+    assert!(poll_once(socket.recv()).await.is_none());
+    assert_eq!(reads.load(Ordering::Relaxed), 1);
+    settled().await;
+    assert_eq!(reads.load(Ordering::Relaxed), 1, "and is not woken");
+    sleep(A_WHILE).await;
+    assert_eq!(reads.load(Ordering::Relaxed), 2, "but reads for a caller that no longer receives");
 }
 
 #[tokio::test(start_paused = true)]

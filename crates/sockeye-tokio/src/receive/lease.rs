@@ -25,6 +25,14 @@ impl Receive {
         }
     }
 
+    /// Before the first poll of a driver that will have ticks: the task that receives has the lease already. So its first `recv`
+    /// need not wake a driver that has begun to read.
+    pub(crate) fn lease_at_first(&mut self) {
+        if !self.reads_on() {
+            self.lease = Lease::Renewed;
+        }
+    }
+
     #[cold]
     fn take_lease(&mut self) -> bool {
         if self.may_be_leased() {
