@@ -35,7 +35,8 @@ impl Buffer {
     /// An empty buffer with a capacity of [`Buffer::SIZE`] bytes, from the pool of this thread if there is one.
     #[inline]
     pub fn pooled() -> Self {
-        Self(pool::take(&POOL).unwrap_or_else(|| Vec::with_capacity(Self::SIZE)))
+        let buffer = pool::take(&POOL);
+        Self(if buffer.capacity() > 0 { buffer } else { Vec::with_capacity(Self::SIZE) })
     }
 
     /// Copies `content` into a buffer of exactly its size, which is not pooled.

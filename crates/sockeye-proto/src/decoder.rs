@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{BufMut, buf::Limit as Limited};
 
 use crate::{
-    Buffer, CloseFrame, Config, Error, Message, PayloadDecoder, Role, Rsv,
+    Buffer, CloseFrame, Config, Error, Message, PayloadDecoder, Role, Rsv, SmallMessage,
     assembler::{self, Assembler, check_alone},
     extensions::PayloadDecoders,
     header::{Header, MAX_CONTROL, OpCode, Rules, SmallFrame},
@@ -38,8 +38,8 @@ pub struct Decoder {
     rules: Rules,
     /// A message in one frame whose payload has fewer bytes than this exceeds no limit. At most 64 KiB.
     small: u32,
-    /// Whether the caller gives messages back soon.
-    reuses: bool,
+    /// The most spare capacity of a small message.
+    surplus: u32,
     /// Whether data frames are discarded.
     discards: bool,
     /// Whether part of a data frame was discarded since `take_discarded`.
@@ -107,7 +107,7 @@ impl Decoder {
             config,
             rules,
             small,
-            reuses: false,
+            surplus: pool::SURPLUS,
             discards: false,
             has_discarded: false,
             extensions: PayloadDecoders::default(),
@@ -136,7 +136,7 @@ impl Decoder {
     /// Tells the decoder that small messages, of at most 4 KiB, will be [recycled](Message::recycle) from now on. These
     /// messages then share memory one after the other, so their payloads may have up to 4 KiB of spare capacity.
     pub fn enable_reuse(&mut self) {
-        self.reuses = true;
+        self.surplus = pool::REUSED;
     }
 
     /// Takes bytes off the front of `input` until a message is complete. `None` means that all bytes were taken before that.
@@ -149,7 +149,7 @@ impl Decoder {
     /// [discarded](Self::discard).
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         match self.decode_whole(input) {
-            Some(message) => Ok(Some(message)),
+            Some(message) => Ok(Some(message.into())),
             None => self.decode_any(input),
         }
     }
@@ -159,7 +159,7 @@ impl Decoder {
     ///
     /// If it fits, the payload reuses the memory of a payload that was sent or [recycled](Message::recycle) before.
     #[inline(always)]
-    pub fn decode_whole(&mut self, input: &mut &[u8]) -> Option<Message> {
+    pub fn decode_whole(&mut self, input: &mut &[u8]) -> Option<SmallMessage> {
         if self.state.is_some() {
             return None;
         }
@@ -167,16 +167,15 @@ impl Decoder {
         if frame.payload.len() >= self.small as usize {
             return None;
         }
-        let length = frame.payload.len();
-        let mut payload = if self.reuses { pool::reusable_payload(length) } else { pool::payload(length) };
+        let mut payload = pool::payload(frame.payload.len(), self.surplus);
         // An unmasked payload gets a mask of zeros: the same pass over the bytes shows whether they are ASCII.
         let is_ascii = mask::fill(&mut payload, frame.payload, frame.mask.unwrap_or_default(), 0);
-        if frame.is_text && !is_ascii {
+        if frame.is_text && !is_ascii && !utf8::is_valid(&payload) {
             // `decode` finds the invalid bytes once more, and reports the error.
-            payload = utf8::whole(payload).ok()?.into_bytes();
+            return None;
         }
         *input = frame.rest;
-        Some(if frame.is_text { Message::Text(utf8::valid(payload)) } else { Message::Binary(payload) })
+        Some(SmallMessage::new(frame.is_text, payload))
     }
 
     fn decode_any(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {

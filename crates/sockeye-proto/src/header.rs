@@ -13,6 +13,8 @@ use crate::{Role, Rsv, Violation, mask};
 pub(crate) const MAX_HEADER: usize = 14;
 /// The length of the header of an unmasked frame with at most 125 bytes of payload.
 pub(crate) const SHORT_HEADER: usize = 2;
+/// The same of a masked frame.
+pub(crate) const SHORT_MASKED_HEADER: usize = 6;
 /// RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less".
 pub(crate) const MAX_CONTROL: usize = 125;
 
@@ -94,35 +96,60 @@ impl<'a> SmallFrame<'a> {
     /// It never reports a violation: the caller passes all other input to [`Header::parse`].
     #[inline(always)]
     pub(crate) fn parse(bytes: &'a [u8], role: Role) -> Option<Self> {
-        let (&[first, second], rest) = bytes.split_first_chunk()?;
-        let is_text = match first {
-            0x81 => true,
-            0x82 => false,
-            _ => return None,
-        };
-        let (length, rest) = match second & 0x7F {
-            short @ 0..126 => (usize::from(short), rest),
-            126 => {
-                let (length, rest) = rest.split_first_chunk()?;
-                let length = usize::from(u16::from_be_bytes(*length));
-                if length < 126 {
-                    return None;
-                }
-                (length, rest)
+        match role {
+            Role::Server => Self::parse_masked(bytes),
+            Role::Client => Self::parse_unmasked(bytes),
+        }
+    }
+
+    #[inline(always)]
+    fn parse_masked(bytes: &'a [u8]) -> Option<Self> {
+        // No masked frame is shorter than this header.
+        let (header, rest) = bytes.split_first_chunk::<SHORT_MASKED_HEADER>()?;
+        let is_text = is_text(header[0])?;
+        let (length, key, rest) = match header[1] {
+            short @ 0x80..0xFE => (usize::from(short - 0x80), *header.last_chunk()?, rest),
+            0xFE => {
+                let (key, rest) = bytes[4..].split_first_chunk()?;
+                (medium(header[2], header[3])?, *key, rest)
             }
-            _ => return None,
-        };
-        let (mask, rest) = match (role, second & 0x80 != 0) {
-            (Role::Server, true) => {
-                let (key, rest) = rest.split_first_chunk()?;
-                (Some(*key), rest)
-            }
-            (Role::Client, false) => (None, rest),
             _ => return None,
         };
         let (payload, rest) = rest.split_at_checked(length)?;
-        Some(Self { is_text, mask, payload, rest })
+        Some(Self { is_text, mask: Some(key), payload, rest })
     }
+
+    #[inline(always)]
+    fn parse_unmasked(bytes: &'a [u8]) -> Option<Self> {
+        let (&[first, second], rest) = bytes.split_first_chunk()?;
+        let is_text = is_text(first)?;
+        let (length, rest) = match second {
+            short @ 0..126 => (usize::from(short), rest),
+            126 => {
+                let (&[a, b], rest) = rest.split_first_chunk()?;
+                (medium(a, b)?, rest)
+            }
+            _ => return None,
+        };
+        let (payload, rest) = rest.split_at_checked(length)?;
+        Some(Self { is_text, mask: None, payload, rest })
+    }
+}
+
+/// Whether a whole message that begins with this byte is text. `None` if it is not a text or binary message in one frame.
+#[inline(always)]
+fn is_text(first: u8) -> Option<bool> {
+    match first {
+        0x81 => Some(true),
+        0x82 => Some(false),
+        _ => None,
+    }
+}
+
+/// A length of two bytes, unless one byte would do.
+#[inline(always)]
+fn medium(a: u8, b: u8) -> Option<usize> {
+    Some(usize::from(u16::from_be_bytes([a, b]))).filter(|&length| length >= 126)
 }
 
 /// What decides whether a header is valid, apart from the header itself.
@@ -137,6 +164,8 @@ pub(crate) struct Rules {
 impl Header {
     /// The bit of the first byte that marks the last frame of a message.
     pub(crate) const FINAL: u8 = 0x80;
+    /// The bit of the second byte that says that a masking key follows.
+    pub(crate) const MASKED: u8 = 0x80;
 
     /// The header at the start of `bytes`, and the length of the header in bytes. `None` when the header is incomplete. A
     /// violation in the first two bytes is reported even then.

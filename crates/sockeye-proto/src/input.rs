@@ -1,7 +1,7 @@
 //! `Input`: received bytes that are not decoded yet.
 
 use crate::{
-    Buffer, Decoder, Error, Message,
+    Buffer, Decoder, Error, Message, SmallMessage,
     pool::{Pool, Poolable, Pooled},
 };
 
@@ -30,10 +30,10 @@ struct Unread {
     start: usize,
 }
 
-thread_local!(static POOL: Pool<Box<Unread>> = const { Pool::new() });
+thread_local!(static POOL: Pool<Option<Box<Unread>>> = const { Pool::new() });
 
 impl Poolable for Unread {
-    const POOL: &'static std::thread::LocalKey<Pool<Box<Self>>> = &POOL;
+    const POOL: &'static std::thread::LocalKey<Pool<Option<Box<Self>>>> = &POOL;
 
     #[inline]
     fn reset(&mut self) -> bool {
@@ -172,9 +172,9 @@ impl Input {
 
     /// As [`Decoder::decode_whole`]. The buffer returns to the pool as soon as all bytes are decoded.
     #[inline(always)]
-    pub fn decode_whole(&mut self, decoder: &mut Decoder) -> Option<Message> {
-        let message = self.whole(decoder)?;
-        if self.is_empty() {
+    pub fn decode_whole(&mut self, decoder: &mut Decoder) -> Option<SmallMessage> {
+        let (message, is_last) = self.whole(decoder)?;
+        if is_last {
             *self = Self::new();
         }
         Some(message)
@@ -190,26 +190,27 @@ impl Input {
     /// let mut input = Input::pooled();
     /// input.spare().extend_from_slice(&[0x81, 2, b'h', b'i', 0x81, 2, b'y', b'o']);
     /// let (message, rest) = input.into_first_whole(&mut decoder);
-    /// assert_eq!(message, Some(Message::text("hi")));
+    /// assert_eq!(message.map(Message::from), Some(Message::text("hi")));
     /// let (message, rest) = rest.into_first_whole(&mut decoder);
-    /// assert_eq!((message, rest.is_empty()), (Some(Message::text("yo")), true));
+    /// assert_eq!((message.map(Message::from), rest.is_empty()), (Some(Message::text("yo")), true));
     /// ```
     #[inline(always)]
-    pub fn into_first_whole(mut self, decoder: &mut Decoder) -> (Option<Message>, Self) {
-        let message = self.whole(decoder);
-        if message.is_some() && self.is_empty() {
+    pub fn into_first_whole(mut self, decoder: &mut Decoder) -> (Option<SmallMessage>, Self) {
+        let Some((message, is_last)) = self.whole(decoder) else { return (None, self) };
+        if is_last {
             self.0.give_back();
         }
-        (message, self)
+        (Some(message), self)
     }
 
+    /// The next message, and whether no bytes are left after it.
     #[inline(always)]
-    fn whole(&mut self, decoder: &mut Decoder) -> Option<Message> {
+    fn whole(&mut self, decoder: &mut Decoder) -> Option<(SmallMessage, bool)> {
         let unread = self.0.get_mut()?;
         let mut rest = &unread.bytes[unread.start..];
         let message = decoder.decode_whole(&mut rest)?;
         unread.start = unread.bytes.len() - rest.len();
-        Some(message)
+        Some((message, rest.is_empty()))
     }
 
     /// Saves memory for a connection that does not decode for a while. If the vector has the capacity of a pooled buffer or

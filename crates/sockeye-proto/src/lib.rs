@@ -59,6 +59,7 @@ mod prepared;
 mod queue;
 mod rsv;
 mod shared_message;
+mod small_message;
 mod utf8;
 
 pub use buffer::Buffer;
@@ -77,3 +78,4 @@ pub use prepared::PreparedMessage;
 pub use queue::Dropped;
 pub use rsv::Rsv;
 pub use shared_message::SharedMessage;
+pub use small_message::SmallMessage;

@@ -14,33 +14,59 @@ use std::{
 /// few values are in use only while slow clients hold theirs. Surplus values are freed.
 const POOLED: usize = 8;
 
+/// A value, or nothing. A vector without memory is nothing, so that a pool of vectors needs no `Option`, which would cost each
+/// message some ten instructions.
+pub(crate) trait Slot: Sized + 'static {
+    const NOTHING: Self;
+
+    fn is_nothing(&self) -> bool;
+}
+
+impl<T: 'static> Slot for Option<Box<T>> {
+    const NOTHING: Self = None;
+
+    #[inline(always)]
+    fn is_nothing(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl Slot for Vec<u8> {
+    const NOTHING: Self = Vec::new();
+
+    #[inline(always)]
+    fn is_nothing(&self) -> bool {
+        self.capacity() == 0
+    }
+}
+
 /// The unused values of a thread.
 pub(crate) struct Pool<T> {
-    /// The value that was given back last. It is the only one if each connection gives its value back before the next one
-    /// takes it.
-    last: Cell<ManuallyDrop<Option<T>>>,
+    /// The value that was given back last, or nothing. It is the only one if each connection gives its value back before the
+    /// next one takes it.
+    last: Cell<ManuallyDrop<T>>,
     others: RefCell<ManuallyDrop<Vec<T>>>,
     /// Whether the pool is registered to be emptied when the thread ends. A pool that is not open holds nothing.
     is_open: Cell<bool>,
 }
 
-impl<T: 'static> Pool<T> {
+impl<T: Slot> Pool<T> {
     pub(crate) const fn new() -> Self {
         Self {
-            last: Cell::new(ManuallyDrop::new(None)),
+            last: Cell::new(ManuallyDrop::new(T::NOTHING)),
             others: RefCell::new(ManuallyDrop::new(Vec::new())),
             is_open: Cell::new(false),
         }
     }
 
     #[inline(always)]
-    fn replace(&self, value: Option<T>) -> Option<T> {
+    fn replace(&self, value: T) -> T {
         ManuallyDrop::into_inner(self.last.replace(ManuallyDrop::new(value)))
     }
 
     #[cold]
-    fn take_other(&self) -> Option<T> {
-        self.others.borrow_mut().pop()
+    fn take_other(&self) -> T {
+        self.others.borrow_mut().pop().unwrap_or(T::NOTHING)
     }
 
     #[cold]
@@ -53,7 +79,7 @@ impl<T: 'static> Pool<T> {
 
     fn close(&self) {
         self.is_open.set(false);
-        drop(self.replace(None));
+        drop(self.replace(T::NOTHING));
         drop(ManuallyDrop::into_inner(self.others.replace(ManuallyDrop::new(Vec::new()))));
     }
 }
@@ -62,21 +88,23 @@ impl<T: 'static> Pool<T> {
 // The closure returns nothing: the standard library packs what it returns into a `Result`, and would take the parts of a vector
 // for the error, which costs four instructions to refute.
 #[inline(always)]
-fn exchange<T>(pool: &'static LocalKey<Pool<T>>, mut value: Option<T>) -> Option<T> {
-    pool.with(|pool| value = pool.replace(value.take()));
+fn exchange<T: Slot>(pool: &'static LocalKey<Pool<T>>, mut value: T) -> T {
+    pool.with(|pool| value = pool.replace(std::mem::replace(&mut value, T::NOTHING)));
     value
 }
 
-/// Takes a value from the pool, if there is one.
+/// Takes a value from the pool, or nothing if there is none.
 #[inline(always)]
-pub(crate) fn take<T>(pool: &'static LocalKey<Pool<T>>) -> Option<T> {
-    exchange(pool, None).or_else(|| pool.with(Pool::take_other))
+pub(crate) fn take<T: Slot>(pool: &'static LocalKey<Pool<T>>) -> T {
+    let last = exchange(pool, T::NOTHING);
+    if last.is_nothing() { pool.with(Pool::take_other) } else { last }
 }
 
 /// Gives a value to the pool. If the pool is full, drops one of its values.
 #[inline(always)]
-pub(crate) fn give<T>(pool: &'static LocalKey<Pool<T>>, value: T) {
-    if let Some(other) = swap(pool, value) {
+pub(crate) fn give<T: Slot>(pool: &'static LocalKey<Pool<T>>, value: T) {
+    let other = swap(pool, value);
+    if !other.is_nothing() {
         pool.with(|pool| pool.keep_other(other));
     }
 }
@@ -84,14 +112,14 @@ pub(crate) fn give<T>(pool: &'static LocalKey<Pool<T>>, value: T) {
 /// Makes `value` the last value of the pool, and returns the one before, if any. If the pool cannot be opened, since the
 /// thread is ending, returns `value` itself.
 #[inline(always)]
-fn swap<T>(pool: &'static LocalKey<Pool<T>>, value: T) -> Option<T> {
-    if pool.with(|pool| pool.is_open.get()) || open(pool) { exchange(pool, Some(value)) } else { Some(value) }
+fn swap<T: Slot>(pool: &'static LocalKey<Pool<T>>, value: T) -> T {
+    if pool.with(|pool| pool.is_open.get()) || open(pool) { exchange(pool, value) } else { value }
 }
 
 /// Registers the pool to be emptied when the thread ends, and opens it. Returns `false`, and leaves the pool closed, if the
 /// thread is ending already.
 #[cold]
-fn open<T>(pool: &'static LocalKey<Pool<T>>) -> bool {
+fn open<T: Slot>(pool: &'static LocalKey<Pool<T>>) -> bool {
     let asked = AT_EXIT.try_with(|at_exit| at_exit.0.borrow_mut().push(Box::new(|| pool.with(Pool::close))));
     pool.with(|pool| pool.is_open.set(asked.is_ok()));
     asked.is_ok()
@@ -118,23 +146,25 @@ thread_local! {
 
 /// The largest capacity of a payload that the pool keeps, in bytes.
 const KEPT: usize = 4 << 10;
+
 /// The most spare capacity that a message gets from the pool, in bytes.
-const SURPLUS: usize = 64;
+pub(crate) const SURPLUS: u32 = 64;
 
-/// An empty vector with capacity for a payload of this length, and for at most [`SURPLUS`] more bytes.
+/// Of a payload that is given back soon, the spare capacity does not matter: one vector of [`KEPT`] bytes serves all small
+/// payloads.
+pub(crate) const REUSED: u32 = KEPT as u32;
+
+/// An empty vector with capacity for a payload of this length, and for at most `surplus` more bytes: [`SURPLUS`] or [`REUSED`].
 #[inline(always)]
-pub(crate) fn payload(length: usize) -> Vec<u8> {
-    let mut kept = exchange(&PAYLOAD, None).unwrap_or_default();
+pub(crate) fn payload(length: usize, surplus: u32) -> Vec<u8> {
+    let mut payload = exchange(&PAYLOAD, Vec::NOTHING);
+    // One comparison: where the capacity is too small, the difference is larger than any surplus.
+    if payload.capacity().wrapping_sub(length) > surplus as usize {
+        payload = Vec::with_capacity(if surplus == REUSED { length.max(KEPT) } else { length });
+    }
     // It is empty already, which the compiler does not know.
-    kept.clear();
-    if (length..=length + SURPLUS).contains(&kept.capacity()) { kept } else { Vec::with_capacity(length) }
-}
-
-/// As [`payload`], for a payload that is given back soon. Spare capacity does not matter, so one vector of [`KEPT`] bytes
-/// serves all small payloads.
-pub(crate) fn reusable_payload(length: usize) -> Vec<u8> {
-    let kept = exchange(&PAYLOAD, None).unwrap_or_default();
-    if kept.capacity() >= length { kept } else { Vec::with_capacity(if length < KEPT { KEPT } else { length }) }
+    payload.clear();
+    payload
 }
 
 /// Keeps the memory of a payload that is not needed any more, in place of the one before. If its capacity exceeds [`KEPT`],
@@ -150,7 +180,7 @@ pub(crate) fn recycle(mut payload: Vec<u8>) {
 /// A value that a pool keeps in a box.
 pub(crate) trait Poolable: Default + 'static {
     /// The pool that keeps unused values of this type.
-    const POOL: &'static LocalKey<Pool<Box<Self>>>;
+    const POOL: &'static LocalKey<Pool<Option<Box<Self>>>>;
 
     /// Resets the value to its initial state. Returns whether the value is worth keeping; if not, it is freed.
     fn reset(&mut self) -> bool;
@@ -212,6 +242,6 @@ fn give_back_apart<T: Poolable>(value: Box<T>) {
 #[inline(always)]
 fn give_back<T: Poolable>(mut value: Box<T>) {
     if value.reset() {
-        give(T::POOL, value);
+        give(T::POOL, Some(value));
     }
 }

@@ -132,11 +132,11 @@ impl Chunk {
     }
 }
 
-thread_local!(static POOL: Pool<Box<Queue>> = const { Pool::new() });
+thread_local!(static POOL: Pool<Option<Box<Queue>>> = const { Pool::new() });
 
 /// A connection that has nothing to send has no queue.
 impl Poolable for Queue {
-    const POOL: &'static LocalKey<Pool<Box<Self>>> = &POOL;
+    const POOL: &'static LocalKey<Pool<Option<Box<Self>>>> = &POOL;
 
     #[inline(always)]
     fn reset(&mut self) -> bool {

@@ -4,20 +4,23 @@ use crate::Violation;
 
 /// Converts the bytes of a complete text. Fails if they are not valid UTF-8.
 pub(crate) fn whole(bytes: Vec<u8>) -> Result<String, Violation> {
-    match simdutf8::basic::from_utf8(&bytes) {
-        Ok(_) => Ok(valid(bytes)),
-        Err(_) => Err(Violation::InvalidUtf8),
-    }
+    if is_valid(&bytes) { Ok(valid(bytes)) } else { Err(Violation::InvalidUtf8) }
 }
 
-/// Converts bytes that are known to be valid UTF-8: [`progress`] has counted them, unmasking has seen only ASCII, or they
-/// came from a `str`.
+/// Whether the bytes of a complete text are valid UTF-8.
+pub(crate) fn is_valid(bytes: &[u8]) -> bool {
+    simdutf8::basic::from_utf8(bytes).is_ok()
+}
+
+/// Converts bytes that are known to be valid UTF-8: [`is_valid`] has found that, [`progress`] has counted them, unmasking has
+/// seen only ASCII, or they came from a `str`.
 #[inline]
 pub(crate) fn valid(bytes: Vec<u8>) -> String {
     debug_assert!(std::str::from_utf8(&bytes).is_ok(), "validated before");
-    // SAFETY: all bytes are known to be valid: `whole` has just validated them; unmasking has told the decoder that all of
-    // them are ASCII; the assembler converts only when its count of validated bytes equals the length; a text
-    // `PreparedMessage` was made from a `str`. `String::from_utf8` would read every byte again.
+    // SAFETY: all bytes are known to be valid: `whole` has just validated them; before the decoder makes a `SmallMessage`,
+    // unmasking tells that all bytes are ASCII, or `is_valid` that they are valid; the assembler converts only when its count of
+    // validated bytes equals the length; a text `PreparedMessage` was made from a `str`. `String::from_utf8` would read every
+    // byte again.
     unsafe { String::from_utf8_unchecked(bytes) }
 }
 

@@ -172,7 +172,7 @@ impl Work {
 #[derive(Debug)]
 struct Stream(Decompress);
 
-thread_local!(static POOL: Pool<Box<Stream>> = const { Pool::new() });
+thread_local!(static POOL: Pool<Option<Box<Stream>>> = const { Pool::new() });
 
 impl Default for Stream {
     fn default() -> Self {
@@ -181,7 +181,7 @@ impl Default for Stream {
 }
 
 impl Poolable for Stream {
-    const POOL: &'static LocalKey<Pool<Box<Self>>> = &POOL;
+    const POOL: &'static LocalKey<Pool<Option<Box<Self>>>> = &POOL;
 
     fn reset(&mut self) -> bool {
         self.0.reset(false);

@@ -85,7 +85,7 @@ impl Output {
                 return payload;
             }
         }
-        let mut payload = pool::payload(self.total);
+        let mut payload = pool::payload(self.total, pool::SURPLUS);
         for piece in self.pieces {
             payload.extend_from_slice(&piece);
         }

@@ -5,10 +5,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use sockeye_proto::{Buffer, Decoder, Input, Message};
+use sockeye_proto::{Buffer, Decoder, Input, Message, SmallMessage};
 
 use super::{Event, Receive, Watcher};
-use crate::stream::{Apart, ReadHalf, coop::wake_after_others, try_read_now};
+use crate::{
+    stream::{Apart, ReadHalf, coop::wake_after_others, try_read_now},
+    telemetry::stats::{Kind, payload_len},
+};
 
 /// The number of messages returned and reads made in a row before other tasks run. Tokio's cooperative budget would allow as
 /// much if each cost one unit, but counting here costs next to nothing.
@@ -25,7 +28,7 @@ impl Receive {
 
     /// The next message, if it is small and already read, nothing is kept, and other tasks need not run first.
     #[inline(always)]
-    pub(crate) fn next_read(&mut self) -> Option<Message> {
+    pub(crate) fn next_read(&mut self) -> Option<SmallMessage> {
         if self.streak == STREAK || self.kept.is_some() {
             return None;
         }
@@ -76,7 +79,7 @@ impl Receive {
                     self.watcher = Watcher::Nobody;
                     self.streak = STREAK.min(self.streak + 1);
                     if let Some(message) = self.next_read() {
-                        return Poll::Ready(Event::Message(message));
+                        return Poll::Ready(Event::Message(message.into()));
                     }
                 }
                 Poll::Ready(end) => return Poll::Ready(end_of_stream(end.err())),
@@ -102,7 +105,10 @@ impl Receive {
     /// Calls `ended` at the end or a failure of the stream. Returning that event instead would cost each message some
     /// instructions. Only one caller has `MOST`, as for [`try_read_now`].
     #[inline(always)]
-    pub(crate) fn read_small<const MOST: bool>(&mut self, ended: impl FnOnce(&mut Self, Event)) -> Option<Message> {
+    pub(crate) fn read_small<const MOST: bool>(
+        &mut self,
+        ended: impl FnOnce(&mut Self, Event),
+    ) -> Option<SmallMessage> {
         if !self.is_fresh() || self.is_drained || self.streak == STREAK || !self.reads_whole {
             return None;
         }
@@ -134,7 +140,11 @@ impl Receive {
 
     /// Takes what was read after [`request_small`](Self::request_small).
     #[inline]
-    pub(crate) fn take_small(&mut self, cx: &mut Context<'_>, ended: impl FnOnce(&mut Self, Event)) -> Option<Message> {
+    pub(crate) fn take_small(
+        &mut self,
+        cx: &mut Context<'_>,
+        ended: impl FnOnce(&mut Self, Event),
+    ) -> Option<SmallMessage> {
         // The driver may have read meanwhile.
         if !self.is_fresh() {
             return None;
@@ -155,7 +165,7 @@ impl Receive {
 
     /// Takes over what was read while nothing was left of earlier reads. Returns the first message if it is small and whole.
     #[inline(always)]
-    fn decode_first(&mut self, input: Input) -> Option<Message> {
+    fn decode_first(&mut self, input: Input) -> Option<SmallMessage> {
         self.watcher = Watcher::Nobody;
         self.streak += 1;
         self.bytes_arrived();
@@ -199,7 +209,7 @@ impl Receive {
         if let Ok(Some(message)) = &decoded {
             self.received.any = true;
             self.received.data |= message.is_data();
-            self.record(message);
+            self.record(Kind::of(message), payload_len(message));
         }
         Some(match decoded {
             Ok(None) => return None,
@@ -267,9 +277,9 @@ impl Receive {
 
     /// A text or binary message was received.
     #[inline]
-    fn record_data(&mut self, message: &Message) {
+    fn record_data(&mut self, message: &SmallMessage) {
         (self.received.data, self.received.any) = (true, true);
-        self.record(message);
+        self.record(if message.is_text() { Kind::Text } else { Kind::Binary }, message.payload().len());
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sockeye_proto::Message;
 use tokio::time::Instant;
 
 use super::{
@@ -10,11 +9,7 @@ use super::{
     parts::{Counting, Ping, Watcher},
 };
 use crate::{
-    telemetry::{
-        ended::Tally,
-        metrics,
-        stats::{Kind, payload_len},
-    },
+    telemetry::{ended::Tally, metrics, stats::Kind},
     time::deadlines::{Received, Unfinished},
     time::timer::{CoarseInstant, CoarseTime},
 };
@@ -40,16 +35,15 @@ impl Receive {
 
     /// Counts a received message, for the metrics, the span and the caller of `serve`.
     #[inline]
-    pub(super) fn record(&mut self, message: &Message) {
+    pub(super) fn record(&mut self, kind: Kind, bytes: usize) {
         if metrics::IS_ON {
-            metrics::received(Kind::of(message), payload_len(message));
+            metrics::received(kind, bytes);
         }
         if self.rare.is_some() {
-            self.count_received(Kind::of(message), message.len());
+            self.count_received(kind, bytes);
         }
     }
 
-    // Not inlined, and without the message: a message that is lent to it would be stored in memory for that.
     #[cold]
     #[inline(never)]
     fn count_received(&mut self, kind: Kind, bytes: usize) {

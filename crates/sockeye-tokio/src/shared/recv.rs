@@ -28,7 +28,7 @@ impl Shared {
         if receive.begin_poll(self.handler.is_between()) {
             if let Some(message) = receive.next_read() {
                 release(receive);
-                return Poll::Ready(Some(Ok(message)));
+                return Poll::Ready(Some(Ok(message.into())));
             }
             if receive.poll_readable(cx).is_pending() {
                 receive.end_lease();
@@ -52,7 +52,7 @@ impl Shared {
         let ended = |receive: &mut Receive, end| drop(self.apply(receive, end, false));
         if let Some(message) = receive.read_small::<true>(ended) {
             release(receive);
-            return Poll::Ready(Some(Ok(message)));
+            return Poll::Ready(Some(Ok(message.into())));
         }
         if receive.poll_readable(cx).is_pending() {
             receive.end_lease();
@@ -68,7 +68,7 @@ impl Shared {
             if let Some(message) = first {
                 release(receive);
                 self.handler.set_busy();
-                return Poll::Ready(Some(Ok(message)));
+                return Poll::Ready(Some(Ok(message.into())));
             }
         }
         let (mut receive, polled) = if is_empty {
@@ -174,7 +174,9 @@ impl Shared {
         let is_new = receive.renew_lease();
         if receive.begin_poll(false) {
             if let Some(message) = receive.next_read() {
-                return self.read_elsewhere(receive, Poll::Ready(Some(Ok(message))), is_new);
+                return self
+                    .read_elsewhere(receive, Poll::Ready(message), is_new)
+                    .map(|message| Some(Ok(message.into())));
             }
             if receive.poll_readable(cx).is_pending() {
                 return self.read_elsewhere(receive, Poll::Pending, is_new);
@@ -187,7 +189,7 @@ impl Shared {
         }
         let ended = |receive: &mut Receive, end| drop(self.apply(receive, end, false));
         if let Some(message) = receive.read_small::<false>(ended) {
-            return self.read_elsewhere(receive, Poll::Ready(Some(Ok(message))), is_new);
+            return self.read_elsewhere(receive, Poll::Ready(message), is_new).map(|message| Some(Ok(message.into())));
         }
         if receive.poll_readable(cx).is_pending() {
             return self.read_elsewhere(receive, Poll::Pending, is_new);
