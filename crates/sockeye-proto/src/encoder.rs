@@ -1,6 +1,6 @@
 //! `Encoder`: messages → transmit queue.
 
-use std::fmt;
+use std::{fmt, mem};
 
 use crate::{
     CloseCode, CloseFrame, Closing, ClosingAction, ClosingEvent, Message, Outgoing, PayloadEncoder, Refusal, Refused,
@@ -151,36 +151,29 @@ impl Encoder {
     /// Queues a text or binary message of at most [`COPIED`](Self::COPIED) bytes, for a caller that writes soon. The frame
     /// goes into a pooled buffer, which returns to the pool when all data is written. For most messages this is cheapest.
     ///
-    /// Returns the length of the frame.
-    ///
-    /// # Errors
-    ///
-    /// The message, if it is of another kind or longer, if this encoder has an extension, or after a Close.
+    /// Takes the payload out of `message`, and returns the length of the frame. Does nothing and returns `None` if the message is
+    /// of another kind or longer, if this encoder has an extension, or after a Close.
+    // The message is lent: one that is handed over would be copied for that, by several instructions for each of its words.
     #[inline(always)]
-    pub fn push_small(&mut self, message: Outgoing) -> Result<usize, Outgoing> {
+    pub fn push_small(&mut self, message: &mut Outgoing) -> Option<usize> {
         if self.transform.is_some() {
             return self.push_small_masked(message);
         }
         if !self.close_state.may_send() {
-            return Err(message);
+            return None;
         }
-        // By value and only once: a second match after the payload was copied would cost a pipelined message some 20 instructions.
-        let (opcode, payload) = match message {
-            Outgoing::Message(Message::Text(text)) if text.len() <= COPY => (OpCode::Text, text.into_bytes()),
-            Outgoing::Message(Message::Binary(data)) if data.len() <= COPY => (OpCode::Binary, data),
-            message => return Err(message),
-        };
-        let length = self.push_frame(opcode, &payload);
+        let (opcode, payload) = take_small(message)?;
+        let length = self.push_frame(opcode, None, &payload);
         pool::recycle(payload);
-        Ok(length)
+        Some(length)
     }
 
-    /// Queues an unmasked frame in a pooled buffer. Returns the length of the frame.
+    /// Queues a frame in a pooled buffer. Returns the length of the frame.
     #[inline(always)]
-    fn push_frame(&mut self, opcode: OpCode, payload: &[u8]) -> usize {
+    fn push_frame(&mut self, opcode: OpCode, mask: Option<[u8; 4]>, payload: &[u8]) -> usize {
         let queue = self.data_queue.get_or_take();
         queue.use_pooled_buffer();
-        let length = queue.frame(opcode, payload);
+        let length = queue.frame(opcode, mask, payload);
         self.unwritten += length;
         length
     }
@@ -480,6 +473,18 @@ impl Encoder {
         let masks = self.transform.as_mut().and_then(|transform| transform.masks.as_mut());
         let mask = masks.map(|masks| masks.next_key());
         Header { fin: true, rsv, opcode, mask, length: length as u64 }
+    }
+}
+
+/// Takes the payload out of a text or binary message of at most [`COPY`] bytes.
+#[inline(always)]
+fn take_small(message: &mut Outgoing) -> Option<(OpCode, Vec<u8>)> {
+    match message {
+        Outgoing::Message(Message::Text(text)) if text.len() <= COPY => {
+            Some((OpCode::Text, mem::take(text).into_bytes()))
+        }
+        Outgoing::Message(Message::Binary(data)) if data.len() <= COPY => Some((OpCode::Binary, mem::take(data))),
+        _ => None,
     }
 }
 

@@ -65,12 +65,12 @@ pub(crate) fn fill(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: u
     is_ascii
 }
 
-/// Stores the masked `payload` at the beginning of `room`, and returns whether the stored bytes are ASCII. Panics if `room`
-/// is shorter than `payload`.
+/// Stores the masked `payload` at the beginning of `room`, and returns whether the stored bytes are ASCII. `key` is in little
+/// endian. Panics if `room` is shorter than `payload`.
 // This is not inlined. All arguments are in registers, and the two functions below are tail calls, so a payload of at most a
 // lane costs neither a second call nor saved registers.
 #[inline(never)]
-fn store(payload: &[u8], room: &mut [MaybeUninit<u8>], key: u32) -> bool {
+pub(crate) fn store(payload: &[u8], room: &mut [MaybeUninit<u8>], key: u32) -> bool {
     match payload.len() {
         0..=LANE => short(Copied::new(payload, room), key),
         AFTER_LANE..=MEDIUM => store_medium(payload, room, key),

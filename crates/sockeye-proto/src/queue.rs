@@ -1,10 +1,11 @@
 //! The transmit queue: whole frames in order, and the next byte to write.
 
-use std::{collections::VecDeque, io::IoSlice, sync::Arc, thread::LocalKey};
+use std::{collections::VecDeque, io::IoSlice, mem::MaybeUninit, sync::Arc, thread::LocalKey};
 
 use crate::{
     Buffer, PreparedMessage, Rsv, SharedMessage,
-    header::{Header, MAX_HEADER, OpCode, SHORT_HEADER, frame_len},
+    header::{Header, MAX_HEADER, OpCode, SHORT_HEADER, SHORT_MASKED_HEADER, frame_len},
+    mask,
     pool::{Pool, Poolable},
 };
 
@@ -184,39 +185,43 @@ impl Queue {
         self.tail.len() - before
     }
 
-    /// Appends an unmasked frame to the tail. Returns the length of the frame.
+    /// Appends a frame to the tail. Returns the length of the frame.
     // Not through `inline`: the compiler would call its closure in a program that sends in several places.
     #[inline(always)]
-    pub(crate) fn frame(&mut self, opcode: OpCode, payload: &[u8]) -> usize {
-        let length = SHORT_HEADER + payload.len();
+    pub(crate) fn frame(&mut self, opcode: OpCode, mask: Option<[u8; 4]>, payload: &[u8]) -> usize {
+        let (start, second) = if mask.is_some() { (SHORT_MASKED_HEADER, Header::MASKED) } else { (SHORT_HEADER, 0) };
+        let length = start + payload.len();
         let tail: &mut Vec<u8> = &mut self.tail;
         let end = tail.len() + length;
         let room = tail.spare_capacity_mut();
         if payload.len() >= 126 || room.len() < length {
-            return self.long_frame(opcode, payload);
+            return self.long_frame(opcode, mask, payload);
         }
         // The frame is stored with one check of the capacity. `extend_from_slice` would check, and store the new length, for the
         // header and for the payload.
         room[0].write(Header::FINAL | opcode.to_bits());
-        room[1].write(payload.len() as u8);
-        // SAFETY: `room` has `length` bytes, of which the two of the header were stored above. The payload is borrowed, and so does
-        // not overlap with the tail, which is borrowed mutably.
-        unsafe {
-            let target = room.as_mut_ptr().add(SHORT_HEADER).cast::<u8>();
-            target.copy_from_nonoverlapping(payload.as_ptr(), payload.len());
-            tail.set_len(end);
+        room[1].write(second | payload.len() as u8);
+        if let Some(key) = mask {
+            *room[SHORT_HEADER..].first_chunk_mut().expect("the header has room") = key.map(MaybeUninit::new);
+            mask::store(payload, &mut room[SHORT_MASKED_HEADER..], u32::from_le_bytes(key));
+        } else {
+            // SAFETY: `room` has `length` bytes, of which the header takes `start`. The payload is borrowed, and so does not
+            // overlap with the tail, which is borrowed mutably.
+            unsafe {
+                let target = room.as_mut_ptr().add(start).cast::<u8>();
+                target.copy_from_nonoverlapping(payload.as_ptr(), payload.len());
+            }
         }
+        // SAFETY: the `length` bytes of the frame were stored above, within the capacity.
+        unsafe { tail.set_len(end) };
         length
     }
 
     /// Like [`frame`](Self::frame), for a frame with a longer header, or that does not fit into the tail.
     #[inline(never)]
-    fn long_frame(&mut self, opcode: OpCode, payload: &[u8]) -> usize {
-        let header = Header { fin: true, rsv: Rsv::NONE, opcode, mask: None, length: payload.len() as u64 };
-        self.inline(MAX_HEADER + payload.len(), |output| {
-            header.write(output);
-            output.extend_from_slice(payload);
-        })
+    fn long_frame(&mut self, opcode: OpCode, mask: Option<[u8; 4]>, payload: &[u8]) -> usize {
+        let header = Header { fin: true, rsv: Rsv::NONE, opcode, mask, length: payload.len() as u64 };
+        self.inline(MAX_HEADER + payload.len(), |output| header.write_frame(output, payload))
     }
 
     /// Appends the payload whose header was just written.

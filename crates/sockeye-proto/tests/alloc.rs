@@ -260,8 +260,8 @@ fn an_encoder_that_has_written_all_holds_nothing() {
 #[test]
 fn a_small_message_that_is_written_soon_costs_a_client_no_allocation() {
     let mut encoder = Encoder::client(Box::new(|| [1; 4]));
-    let mut round = |message: Outgoing| {
-        let length = encoder.push_small(message).unwrap();
+    let mut round = |mut message: Outgoing| {
+        let length = encoder.push_small(&mut message).unwrap();
         assert_eq!(length, encoder.buffered());
         encoder.advance(length);
     };

@@ -1,12 +1,12 @@
 //! The sending half of a connection: who may queue a message, and who is woken when.
 
 use std::{
-    io,
+    io, mem,
     sync::Arc,
     task::{Context, Waker},
 };
 
-use sockeye_proto::{CloseFrame, Closing, Config, Data, Encoder, Message, Outgoing, Position, Refusal};
+use sockeye_proto::{CloseFrame, Closing, Config, Encoder, Message, Outgoing, Position, Refusal};
 
 use crate::{
     Error, Overflow,
@@ -24,6 +24,7 @@ pub(crate) mod bypass;
 mod elsewhere;
 mod end;
 mod payloads;
+mod plain;
 mod shared;
 mod unread;
 pub(crate) mod waiters;
@@ -101,6 +102,11 @@ struct Rare {
 /// cost no less per byte.
 pub(crate) const CORK: usize = 64 << 10;
 
+/// Takes a message, and leaves an empty one without memory.
+pub(crate) fn take(message: &mut Outgoing) -> Outgoing {
+    mem::replace(message, Message::Binary(Vec::new()).into())
+}
+
 /// A unit of the cooperative budget pays for this many queued bytes, where each message counts as [`OVERHEAD`] bytes more:
 /// some sixteen small messages, or one message of a kilobyte or more. So a handler can answer at least 64 messages in a row
 /// without interruption, and short answers are written in one call.
@@ -152,12 +158,8 @@ impl Send {
 
     /// Whether a message can be queued at once: the connection is open, there is capacity, no task waits for capacity, and
     /// no unit of the cooperative budget is due.
-    #[inline]
     pub(crate) fn is_free(&self) -> bool {
-        // If no task has ever waited, no waiters need checking.
-        self.unpaid < FREE
-            && self.encoder.closing().may_send()
-            && if self.rare.is_none() { self.is_below() } else { self.admits(None) }
+        !self.owes() && self.encoder.closing().may_send() && self.admits(None)
     }
 
     /// Whether a unit of the cooperative budget is due.
@@ -209,50 +211,6 @@ impl Send {
             }
             None => self.encode_recorded(message),
         }
-    }
-
-    /// Like [`encode`](Self::encode), for a message that is written when the handler's poll ends: a small message uses a
-    /// pooled buffer, which is soon back in the pool. Control frames, large payloads and refused messages use no pooled
-    /// buffer.
-    #[inline(always)]
-    pub(crate) fn encode_soon_written(&mut self, message: Outgoing) -> Result<(), Error> {
-        if self.rare.is_some() {
-            return self.encode_pooled(message);
-        }
-        let metered = if metrics::IS_ON { plain(&message) } else { None };
-        match self.encoder.push_small(message) {
-            // The frame of a small message is shorter than `u16::MAX` bytes.
-            Ok(length) => self.charge(length as u16),
-            Err(message) => return self.encode_pooled(message),
-        }
-        if let Some((kind, payload)) = metered {
-            metrics::sent(kind, payload);
-        }
-        Ok(())
-    }
-
-    /// As [`encode_soon_written`](Self::encode_soon_written), for a small message that the caller keeps. Does nothing and returns
-    /// `false` if the message is not small, if it cannot be queued now, or if anything about the connection is unusual.
-    #[inline(always)]
-    pub(crate) fn copies(&mut self, data: Data<'_>) -> bool {
-        let before = self.encoder.buffered();
-        if self.rare.is_some() || self.owes() || !self.is_below() || !self.encoder.push_copy(data) {
-            return false;
-        }
-        self.charge((self.encoder.buffered() - before) as u16);
-        if metrics::IS_ON {
-            metrics::sent(if data.is_text() { Kind::Text } else { Kind::Binary }, data.payload().len());
-        }
-        true
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn encode_pooled(&mut self, message: Outgoing) -> Result<(), Error> {
-        if plain(&message).is_some_and(|(_, payload)| payload <= Encoder::COPIED) && self.encoder.closing().may_send() {
-            self.encoder.use_pooled_buffer();
-        }
-        self.encode_recorded(message)
     }
 
     fn encode_recorded(&mut self, message: Outgoing) -> Result<(), Error> {
@@ -465,10 +423,10 @@ impl Wakes for Send {
 
     fn take_wakeups(&mut self) -> Wakeups {
         self.has_wakeups = false;
-        let called = std::mem::take(&mut self.is_called);
+        let called = mem::take(&mut self.is_called);
         Wakeups {
             first: if called { self.writer.clone() } else { None },
-            others: self.rare.as_mut().map(|rare| std::mem::take(&mut rare.others)).unwrap_or_default(),
+            others: self.rare.as_mut().map(|rare| mem::take(&mut rare.others)).unwrap_or_default(),
         }
     }
 }

@@ -20,7 +20,7 @@ impl Encoder {
         if payload.len() > COPY || self.transform.is_some() || !self.close_state.may_send() {
             return false;
         }
-        self.push_frame(opcode, payload);
+        self.push_frame(opcode, None, payload);
         true
     }
 

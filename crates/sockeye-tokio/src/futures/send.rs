@@ -2,6 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    mem::ManuallyDrop,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -19,41 +20,44 @@ use crate::{
 /// The future of every `send`. Written by hand, since every handler's future contains it, and an `async fn` would store the
 /// message twice.
 pub(crate) struct Sending<'a> {
+    /// Dropped by hand: the compiler would look a second time for what must be dropped.
+    step: ManuallyDrop<Step>,
     wait: WaitGuard<'a>,
-    step: Step,
 }
 
 enum Step {
     /// The message must be queued.
-    Queue(Unsent),
+    Queue(Outgoing),
+    /// The message is queued.
+    Queued,
     /// The message is queued, and this future must wait until the kernel has it.
     Flush(Flush),
 }
 
-/// A message that is not queued yet.
-struct Unsent(Option<Outgoing>);
-
-impl Drop for Unsent {
+impl Drop for Sending<'_> {
     /// Nearly all messages have been queued by the time of the drop. The other case is not inlined, so that the usual case
     /// is short.
     #[inline]
     fn drop(&mut self) {
-        if self.0.is_some() {
-            discard(self.0.take());
+        if let Step::Queue(_) = *self.step {
+            self.step.discard();
         }
     }
 }
 
-#[cold]
-#[inline(never)]
-fn discard(message: Option<Outgoing>) {
-    drop(message);
+impl Step {
+    /// Drops the message.
+    #[cold]
+    #[inline(never)]
+    fn discard(&mut self) {
+        *self = Self::Queued;
+    }
 }
 
 impl<'a> Sending<'a> {
     #[inline]
     pub(crate) fn new(shared: &'a Shared, who: Who, message: Outgoing) -> Self {
-        Self { wait: WaitGuard::new(shared, who, For::Capacity), step: Step::Queue(Unsent(Some(message))) }
+        Self { step: ManuallyDrop::new(Step::Queue(message)), wait: WaitGuard::new(shared, who, For::Capacity) }
     }
 }
 
@@ -65,18 +69,19 @@ impl Future for Sending<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let this = self.get_mut();
         let shared = this.wait.shared;
-        if let Step::Queue(Unsent(message)) = &mut this.step {
-            let message = || message.take().expect("polled after it was queued");
+        if let Step::Queue(message) = &mut *this.step {
             let queued = ready!(shared.poll_admit(this.wait.who, &mut this.wait.ticket, message, cx));
+            // The message is empty, so it need not be dropped.
+            this.step = ManuallyDrop::new(Step::Queued);
             if !shared.send_waits(this.wait.who) || queued.is_err() {
                 return Poll::Ready(queued);
             }
-            this.step = Step::Flush(shared.lock_send().flush());
+            *this.step = Step::Flush(shared.lock_send().flush());
             this.wait.what = For::Writing;
         }
-        match &mut this.step {
+        match &mut *this.step {
             Step::Flush(flush) => shared.poll_flushed(this.wait.who, flush, &mut this.wait.ticket, cx),
-            Step::Queue(_) => Poll::Ready(Ok(())),
+            Step::Queue(_) | Step::Queued => panic!("polled after it was queued"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 
 use sockeye_proto::Outgoing;
 
-use super::Send;
+use super::{Send, take};
 use crate::Error;
 
 /// Enough slices for a few large messages. Longer queues take more calls.
@@ -12,11 +12,14 @@ const SLICES: usize = 8;
 
 impl Send {
     /// Like [`encode`](Self::encode), for a message of another task than the handler's. If it is written `soon`, a small message
-    /// uses a pooled buffer.
-    pub(crate) fn encode_elsewhere(&mut self, message: Outgoing, soon: bool) -> Result<(), Error> {
+    /// uses a pooled buffer. Takes the payload out of the message.
+    #[inline]
+    pub(crate) fn encode_elsewhere(&mut self, message: &mut Outgoing, soon: bool) -> Result<(), Error> {
         let before = self.unpaid;
-        let queued = if soon { self.encode_soon_written(message) } else { self.encode(message) };
-        queued?;
+        if !(soon && self.rare.is_none() && self.encode_plain(message)) {
+            let message = take(message);
+            if soon { self.encode_pooled(message) } else { self.encode(message) }?;
+        }
         self.unpaid_elsewhere = self.unpaid_elsewhere.saturating_add(self.unpaid.wrapping_sub(before));
         Ok(())
     }

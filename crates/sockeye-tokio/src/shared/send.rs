@@ -15,6 +15,7 @@ use crate::{
     send::{
         CORK, Flush, Send,
         bypass::Bypassed,
+        take,
         waiters::{For, Ticket, WaiterKind},
     },
     sync::{
@@ -35,25 +36,25 @@ impl Shared {
     }
 
     /// Queues a message once there is capacity for it, and writes the queue if it is long. Fails if the message is invalid,
-    /// or once nothing can be sent any more.
+    /// or once nothing can be sent any more. When this is ready, `message` is empty, and has no memory.
     #[inline(always)]
     pub(crate) fn poll_admit(
         &self,
         who: Who,
         ticket: &mut Option<Ticket>,
-        message: impl FnOnce() -> Outgoing,
+        message: &mut Outgoing,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let mut send = self.guard_send();
-        if ticket.is_some() || !self.is_own() || !send.is_free() {
+        let is_queued = ticket.is_none() && self.is_own() && send.is_plain() && self.queue_plain(&mut send, message);
+        if !is_queued {
             return self.poll_admit_apart(send, who, ticket, message, cx);
         }
-        let queued = self.queue_own(&mut send, message);
         release(self.write_if_long(send, who, cx));
-        Poll::Ready(queued)
+        Poll::Ready(Ok(()))
     }
 
-    /// The same for another task, and for a caller that must wait or pay.
+    /// The same for another task, for a message that is not small, and for a caller that must wait or pay.
     // Not inlined: where the usual case comes from only one place, the compiler checks each of its conditions only once.
     #[inline(never)]
     fn poll_admit_apart<'a>(
@@ -61,29 +62,34 @@ impl Shared {
         mut send: Guard<'a, Send>,
         who: Who,
         ticket: &mut Option<Ticket>,
-        message: impl FnOnce() -> Outgoing,
+        message: &mut Outgoing,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        if ticket.is_some() || !send.is_free() || (send.owes_elsewhere() && !self.is_own()) {
+        let is_own = self.is_own();
+        if ticket.is_some() || !send.is_free() || (send.owes_elsewhere() && !is_own) {
             let admitted;
             (send, admitted) = self.poll_coop_and_admit(send, who, ticket, cx);
             if !matches!(admitted, Poll::Ready(Ok(()))) {
                 release(send);
+                if admitted.is_ready() {
+                    drop(take(message));
+                }
                 return admitted;
             }
         }
-        let queued = if who == Who::Handle && self.driven && !self.is_own() {
-            self.queue_or_write(&mut send, message())
-        } else {
-            self.queue_unwritten(&mut send, message())
-        };
+        if who == Who::Handle && self.driven && !is_own {
+            let queued = self.queue_or_write(&mut send, message);
+            release(send);
+            return Poll::Ready(queued);
+        }
+        let queued = self.queue_unwritten(&mut send, take(message));
         release(self.write_if_long(send, who, cx));
         Poll::Ready(queued)
     }
 
     /// Queues a message that the handle sends in another task than the driver's, and writes the queue if the
     /// [exchange](super::exchange) says so, or if the queue is long. Otherwise wakes the driver.
-    fn queue_or_write(&self, send: &mut Send, message: Outgoing) -> Result<(), Error> {
+    fn queue_or_write(&self, send: &mut Send, message: &mut Outgoing) -> Result<(), Error> {
         let write = match self.exchange.sends() {
             // Only the driver writes to a boxed stream.
             Write::Now if send.is_boxed() => Write::Later,
@@ -186,11 +192,11 @@ impl Shared {
 
     /// Queues `message` without writing it. The writing task is woken to do that, unless it runs this call.
     #[inline(never)]
-    pub(crate) fn queue_unwritten(&self, send: &mut Send, message: Outgoing) -> Result<(), Error> {
+    pub(crate) fn queue_unwritten(&self, send: &mut Send, mut message: Outgoing) -> Result<(), Error> {
         if self.is_own() {
-            return self.queue_own(send, || message);
+            return self.queue_own(send, message);
         }
-        self.queue(send, false, |send| send.encode_elsewhere(message, false))?;
+        self.queue(send, false, |send| send.encode_elsewhere(&mut message, false))?;
         // Reported here, since a broadcast may queue much before the writer runs. Answers to the peer are not: they are
         // short, and are queued under both locks, where an eviction would have to wait.
         send.report_queued();
@@ -212,11 +218,17 @@ impl Shared {
         whole + 1
     }
 
+    /// Queues a small message in the handler's own task, on a connection that is [plain](Send::is_plain). Does nothing and returns
+    /// `false` if the message is not small, or cannot be queued.
+    #[inline(always)]
+    fn queue_plain(&self, send: &mut Send, message: &mut Outgoing) -> bool {
+        self.queue(send, true, |send| send.encode_plain(message).then_some(()).ok_or(())).is_ok()
+    }
+
     /// Like [`queue_unwritten`](Self::queue_unwritten), for the handler's own task: the message is written when the
     /// handler's poll ends.
-    #[inline(always)]
-    fn queue_own(&self, send: &mut Send, message: impl FnOnce() -> Outgoing) -> Result<(), Error> {
-        self.queue(send, true, |send| send.encode_soon_written(message()))
+    fn queue_own(&self, send: &mut Send, message: Outgoing) -> Result<(), Error> {
+        self.queue(send, true, |send| send.encode_soon_written(message))
     }
 
     /// Closes the connection of a peer that is too slow, with `code`, because of `by`. Fails if `code` is invalid, or if nothing
