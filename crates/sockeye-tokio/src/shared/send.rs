@@ -46,15 +46,20 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let mut send = self.guard_send();
-        let is_queued = ticket.is_none() && self.is_own() && send.is_plain() && self.queue_plain(&mut send, message);
-        if !is_queued {
-            return self.poll_admit_apart(send, who, ticket, message, cx);
+        if ticket.is_none() && send.is_plain() {
+            if !self.is_own() {
+                if who == Who::Handle && self.driven && !send.owes_elsewhere() {
+                    return Poll::Ready(self.send_elsewhere(send, message));
+                }
+            } else if self.queue_plain(&mut send, message) {
+                release(self.write_if_long(send, who, cx));
+                return Poll::Ready(Ok(()));
+            }
         }
-        release(self.write_if_long(send, who, cx));
-        Poll::Ready(Ok(()))
+        self.poll_admit_apart(send, who, ticket, message, cx)
     }
 
-    /// The same for another task, for a message that is not small, and for a caller that must wait or pay.
+    /// The same for all other messages, and for a caller that must wait or pay.
     // Not inlined: where the usual case comes from only one place, the compiler checks each of its conditions only once.
     #[inline(never)]
     fn poll_admit_apart<'a>(
@@ -78,9 +83,7 @@ impl Shared {
             }
         }
         if who == Who::Handle && self.driven && !is_own {
-            let queued = self.queue_or_write(&mut send, message);
-            release(send);
-            return Poll::Ready(queued);
+            return Poll::Ready(self.send_elsewhere(send, message));
         }
         let queued = self.queue_unwritten(&mut send, take(message));
         release(self.write_if_long(send, who, cx));
@@ -89,19 +92,24 @@ impl Shared {
 
     /// Queues a message that the handle sends in another task than the driver's, and writes the queue if the
     /// [exchange](super::exchange) says so, or if the queue is long. Otherwise wakes the driver.
-    fn queue_or_write(&self, send: &mut Send, message: &mut Outgoing) -> Result<(), Error> {
+    // Not inlined, as above.
+    #[inline(never)]
+    fn send_elsewhere(&self, mut send: Guard<'_, Send>, message: &mut Outgoing) -> Result<(), Error> {
         let write = match self.exchange.sends() {
             // Only the driver writes to a boxed stream.
             Write::Now if send.is_boxed() => Write::Later,
             write => write,
         };
-        self.queue(send, true, |send| send.encode_elsewhere(message, write != Write::Later))?;
-        let writes_now = write == Write::Now || send.encoder.buffered() > CORK;
-        if !(writes_now && send.write_now()) {
-            send.notify_writer();
+        let queued = self.queue(&mut send, true, |send| send.encode_elsewhere(message, write != Write::Later));
+        if queued.is_ok() {
+            let writes_now = write == Write::Now || send.encoder.buffered() > CORK;
+            if !(writes_now && send.write_now()) {
+                send.notify_writer();
+            }
+            send.report_queued();
         }
-        send.report_queued();
-        Ok(())
+        release(send);
+        queued
     }
 
     /// Writes what the handle has sent in another task than the driver's, when that task waits.
