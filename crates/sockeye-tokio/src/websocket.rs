@@ -379,11 +379,11 @@ impl WebSocket {
 
     /// As `Sink::start_send`, for crates with other types of message. Not covered by semantic versioning.
     #[doc(hidden)]
-    pub fn start_send_outgoing(&mut self, message: Outgoing) -> Result<(), Error> {
+    pub fn start_send_outgoing(&mut self, mut message: Outgoing) -> Result<(), Error> {
         // An abandoned flush does not include this message.
         self.stop_flushing();
         let mut send = self.handle.lock_send();
-        self.handle.queue_unwritten(&mut send, message)
+        self.handle.queue_unwritten(&mut send, &mut message)
     }
 
     fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -91,7 +91,7 @@ pub(crate) fn try_send(shared: &Shared, message: Outgoing) -> Result<(), TrySend
     try_queue(shared, &mut shared.lock_send(), message)
 }
 
-fn try_queue(shared: &Shared, send: &mut Send, message: Outgoing) -> Result<(), TrySendError> {
+fn try_queue(shared: &Shared, send: &mut Send, mut message: Outgoing) -> Result<(), TrySendError> {
     match send.check(&message) {
         Err(error) if error.is_invalid() => return Err(TrySendError::Invalid(message, error)),
         Err(error) => return Err(TrySendError::Closed(message, error)),
@@ -99,7 +99,7 @@ fn try_queue(shared: &Shared, send: &mut Send, message: Outgoing) -> Result<(), 
         Ok(()) => {}
     }
     // Checked just above, under the same lock.
-    let _ = shared.queue_unwritten(send, message);
+    let _ = shared.queue_unwritten(send, &mut message);
     Ok(())
 }
 

@@ -12,14 +12,11 @@ const SLICES: usize = 8;
 
 impl Send {
     /// Like [`encode`](Self::encode), for a message of another task than the handler's. If it is written `soon`, a small message
-    /// uses a pooled buffer. Takes the payload out of the message.
+    /// uses a pooled buffer. Takes the payload out of the message, or the whole message.
     #[inline]
     pub(crate) fn encode_elsewhere(&mut self, message: &mut Outgoing, soon: bool) -> Result<(), Error> {
         let before = self.unpaid;
-        if !(soon && self.rare.is_none() && self.encode_plain(message)) {
-            let message = take(message);
-            if soon { self.encode_pooled(message) } else { self.encode(message) }?;
-        }
+        if soon { self.encode_soon_written(message) } else { self.encode(take(message)) }?;
         self.unpaid_elsewhere = self.unpaid_elsewhere.saturating_add(self.unpaid.wrapping_sub(before));
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use sockeye_proto::{Data, Encoder, Outgoing};
 
-use super::{Send, plain};
+use super::{Send, plain, take};
 use crate::{
     Error,
     telemetry::{metrics, stats::Kind},
@@ -19,8 +19,11 @@ impl Send {
     /// Like [`encode`](Self::encode), for a message that is written when the handler's poll ends: a small message uses a
     /// pooled buffer, which is soon back in the pool. Control frames, large payloads and refused messages use no pooled
     /// buffer.
-    pub(crate) fn encode_soon_written(&mut self, mut message: Outgoing) -> Result<(), Error> {
-        if self.rare.is_none() && self.encode_plain(&mut message) { Ok(()) } else { self.encode_pooled(message) }
+    ///
+    /// Takes the payload out of the message, or the whole message.
+    #[inline]
+    pub(crate) fn encode_soon_written(&mut self, message: &mut Outgoing) -> Result<(), Error> {
+        if self.rare.is_none() && self.encode_plain(message) { Ok(()) } else { self.encode_pooled(take(message)) }
     }
 
     /// As [`encode_soon_written`](Self::encode_soon_written), for a small message, on a connection that is
@@ -55,7 +58,7 @@ impl Send {
 
     #[cold]
     #[inline(never)]
-    pub(super) fn encode_pooled(&mut self, message: Outgoing) -> Result<(), Error> {
+    fn encode_pooled(&mut self, message: Outgoing) -> Result<(), Error> {
         if plain(&message).is_some_and(|(_, payload)| payload <= Encoder::COPIED) && self.encoder.closing().may_send() {
             self.encoder.use_pooled_buffer();
         }

@@ -85,7 +85,7 @@ impl Shared {
         if who == Who::Handle && self.driven && !is_own {
             return Poll::Ready(self.send_elsewhere(send, message));
         }
-        let queued = self.queue_unwritten(&mut send, take(message));
+        let queued = self.queue_unwritten(&mut send, message);
         release(self.write_if_long(send, who, cx));
         Poll::Ready(queued)
     }
@@ -198,13 +198,13 @@ impl Shared {
         if self.may_write(who) { self.poll_write(send, cx).0 } else { send }
     }
 
-    /// Queues `message` without writing it. The writing task is woken to do that, unless it runs this call.
+    /// Queues `message`, and empties it, without writing it. The writing task is woken to do that, unless it runs this call.
     #[inline(never)]
-    pub(crate) fn queue_unwritten(&self, send: &mut Send, mut message: Outgoing) -> Result<(), Error> {
+    pub(crate) fn queue_unwritten(&self, send: &mut Send, message: &mut Outgoing) -> Result<(), Error> {
         if self.is_own() {
-            return self.queue_own(send, message);
+            return self.queue(send, true, |send| send.encode_soon_written(message));
         }
-        self.queue(send, false, |send| send.encode_elsewhere(&mut message, false))?;
+        self.queue(send, false, |send| send.encode_elsewhere(message, false))?;
         // Reported here, since a broadcast may queue much before the writer runs. Answers to the peer are not: they are
         // short, and are queued under both locks, where an eviction would have to wait.
         send.report_queued();
@@ -231,12 +231,6 @@ impl Shared {
     #[inline(always)]
     fn queue_plain(&self, send: &mut Send, message: &mut Outgoing) -> bool {
         self.queue(send, true, |send| send.encode_plain(message).then_some(()).ok_or(())).is_ok()
-    }
-
-    /// Like [`queue_unwritten`](Self::queue_unwritten), for the handler's own task: the message is written when the
-    /// handler's poll ends.
-    fn queue_own(&self, send: &mut Send, message: Outgoing) -> Result<(), Error> {
-        self.queue(send, true, |send| send.encode_soon_written(message))
     }
 
     /// Closes the connection of a peer that is too slow, with `code`, because of `by`. Fails if `code` is invalid, or if nothing
