@@ -375,6 +375,11 @@ impl Send {
         self.writer.as_ref().is_some_and(|writer| writer.will_wake(cx.waker()))
     }
 
+    /// The waker of the task that writes. The caller drops it after the lock is released.
+    pub(crate) fn writer(&self) -> Option<Waker> {
+        self.writer.clone()
+    }
+
     /// Wakes the task that writes, unless it was woken already and has not checked the queue since.
     #[inline]
     pub(crate) fn notify_writer(&mut self) {

@@ -1,4 +1,5 @@
-//! What is sent in another task than the driver's, over TCP: that task writes by itself, and the driver writes what is left.
+//! What is sent in another task than the driver's, over TCP, and over another stream in a box: that task writes by itself, and the
+//! driver writes what is left.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 mod common;
@@ -15,9 +16,9 @@ use std::{
 };
 
 use allocation_counter::measure;
-use common::{connect_narrow, echo, give_away, poll_once, settled, tcp};
+use common::{connect_narrow_over, echo, give_away, poll_once, settled, tcp};
 use sockeye_testkit::{Frame, parse_frames};
-use sockeye_tokio::{Connection, Ended, EndedBy, Message, Role, Timeouts, WebSocket};
+use sockeye_tokio::{Connection, Ended, EndedBy, Message, Role, Stream, Timeouts, WebSocket};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -49,11 +50,14 @@ impl Client {
     }
 }
 
+/// A socket as a `TcpStream`, and as any other stream.
+const STREAMS: [fn(TcpStream) -> Stream; 2] = [Stream::from, Stream::boxed];
+
 /// A client, the server's socket in this task, its driver in another one, and how often the driver was polled.
-async fn start() -> (Client, WebSocket, JoinHandle<Ended>, Arc<AtomicUsize>) {
+async fn start(over: fn(TcpStream) -> Stream) -> (Client, WebSocket, JoinHandle<Ended>, Arc<AtomicUsize>) {
     let (client, server) = tcp().await;
     let (give, take) = oneshot::channel();
-    let connection = Connection::new(server, Role::Server);
+    let connection = Connection::new(over(server), Role::Server);
     let driver = connection.serve(|socket| async move { drop(give.send(socket)) });
     let polls = Arc::new(AtomicUsize::new(0));
     let count = polls.clone();
@@ -76,113 +80,128 @@ async fn receives(client: &mut Client, socket: &mut WebSocket) {
 
 #[tokio::test]
 async fn an_answer_is_written_before_send_returns_and_does_not_wake_the_driver() {
-    let (mut client, mut socket, _task, polls) = start().await;
-    receives(&mut client, &mut socket).await;
-    settled().await;
-    let (before, begun) = (polls.load(Relaxed), std::time::Instant::now());
-    for number in 0..100 {
-        socket.send(Message::text(number.to_string())).await.unwrap();
-        assert_eq!(client.texts(), [number.to_string()]);
+    for over in STREAMS {
+        let (mut client, mut socket, _task, polls) = start(over).await;
         receives(&mut client, &mut socket).await;
+        settled().await;
+        let (before, begun) = (polls.load(Relaxed), std::time::Instant::now());
+        for number in 0..100 {
+            socket.send(Message::text(number.to_string())).await.unwrap();
+            assert_eq!(client.texts(), [number.to_string()]);
+            receives(&mut client, &mut socket).await;
+        }
+        settled().await;
+        let ticks = begun.elapsed().as_secs() as usize + 1;
+        assert!(polls.load(Relaxed) - before <= 2 * ticks);
     }
-    settled().await;
-    let ticks = begun.elapsed().as_secs() as usize + 1;
-    assert!(polls.load(Relaxed) - before <= 2 * ticks);
 }
 
 /// Only the first time, one write for each of the first two: that more follows is not known yet.
 #[tokio::test]
 async fn several_answers_are_written_together_when_the_task_waits() {
-    let (mut client, mut socket, _task, _) = start().await;
-    for round in 0..3 {
-        receives(&mut client, &mut socket).await;
-        for text in ["one", "two", "three"] {
-            socket.send(Message::text(text)).await.unwrap();
+    for over in STREAMS {
+        let (mut client, mut socket, _task, _) = start(over).await;
+        for round in 0..3 {
+            receives(&mut client, &mut socket).await;
+            for text in ["one", "two", "three"] {
+                socket.send(Message::text(text)).await.unwrap();
+            }
+            let mut texts = client.texts();
+            assert_eq!(texts.len(), if round == 0 { 1 } else { 0 });
+            // The driver has not run.
+            assert!(poll_once(socket.recv()).await.is_none());
+            texts.extend(client.texts());
+            assert_eq!(texts, ["one", "two", "three"]);
         }
-        let mut texts = client.texts();
-        assert_eq!(texts.len(), if round == 0 { 1 } else { 0 });
-        // The driver has not run.
-        assert!(poll_once(socket.recv()).await.is_none());
-        texts.extend(client.texts());
-        assert_eq!(texts, ["one", "two", "three"]);
     }
 }
 
 #[tokio::test]
 async fn answers_to_messages_that_came_together_are_written_together() {
-    let (mut client, mut socket, _task, _) = start().await;
-    let question = Frame::text("a question").mask([1, 2, 3, 4]).bytes();
-    client.0.write_all(&question.repeat(3)).unwrap();
-    for number in 0..3 {
-        socket.recv().await.unwrap().unwrap();
-        assert!(client.texts().is_empty());
-        socket.send(Message::text(number.to_string())).await.unwrap();
+    for over in STREAMS {
+        let (mut client, mut socket, _task, _) = start(over).await;
+        let question = Frame::text("a question").mask([1, 2, 3, 4]).bytes();
+        client.0.write_all(&question.repeat(3)).unwrap();
+        for number in 0..3 {
+            socket.recv().await.unwrap().unwrap();
+            assert!(client.texts().is_empty());
+            socket.send(Message::text(number.to_string())).await.unwrap();
+        }
+        assert_eq!(client.texts(), ["0", "1", "2"]);
     }
-    assert_eq!(client.texts(), ["0", "1", "2"]);
 }
 
 #[tokio::test]
 async fn what_a_task_sends_without_a_question_is_written_whatever_the_task_does() {
-    let (mut client, mut socket, _task, _) = start().await;
-    for text in ["one", "two", "three"] {
-        socket.send(Message::text(text)).await.unwrap();
+    for over in STREAMS {
+        let (mut client, mut socket, _task, _) = start(over).await;
+        for text in ["one", "two", "three"] {
+            socket.send(Message::text(text)).await.unwrap();
+        }
+        // The task receives nothing, and waits for something else.
+        settled().await;
+        assert_eq!(client.texts(), ["one", "two", "three"]);
     }
-    // The task receives nothing, and waits for something else.
-    settled().await;
-    assert_eq!(client.texts(), ["one", "two", "three"]);
 }
 
 #[tokio::test]
 async fn flushed_writes_what_is_queued() {
-    let (mut client, mut socket, _task, _) = start().await;
-    for text in ["one", "two", "three"] {
-        socket.send(Message::text(text)).await.unwrap();
+    for over in STREAMS {
+        let (mut client, mut socket, _task, _) = start(over).await;
+        for text in ["one", "two", "three"] {
+            socket.send(Message::text(text)).await.unwrap();
+        }
+        assert!(poll_once(socket.flushed()).await.unwrap().is_ok());
+        assert_eq!(client.texts(), ["one", "two", "three"]);
     }
-    assert!(poll_once(socket.flushed()).await.unwrap().is_ok());
-    assert_eq!(client.texts(), ["one", "two", "three"]);
 }
 
 #[tokio::test]
 async fn what_the_kernel_does_not_take_follows_once_the_peer_reads() {
-    let (mut client, connection) = connect_narrow().await;
-    let (mut socket, _task) = give_away(connection).await;
-    client.write_all(&Frame::text("a question").mask([1, 2, 3, 4]).bytes()).await.unwrap();
-    socket.recv().await.unwrap().unwrap();
-    let long = "x".repeat(1 << 20);
-    let task = tokio::spawn(async move {
-        for text in [long, "two".to_owned(), "three".to_owned()] {
-            socket.send(Message::text(text)).await.unwrap();
+    for over in STREAMS {
+        let (mut client, connection) = connect_narrow_over(over).await;
+        let (mut socket, _task) = give_away(connection).await;
+        client.write_all(&Frame::text("a question").mask([1, 2, 3, 4]).bytes()).await.unwrap();
+        socket.recv().await.unwrap().unwrap();
+        let long = "x".repeat(1 << 20);
+        let task = tokio::spawn(async move {
+            for text in [long, "two".to_owned(), "three".to_owned()] {
+                socket.send(Message::text(text)).await.unwrap();
+            }
+            socket.close().await.unwrap();
+        });
+        settled().await;
+        let mut bytes = Vec::new();
+        let closed = Frame::close(1000, "").unmasked().bytes();
+        while !bytes.ends_with(&closed) {
+            assert!(client.read_buf(&mut bytes).await.unwrap() > 0);
         }
-        socket.close().await.unwrap();
-    });
-    settled().await;
-    let mut bytes = Vec::new();
-    let closed = Frame::close(1000, "").unmasked().bytes();
-    while !bytes.ends_with(&closed) {
-        assert!(client.read_buf(&mut bytes).await.unwrap() > 0);
+        let lengths: Vec<_> = parse_frames(&bytes).iter().map(|frame| frame.payload.len()).collect();
+        assert_eq!(lengths, [1 << 20, 3, 5, 2]);
+        task.await.unwrap();
     }
-    let lengths: Vec<_> = parse_frames(&bytes).iter().map(|frame| frame.payload.len()).collect();
-    assert_eq!(lengths, [1 << 20, 3, 5, 2]);
-    task.await.unwrap();
 }
 
 /// The task meets the error, and the driver reports it.
 #[tokio::test]
 async fn a_write_that_fails_ends_the_connection_with_the_error() {
-    let (client, server) = tcp().await;
-    let (mut socket, task) = give_away(Connection::new(server, Role::Server).timeouts(Timeouts::none())).await;
-    settled().await;
-    // The kernel answers with a reset what nobody will read.
-    let client = client.into_std().unwrap();
-    socket2::SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)).unwrap();
-    drop(client);
-    // Queued, and not written.
-    socket.send(Message::text("one")).await.unwrap();
-    let error = socket.recv().await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("reset"), "{error}");
-    assert!(socket.send(Message::text("two")).await.is_err());
-    drop(socket);
-    assert_eq!(task.await.unwrap().by(), EndedBy::Stream);
+    for over in STREAMS {
+        let (client, server) = tcp().await;
+        let (mut socket, task) =
+            give_away(Connection::new(over(server), Role::Server).timeouts(Timeouts::none())).await;
+        settled().await;
+        // The kernel answers with a reset what nobody will read.
+        let client = client.into_std().unwrap();
+        socket2::SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(client);
+        // Queued, and not written.
+        socket.send(Message::text("one")).await.unwrap();
+        let error = socket.recv().await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("reset"), "{error}");
+        assert!(socket.send(Message::text("two")).await.is_err());
+        drop(socket);
+        assert_eq!(task.await.unwrap().by(), EndedBy::Stream);
+    }
 }
 
 /// Each task writes its answer before the next one reads: otherwise all answers would be in memory at once.

@@ -2,7 +2,7 @@
 
 use loom::thread;
 
-use super::{arrive, check, moved, task::block_on, tcp_connection};
+use super::{arrive, check, connection, moved, task::block_on, tcp_connection};
 use crate::{Message, WebSocket};
 
 /// Receives one message, and sends these.
@@ -30,6 +30,46 @@ fn answers_are_written_beside_the_driver_in_the_order_of_each_task() {
         let mut texts = far.texts();
         texts.retain(|text| text != "x");
         assert_eq!((texts, far.texts().len()), (vec!["1".to_owned(), "2".to_owned()], 3));
+        drop(socket);
+    });
+}
+
+/// The same over a boxed stream, which only one of them can call at a time: a write that one of them has requested, and that the
+/// other one carries out, is not made twice.
+#[test]
+fn answers_over_a_boxed_stream_are_written_once_beside_the_driver() {
+    check(2, || {
+        let (connection, far) = connection();
+        let (driver, socket) = moved(connection);
+        let sender = socket.sender();
+        let driver = driver.spawn_until(&far, 2);
+        let task = thread::spawn(move || answer(socket, &["1"]));
+        far.send("a");
+        sender.try_send(Message::text("x")).unwrap();
+        let socket = task.join().unwrap();
+        arrive(&far, 2, &sender, driver);
+        let mut texts = far.texts();
+        texts.sort_unstable();
+        assert_eq!(texts, ["1", "x"]);
+        drop(socket);
+    });
+}
+
+/// What a boxed stream does not take is written by the driver, once the stream takes it.
+#[test]
+fn an_answer_that_a_boxed_stream_does_not_take_wakes_the_driver() {
+    check(2, || {
+        let (connection, far) = connection();
+        far.limit(1);
+        let (driver, socket) = moved(connection);
+        let sender = socket.sender();
+        let driver = driver.spawn_until(&far, 1);
+        let task = thread::spawn(move || answer(socket, &["1"]));
+        far.send("a");
+        far.limit(usize::MAX);
+        let socket = task.join().unwrap();
+        arrive(&far, 1, &sender, driver);
+        assert_eq!(far.texts(), ["1"]);
         drop(socket);
     });
 }

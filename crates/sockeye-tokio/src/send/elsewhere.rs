@@ -22,7 +22,7 @@ impl Send {
     }
 
     /// Writes what the kernel takes of the queue now. Returns whether that was all. Otherwise the driver must be woken: it waits
-    /// for the stream, and it alone ends a connection whose stream has failed. A boxed stream is left to the driver.
+    /// for the stream, and it alone ends a connection whose stream has failed. Only for a `TcpStream`.
     ///
     /// A socket is written only under the send lock, so the bytes go out in the order of the queue, whoever writes them.
     #[inline]

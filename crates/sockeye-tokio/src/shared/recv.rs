@@ -59,22 +59,15 @@ impl Shared {
             self.pause(receive, false, cx);
             return Poll::Pending;
         }
-        let mut is_empty = false;
-        if let Some(stream) = receive.request_small(cx) {
-            release(receive);
-            is_empty = stream.poll_read(cx, true).is_pending();
-            receive = self.guard_receive();
-            let first = if is_empty { None } else { receive.take_small(cx, ended) };
-            if let Some(message) = first {
+        let (receive, small) = self.read_small_apart(receive, true, cx);
+        let (mut receive, polled) = match small {
+            Poll::Ready(Some(message)) => {
                 release(receive);
                 self.handler.set_busy();
                 return Poll::Ready(Some(Ok(message.into())));
             }
-        }
-        let (mut receive, polled) = if is_empty {
-            (receive, Poll::Pending)
-        } else {
-            self.poll_receive(receive, true, cx, |receive, cx| self.poll_next(receive, cx))
+            Poll::Ready(None) => self.poll_receive(receive, true, cx, |receive, cx| self.poll_next(receive, cx)),
+            Poll::Pending => (receive, Poll::Pending),
         };
         let amid = !receive.is_between_messages();
         if polled.is_pending() {
@@ -87,6 +80,24 @@ impl Shared {
             self.handler.set_busy();
         }
         polled
+    }
+
+    /// Reads a boxed stream, at most once. Ready with the first message if it is small and whole, the usual case. `Pending` if
+    /// nothing has arrived.
+    #[inline(always)]
+    fn read_small_apart<'a>(
+        &'a self,
+        mut receive: Guard<'a, Receive>,
+        watches: bool,
+        cx: &mut Context<'_>,
+    ) -> (Guard<'a, Receive>, Poll<Option<Message>>) {
+        let Some(stream) = receive.request_small(cx) else { return (receive, Poll::Ready(None)) };
+        release(receive);
+        let read = stream.poll_read(cx, watches);
+        receive = self.guard_receive();
+        let ended = |receive: &mut Receive, end| drop(self.apply(receive, end, false));
+        let first = read.map(|()| receive.take_small(cx, ended));
+        (receive, first)
     }
 
     /// The cooperative budget is spent: no message until other tasks have run.
@@ -194,7 +205,16 @@ impl Shared {
         if receive.poll_readable(cx).is_pending() {
             return self.read_elsewhere(receive, Poll::Pending, is_new);
         }
-        let (receive, polled, amid) = self.poll_recv_once(receive, cx);
+        let (mut receive, small) = self.read_small_apart(receive, false, cx);
+        let (polled, amid);
+        (receive, polled, amid) = match small {
+            Poll::Ready(Some(message)) => (receive, Poll::Ready(Some(Ok(message))), false),
+            Poll::Ready(None) => self.poll_recv_once(receive, cx),
+            Poll::Pending => {
+                receive.end_streak();
+                (receive, Poll::Pending, false)
+            }
+        };
         let has_ended = !receive.is_leased();
         self.read_elsewhere(receive, polled, is_new || amid || has_ended)
     }

@@ -95,20 +95,17 @@ impl Shared {
     // Not inlined, as above.
     #[inline(never)]
     fn send_elsewhere(&self, mut send: Guard<'_, Send>, message: &mut Outgoing) -> Result<(), Error> {
-        let write = match self.exchange.sends() {
-            // Only the driver writes to a boxed stream.
-            Write::Now if send.is_boxed() => Write::Later,
-            write => write,
-        };
+        let write = self.exchange.sends();
         let queued = self.queue(&mut send, true, |send| send.encode_elsewhere(message, write != Write::Later));
-        if queued.is_ok() {
-            let writes_now = write == Write::Now || send.encoder.buffered() > CORK;
-            if !(writes_now && send.write_now()) {
-                send.notify_writer();
-            }
+        if queued.is_err() {
+            release(send);
+        } else if write == Write::Now || send.encoder.buffered() > CORK {
+            self.write_now(send);
+        } else {
+            send.notify_writer();
             send.report_queued();
+            release(send);
         }
-        release(send);
         queued
     }
 
@@ -116,11 +113,7 @@ impl Shared {
     #[cold]
     #[inline(never)]
     pub(super) fn write_elsewhere(&self) {
-        let mut send = self.guard_send();
-        if send.write_now() {
-            send.report_queued();
-        }
-        release(send);
+        self.write_now(self.guard_send());
     }
 
     /// Queues a copy of a small message if the handler's own task sends it, and if nothing stands in the way. Otherwise queues
@@ -291,8 +284,8 @@ impl Shared {
             if self.may_write(who) {
                 (send, _) = self.poll_write(send, cx);
             } else if who == Who::Handle {
-                // What is left wakes the driver below.
-                send.write_now();
+                self.write_now(send);
+                send = self.guard_send();
             }
         }
         let flushed = if send.is_flushed(flush) {

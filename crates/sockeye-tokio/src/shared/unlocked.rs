@@ -65,6 +65,25 @@ impl Shared {
         written
     }
 
+    /// Writes what the stream takes of the queue now, in a task other than the driver's. What is left wakes the driver, which
+    /// writes it once the stream takes more.
+    pub(super) fn write_now<'a>(&'a self, mut send: Guard<'a, Send>) {
+        // A boxed stream wakes whoever has called it last. So it gets the driver's waker, which is dropped without the lock.
+        let writer = if send.is_boxed() { send.writer() } else { None };
+        let is_written = if let Some(writer) = &writer {
+            let written;
+            (send, written) = self.poll_write(send, &mut Context::from_waker(writer));
+            written.is_ready() && send.is_writable()
+        } else {
+            send.write_now()
+        };
+        if !is_written {
+            send.notify_writer();
+        }
+        send.report_queued();
+        release(send);
+    }
+
     /// Writes the queue, and ends the epoch after the driver's poll of the handler. Returns the state of the close
     /// handshake, whether the handles are dropped, and whether the queue has unsent data for a stream that still exists.
     pub(crate) fn write_and_end_epoch(&self, cx: &mut Context<'_>) -> (Closing, bool, bool) {

@@ -195,9 +195,13 @@ impl Boxed {
         polled
     }
 
-    /// Takes the result of the last request.
+    /// Takes the result of the last request. Another task may have made a request meanwhile, without knowing that result: for
+    /// example, to write the same bytes. That request is dropped.
     pub(super) fn take_done(&self) -> Option<Done> {
-        self.slot.lock().done.take()
+        let mut slot = self.slot.lock();
+        let done = slot.done.take()?;
+        slot.to_do = None;
+        Some(done)
     }
 
     pub(super) fn want(&self, to_do: ToDo) {

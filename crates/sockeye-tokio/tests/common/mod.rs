@@ -97,6 +97,11 @@ pub(crate) async fn tcp() -> (TcpStream, TcpStream) {
 
 /// A peer whose kernel takes little, and the server's connection to it.
 pub(crate) async fn connect_narrow() -> (TcpStream, Connection) {
+    connect_narrow_over(Stream::from).await
+}
+
+/// The same over the stream that `over` makes of the server's socket.
+pub(crate) async fn connect_narrow_over(over: fn(TcpStream) -> Stream) -> (TcpStream, Connection) {
     let listening = TcpSocket::new_v4().unwrap();
     listening.set_send_buffer_size(8 << 10).unwrap();
     listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -104,7 +109,7 @@ pub(crate) async fn connect_narrow() -> (TcpStream, Connection) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(8 << 10).unwrap();
     let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
-    (client, Connection::new(listener.accept().await.unwrap().0, Role::Server))
+    (client, Connection::new(over(listener.accept().await.unwrap().0), Role::Server))
 }
 
 /// A handler that sends every text and binary message back.
