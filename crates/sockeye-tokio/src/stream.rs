@@ -33,7 +33,7 @@ mod low_water;
 mod over;
 pub(crate) mod read_ahead;
 
-pub(crate) use self::boxed::{Done, ToDo, most_offered};
+pub(crate) use self::boxed::{Call, Done, ToDo, most_offered};
 use self::{
     boxed::Boxed,
     over::{Io, Over},
@@ -208,9 +208,10 @@ impl Apart {
         self.boxed().map_or(Poll::Ready(()), |stream| stream.poll_read(cx, watches))
     }
 
-    /// Writes, flushes or shuts down, as requested. Ready if the caller should try the writing half again.
-    pub(crate) fn poll_do(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.boxed().map_or(Poll::Ready(()), |stream| stream.poll_do(cx))
+    /// Takes a boxed stream for a call of the writing half, which must still hold its lock. `None` if another task is calling the
+    /// stream: `cx` is woken when the stream is back.
+    pub(crate) fn call(&self, cx: &Context<'_>) -> Option<Call<'_>> {
+        self.boxed()?.call(cx)
     }
 
     /// How many bytes the kernel holds that the peer's kernel has not acknowledged, where the system tells. 0 elsewhere.
@@ -460,21 +461,6 @@ impl WriteHalf {
         match &*self.0 {
             Wire::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
             Wire::Boxed(_) => Ok(()),
-        }
-    }
-
-    /// Takes the result of the last request to a boxed stream, if the request was carried out.
-    pub(crate) fn take_done(&self) -> Option<Done> {
-        match &*self.0 {
-            Wire::Tcp(_) => None,
-            Wire::Boxed(stream) => stream.take_done(),
-        }
-    }
-
-    /// Requests something of a boxed stream. The caller has it carried out [apart](Self::apart).
-    pub(crate) fn want(&self, to_do: ToDo) {
-        if let Wire::Boxed(stream) = &*self.0 {
-            stream.want(to_do);
         }
     }
 

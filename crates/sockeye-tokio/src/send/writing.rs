@@ -31,8 +31,8 @@ const SLICES: usize = 64;
 const FEW: usize = 4;
 
 impl Send {
-    /// Writes the queue. Ready when the kernel has all of it, or when the stream has failed. For a boxed stream, only
-    /// requests a write or a flush, which the caller carries out [apart](Self::apart).
+    /// Writes the queue. Ready when the kernel has all of it, or when the stream has failed. Does nothing for a boxed stream, which
+    /// the caller calls [apart](Self::apart).
     #[inline]
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.encoder.buffered() == 0 && !self.is_unflushed {
@@ -55,30 +55,32 @@ impl Send {
     }
 
     fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let polled = if self.is_boxed() {
-            self.try_write_boxed()
-        } else {
-            match self.rare.as_ref().and_then(|rare| rare.waker_set.clone()) {
-                Some(waker_set) => self.try_write(&mut Context::from_waker(&waker_set)),
-                None => self.try_write(cx),
-            }
+        if self.is_boxed() {
+            return Poll::Pending;
+        }
+        let polled = match self.rare.as_ref().and_then(|rare| rare.waker_set.clone()) {
+            Some(waker_set) => self.try_write(&mut Context::from_waker(&waker_set)),
+            None => self.try_write(cx),
         };
         match polled {
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(error)) => {
-                if let Some(stream) = self.stream.take() {
-                    self.let_go(Later::Close(stream));
-                }
-                self.stream_failed(Error::io(error));
+                self.write_failed(error);
                 Poll::Ready(())
             }
             Poll::Pending => {
-                if !self.is_boxed() {
-                    self.encoder.compact();
-                }
+                self.encoder.compact();
                 Poll::Pending
             }
         }
+    }
+
+    #[cold]
+    fn write_failed(&mut self, error: io::Error) {
+        if let Some(stream) = self.stream.take() {
+            self.let_go(Later::Close(stream));
+        }
+        self.stream_failed(Error::io(error));
     }
 
     pub(crate) fn is_boxed(&self) -> bool {
@@ -99,45 +101,42 @@ impl Send {
         Poll::Ready(Ok(()))
     }
 
-    /// Applies what a boxed stream has done, and requests what it should do next.
-    fn try_write_boxed(&mut self) -> Poll<io::Result<()>> {
-        let Some(stream) = &self.stream else { return Poll::Ready(Ok(())) };
-        match stream.take_done() {
-            Some(Done::Written(written, flushed)) => {
-                self.is_unflushed = true;
-                self.wrote(written)?;
-                if let Some(flushed) = flushed {
-                    self.flushed(flushed)?;
-                }
-            }
-            Some(Done::Flushed(flushed)) => self.flushed(flushed)?,
-            Some(Done::ShutDown(_)) | None => {}
+    /// What a boxed stream should do next. `None` if it has done everything.
+    #[inline]
+    pub(crate) fn next_to_do(&mut self) -> Option<ToDo> {
+        let stream = self.stream.as_ref()?;
+        let buffered = self.encoder.buffered();
+        if buffered == 0 {
+            return self.is_unflushed.then_some(ToDo::Flush);
         }
-        let Some(stream) = &self.stream else { return Poll::Ready(Ok(())) };
-        if self.encoder.buffered() > 0 {
-            let mut bytes = Buffer::pooled();
-            let buffered = self.encoder.buffered();
-            self.encoder.offer(most_offered(buffered, stream.is_acknowledged()), &mut bytes);
-            let is_all = bytes.len() == buffered;
-            stream.want(ToDo::Write { bytes, is_all });
-        } else if self.is_unflushed {
-            stream.want(ToDo::Flush);
-        } else {
-            return Poll::Ready(Ok(()));
-        }
-        Poll::Pending
+        let mut bytes = Buffer::pooled();
+        self.encoder.offer(most_offered(buffered, stream.is_acknowledged()), &mut bytes);
+        let is_all = bytes.len() == buffered;
+        Some(ToDo::Write { bytes, is_all })
     }
 
-    /// Called when a boxed stream takes no more bytes. If the stream holds unflushed bytes and a task waits for a write,
-    /// requests a flush: the task needs only bytes that the stream already has, and the queue may never be empty again.
-    /// Returns whether a flush was requested.
-    pub(crate) fn flushes_meanwhile(&self) -> bool {
-        let Some(stream) = &self.stream else { return false };
-        let flushes = self.is_unflushed && self.line(For::Writing).is_some_and(|line| !line.is_empty());
-        if flushes {
-            stream.want(ToDo::Flush);
+    /// Applies what a boxed stream has done, unless the connection has ended meanwhile.
+    #[inline]
+    pub(crate) fn apply(&mut self, done: Done) {
+        if self.stream.is_none() {
+            return;
         }
-        flushes
+        let applied = match done {
+            Done::Written(written, flushed) => {
+                self.is_unflushed = true;
+                self.wrote(written).and_then(|()| flushed.map_or(Ok(()), |flushed| self.flushed(flushed)))
+            }
+            Done::Flushed(flushed) => self.flushed(flushed),
+        };
+        if let Err(error) = applied {
+            self.write_failed(error);
+        }
+    }
+
+    /// Whether a boxed stream that takes no more bytes should be flushed: it holds unflushed bytes, and a task waits for a write.
+    /// The task needs only bytes that the stream already has, and the queue may never be empty again.
+    pub(crate) fn flushes_meanwhile(&self) -> bool {
+        self.is_unflushed && self.is_writable() && self.line(For::Writing).is_some_and(|line| !line.is_empty())
     }
 
     fn flushed(&mut self, flushed: io::Result<()>) -> io::Result<()> {
@@ -162,18 +161,9 @@ impl Send {
         Ok(())
     }
 
-    /// Ends the sending direction of the stream. For a boxed stream, only requests that, and is ready in a call after the
-    /// caller has carried out the request [apart](Self::apart).
-    pub(crate) fn poll_shutdown(&mut self) -> Poll<io::Result<()>> {
-        let Some(stream) = &self.stream else { return Poll::Ready(Ok(())) };
-        if !stream.is_boxed() {
-            return Poll::Ready(stream.shut_down());
-        }
-        if let Some(Done::ShutDown(done)) = stream.take_done() {
-            return Poll::Ready(done);
-        }
-        stream.want(ToDo::ShutDown);
-        Poll::Pending
+    /// Ends the sending direction of a TCP stream.
+    pub(crate) fn shut_down(&self) -> io::Result<()> {
+        self.stream.as_ref().map_or(Ok(()), WriteHalf::shut_down)
     }
 
     /// The stream, if it is boxed: the caller calls it without any lock. Without a driver, also the waker to give to the

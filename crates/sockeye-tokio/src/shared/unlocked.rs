@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use sockeye_proto::Closing;
@@ -12,7 +12,7 @@ use super::Shared;
 use crate::{
     receive::{Receive, reading_on},
     send::Send,
-    stream::coop::wake_after_others,
+    stream::{Apart, ToDo, coop::wake_after_others},
     sync::lock::{Guard, release},
 };
 
@@ -33,29 +33,57 @@ impl Shared {
 
     #[inline(never)]
     fn poll_write_apart<'a>(&'a self, mut send: Guard<'a, Send>, cx: &mut Context<'_>) -> (Guard<'a, Send>, Poll<()>) {
-        let mut may_flush = true;
+        let (mut may_flush, mut flushes) = (true, false);
         while let Some((stream, waker_set)) = send.apart() {
-            release(send);
-            let done = match &waker_set {
-                Some((waker_set, _)) => stream.poll_do(&mut Context::from_waker(waker_set)),
-                None => stream.poll_do(cx),
+            let to_do = if flushes { Some(ToDo::Flush) } else { send.next_to_do() };
+            let Some(to_do) = to_do else { return (send, Poll::Ready(())) };
+            let (is_done, waiting);
+            (send, is_done, waiting) = match &waker_set {
+                Some((waker_set, _)) => self.call(send, &stream, &to_do, &mut Context::from_waker(waker_set)),
+                None => self.call(send, &stream, &to_do, cx),
             };
-            send = self.guard_send();
-            if done.is_ready() {
-                if send.poll_write(cx).is_ready() {
-                    return (send, Poll::Ready(()));
-                }
-            } else if may_flush && send.flushes_meanwhile() {
-                may_flush = false;
-            } else {
+            send.report_queued();
+            if !waiting.is_empty() || !send.is_writable() {
+                // Without the lock, since this may be the last handle of the stream, whose destructor is the user's.
+                release(send);
+                drop(stream);
+                waiting.into_iter().for_each(Waker::wake);
+                send = self.guard_send();
+            }
+            flushes = !is_done && may_flush && send.flushes_meanwhile();
+            may_flush &= !flushes;
+            if !is_done && !flushes {
                 if let Some((_, woken)) = waker_set {
                     send.was_ready_since(woken, cx);
                 }
                 send.encoder.compact();
-                break;
+                return (send, Poll::Pending);
             }
         }
-        (send, Poll::Pending)
+        // Without a lock on the stream, it may have failed, or the connection may have ended.
+        let polled = if send.is_writable() { Poll::Pending } else { Poll::Ready(()) };
+        (send, polled)
+    }
+
+    /// Calls a boxed stream without the lock, and applies the result. Returns whether the stream has done anything, and the tasks
+    /// that wait for the stream.
+    #[inline(always)]
+    fn call<'a>(
+        &'a self,
+        mut send: Guard<'a, Send>,
+        stream: &Apart,
+        to_do: &ToDo,
+        cx: &mut Context<'_>,
+    ) -> (Guard<'a, Send>, bool, Vec<Waker>) {
+        let Some(mut call) = stream.call(cx) else { return (send, false, Vec::new()) };
+        release(send);
+        let polled = call.poll_do(to_do, cx);
+        send = self.guard_send();
+        let is_done = polled.is_ready();
+        if let Poll::Ready(done) = polled {
+            send.apply(done);
+        }
+        (send, is_done, call.give_back())
     }
 
     /// Like [`poll_write`](Self::poll_write), for callers that do nothing else under the lock.
@@ -96,16 +124,11 @@ impl Shared {
 
     /// Ends the sending direction of the stream.
     pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let mut send = self.lock_send();
-            let polled = send.poll_shutdown();
-            let apart = send.apart();
-            drop(send);
-            match apart {
-                Some((stream, _)) if polled.is_pending() && stream.poll_do(cx).is_ready() => {}
-                _ => return polled,
-            }
-        }
+        let send = self.lock_send();
+        let Some((stream, _)) = send.apart() else { return Poll::Ready(send.shut_down()) };
+        drop(send);
+        let Some(mut call) = stream.call(cx) else { return Poll::Pending };
+        call.poll_shutdown(cx)
     }
 
     /// Calls `poll` with the receiving half. When `poll` is pending and has requested a read of a boxed stream, reads the

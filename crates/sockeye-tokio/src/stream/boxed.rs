@@ -1,9 +1,12 @@
 //! A boxed stream, which is called without any lock.
 //!
 //! The stream is the user's code: it may log, count, wake tasks, and call any method of its connection. So code that holds
-//! the lock of a half only requests something of the stream. The request is carried out once the lock is released, and its
-//! result stays here until the lock is taken again. Both directions take the stream out of its slot for a call. A task that
-//! finds the slot empty is woken when the stream is back.
+//! the lock of a half only prepares a call of the stream, which is made once the lock is released. Both directions take the
+//! stream out of its slot for a call. A task that finds the slot empty is woken when the stream is back.
+//!
+//! The result of a read stays here until the lock is taken again. The writing half takes the stream before it releases its lock,
+//! and puts the stream back after it has taken the lock again and applied the result: otherwise two tasks could write the same
+//! bytes.
 
 use std::{
     future::Future,
@@ -51,8 +54,6 @@ struct Slot {
     /// Whether the last read found nothing, and no task has waited on that yet. `reader` is the task that the stream wakes.
     is_watched: bool,
     reader: Option<Waker>,
-    to_do: Option<ToDo>,
-    done: Option<Done>,
     /// Tasks that found no stream in the slot.
     waiting: Vec<Waker>,
     /// How many bytes were unacknowledged at the last check.
@@ -66,7 +67,7 @@ enum Read {
     End(Option<io::Error>),
 }
 
-/// A request of the writing half.
+/// What the writing half wants of the stream.
 pub(crate) enum ToDo {
     /// With `is_all`, the stream is also flushed if it takes all of `bytes`.
     Write {
@@ -74,7 +75,6 @@ pub(crate) enum ToDo {
         is_all: bool,
     },
     Flush,
-    ShutDown,
 }
 
 /// The result of a [`ToDo`].
@@ -82,7 +82,6 @@ pub(crate) enum Done {
     /// The result of the write, and of the flush if that was made and is done.
     Written(io::Result<usize>, Option<io::Result<()>>),
     Flushed(io::Result<()>),
-    ShutDown(io::Result<()>),
 }
 
 impl Boxed {
@@ -195,56 +194,10 @@ impl Boxed {
         polled
     }
 
-    /// Takes the result of the last request. Another task may have made a request meanwhile, without knowing that result: for
-    /// example, to write the same bytes. That request is dropped.
-    pub(super) fn take_done(&self) -> Option<Done> {
-        let mut slot = self.slot.lock();
-        let done = slot.done.take()?;
-        slot.to_do = None;
-        Some(done)
-    }
-
-    pub(super) fn want(&self, to_do: ToDo) {
-        self.slot.lock().to_do = Some(to_do);
-    }
-
-    /// Carries out the request. Ready if [`take_done`](Self::take_done) should be called again.
-    ///
-    /// Runs outside the cooperative budget: what a handler has sent before its budget was spent must reach the peer.
-    pub(super) fn poll_do(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let (mut call, to_do) = {
-            let mut slot = self.slot.lock();
-            if slot.done.is_some() || slot.to_do.is_none() {
-                return Poll::Ready(());
-            }
-            let Some(stream) = slot.take(cx) else { return Poll::Pending };
-            (Call::new(self, stream), slot.to_do.take())
-        };
-        let stream = call.stream();
-        let done = unconstrained(cx, |cx| {
-            let mut stream = Pin::new(&mut *stream);
-            match &to_do {
-                None => Poll::Pending,
-                Some(ToDo::Write { bytes, is_all }) => {
-                    let written = ready!(stream.as_mut().poll_write(cx, bytes));
-                    let flushes = *is_all && matches!(written, Ok(written) if written == bytes.len());
-                    let flushed = if flushes { stream.poll_flush(cx) } else { Poll::Pending };
-                    Poll::Ready(Done::Written(written, if let Poll::Ready(done) = flushed { Some(done) } else { None }))
-                }
-                Some(ToDo::Flush) => stream.poll_flush(cx).map(Done::Flushed),
-                Some(ToDo::ShutDown) => stream.poll_shutdown(cx).map(Done::ShutDown),
-            }
-        });
-        match done {
-            Poll::Pending => {
-                call.back(|_| {});
-                Poll::Pending
-            }
-            Poll::Ready(done) => {
-                call.back(|slot| slot.done = Some(done));
-                Poll::Ready(())
-            }
-        }
+    /// Takes the stream for a call. `None` if another task is calling the stream: `cx` is woken when the stream is back.
+    pub(super) fn call(&self, cx: &Context<'_>) -> Option<Call<'_>> {
+        let stream = self.slot.lock().take(cx)?;
+        Some(Call::new(self, stream))
     }
 
     /// How many bytes the kernel holds that the peer's kernel has not acknowledged, where the system tells. 0 elsewhere.
@@ -302,7 +255,7 @@ impl Slot {
 }
 
 /// A call of the stream. The stream is put back when the call is over or has panicked.
-struct Call<'a> {
+pub(crate) struct Call<'a> {
     boxed: &'a Boxed,
     stream: Option<Box<dyn Io>>,
 }
@@ -326,6 +279,38 @@ impl<'a> Call<'a> {
             waiting.into_iter().for_each(Waker::wake);
         }
         done
+    }
+
+    /// Puts the stream back. Returns the tasks that wait for it, which the caller wakes without any lock.
+    #[inline]
+    pub(crate) fn give_back(mut self) -> Vec<Waker> {
+        let mut slot = self.boxed.slot.lock();
+        slot.stream = self.stream.take();
+        // As in `back`.
+        std::mem::forget(self);
+        std::mem::take(&mut slot.waiting)
+    }
+
+    /// Writes or flushes.
+    ///
+    /// Runs outside the cooperative budget: what a handler has sent before its budget was spent must reach the peer.
+    pub(crate) fn poll_do(&mut self, to_do: &ToDo, cx: &mut Context<'_>) -> Poll<Done> {
+        let mut stream = Pin::new(self.stream());
+        unconstrained(cx, |cx| match to_do {
+            ToDo::Write { bytes, is_all } => {
+                let written = ready!(stream.as_mut().poll_write(cx, bytes));
+                let flushes = *is_all && matches!(written, Ok(written) if written == bytes.len());
+                let flushed = if flushes { stream.as_mut().poll_flush(cx) } else { Poll::Pending };
+                Poll::Ready(Done::Written(written, if let Poll::Ready(done) = flushed { Some(done) } else { None }))
+            }
+            ToDo::Flush => stream.as_mut().poll_flush(cx).map(Done::Flushed),
+        })
+    }
+
+    /// Ends the sending direction of the stream.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut stream = Pin::new(self.stream());
+        unconstrained(cx, |cx| stream.as_mut().poll_shutdown(cx))
     }
 
     fn stream(&mut self) -> &mut Box<dyn Io> {
