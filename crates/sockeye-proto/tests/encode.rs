@@ -438,8 +438,15 @@ fn bytes_that_were_offered_are_offered_again_first() {
                 3 => encoder.pong(&vec![2; number(126)]),
                 4 => gone += encoder.drop_oldest(number(50_000)).messages,
                 offer => {
-                    let mut again = Vec::new();
-                    encoder.offer(number(40_000).max(offered.len()), &mut again);
+                    let most = number(40_000).max(offered.len());
+                    let again = match encoder.lend(most) {
+                        Some(lent) if offer == 6 => lent.to_vec(),
+                        _ => {
+                            let mut copied = Vec::new();
+                            encoder.offer(most, &mut copied);
+                            copied
+                        }
+                    };
                     assert!(again.starts_with(&offered), "seed {seed}");
                     // The stream is not ready, or takes some of the bytes.
                     offered = again;
@@ -511,4 +518,34 @@ fn text_and_bytes_can_be_sent_without_a_message_around_them() {
     ] {
         assert_eq!(sent.message(), Some(&expected));
     }
+}
+
+#[test]
+fn the_payload_of_a_long_message_is_lent_and_the_rest_is_copied() {
+    let mut encoder = Encoder::server();
+    let long: Vec<u8> = (0..100_000_u32).map(|number| number as u8).collect();
+    encoder.encode(Message::text("before")).unwrap();
+    encoder.encode(Message::Binary(long.clone())).unwrap();
+    let (mut wire, mut lent) = (Vec::new(), Vec::new());
+    while encoder.buffered() > 0 {
+        let first = encoder.lend(30_000).map(|bytes| bytes.to_vec());
+        if wire.len() > 60_000 {
+            // What comes behind changes nothing about bytes that the stream may have.
+            encoder.encode(Message::text("after")).unwrap();
+        }
+        let again = encoder.lend(50_000).map(|bytes| bytes.to_vec());
+        assert_eq!(first, again);
+        let bytes = again.unwrap_or_else(|| {
+            let mut copied = Vec::new();
+            encoder.offer(30_000, &mut copied);
+            copied
+        });
+        lent.push(first.is_some());
+        encoder.advance(bytes.len());
+        wire.extend(bytes);
+    }
+    let payloads: Vec<_> = parse_frames(&wire).into_iter().map(|frame| frame.payload).collect();
+    assert_eq!((&payloads[0][..], &payloads[1], &payloads[2][..]), (&b"before"[..], &long, &b"after"[..]));
+    // The first offer has the headers, and the last one is behind the payload.
+    assert_eq!(lent, [false, true, true, true, false]);
 }

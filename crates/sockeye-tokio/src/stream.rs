@@ -33,7 +33,7 @@ mod low_water;
 mod over;
 pub(crate) mod read_ahead;
 
-pub(crate) use self::boxed::{Call, Done, ToDo, most_offered};
+pub(crate) use self::boxed::{Call, Done, Offer, ToDo, most_offered};
 use self::{
     boxed::Boxed,
     over::{Io, Over},

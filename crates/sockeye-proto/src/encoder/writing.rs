@@ -6,7 +6,7 @@ use super::{Encoder, Position};
 use crate::{
     header::OpCode,
     pool::Pooled,
-    queue::{Queue, Slices},
+    queue::{Lent, Queue, Slices},
 };
 
 impl Encoder {
@@ -72,6 +72,22 @@ impl Encoder {
             let unsent = control.unsent();
             output.extend_from_slice(&unsent[..room.min(unsent.len())]);
         }
+    }
+
+    /// Offers the same bytes as [`offer`](Self::offer) without a copy, if that is possible: the header of a long message is written,
+    /// and its payload fills the offer, or is all that is queued.
+    ///
+    /// ```
+    /// use sockeye_proto::{Encoder, Message};
+    ///
+    /// let mut encoder = Encoder::server();
+    /// encoder.encode(Message::binary(vec![7; 100_000])).unwrap();
+    /// assert!(encoder.lend(50_000).is_none());
+    /// encoder.advance(10);
+    /// assert_eq!(&*encoder.lend(50_000).unwrap(), vec![7; 50_000]);
+    /// ```
+    pub fn lend(&mut self, most: usize) -> Option<Lent> {
+        if self.control_queue.is_some() { None } else { self.data_queue.get_mut()?.lend(most) }
     }
 
     /// The first `n` bytes of what [`slices`](Self::slices) yielded have been written.

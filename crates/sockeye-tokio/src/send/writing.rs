@@ -11,7 +11,7 @@ use super::Send;
 use crate::{
     Error,
     send::waiters::For,
-    stream::{Apart, Done, ToDo, WriteHalf, most_offered},
+    stream::{Apart, Done, Offer, ToDo, WriteHalf, most_offered},
     sync::lock::Later,
 };
 
@@ -109,8 +109,15 @@ impl Send {
         if buffered == 0 {
             return self.is_unflushed.then_some(ToDo::Flush);
         }
-        let mut bytes = Buffer::pooled();
-        self.encoder.offer(most_offered(buffered, stream.is_acknowledged()), &mut bytes);
+        let most = most_offered(buffered, stream.is_acknowledged());
+        let bytes = self.encoder.lend(most).map_or_else(
+            || {
+                let mut bytes = Buffer::pooled();
+                self.encoder.offer(most, &mut bytes);
+                Offer::Copied(bytes)
+            },
+            Offer::Lent,
+        );
         let is_all = bytes.len() == buffered;
         Some(ToDo::Write { bytes, is_all })
     }

@@ -39,8 +39,8 @@ impl Shared {
             let Some(to_do) = to_do else { return (send, Poll::Ready(())) };
             let (is_done, waiting);
             (send, is_done, waiting) = match &waker_set {
-                Some((waker_set, _)) => self.call(send, &stream, &to_do, &mut Context::from_waker(waker_set)),
-                None => self.call(send, &stream, &to_do, cx),
+                Some((waker_set, _)) => self.call(send, &stream, to_do, &mut Context::from_waker(waker_set)),
+                None => self.call(send, &stream, to_do, cx),
             };
             send.report_queued();
             if !waiting.is_empty() || !send.is_writable() {
@@ -72,12 +72,13 @@ impl Shared {
         &'a self,
         mut send: Guard<'a, Send>,
         stream: &Apart,
-        to_do: &ToDo,
+        to_do: ToDo,
         cx: &mut Context<'_>,
     ) -> (Guard<'a, Send>, bool, Vec<Waker>) {
         let Some(mut call) = stream.call(cx) else { return (send, false, Vec::new()) };
         release(send);
-        let polled = call.poll_do(to_do, cx);
+        let polled = call.poll_do(&to_do, cx);
+        drop(to_do);
         send = self.guard_send();
         let is_done = polled.is_ready();
         if let Poll::Ready(done) = polled {

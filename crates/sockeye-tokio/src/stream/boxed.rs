@@ -11,12 +11,13 @@
 use std::{
     future::Future,
     io,
+    ops::Deref,
     pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::BufMut;
-use sockeye_proto::{Buffer, Input};
+use sockeye_proto::{Buffer, Input, Lent};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::{coop::unconstrained, over::Io};
@@ -71,10 +72,28 @@ enum Read {
 pub(crate) enum ToDo {
     /// With `is_all`, the stream is also flushed if it takes all of `bytes`.
     Write {
-        bytes: Buffer,
+        bytes: Offer,
         is_all: bool,
     },
     Flush,
+}
+
+/// The bytes of a write.
+pub(crate) enum Offer {
+    Copied(Buffer),
+    Lent(Lent),
+}
+
+impl Deref for Offer {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Lent(bytes) => bytes,
+        }
+    }
 }
 
 /// The result of a [`ToDo`].
