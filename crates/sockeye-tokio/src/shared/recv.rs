@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use sockeye_proto::Message;
+use sockeye_proto::{Message, SmallMessage};
 use tokio::task::coop;
 
 use super::{Shared, poll_coop};
@@ -90,7 +90,7 @@ impl Shared {
         mut receive: Guard<'a, Receive>,
         watches: bool,
         cx: &mut Context<'_>,
-    ) -> (Guard<'a, Receive>, Poll<Option<Message>>) {
+    ) -> (Guard<'a, Receive>, Poll<Option<SmallMessage>>) {
         let Some(stream) = receive.request_small(cx) else { return (receive, Poll::Ready(None)) };
         release(receive);
         let read = stream.poll_read(cx, watches);
@@ -208,7 +208,7 @@ impl Shared {
         let (mut receive, small) = self.read_small_apart(receive, false, cx);
         let (polled, amid);
         (receive, polled, amid) = match small {
-            Poll::Ready(Some(message)) => (receive, Poll::Ready(Some(Ok(message))), false),
+            Poll::Ready(Some(message)) => (receive, Poll::Ready(Some(Ok(message.into()))), false),
             Poll::Ready(None) => self.poll_recv_once(receive, cx),
             Poll::Pending => {
                 receive.end_streak();
