@@ -127,7 +127,7 @@ impl Receive {
 
     /// Begins what [`read_small`](Self::read_small) does, for a boxed stream. The caller carries the read out without any
     /// lock, and then calls [`take_small`](Self::take_small) if something was read.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn request_small(&mut self, cx: &Context<'_>) -> Option<Apart> {
         if !self.is_fresh() || self.is_drained || self.streak == STREAK || !self.reads_whole || self.reads_on() {
             return None;
@@ -139,7 +139,7 @@ impl Receive {
     }
 
     /// Takes what was read after [`request_small`](Self::request_small).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_small(
         &mut self,
         cx: &mut Context<'_>,
