@@ -75,7 +75,7 @@ pub use input::Input;
 pub use message::Message;
 pub use outgoing::{Data, Outgoing, Refusal, Refused};
 pub use prepared::PreparedMessage;
-pub use queue::{Dropped, Lent};
+pub use queue::{Dropped, PayloadSlice};
 pub use rsv::Rsv;
 pub use shared_message::SharedMessage;
 pub use small_message::SmallMessage;

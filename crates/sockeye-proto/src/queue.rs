@@ -10,9 +10,9 @@ use crate::{
 };
 
 mod dropping;
-mod lending;
+mod in_place;
 
-pub use self::{dropping::Dropped, lending::Lent};
+pub use self::{dropping::Dropped, in_place::PayloadSlice};
 
 /// Payloads of at most this many bytes are copied next to their header, which is cheaper than a separate slice in the
 /// vectored write.
@@ -118,7 +118,7 @@ enum Chunk {
     /// The payload whose header is at the end of the chunk before.
     Payload(Vec<u8>),
     /// The same, while a stream may have it.
-    Lent(Arc<Vec<u8>>),
+    Offered(Arc<Vec<u8>>),
     /// The same, in memory that others hold as well.
     Shared(Arc<SharedMessage>),
     /// A whole frame.
@@ -130,7 +130,7 @@ impl Chunk {
         match self {
             Self::Inline(buffer) => buffer,
             Self::Payload(payload) => payload,
-            Self::Lent(payload) => payload,
+            Self::Offered(payload) => payload,
             Self::Shared(message) => message.payload(),
             Self::Prepared(message) => message.frame(),
         }
@@ -269,7 +269,7 @@ impl Queue {
             let next = start + bytes.len();
             match chunk {
                 // The header is in the chunk before. If there is no such chunk, the header has been written.
-                Some(Chunk::Payload(_) | Chunk::Lent(_) | Chunk::Shared(_)) => end = next,
+                Some(Chunk::Payload(_) | Chunk::Offered(_) | Chunk::Shared(_)) => end = next,
                 Some(Chunk::Prepared(_)) if begun > start => end = next,
                 Some(Chunk::Prepared(_)) => {}
                 Some(Chunk::Inline(_)) | None => {

@@ -439,7 +439,7 @@ fn bytes_that_were_offered_are_offered_again_first() {
                 4 => gone += encoder.drop_oldest(number(50_000)).messages,
                 offer => {
                     let most = number(40_000).max(offered.len());
-                    let again = match encoder.lend(most) {
+                    let again = match encoder.offer_in_place(most) {
                         Some(lent) if offer == 6 => lent.to_vec(),
                         _ => {
                             let mut copied = Vec::new();
@@ -521,19 +521,19 @@ fn text_and_bytes_can_be_sent_without_a_message_around_them() {
 }
 
 #[test]
-fn the_payload_of_a_long_message_is_lent_and_the_rest_is_copied() {
+fn the_payload_of_a_long_message_is_offered_in_place_and_the_rest_is_copied() {
     let mut encoder = Encoder::server();
     let long: Vec<u8> = (0..100_000_u32).map(|number| number as u8).collect();
     encoder.encode(Message::text("before")).unwrap();
     encoder.encode(Message::Binary(long.clone())).unwrap();
     let (mut wire, mut lent) = (Vec::new(), Vec::new());
     while encoder.buffered() > 0 {
-        let first = encoder.lend(30_000).map(|bytes| bytes.to_vec());
+        let first = encoder.offer_in_place(30_000).map(|bytes| bytes.to_vec());
         if wire.len() > 60_000 {
             // What comes behind changes nothing about bytes that the stream may have.
             encoder.encode(Message::text("after")).unwrap();
         }
-        let again = encoder.lend(50_000).map(|bytes| bytes.to_vec());
+        let again = encoder.offer_in_place(50_000).map(|bytes| bytes.to_vec());
         assert_eq!(first, again);
         let bytes = again.unwrap_or_else(|| {
             let mut copied = Vec::new();

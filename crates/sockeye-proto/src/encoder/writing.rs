@@ -6,7 +6,7 @@ use super::{Encoder, Position};
 use crate::{
     header::OpCode,
     pool::Pooled,
-    queue::{Lent, Queue, Slices},
+    queue::{PayloadSlice, Queue, Slices},
 };
 
 impl Encoder {
@@ -82,12 +82,12 @@ impl Encoder {
     ///
     /// let mut encoder = Encoder::server();
     /// encoder.encode(Message::binary(vec![7; 100_000])).unwrap();
-    /// assert!(encoder.lend(50_000).is_none());
+    /// assert!(encoder.offer_in_place(50_000).is_none());
     /// encoder.advance(10);
-    /// assert_eq!(&*encoder.lend(50_000).unwrap(), vec![7; 50_000]);
+    /// assert_eq!(&*encoder.offer_in_place(50_000).unwrap(), vec![7; 50_000]);
     /// ```
-    pub fn lend(&mut self, most: usize) -> Option<Lent> {
-        if self.control_queue.is_some() { None } else { self.data_queue.get_mut()?.lend(most) }
+    pub fn offer_in_place(&mut self, most: usize) -> Option<PayloadSlice> {
+        if self.control_queue.is_some() { None } else { self.data_queue.get_mut()?.offer_in_place(most) }
     }
 
     /// The first `n` bytes of what [`slices`](Self::slices) yielded have been written.

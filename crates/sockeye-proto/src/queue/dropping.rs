@@ -32,7 +32,7 @@ impl Queue {
                     self.chunks.remove(index);
                 }
                 // The header is in the chunk before.
-                chunk @ (Chunk::Payload(_) | Chunk::Lent(_) | Chunk::Shared(_)) => {
+                chunk @ (Chunk::Payload(_) | Chunk::Offered(_) | Chunk::Shared(_)) => {
                     dropped.bytes += chunk.bytes().len();
                     self.chunks.remove(index);
                 }
@@ -71,8 +71,8 @@ impl Queue {
             match chunk {
                 Chunk::Inline(buffer) => has_header = frames(buffer, start, &mut dropped, |_| false) > buffer.len(),
                 // The frame is counted with its header, unless that is written already.
-                Chunk::Payload(_) | Chunk::Lent(_) | Chunk::Shared(_) if std::mem::take(&mut has_header) => {}
-                Chunk::Payload(_) | Chunk::Lent(_) | Chunk::Shared(_) | Chunk::Prepared(_) => dropped.messages += 1,
+                Chunk::Payload(_) | Chunk::Offered(_) | Chunk::Shared(_) if std::mem::take(&mut has_header) => {}
+                Chunk::Payload(_) | Chunk::Offered(_) | Chunk::Shared(_) | Chunk::Prepared(_) => dropped.messages += 1,
             }
             start = 0;
         }

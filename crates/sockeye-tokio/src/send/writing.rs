@@ -110,13 +110,13 @@ impl Send {
             return self.is_unflushed.then_some(ToDo::Flush);
         }
         let most = most_offered(buffered, stream.is_acknowledged());
-        let bytes = self.encoder.lend(most).map_or_else(
+        let bytes = self.encoder.offer_in_place(most).map_or_else(
             || {
                 let mut bytes = Buffer::pooled();
                 self.encoder.offer(most, &mut bytes);
                 Offer::Copied(bytes)
             },
-            Offer::Lent,
+            Offer::InPlace,
         );
         let is_all = bytes.len() == buffered;
         Some(ToDo::Write { bytes, is_all })

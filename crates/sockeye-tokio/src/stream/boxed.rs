@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::BufMut;
-use sockeye_proto::{Buffer, Input, Lent};
+use sockeye_proto::{Buffer, Input, PayloadSlice};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::{coop::unconstrained, over::Io};
@@ -81,7 +81,7 @@ pub(crate) enum ToDo {
 /// The bytes of a write.
 pub(crate) enum Offer {
     Copied(Buffer),
-    Lent(Lent),
+    InPlace(PayloadSlice),
 }
 
 impl Deref for Offer {
@@ -91,7 +91,7 @@ impl Deref for Offer {
     fn deref(&self) -> &[u8] {
         match self {
             Self::Copied(bytes) => bytes,
-            Self::Lent(bytes) => bytes,
+            Self::InPlace(bytes) => bytes,
         }
     }
 }

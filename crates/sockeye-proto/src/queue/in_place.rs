@@ -6,12 +6,12 @@ use super::{Chunk, Queue};
 
 /// The next bytes of the queue, which are part of a long payload. The payload stays in memory as long as this.
 #[derive(Debug)]
-pub struct Lent {
+pub struct PayloadSlice {
     payload: Arc<Vec<u8>>,
     range: Range<usize>,
 }
 
-impl Deref for Lent {
+impl Deref for PayloadSlice {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -21,7 +21,7 @@ impl Deref for Lent {
 
 impl Queue {
     /// Offers the same bytes as [`offer`](Self::offer) without a copy, if they are all of one payload: at most `room`.
-    pub(crate) fn lend(&mut self, room: usize) -> Option<Lent> {
+    pub(crate) fn offer_in_place(&mut self, room: usize) -> Option<PayloadSlice> {
         let is_last = self.chunks.len() == 1 && self.tail.is_empty();
         let (front, position) = (self.chunks.front_mut()?, self.position);
         let left = front.bytes().len() - position;
@@ -34,10 +34,10 @@ impl Queue {
             return None;
         }
         if let Chunk::Payload(payload) = front {
-            *front = Chunk::Lent(Arc::new(std::mem::take(payload)));
+            *front = Chunk::Offered(Arc::new(std::mem::take(payload)));
         }
-        let Chunk::Lent(payload) = front else { return None };
+        let Chunk::Offered(payload) = front else { return None };
         self.offered = wanted;
-        Some(Lent { payload: payload.clone(), range: position..position + wanted })
+        Some(PayloadSlice { payload: payload.clone(), range: position..position + wanted })
     }
 }
