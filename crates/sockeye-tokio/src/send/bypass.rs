@@ -1,4 +1,4 @@
-//! Writing messages at once, past the queue: the one exception to the rule that only the driver writes.
+//! Writing messages at once, past the queue: one exception to the rule that only the driver writes. The other is in `elsewhere`.
 
 use std::io::{self, IoSlice};
 
