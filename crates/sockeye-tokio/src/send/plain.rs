@@ -21,7 +21,7 @@ impl Send {
     /// buffer.
     ///
     /// Takes the payload out of the message, or the whole message.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn encode_soon_written(&mut self, message: &mut Outgoing) -> Result<(), Error> {
         if self.rare.is_none() && self.encode_plain(message) { Ok(()) } else { self.encode_pooled(take(message)) }
     }
