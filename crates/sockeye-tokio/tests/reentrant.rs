@@ -8,7 +8,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -17,7 +17,10 @@ use std::{
 
 use common::{connect_with_capacity, connection, echo, give_away};
 use sockeye_testkit::{DEFAULT_CAPACITY, Frame, Peer, PipeEnd, opcode, pipe_with_capacity};
-use sockeye_tokio::{Budget, Connection, Message, Overflow, Sender, Shutdown, Timeouts, WebSocket, close_code};
+use sockeye_tokio::{
+    Budget, Connection, EndedBy, Message, Overflow, ReceiveHalf, Role, Sender, Shutdown, Stream, Timeouts, WebSocket,
+    close_code,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::oneshot,
@@ -240,4 +243,89 @@ async fn wakers_of_a_driver_may_call_its_connection() {
     }
     expect(&mut client, b"one").await;
     assert!(back.calls() >= 5, "{}", back.calls());
+}
+
+/// A stream with one message to read, and an error behind it. During a write, the application receives.
+struct Failing {
+    input: Option<Vec<u8>>,
+    receiver: Arc<Mutex<Option<ReceiveHalf>>>,
+    received: Arc<Mutex<String>>,
+}
+
+impl AsyncRead for Failing {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Some(input) = self.input.take() else { return Poll::Ready(Err(io::Error::other("a bad record"))) };
+        buf.put_slice(&input);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Failing {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(mut receiver) = self.receiver.lock().unwrap().take() {
+            if let Poll::Ready(Some(Err(error))) = Box::pin(receiver.recv()).as_mut().poll(cx) {
+                *self.received.lock().unwrap() = error.to_string();
+            }
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The error drops the queue, while the stream takes what was in the queue.
+#[tokio::test]
+async fn a_write_may_end_after_a_read_has_failed() {
+    let (receiver, received) = (Arc::default(), Arc::<Mutex<String>>::default());
+    let input = Some(Frame::text("a question").mask([1, 2, 3, 4]).bytes());
+    let stream = Failing { input, receiver: Arc::clone(&receiver), received: Arc::clone(&received) };
+    let ended = Connection::new(Stream::boxed(stream), Role::Server).serve(async move |socket: WebSocket| {
+        let (sender, mut half) = socket.into_split();
+        half.recv().await.unwrap().unwrap();
+        *receiver.lock().unwrap() = Some(half);
+        sender.send(Message::text("an answer")).await.unwrap();
+        // Writes now: the connection's task would read first.
+        assert!(sender.flushed().await.is_err());
+    });
+    assert_eq!(ended.await.by(), EndedBy::Stream);
+    assert!(received.lock().unwrap().contains("a bad record"));
+}
+
+/// A stream that says it has taken a byte more than it was offered.
+struct Boastful;
+
+impl AsyncRead for Boastful {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Boastful {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len() + 1))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_claims_more_than_it_was_offered_fails_with_the_numbers() {
+    let ended = Connection::new(Stream::boxed(Boastful), Role::Server).serve(async |mut socket: WebSocket| {
+        socket.send(Message::text("12345678")).await.unwrap();
+        let error = socket.recv().await.unwrap().unwrap_err().to_string();
+        assert!(error.contains("returned 11 bytes, and was called with 10"), "{error}");
+    });
+    assert_eq!(ended.await.by(), EndedBy::Stream);
 }

@@ -122,10 +122,11 @@ impl Send {
         Some(ToDo::Write { bytes, is_all })
     }
 
-    /// Applies what a boxed stream has done, unless the connection has ended meanwhile.
+    /// Applies what a boxed stream has done, unless the connection has ended meanwhile, or a read has failed: that drops the queue.
     #[inline]
     pub(crate) fn apply(&mut self, done: Done) {
-        if self.stream.is_none() {
+        let is_dropped = self.encoder.buffered() == 0 && matches!(done, Done::Written(..));
+        if is_dropped || self.stream.is_none() {
             return;
         }
         let applied = match done {

@@ -240,6 +240,18 @@ pub(crate) fn most_offered(queued: usize, over_socket: bool) -> usize {
     if queued <= most + HEADER { most + HEADER } else { most }
 }
 
+/// A stream is the user's code, and may be wrong.
+#[inline]
+fn check(written: usize, offered: &[u8]) -> io::Result<usize> {
+    if written > offered.len() { Err(claimed(written, offered.len())) } else { Ok(written) }
+}
+
+#[cold]
+fn claimed(written: usize, offered: usize) -> io::Error {
+    let message = format!("`poll_write` of the stream returned {written} bytes, and was called with {offered}");
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
 /// Reads at most `most` bytes once. Ready with `None` if bytes were read, and with `Some` if the stream has ended or failed.
 fn read_some(
     stream: &mut Box<dyn Io>,
@@ -317,7 +329,7 @@ impl<'a> Call<'a> {
         let mut stream = Pin::new(self.stream());
         unconstrained(cx, |cx| match to_do {
             ToDo::Write { bytes, is_all } => {
-                let written = ready!(stream.as_mut().poll_write(cx, bytes));
+                let written = ready!(stream.as_mut().poll_write(cx, bytes)).and_then(|written| check(written, bytes));
                 let flushes = *is_all && matches!(written, Ok(written) if written == bytes.len());
                 let flushed = if flushes { stream.as_mut().poll_flush(cx) } else { Poll::Pending };
                 Poll::Ready(Done::Written(written, if let Poll::Ready(done) = flushed { Some(done) } else { None }))
