@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use common::{connect_with_capacity, connection, echo, give_away};
+use common::{connect_with_capacity, connection, echo, give_away, poll_once};
 use sockeye_testkit::{DEFAULT_CAPACITY, Frame, Peer, PipeEnd, opcode, pipe_with_capacity};
 use sockeye_tokio::{
     Budget, Connection, EndedBy, Message, Overflow, ReceiveHalf, Role, Sender, Shutdown, Stream, Timeouts, WebSocket,
@@ -328,4 +328,57 @@ async fn a_stream_that_claims_more_than_it_was_offered_fails_with_the_numbers() 
         assert!(error.contains("returned 11 bytes, and was called with 10"), "{error}");
     });
     assert_eq!(ended.await.by(), EndedBy::Stream);
+}
+
+/// A stream that takes everything at once, and sends one more message of its connection during each of its writes.
+struct Feeding {
+    sender: Arc<OnceLock<Sender>>,
+    writes: Arc<AtomicUsize>,
+}
+
+/// How many messages such a stream sends.
+const FED: usize = 10_000;
+
+impl AsyncRead for Feeding {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Feeding {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.writes.fetch_add(1, Ordering::Relaxed) < FED {
+            self.sender.get().unwrap().try_send(Message::text("more")).unwrap();
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Otherwise neither the handler nor another task would run before others stop to send.
+#[tokio::test]
+async fn one_poll_writes_no_more_than_a_part_of_what_others_go_on_to_send() {
+    let (sender, writes) = (Arc::<OnceLock<Sender>>::default(), Arc::<AtomicUsize>::default());
+    let stream = Stream::boxed(Feeding { sender: sender.clone(), writes: writes.clone() });
+    let connection = Connection::new(stream, Role::Server);
+    let mut driver = Box::pin(connection.serve(async move |mut socket: WebSocket| {
+        sender.set(socket.sender()).unwrap();
+        socket.send(Message::text("one")).await.unwrap();
+        pending().await
+    }));
+    assert!(poll_once(&mut driver).await.is_none());
+    assert!((1..FED).contains(&writes.load(Ordering::Relaxed)));
+    // The rest follows, since the connection has woken its task.
+    let _task = tokio::spawn(driver);
+    for _ in 0..FED {
+        yield_now().await;
+    }
+    assert_eq!(writes.load(Ordering::Relaxed), FED + 1);
 }

@@ -16,7 +16,7 @@ use crate::{
     sync::lock::{Guard, release},
 };
 
-/// How often a boxed stream is read in a row before other tasks run.
+/// How often a boxed stream is read, or written, in a row before other tasks run.
 const BATCH: usize = 128;
 
 impl Shared {
@@ -34,7 +34,13 @@ impl Shared {
     #[inline(never)]
     fn poll_write_apart<'a>(&'a self, mut send: Guard<'a, Send>, cx: &mut Context<'_>) -> (Guard<'a, Send>, Poll<()>) {
         let (mut may_flush, mut flushes) = (true, false);
-        while let Some((stream, waker_set)) = send.apart() {
+        // Bounded: while the lock is released, others may queue as fast as the stream takes.
+        for _ in 0..BATCH {
+            let Some((stream, waker_set)) = send.apart() else {
+                // It has failed, or the connection has ended. A `TcpStream` is pending.
+                let polled = if send.is_writable() { Poll::Pending } else { Poll::Ready(()) };
+                return (send, polled);
+            };
             let to_do = if flushes { Some(ToDo::Flush) } else { send.next_to_do() };
             let Some(to_do) = to_do else { return (send, Poll::Ready(())) };
             let (is_done, waiting);
@@ -60,9 +66,14 @@ impl Shared {
                 return (send, Poll::Pending);
             }
         }
-        // Without a lock on the stream, it may have failed, or the connection may have ended.
-        let polled = if send.is_writable() { Poll::Pending } else { Poll::Ready(()) };
-        (send, polled)
+        let waker_set = send.apart().and_then(|(_, waker_set)| waker_set);
+        release(send);
+        wake_after_others(cx);
+        // This task may not go on.
+        if let Some((waker_set, _)) = waker_set {
+            waker_set.wake();
+        }
+        (self.guard_send(), Poll::Pending)
     }
 
     /// Calls a boxed stream without the lock, and applies the result. Returns whether the stream has done anything, and the tasks
