@@ -27,7 +27,7 @@ impl Opened {
     }
 
     /// The WebSocket, for use in the caller's task. A task beside it drives the connection: it answers Pings and keeps the deadlines,
-    /// whatever the caller does.
+    /// whatever the caller does: within two seconds where the caller does not receive.
     ///
     /// # Panics
     ///

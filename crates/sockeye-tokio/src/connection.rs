@@ -225,8 +225,7 @@ impl Connection {
 
     /// Runs the connection's driver in a task of its own, and returns the WebSocket, for use in the caller's task: as if a
     /// handler had [moved its socket there](WebSocket#in-another-task). So Pings are answered and deadlines are kept whatever the
-    /// caller does. The caller is taken for a task that receives from the beginning, so this holds for a caller that never receives
-    /// after two seconds.
+    /// caller does. At first the caller is taken for a task that receives: where it does not, this begins after two seconds.
     ///
     /// Also returns the task, which ends with the connection, after the [`WebSocket`] was dropped, and says how it has ended. A
     /// dropped handle leaves the task running; an aborted one ends the stream without a Close.
