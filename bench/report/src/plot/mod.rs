@@ -126,9 +126,9 @@ fn best(mut rows: Vec<Row>) -> Vec<Row> {
 }
 
 /// The names of forms, after the names of libraries.
-const FORMS: [&str; 16] = [
-    "all", "bare", "batched", "copied", "corked", "exact", "fed", "hand", "lean", "lowat", "plain", "select", "serve",
-    "spawned", "split", "tokio",
+const FORMS: [&str; 18] = [
+    "all", "bare", "batched", "copied", "corked", "exact", "fed", "hand", "jemalloc", "lean", "lowat", "mimalloc",
+    "plain", "select", "serve", "spawned", "split", "tokio",
 ];
 
 /// The name of a server without that of its form.
