@@ -15,8 +15,8 @@ use crate::{Builder, ConnectError, IntoRequest, Opened, builder::Settings, open}
 /// taken from the environment, and everything together takes at most 10 s.
 ///
 /// The [`WebSocket`] is for the caller's task. A task beside it answers Pings and finds a dead peer, as
-/// [`Timeouts`](crate::Timeouts) says, whatever the caller does: within two seconds where the caller does not receive. End with [`close`](WebSocket::close): a socket that is dropped right before the runtime ends
-/// loses what is queued.
+/// [`Timeouts`](crate::Timeouts) says, whatever the caller does: within two seconds where the caller does not receive. End with
+/// [`close`](WebSocket::close): a socket that is dropped right before the runtime ends loses what is queued.
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {

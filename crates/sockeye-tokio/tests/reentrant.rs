@@ -245,29 +245,24 @@ async fn wakers_of_a_driver_may_call_its_connection() {
     assert!(back.calls() >= 5, "{}", back.calls());
 }
 
-/// A stream with one message to read, and an error behind it. During a write, the application receives.
-struct Failing {
-    input: Option<Vec<u8>>,
-    receiver: Arc<Mutex<Option<ReceiveHalf>>>,
-    received: Arc<Mutex<String>>,
-}
+/// A stream of two functions: what a read does, and how many of so many bytes a write takes.
+struct Scripted<R, W>(R, W);
 
-impl AsyncRead for Failing {
+impl<R, W: Unpin> AsyncRead for Scripted<R, W>
+where
+    R: FnMut(&mut ReadBuf<'_>) -> Poll<io::Result<()>> + Unpin,
+{
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Some(input) = self.input.take() else { return Poll::Ready(Err(io::Error::other("a bad record"))) };
-        buf.put_slice(&input);
-        Poll::Ready(Ok(()))
+        self.0(buf)
     }
 }
 
-impl AsyncWrite for Failing {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if let Some(mut receiver) = self.receiver.lock().unwrap().take() {
-            if let Poll::Ready(Some(Err(error))) = Box::pin(receiver.recv()).as_mut().poll(cx) {
-                *self.received.lock().unwrap() = error.to_string();
-            }
-        }
-        Poll::Ready(Ok(bytes.len()))
+impl<R: Unpin, W> AsyncWrite for Scripted<R, W>
+where
+    W: FnMut(&mut Context<'_>, usize) -> usize + Unpin,
+{
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(self.1(cx, bytes.len())))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -279,13 +274,34 @@ impl AsyncWrite for Failing {
     }
 }
 
-/// The error drops the queue, while the stream takes what was in the queue.
+/// A connection over such a stream, from which nothing comes.
+fn silent(write: impl FnMut(&mut Context<'_>, usize) -> usize + Send + Unpin + 'static) -> Connection {
+    Connection::new(Stream::boxed(Scripted(|_: &mut ReadBuf<'_>| Poll::Pending, write)), Role::Server)
+}
+
+/// During the write, the application receives an error that was read behind a message. The error drops the queue, while the stream
+/// takes what was in the queue.
 #[tokio::test]
 async fn a_write_may_end_after_a_read_has_failed() {
-    let (receiver, received) = (Arc::default(), Arc::<Mutex<String>>::default());
-    let input = Some(Frame::text("a question").mask([1, 2, 3, 4]).bytes());
-    let stream = Failing { input, receiver: Arc::clone(&receiver), received: Arc::clone(&received) };
-    let ended = Connection::new(Stream::boxed(stream), Role::Server).serve(async move |socket: WebSocket| {
+    let receiver = Arc::<Mutex<Option<ReceiveHalf>>>::default();
+    let received = Arc::<Mutex<String>>::default();
+    let mut input = Some(Frame::text("a question").mask([1, 2, 3, 4]).bytes());
+    let read = move |buf: &mut ReadBuf<'_>| {
+        let Some(input) = input.take() else { return Poll::Ready(Err(io::Error::other("a bad record"))) };
+        buf.put_slice(&input);
+        Poll::Ready(Ok(()))
+    };
+    let (half_of, error_of) = (receiver.clone(), received.clone());
+    let write = move |cx: &mut Context<'_>, offered: usize| {
+        if let Some(mut half) = half_of.lock().unwrap().take() {
+            if let Poll::Ready(Some(Err(error))) = Box::pin(half.recv()).as_mut().poll(cx) {
+                *error_of.lock().unwrap() = error.to_string();
+            }
+        }
+        offered
+    };
+    let connection = Connection::new(Stream::boxed(Scripted(read, write)), Role::Server);
+    let ended = connection.serve(async move |socket: WebSocket| {
         let (sender, mut half) = socket.into_split();
         half.recv().await.unwrap().unwrap();
         *receiver.lock().unwrap() = Some(half);
@@ -297,32 +313,9 @@ async fn a_write_may_end_after_a_read_has_failed() {
     assert!(received.lock().unwrap().contains("a bad record"));
 }
 
-/// A stream that says it has taken a byte more than it was offered.
-struct Boastful;
-
-impl AsyncRead for Boastful {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
-}
-
-impl AsyncWrite for Boastful {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(bytes.len() + 1))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 #[tokio::test]
 async fn a_stream_that_claims_more_than_it_was_offered_fails_with_the_numbers() {
-    let ended = Connection::new(Stream::boxed(Boastful), Role::Server).serve(async |mut socket: WebSocket| {
+    let ended = silent(|_, offered| offered + 1).serve(async |mut socket: WebSocket| {
         socket.send(Message::text("12345678")).await.unwrap();
         let error = socket.recv().await.unwrap().unwrap_err().to_string();
         assert!(error.contains("returned 11 bytes, and was called with 10"), "{error}");
@@ -330,44 +323,19 @@ async fn a_stream_that_claims_more_than_it_was_offered_fails_with_the_numbers() 
     assert_eq!(ended.await.by(), EndedBy::Stream);
 }
 
-/// A stream that takes everything at once, and sends one more message of its connection during each of its writes.
-struct Feeding {
-    sender: Arc<OnceLock<Sender>>,
-    writes: Arc<AtomicUsize>,
-}
-
-/// How many messages such a stream sends.
-const FED: usize = 10_000;
-
-impl AsyncRead for Feeding {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
-}
-
-impl AsyncWrite for Feeding {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.writes.fetch_add(1, Ordering::Relaxed) < FED {
-            self.sender.get().unwrap().try_send(Message::text("more")).unwrap();
-        }
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// Otherwise neither the handler nor another task would run before others stop to send.
+/// The stream takes everything at once, and one more message is sent during each of its writes. Without an end of the poll, neither
+/// the handler nor another task would run before others stop to send.
 #[tokio::test]
 async fn one_poll_writes_no_more_than_a_part_of_what_others_go_on_to_send() {
+    const FED: usize = 10_000;
     let (sender, writes) = (Arc::<OnceLock<Sender>>::default(), Arc::<AtomicUsize>::default());
-    let stream = Stream::boxed(Feeding { sender: sender.clone(), writes: writes.clone() });
-    let connection = Connection::new(stream, Role::Server);
+    let (feeder, count) = (sender.clone(), writes.clone());
+    let connection = silent(move |_, offered| {
+        if count.fetch_add(1, Ordering::Relaxed) < FED {
+            feeder.get().unwrap().try_send(Message::text("more")).unwrap();
+        }
+        offered
+    });
     let mut driver = Box::pin(connection.serve(async move |mut socket: WebSocket| {
         sender.set(socket.sender()).unwrap();
         socket.send(Message::text("one")).await.unwrap();
