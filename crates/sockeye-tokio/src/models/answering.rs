@@ -2,8 +2,8 @@
 
 use loom::thread;
 
-use super::{arrive, check, connection, moved, task::block_on, tcp_connection};
-use crate::{Message, WebSocket};
+use super::{arrive, check, connection, moved, stream::Far, task::block_on, tcp_connection};
+use crate::{Connection, Message, WebSocket};
 
 /// Receives one message, and sends these.
 fn answer(mut socket: WebSocket, texts: &[&str]) -> WebSocket {
@@ -55,15 +55,15 @@ fn answers_over_a_boxed_stream_are_written_once_beside_the_driver() {
     });
 }
 
-/// What a boxed stream does not take is written by the driver, once the stream takes it.
-#[test]
-fn an_answer_that_a_boxed_stream_does_not_take_wakes_the_driver() {
-    check(2, || {
-        let (connection, far) = connection();
+/// Sends an answer that the stream does not take at first, and that the driver writes once the stream takes it. The driver runs
+/// until it has written so many frames, and then again at the end.
+fn an_answer_that_is_not_taken_wakes_the_driver(connect: fn() -> (Connection, Far), frames: usize) {
+    check(2, move || {
+        let (connection, far) = connect();
         far.limit(1);
         let (driver, socket) = moved(connection);
         let sender = socket.sender();
-        let driver = driver.spawn_until(&far, 1);
+        let driver = driver.spawn_until(&far, frames);
         let task = thread::spawn(move || answer(socket, &["1"]));
         far.send("a");
         far.limit(usize::MAX);
@@ -74,23 +74,14 @@ fn an_answer_that_a_boxed_stream_does_not_take_wakes_the_driver() {
     });
 }
 
-/// What the kernel does not take is written by the driver, once the kernel takes it.
+#[test]
+fn an_answer_that_a_boxed_stream_does_not_take_wakes_the_driver() {
+    an_answer_that_is_not_taken_wakes_the_driver(connection, 1);
+}
+
 #[test]
 fn an_answer_that_the_kernel_does_not_take_wakes_the_driver() {
-    check(2, || {
-        let (connection, far) = tcp_connection();
-        far.limit(1);
-        let (driver, socket) = moved(connection);
-        let sender = socket.sender();
-        let driver = driver.spawn_until(&far, 2);
-        let task = thread::spawn(move || answer(socket, &["1"]));
-        far.send("a");
-        far.limit(usize::MAX);
-        let socket = task.join().unwrap();
-        arrive(&far, 1, &sender, driver);
-        assert_eq!(far.texts(), ["1"]);
-        drop(socket);
-    });
+    an_answer_that_is_not_taken_wakes_the_driver(tcp_connection, 2);
 }
 
 /// The task writes the rest when it waits for the next message, while the driver does the same.
