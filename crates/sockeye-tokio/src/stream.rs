@@ -415,25 +415,12 @@ impl WriteHalf {
         matches!(*self.0, Wire::Boxed(_))
     }
 
-    /// Writes some of `bytes` to a TCP stream with one system call. Returns `None` if the kernel takes nothing, if the write
-    /// fails, or if the stream is boxed.
-    #[inline]
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> Option<usize> {
-        let Wire::Tcp(stream) = &*self.0 else { return None };
-        // Tokio's own call first checks the readiness, and updates it. The kernel nearly always takes bytes. If it does not,
-        // the caller makes Tokio's call next.
-        #[cfg(all(target_os = "linux", not(all(test, sockeye_loom))))]
-        let written = rustix::net::send(stream, bytes, NOW);
-        #[cfg(any(not(target_os = "linux"), all(test, sockeye_loom)))]
-        let written = stream.try_write(bytes);
-        written.ok().filter(|written| *written > 0)
-    }
-
     /// Writes some of `slices` to a TCP stream with one system call, for a task that the stream need not wake. Fails with
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the kernel takes nothing, or if the stream is boxed.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the kernel takes nothing, or if the stream is boxed. The system may report an
+    /// error only once, so the caller must keep what this returns.
+    #[inline]
     pub(crate) fn try_write_slices(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let Wire::Tcp(stream) = &*self.0 else { return Err(io::ErrorKind::WouldBlock.into()) };
-        // As in `try_write`.
         #[cfg(all(target_os = "linux", not(all(test, sockeye_loom))))]
         return Ok(match slices {
             [single] => rustix::net::send(stream, single, NOW)?,

@@ -6,7 +6,7 @@ mod common;
 use std::future::Future;
 
 use bytes::Bytes;
-use common::{echo, receive_all, tcp};
+use common::{echo, receive_all, settled, tcp};
 use futures_util::{SinkExt, StreamExt};
 use http::HeaderValue;
 use sockeye_testkit::{Frame, Peer, parse_frames};
@@ -160,6 +160,30 @@ async fn a_close_reaches_a_peer_whose_bytes_are_unread_and_no_reset_follows() {
     client.send_all((0..200).map(|_| Frame::binary(vec![1; 4000]))).await;
     an_orderly_end(&mut client, 1000).await;
     drop(client);
+    task.await.unwrap();
+}
+
+/// The system reports a reset to one call only, and that may be a write of the connection's task.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_reset_that_a_write_finds_is_the_error_of_the_handler() {
+    let (tell, told) = oneshot::channel();
+    let (give, is_reset) = oneshot::channel::<()>();
+    let (client, task) = start(Config::default(), |mut socket: WebSocket| async move {
+        is_reset.await.unwrap();
+        socket.send(Message::text("one")).await.unwrap();
+        // The connection's task writes now.
+        tokio::task::yield_now().await;
+        tell.send(socket.recv().await.unwrap().unwrap_err()).unwrap();
+    })
+    .await;
+    settled().await;
+    socket2::SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    drop(client);
+    give.send(()).unwrap();
+    let error = told.await.unwrap();
+    let source = std::error::Error::source(&error).unwrap().downcast_ref::<std::io::Error>().unwrap();
+    assert_eq!(source.kind(), std::io::ErrorKind::ConnectionReset);
     task.await.unwrap();
 }
 

@@ -49,10 +49,6 @@ impl TcpStream {
         self.state.lock().unwrap().poll_writable(cx).map(Ok)
     }
 
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        taken(self.state.lock().unwrap().write(bytes))
-    }
-
     pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.state.lock().unwrap();
         taken(slices.iter().map(|slice| state.write(slice)).sum())

@@ -40,13 +40,17 @@ impl Send {
         }
         // The usual case: the queue is one piece, no task waits for its write, and the kernel takes all of it.
         let single = if self.rare.is_none() { self.encoder.single() } else { None };
-        if let (Some(bytes), Some(stream)) = (single, &self.stream) {
-            if let Some(written) = stream.try_write(bytes) {
-                if written == bytes.len() {
+        let socket = self.stream.as_ref().filter(|stream| !stream.is_boxed());
+        if let (Some(bytes), Some(stream)) = (single, socket) {
+            // The call of tokio would first check the readiness, and update it. The kernel nearly always takes bytes. If it does
+            // not, that call comes next.
+            match stream.try_write_slices(&[IoSlice::new(bytes)]) {
+                Ok(written) if written == bytes.len() => {
                     self.encoder.advance_all();
                     return Poll::Ready(());
                 }
-                self.encoder.advance(written);
+                Ok(written) => self.encoder.advance(written),
+                Err(error) => self.keep(error),
             }
         }
         let polled = self.poll_write_queue(cx);
