@@ -279,6 +279,25 @@ fn silent(write: impl FnMut(&mut Context<'_>, usize) -> usize + Send + Unpin + '
     Connection::new(Stream::boxed(Scripted(|_: &mut ReadBuf<'_>| Poll::Pending, write)), Role::Server)
 }
 
+/// The task that reads is the last to hold the stream, and drops it.
+#[tokio::test]
+async fn a_stream_that_is_aborted_during_its_read_may_call_its_connection_when_it_is_dropped() {
+    let back = Back::new();
+    let known = back.clone();
+    let read = move |_: &mut ReadBuf<'_>| {
+        known.sender.get().unwrap().abort();
+        Poll::Pending
+    };
+    let stream = Scripted(read, |_: &mut Context<'_>, offered: usize| offered);
+    let connection = Connection::new(Stream::boxed(Calling { stream, back: back.clone() }), Role::Server);
+    let ended = connection.serve(async |mut socket: WebSocket| {
+        back.know(socket.sender());
+        assert!(socket.recv().await.unwrap().is_err());
+    });
+    assert_eq!(ended.await.by(), EndedBy::Local);
+    assert!(back.calls() > 1, "{}", back.calls());
+}
+
 /// During the write, the application receives an error that was read behind a message. The error drops the queue, while the stream
 /// takes what was in the queue.
 #[tokio::test]

@@ -94,6 +94,8 @@ impl Shared {
         let Some(stream) = receive.request_small(cx) else { return (receive, Poll::Ready(None)) };
         release(receive);
         let read = stream.poll_read(cx, watches);
+        // As in `poll_write_apart`.
+        drop(stream);
         receive = self.guard_receive();
         let ended = |receive: &mut Receive, end| drop(self.apply(receive, end, false));
         let first = read.map(|()| receive.take_small(cx, ended));

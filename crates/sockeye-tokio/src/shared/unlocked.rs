@@ -160,6 +160,8 @@ impl Shared {
             let Some(stream) = polled.is_pending().then(|| receive.apart()).flatten() else { return (receive, polled) };
             release(receive);
             let read = stream.poll_read(cx, watches);
+            // As in `poll_write_apart`.
+            drop(stream);
             receive = self.guard_receive();
             if read.is_pending() {
                 return (receive, Poll::Pending);
