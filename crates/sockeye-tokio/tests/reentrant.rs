@@ -6,12 +6,14 @@ mod common;
 use std::{
     future::{Future, pending},
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
     task::{Context, Poll, Wake, Waker},
+    thread,
     time::Duration,
 };
 
@@ -330,6 +332,47 @@ async fn a_write_may_end_after_a_read_has_failed() {
     });
     assert_eq!(ended.await.by(), EndedBy::Stream);
     assert!(received.lock().unwrap().contains("a bad record"));
+}
+
+/// The peer breaks a rule while another thread writes. The stream may take all that is queued, and nobody has asked it.
+#[tokio::test(start_paused = true)]
+async fn a_failure_drops_nothing_while_another_thread_calls_the_stream() {
+    const RESERVED_OPCODE: &[u8] = b"\x83\x80\0\0\0\0";
+    let mut input = Some([&Frame::text("a question").mask([1, 2, 3, 4]).bytes(), RESERVED_OPCODE].concat());
+    let read = move |buf: &mut ReadBuf<'_>| {
+        let Some(input) = input.take() else { return Poll::Pending };
+        buf.put_slice(&input);
+        Poll::Ready(Ok(()))
+    };
+    let ((enter, entered), (leave, left)) = (mpsc::channel(), mpsc::channel());
+    let mut first_write = Some((enter, left));
+    let write = move |_: &mut Context<'_>, offered: usize| {
+        if let Some((enter, left)) = first_write.take() {
+            enter.send(()).unwrap();
+            left.recv().unwrap();
+        }
+        offered
+    };
+    let (socket, task) = give_away(Connection::new(Stream::boxed(Scripted(read, write)), Role::Server)).await;
+    let (mut sending, mut receiving) = socket.into_split();
+    let sender = sending.sender();
+    receiving.recv().await.unwrap().unwrap();
+    let writer = thread::spawn(move || {
+        // So long that the thread writes by itself.
+        let long = Message::binary(vec![1; 100_000]);
+        assert!(pin!(sending.send(long)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        sending
+    });
+    entered.recv().unwrap();
+    sender.try_send(Message::text("more")).unwrap();
+    assert!(receiving.recv().await.unwrap().unwrap_err().is_violation());
+    // The connection's task finds the stream taken.
+    yield_now().await;
+    leave.send(()).unwrap();
+    let sending = writer.join().unwrap();
+    assert_eq!(task.await.unwrap().by(), EndedBy::Violation);
+    assert_eq!(sender.dropped(), 0);
+    drop((sending, receiving));
 }
 
 #[tokio::test]

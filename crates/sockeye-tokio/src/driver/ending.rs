@@ -24,7 +24,7 @@ use crate::shared::Shared;
 /// only at the end of the stream: by RFC 6455 §7.1.1 the server closes the connection first.
 pub(crate) struct Ending {
     role: Role,
-    /// Whether the connection has failed, and queued data may still have to be dropped.
+    /// Whether the connection has failed, so that only the Close still matters.
     is_failed: bool,
     /// Whether the write side must stay open for the peer's Close, which may still come.
     awaits_close: bool,
@@ -61,11 +61,7 @@ impl Ending {
             }
         }
         if !self.is_shut_down {
-            let mut written = shared.poll_written(cx);
-            if written.is_pending() && std::mem::take(&mut self.is_failed) {
-                shared.lock_send().drop_data();
-                written = shared.poll_written(cx);
-            }
+            let written = if self.is_failed { shared.poll_written_or_dropped(cx) } else { shared.poll_written(cx) };
             ready!(written);
             // RFC 6455 §5.5.1: after both Closes "the server MUST close the underlying TCP connection immediately; the
             // client SHOULD wait for the server to close the connection".

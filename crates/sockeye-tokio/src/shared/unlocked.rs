@@ -86,7 +86,9 @@ impl Shared {
         to_do: ToDo,
         cx: &mut Context<'_>,
     ) -> (Guard<'a, Send>, bool, Vec<Waker>) {
-        let Some(mut call) = stream.call(cx) else { return (send, false, Vec::new()) };
+        let call = stream.call(cx);
+        send.found_stream_taken = call.is_none();
+        let Some(mut call) = call else { return (send, false, Vec::new()) };
         release(send);
         let polled = call.poll_do(&to_do, cx);
         drop(to_do);
@@ -101,6 +103,17 @@ impl Shared {
     /// Like [`poll_write`](Self::poll_write), for callers that do nothing else under the lock.
     pub(crate) fn poll_written(&self, cx: &mut Context<'_>) -> Poll<()> {
         let (send, written) = self.poll_write(self.guard_send(), cx);
+        release(send);
+        written
+    }
+
+    /// Like [`poll_written`](Self::poll_written), but drops the data that the stream does not take at once, so that a Close is next.
+    /// While another task calls the stream, nothing is known about what the stream takes, and nothing is dropped.
+    pub(crate) fn poll_written_or_dropped(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let (mut send, mut written) = self.poll_write(self.guard_send(), cx);
+        if written.is_pending() && !send.found_stream_taken && send.drop_data() {
+            (send, written) = self.poll_write(send, cx);
+        }
         release(send);
         written
     }
