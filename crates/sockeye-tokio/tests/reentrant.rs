@@ -354,7 +354,7 @@ async fn a_failure_drops_nothing_while_another_thread_calls_the_stream() {
         offered
     };
     let (socket, task) = give_away(Connection::new(Stream::boxed(Scripted(read, write)), Role::Server)).await;
-    let (mut sending, mut receiving) = socket.into_split();
+    let (sending, mut receiving) = socket.into_split();
     let sender = sending.sender();
     receiving.recv().await.unwrap().unwrap();
     let writer = thread::spawn(move || {
