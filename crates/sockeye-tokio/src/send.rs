@@ -54,8 +54,8 @@ pub(crate) struct Send {
     overflow: Overflow,
     /// Whether a boxed stream may still hold written bytes that it has not flushed.
     is_unflushed: bool,
-    /// Whether the last attempt to write found that another task was calling the boxed stream.
-    pub(crate) found_stream_taken: bool,
+    /// Whether a boxed stream took nothing when it was last called.
+    pub(crate) found_full: bool,
     /// Whether the writer has been woken, or will be after the release of the lock, and has not checked the queue since.
     notified: bool,
     /// Whether to wake the writer after the lock is released.
@@ -132,7 +132,7 @@ impl Send {
             flushes: 0,
             overflow: Overflow::default(),
             is_unflushed: false,
-            found_stream_taken: false,
+            found_full: false,
             notified: false,
             is_called: false,
             has_wakeups: false,

@@ -20,8 +20,8 @@ use std::{
 use common::{connect_with_capacity, connection, echo, give_away, poll_once};
 use sockeye_testkit::{DEFAULT_CAPACITY, Frame, Peer, PipeEnd, opcode, pipe_with_capacity};
 use sockeye_tokio::{
-    Budget, Connection, EndedBy, Message, Overflow, ReceiveHalf, Role, Sender, Shutdown, Stream, Timeouts, WebSocket,
-    close_code,
+    Budget, Config, Connection, EndedBy, Message, Overflow, ReceiveHalf, Role, Sender, Shutdown, Stream, Timeouts,
+    WebSocket, close_code,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -334,10 +334,12 @@ async fn a_write_may_end_after_a_read_has_failed() {
     assert!(received.lock().unwrap().contains("a bad record"));
 }
 
+/// A frame that breaks a rule.
+const RESERVED_OPCODE: &[u8] = b"\x83\x80\0\0\0\0";
+
 /// The peer breaks a rule while another thread writes. The stream may take all that is queued, and nobody has asked it.
 #[tokio::test(start_paused = true)]
 async fn a_failure_drops_nothing_while_another_thread_calls_the_stream() {
-    const RESERVED_OPCODE: &[u8] = b"\x83\x80\0\0\0\0";
     let mut input = Some([&Frame::text("a question").mask([1, 2, 3, 4]).bytes(), RESERVED_OPCODE].concat());
     let read = move |buf: &mut ReadBuf<'_>| {
         let Some(input) = input.take() else { return Poll::Pending };
@@ -373,6 +375,31 @@ async fn a_failure_drops_nothing_while_another_thread_calls_the_stream() {
     assert_eq!(task.await.unwrap().by(), EndedBy::Violation);
     assert_eq!(sender.dropped(), 0);
     drop((sending, receiving));
+}
+
+/// One poll makes only so many calls of a stream. That does not mean that the stream is full.
+#[tokio::test(start_paused = true)]
+async fn a_failure_drops_nothing_of_what_the_stream_takes_in_many_calls() {
+    let mut input = Some(RESERVED_OPCODE);
+    let read = move |buf: &mut ReadBuf<'_>| {
+        let Some(input) = input.take() else { return Poll::Pending };
+        buf.put_slice(input);
+        Poll::Ready(Ok(()))
+    };
+    let stream = Scripted(read, |_: &mut Context<'_>, offered: usize| offered);
+    let config = Config::new().max_write_buffer_size(64 << 20);
+    let (tell, told) = oneshot::channel();
+    let ended = Connection::new(Stream::boxed(stream), Role::Server).config(config).serve(
+        async move |mut socket: WebSocket| {
+            let sender = socket.sender();
+            sender.try_send(Message::binary(vec![1; 32 << 20])).unwrap();
+            sender.try_send(Message::text("more")).unwrap();
+            assert!(socket.recv().await.unwrap().unwrap_err().is_violation());
+            tell.send(sender).unwrap();
+        },
+    );
+    assert_eq!(ended.await.by(), EndedBy::Violation);
+    assert_eq!(told.await.unwrap().dropped(), 0);
 }
 
 #[tokio::test]

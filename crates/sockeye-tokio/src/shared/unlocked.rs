@@ -86,14 +86,14 @@ impl Shared {
         to_do: ToDo,
         cx: &mut Context<'_>,
     ) -> (Guard<'a, Send>, bool, Vec<Waker>) {
-        let call = stream.call(cx);
-        send.found_stream_taken = call.is_none();
-        let Some(mut call) = call else { return (send, false, Vec::new()) };
+        send.found_full = false;
+        let Some(mut call) = stream.call(cx) else { return (send, false, Vec::new()) };
         release(send);
         let polled = call.poll_do(&to_do, cx);
         drop(to_do);
         send = self.guard_send();
         let is_done = polled.is_ready();
+        send.found_full = !is_done;
         if let Poll::Ready(done) = polled {
             send.apply(done);
         }
@@ -108,10 +108,11 @@ impl Shared {
     }
 
     /// Like [`poll_written`](Self::poll_written), but drops the data that the stream does not take at once, so that a Close is next.
-    /// While another task calls the stream, nothing is known about what the stream takes, and nothing is dropped.
     pub(crate) fn poll_written_or_dropped(&self, cx: &mut Context<'_>) -> Poll<()> {
         let (mut send, mut written) = self.poll_write(self.guard_send(), cx);
-        if written.is_pending() && !send.found_stream_taken && send.drop_data() {
+        // Otherwise another task is calling the boxed stream, or other tasks must run before the next of many calls.
+        let is_full = send.found_full || !send.is_boxed();
+        if written.is_pending() && is_full && send.drop_data() {
             (send, written) = self.poll_write(send, cx);
         }
         release(send);
