@@ -43,11 +43,13 @@ pub(crate) async fn line_10_the_bytes_of_version_1_are_understood_beside_nodes_o
         other.publish(Topic::room("nodes", "old"), bytes(name).into()).await.unwrap();
     }
     two.ask("append kept:old end", "appended end").await;
+    // The first text again: of the same sender, so that it is the last.
+    let (again, last) = TEXTS[0];
+    other.publish(Topic::room("nodes", "old"), bytes(again).into()).await.unwrap();
     let texts = TEXTS.map(|(_, text)| text);
     for node in [&mut one, &mut two] {
-        // What `n` must not get would come before the texts: all of it has one sender.
-        for (member, first, last) in [("m", Some("begin"), Some("end")), ("n", None, None)] {
-            for text in first.into_iter().chain(texts).chain(last) {
+        for (member, first, last) in [("m", Some("begin"), "end"), ("n", None, last)] {
+            for text in first.into_iter().chain(texts).chain([last]) {
                 let got = node.answer(&format!("got {member} ")).await;
                 let (_, got) = got.split_once(' ').unwrap();
                 assert_eq!(got, text, "{member} gets the texts in order, and nothing else");
