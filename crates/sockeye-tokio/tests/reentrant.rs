@@ -276,6 +276,16 @@ where
     }
 }
 
+/// Reads these bytes, and then nothing.
+fn once(bytes: Vec<u8>) -> impl FnMut(&mut ReadBuf<'_>) -> Poll<io::Result<()>> + Send + Unpin {
+    let mut bytes = Some(bytes);
+    move |buf| {
+        let Some(bytes) = bytes.take() else { return Poll::Pending };
+        buf.put_slice(&bytes);
+        Poll::Ready(Ok(()))
+    }
+}
+
 /// A connection over such a stream, from which nothing comes.
 fn silent(write: impl FnMut(&mut Context<'_>, usize) -> usize + Send + Unpin + 'static) -> Connection {
     Connection::new(Stream::boxed(Scripted(|_: &mut ReadBuf<'_>| Poll::Pending, write)), Role::Server)
@@ -340,12 +350,7 @@ const RESERVED_OPCODE: &[u8] = b"\x83\x80\0\0\0\0";
 /// The peer breaks a rule while another thread writes. The stream may take all that is queued, and nobody has asked it.
 #[tokio::test(start_paused = true)]
 async fn a_failure_drops_nothing_while_another_thread_calls_the_stream() {
-    let mut input = Some([&Frame::text("a question").mask([1, 2, 3, 4]).bytes(), RESERVED_OPCODE].concat());
-    let read = move |buf: &mut ReadBuf<'_>| {
-        let Some(input) = input.take() else { return Poll::Pending };
-        buf.put_slice(&input);
-        Poll::Ready(Ok(()))
-    };
+    let read = once([&Frame::text("a question").mask([1, 2, 3, 4]).bytes(), RESERVED_OPCODE].concat());
     let ((enter, entered), (leave, left)) = (mpsc::channel(), mpsc::channel());
     let mut first_write = Some((enter, left));
     let write = move |_: &mut Context<'_>, offered: usize| {
@@ -380,12 +385,7 @@ async fn a_failure_drops_nothing_while_another_thread_calls_the_stream() {
 /// One poll makes only so many calls of a stream. That does not mean that the stream is full.
 #[tokio::test(start_paused = true)]
 async fn a_failure_drops_nothing_of_what_the_stream_takes_in_many_calls() {
-    let mut input = Some(RESERVED_OPCODE);
-    let read = move |buf: &mut ReadBuf<'_>| {
-        let Some(input) = input.take() else { return Poll::Pending };
-        buf.put_slice(input);
-        Poll::Ready(Ok(()))
-    };
+    let read = once(RESERVED_OPCODE.to_vec());
     let stream = Scripted(read, |_: &mut Context<'_>, offered: usize| offered);
     let config = Config::new().max_write_buffer_size(64 << 20);
     let (tell, told) = oneshot::channel();
